@@ -1,0 +1,101 @@
+# npxc. `make help` lists the targets; GNU make 3.81 is enough.
+
+CC ?= cc
+BUILD ?= build
+.SECONDARY:
+UNAME := $(shell uname -s)
+VERSION := 0.4.0
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wformat=2 -Wvla -Wstrict-prototypes \
+	-Wmissing-prototypes -Wswitch-enum -Werror
+HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -fno-plt
+OPTIMISE := -O2 -g
+FEATURES := -D_GNU_SOURCE -DNPXC_VERSION='"$(VERSION)"'
+CFLAGS_ALL = -std=c11 $(WARNINGS) $(FEATURES) -Isrc $(CFLAGS)
+LDFLAGS_HARDENED := -pie
+LIBS := -lcjson
+ifeq ($(UNAME),Linux)
+LDFLAGS_HARDENED += -Wl,-z,relro,-z,now
+LIBS += -luuid -lseccomp
+endif
+ifeq ($(UNAME),Darwin)
+FEATURES += -D_DARWIN_C_SOURCE
+BREW := $(shell brew --prefix 2>/dev/null)
+CFLAGS_ALL += -I$(BREW)/include
+LIBS += -L$(BREW)/lib
+endif
+
+PYTHON = $(shell for p in python3 /usr/bin/python3; do "$$p" -c 'import pytest' >/dev/null 2>&1 && { echo "$$p"; exit; }; done; echo python3)
+
+SOURCES := $(sort $(wildcard src/base/*.c src/config/*.c src/runtime/*.c src/store/*.c src/mcp/*.c src/egress/*.c \
+	src/session/*.c src/commands/*.c))
+UNIT_TESTS := $(sort $(wildcard tests/unit/test_*.c))
+UNIT_NAMES := $(patsubst tests/unit/%.c,%,$(UNIT_TESTS))
+
+OBJECTS := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(SOURCES))
+SANITIZED_OBJECTS := $(patsubst src/%.c,$(BUILD)/asan/%.o,$(SOURCES))
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
+
+.PHONY: all help deps deps-test unit unit-asan layers format-check format test clean
+
+all: $(BUILD)/libnpxc.a ## builds everything
+
+help: ## lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+
+deps: ## installs what building and running needs and is missing
+	@ci/deps
+
+deps-test: ## the same, with what the tests need
+	@ci/deps test
+
+$(BUILD)/obj/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(OPTIMISE) $(HARDENING) -MMD -MP -c $< -o $@
+
+$(BUILD)/asan/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(SANITIZERS) -MMD -MP -c $< -o $@
+
+$(BUILD)/libnpxc.a: $(OBJECTS)
+	@rm -f $@
+	ar rcs $@ $(OBJECTS)
+
+$(BUILD)/asan/libnpxc.a: $(SANITIZED_OBJECTS)
+	@rm -f $@
+	ar rcs $@ $(SANITIZED_OBJECTS)
+
+$(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libnpxc.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(OPTIMISE) -MMD -MP $< $(BUILD)/libnpxc.a -o $@ -lcmocka $(LIBS)
+
+$(BUILD)/unit-asan/%: tests/unit/%.c $(BUILD)/asan/libnpxc.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(SANITIZERS) -MMD -MP $< $(BUILD)/asan/libnpxc.a -o $@ -lcmocka $(LIBS)
+
+unit: $(addprefix $(BUILD)/unit/,$(UNIT_NAMES)) ## unit tests
+	@for t in $^; do $$t || exit 1; done
+
+unit-asan: $(addprefix $(BUILD)/unit-asan/,$(UNIT_NAMES)) ## unit tests under AddressSanitizer and UBSan
+	@for t in $^; do $$t || exit 1; done
+
+layers: ## includes point one way
+	@ci/layers
+
+FORMATTED = $(shell find src tests -name '*.[ch]' | sort)
+
+format-check: ## the sources are formatted
+	@clang-format --dry-run -Werror $(FORMATTED)
+
+format: ## formats the sources
+	@clang-format -i $(FORMATTED)
+
+test: ## every check: installs what is missing, builds with -Werror, unit tests, sanitizers, layers, format
+	@$(MAKE) deps-test
+	@$(MAKE) layers format-check
+	@$(MAKE) unit unit-asan
+
+clean: ## removes build/
+	rm -rf $(BUILD)
+
+-include $(OBJECTS:.o=.d) $(SANITIZED_OBJECTS:.o=.d)

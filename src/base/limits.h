@@ -1,0 +1,72 @@
+#ifndef NPXC_BASE_LIMITS_H
+#define NPXC_BASE_LIMITS_H
+
+/*
+ * Every ceiling in one place, each with its unit and its reason. Reaching one is an ordinary error. A buffer that a
+ * remote party (a server, a package, a runtime's CLI, a configuration file) can drive has its ceiling here.
+ */
+
+#define KIB ((size_t)1024)
+#define MIB (1024 * KIB)
+
+/* bytes: a configuration file. A thousand tools with path arguments stay below 100 KiB. */
+#define LIMIT_CONFIG_BYTES (1 * MIB)
+
+/* levels: nesting of JSON in configuration and runtime output; cJSON recurses. */
+#define LIMIT_JSON_DEPTH 64
+
+/* bytes: a package.json or an npm lock file (the largest lock seen is 1.6 MiB). */
+#define LIMIT_PACKAGE_JSON_BYTES (64 * MIB)
+
+/* bytes: what is kept of one stream of a CLI or of npm; the rest is read and thrown away. */
+#define LIMIT_CLI_OUTPUT_BYTES (8 * MIB)
+
+/* bytes: one MCP message that `npxc try` reads as a client. The TypeScript SDK stops at 10 MiB. */
+#define LIMIT_TRY_MESSAGE_BYTES (16 * MIB)
+
+/* bytes: a relay buffer of one direction when bytes are copied; also the pipe size that is asked for. */
+#define LIMIT_RELAY_BYTES (1 * MIB)
+
+/* entries: files looked at when a mounted tree is scanned for UNIX sockets; above it the mount is refused. */
+#define LIMIT_SOCKET_SCAN_ENTRIES 200000
+
+/* entries: sockets found in one mounted tree that are masked; more of them and the mount is refused. */
+#define LIMIT_SOCKET_MASKS 256
+
+/* files: what the fingerprint of a local package directory looks at. */
+#define LIMIT_FINGERPRINT_FILES 100000
+
+/* files, bytes: what `npxc try` searches for process.env reads. */
+#define LIMIT_ENV_SCAN_FILES 5000
+#define LIMIT_ENV_SCAN_BYTES (64 * MIB)
+
+/* milliseconds: a question to a runtime's CLI (version, status, inspect, remove). */
+#define LIMIT_CLI_MS 20000
+
+/* milliseconds: a question to npm on the host (configuration). */
+#define LIMIT_NPM_CONFIG_MS 30000
+
+/* milliseconds: an installation, download and scripts together. */
+#define LIMIT_INSTALL_MS (30 * 60 * 1000)
+
+/* milliseconds: after the client closed stdin, a server that neither ends nor writes anything is told to end. */
+#define LIMIT_DRAIN_QUIET_MS 10000
+
+/* milliseconds: between "told to end" and SIGKILL. Clients send SIGKILL 2 s after their SIGTERM. */
+#define LIMIT_GRACE_MS 1000
+
+/* milliseconds: a killed process group must be gone by then; it is a kernel matter and normally takes 3 to 6 ms. */
+#define LIMIT_KILL_VERIFY_MS 5000
+
+/* bytes: the tmpfs mounts of a sandbox. Without a size each may take half of the machine's memory. */
+#define LIMIT_TMPFS_TMP_BYTES (512 * MIB)
+#define LIMIT_TMPFS_RUN_BYTES (16 * MIB)
+#define LIMIT_TMPFS_HOME_BYTES (512 * MIB)
+
+/* processes and threads in a sandbox. Below 10 Node hangs. */
+#define LIMIT_SANDBOX_PIDS 512
+
+/* The user that a sandbox runs as when npxc was started by root: reserved in Debian's policy, owned by nobody. */
+#define SANDBOX_DROP_UID 65533
+
+#endif

@@ -1,0 +1,60 @@
+#ifndef NPXC_BASE_STR_H
+#define NPXC_BASE_STR_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* All strings are NUL-terminated; returned `char *` are owned by the caller (free). */
+
+char *str_dup(const char *text); /* NULL stays NULL */
+char *str_dup_n(const char *text, size_t length);
+char *str_printf(const char *fmt, ...) NPXC_PRINTF(1, 2);
+
+bool str_equal(const char *a, const char *b); /* NULL equals only NULL */
+bool str_starts(const char *text, const char *prefix);
+bool str_ends(const char *text, const char *suffix);
+bool str_is_empty(const char *text); /* NULL or "" */
+
+/* Cuts white space at both ends, in place; returns the first byte that stays. */
+char *str_trim(char *text);
+
+/* A decimal number without sign, blanks or leading zeros (but "0"), at most `max`. */
+bool str_to_u64(const char *text, uint64_t max, uint64_t *ret_value) NPXC_MUST_CHECK;
+
+/* Control bytes, DEL and bytes that are not valid UTF-8 as \xNN; for anything from outside that goes to a terminal or
+ * log. */
+char *str_escape(const char *text, size_t length);
+
+/* True when `path` is `directory` or lies beneath it, compared by components ("/host" does not hold "/hostage"). */
+bool str_path_within(const char *path, const char *directory);
+
+/* Lexical clean-up of an absolute path: no "//", ".", ".." or trailing slash. Touches no file system. */
+char *str_path_clean(const char *absolute);
+
+/* `path` itself when absolute, else base/path; cleaned. */
+char *str_path_join(const char *base, const char *path);
+
+/* Edits between two words, at most `most` (returns most + 1 when over); for "did you mean". */
+unsigned str_distance(const char *a, const char *b, unsigned most);
+
+/* A growable vector of owned strings. v[count] is always NULL, so `v` is an argv. Zeroed = empty. */
+struct strv {
+	char **v;
+	size_t count;
+	size_t capacity;
+};
+
+void strv_push(struct strv *list, const char *text);  /* copies */
+void strv_push_owned(struct strv *list, char *owned); /* takes */
+void strv_pushf(struct strv *list, const char *fmt, ...) NPXC_PRINTF(2, 3);
+void strv_push_all(struct strv *list, const char *const *texts, size_t count);
+bool strv_contains(const struct strv *list, const char *text);
+char **strv_argv(struct strv *list); /* borrowed; never NULL */
+void strv_done(struct strv *list);
+/* The words with blanks between, shell-quoted where needed, so that a user can paste the line. Owned. */
+char *strv_shell(const struct strv *list);
+
+#endif
