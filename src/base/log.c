@@ -1,0 +1,132 @@
+#include "base/log.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TARGETS_MAX = 16, TARGET_SIZE = 32, LINE_SIZE = 2048 };
+
+struct log_settings {
+	enum log_level general;
+	size_t count;
+	struct {
+		char name[TARGET_SIZE];
+		enum log_level level;
+	} targets[TARGETS_MAX];
+};
+
+static struct log_settings settings = { .general = LOG_LEVEL_WARN };
+
+static const char *const level_names[] = { "off", "error", "warn", "info", "debug", "trace" };
+
+static bool level_parse(const char *text, enum log_level *ret_level)
+{
+	for (size_t i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++) {
+		if (strcmp(text, level_names[i]) == 0) {
+			*ret_level = (enum log_level)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool word_apply(char *word, struct log_settings *to, struct npxc_error *err)
+{
+	char *equals = strchr(word, '=');
+	const char *level_text = equals != NULL ? equals + 1 : word;
+	const char *target = word;
+	enum log_level level;
+
+	if (!level_parse(level_text, &level)) {
+		mem_cleanup char *shown = str_escape(level_text, strlen(level_text));
+
+		return error_set(err, ERROR_CONFIG,
+		                 "unknown log level \"%s\"; use off, error, warn, info, debug or trace", shown);
+	}
+	if (equals == NULL) {
+		to->general = level;
+		return true;
+	}
+	*equals = '\0';
+	if (str_starts(target, "npxc::"))
+		target += strlen("npxc::");
+	if (strlen(target) == 0 || strlen(target) >= TARGET_SIZE || to->count == TARGETS_MAX)
+		return error_set(err, ERROR_CONFIG, "log targets: at most %d names of 1 to %d bytes", TARGETS_MAX,
+		                 TARGET_SIZE - 1);
+	memcpy(to->targets[to->count].name, target, strlen(target) + 1);
+	to->targets[to->count++].level = level;
+	return true;
+}
+
+bool log_configure(const char *text, struct npxc_error *err)
+{
+	struct log_settings next = { .general = settings.general };
+	mem_cleanup char *copy = str_dup(text);
+	char *rest = copy;
+
+	for (char *word = strsep(&rest, ","); word != NULL; word = strsep(&rest, ",")) {
+		word = str_trim(word);
+		if (word[0] != '\0' && !word_apply(word, &next, err))
+			return false;
+	}
+	settings = next;
+	return true;
+}
+
+bool log_enabled(enum log_level level, const char *target)
+{
+	for (size_t i = settings.count; i > 0; i--)
+		if (strcmp(settings.targets[i - 1].name, target) == 0)
+			return level <= settings.targets[i - 1].level;
+	return level <= settings.general;
+}
+
+/* One write for the whole line, so that lines of several processes do not mix. */
+static void emit(const char *label, const char *target, const char *fmt, va_list args) NPXC_PRINTF(3, 0);
+
+static void emit(const char *label, const char *target, const char *fmt, va_list args)
+{
+	char text[LINE_SIZE];
+	mem_cleanup char *escaped = NULL;
+	mem_cleanup char *line = NULL;
+	ssize_t ignored;
+
+	if (vsnprintf(text, sizeof(text), fmt, args) < 0)
+		return;
+	escaped = str_escape(text, strlen(text));
+	line = target == NULL ? str_printf("npxc: %s\n", escaped)
+	                      : str_printf("npxc: %s: %s: %s\n", label, target, escaped);
+	ignored = write(STDERR_FILENO, line, strlen(line));
+	(void)ignored;
+}
+
+#define DEFINE_LEVEL(function, level, label)                    \
+	void function(const char *target, const char *fmt, ...) \
+	{                                                       \
+		va_list args;                                   \
+                                                                \
+		if (!log_enabled(level, target))                \
+			return;                                 \
+		va_start(args, fmt);                            \
+		emit(label, target, fmt, args);                 \
+		va_end(args);                                   \
+	}
+
+DEFINE_LEVEL(log_error, LOG_LEVEL_ERROR, "error")
+DEFINE_LEVEL(log_warn, LOG_LEVEL_WARN, "warning")
+DEFINE_LEVEL(log_info, LOG_LEVEL_INFO, "info")
+DEFINE_LEVEL(log_debug, LOG_LEVEL_DEBUG, "debug")
+
+void log_notice(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	emit("", NULL, fmt, args);
+	va_end(args);
+}

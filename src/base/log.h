@@ -1,0 +1,30 @@
+#ifndef NPXC_BASE_LOG_H
+#define NPXC_BASE_LOG_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+
+/*
+ * Log lines go to stderr, one line each, control bytes escaped: stdout belongs to MCP. A target is the name of the
+ * part that speaks ("session", "install", "egress").
+ */
+enum log_level { LOG_LEVEL_OFF, LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVEL_TRACE };
+
+/*
+ * Sets what is shown from a text such as "info" or "warn,npxc::egress=debug" (`npxc::` may be left out). A later word
+ * beats an earlier one, a target beats the general level. ERROR_CONFIG on an unknown level; nothing changes then.
+ */
+bool log_configure(const char *text, struct npxc_error *err) NPXC_MUST_CHECK;
+
+bool log_enabled(enum log_level level, const char *target);
+
+void log_error(const char *target, const char *fmt, ...) NPXC_PRINTF(2, 3);
+void log_warn(const char *target, const char *fmt, ...) NPXC_PRINTF(2, 3);
+void log_info(const char *target, const char *fmt, ...) NPXC_PRINTF(2, 3);
+void log_debug(const char *target, const char *fmt, ...) NPXC_PRINTF(2, 3);
+
+/* A line for the user that no level hides ("npxc: ..."). */
+void log_notice(const char *fmt, ...) NPXC_PRINTF(1, 2);
+
+#endif
