@@ -1,0 +1,52 @@
+#ifndef NPXC_BASE_PROC_H
+#define NPXC_BASE_PROC_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * Runs a program to its end and keeps what it printed: npm's configuration questions, a container CLI, `npm install`.
+ * No shell. The child gets a process group of its own, default signal dispositions and an empty signal mask, stdin
+ * from `input` (or /dev/null), and no descriptor but 0, 1, 2 and those in `keep_fds`.
+ */
+struct proc_command {
+	char *const *argv;        /* argv[0] is an absolute path */
+	char *const *environment; /* NULL: npxc's own */
+	const char *directory;    /* NULL: npxc's own */
+	const char *input;        /* text for stdin; NULL: /dev/null */
+	unsigned timeout_ms;      /* then the group gets SIGKILL and `timed_out` is set */
+	size_t max_output_bytes;  /* of each stream; more is read and thrown away, `truncated` says so */
+	/* Called with each piece of stderr as it comes (progress); may be NULL. */
+	void (*on_stderr)(void *context, const char *bytes, size_t count);
+	void *context;
+};
+
+struct proc_result {
+	int exit_status; /* -1 when a signal ended it */
+	int signal;      /* 0 when it exited */
+	bool timed_out;
+	bool truncated;
+	struct buf output; /* stdout */
+	struct buf errors; /* stderr; with a ceiling reached the LAST bytes are kept: the reason stands at the end */
+};
+
+/*
+ * True when the program was started, whatever became of it: the caller judges the result.
+ * A program that cannot be started is ERROR_IO with errno of exec. After the program's own end its group is killed,
+ * so that no helper keeps the pipes.
+ */
+bool proc_run(const struct proc_command *command, struct proc_result *ret_result,
+              struct npxc_error *err) NPXC_MUST_CHECK;
+void proc_result_done(struct proc_result *result);
+
+/* "exit status 3", "signal 9 (Killed)", "no answer within 20 s"; owned. */
+char *proc_result_text(const struct proc_result *result, unsigned timeout_ms);
+
+/* Whether any process of the group is alive (zombies are not). Linux: /proc; elsewhere kill(-pgid, 0). */
+bool proc_group_alive(pid_t pgid);
+
+#endif

@@ -1,0 +1,111 @@
+#ifndef NPXC_CONFIG_CONFIG_H
+#define NPXC_CONFIG_CONFIG_H
+
+#include "base/error.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct cJSON;
+
+/*
+ * The two kinds of configuration file, JSON with comments: npxc.json and packages/<package key>.json. A missing file is
+ * an empty one; an unreadable one, an unknown key (with a near miss suggested), a wrong type, a duplicate key or a bad
+ * value is ERROR_CONFIG "FILE:LINE: KEY: reason".
+ */
+
+struct config_mount {
+	char *host;      /* owned, as written: absolute, or ~/ ..., or relative to the working directory (flag only) */
+	char *container; /* owned, absolute, or NULL: the same path inside */
+	bool writable;
+};
+
+enum config_project { CONFIG_PROJECT_NONE, CONFIG_PROJECT_RO, CONFIG_PROJECT_RW };
+
+enum config_strategy { CONFIG_STRATEGY_CONFIG, CONFIG_STRATEGY_SCHEMA, CONFIG_STRATEGY_HEURISTIC };
+enum { CONFIG_STRATEGIES_MAX = 3 };
+
+struct config {
+	char *file; /* owned; the path read or looked for */
+	struct {
+		char *runtime;         /* "auto", "apple", "podman", "docker", "bwrap" */
+		unsigned node;         /* a major version, 0: whatever satisfies the package */
+		char *node_image;      /* "node:lts-slim" */
+		char *container_cli;   /* "container" */
+		char *network;         /* NULL: not said, which is none */
+		uint64_t memory_bytes; /* 512 MiB */
+		unsigned cpu_millis;   /* 1000 = one processor */
+		bool mount_writable;   /* mount_mode */
+		char *log_level;       /* "warn" */
+	} defaults;
+	enum config_strategy strategies[CONFIG_STRATEGIES_MAX];
+	size_t strategy_count;
+	struct {
+		bool absolute_prefix;
+		bool home_prefix;
+		struct strv uri_prefix;
+	} heuristic;
+};
+
+struct config_variable {
+	char *name;
+	char *value;
+};
+
+struct config_package {
+	char *file;    /* owned; the path read or looked for */
+	bool present;  /* the file was there */
+	char *package; /* NULL when not said; a name that does not match the file's key is an error */
+	char *version; /* NULL, or an exact version, range or tag that a spec without one gets */
+	struct config_variable *env;
+	size_t env_count;
+	struct strv env_passthrough;
+	char *network_mode, *network_link; /* NULL: not said */
+	struct strv network_allow;
+	bool storage_persist;
+	struct strv storage_writable; /* absolute paths inside */
+	struct config_mount *mounts;
+	size_t mount_count;
+	struct cJSON *path_arguments;     /* owned, NULL or {tool or "*": [names]}; for mcp/ */
+	struct cJSON *non_path_arguments; /* the same shape */
+	enum config_project project;
+	bool project_set;
+	char *runtime_name;      /* NULL: not said */
+	uint64_t runtime_memory; /* bytes, 0: not said */
+	unsigned runtime_cpus;   /* millis, 0: not said */
+	char *runtime_network;   /* NULL: not said */
+};
+
+/* Pure: the text of a file, its name for messages. `text` NULL means an absent file: all defaults. */
+bool config_parse(const char *text, size_t length, const char *file, struct config *ret_config,
+                  struct npxc_error *err) NPXC_MUST_CHECK;
+bool config_parse_package(const char *text, size_t length, const char *file, struct config_package *ret_package,
+                          struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* Reads the file; a missing one is an empty one. An `old_file` (npxc.toml of 0.3.0) that exists while `file` does not
+ * is an ERROR_CONFIG that says what to write instead. When `required` (--config), a missing `file` is an error. */
+bool config_load(const char *file, const char *old_file, bool required, struct config *ret_config,
+                 struct npxc_error *err) NPXC_MUST_CHECK;
+/* packages/<key>.json for `name`; a packages/<...>.toml of 0.3.0 is refused in the same way. */
+bool config_load_package(const char *packages_directory, const char *name, struct config_package *ret_package,
+                         struct npxc_error *err) NPXC_MUST_CHECK;
+
+void config_done(struct config *config);
+void config_package_done(struct config_package *package);
+
+/* Values that flags and files share; each is pure, ERROR_CONFIG. */
+bool config_parse_memory(const char *text, uint64_t *ret_bytes,
+                         struct npxc_error *err) NPXC_MUST_CHECK; /* "512m", "2g", bytes; >= 64 MiB */
+bool config_parse_cpus(const char *text, unsigned *ret_millis,
+                       struct npxc_error *err) NPXC_MUST_CHECK; /* "0.5", "2"; 0.01 to 512 */
+/* NAME: [A-Za-z_][A-Za-z0-9_]*; refuses what npxc itself sets inside (PATH HOME TMPDIR) no more than a user may
+ * override. */
+bool config_check_variable(const char *name, struct npxc_error *err) NPXC_MUST_CHECK;
+/* HOST[:GUEST][:rw|:ro], split from the right so that only an absolute GUEST counts. */
+bool config_parse_mount(const char *text, struct config_mount *ret_mount, struct npxc_error *err) NPXC_MUST_CHECK;
+bool config_check_runtime(const char *word,
+                          struct npxc_error *err) NPXC_MUST_CHECK; /* auto apple podman docker bwrap */
+
+#endif

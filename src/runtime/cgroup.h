@@ -1,0 +1,50 @@
+#ifndef NPXC_RUNTIME_CGROUP_H
+#define NPXC_RUNTIME_CGROUP_H
+
+#include "base/error.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Limits of a bwrap sandbox. Pure part: reading /proc/self/cgroup and mountinfo into a plan. Touching part: making,
+ * limiting, joining. Which limits hold is always known and said; one that cannot be had is not an error.
+ */
+enum cgroup_version { CGROUP_NONE, CGROUP_V1, CGROUP_V2 };
+
+struct cgroup_plan {
+	enum cgroup_version version;
+	struct strv directories; /* to be made, one per hierarchy (v2: one): <parent>/<name> */
+	bool memory, cpu, pids;  /* which limits will hold */
+	char *reason;            /* owned; why the missing ones do not, in words; NULL when all hold */
+};
+
+/*
+ * Where a cgroup for `name` could be made by this user: v2 below the nearest ancestor whose cgroup.procs and
+ * subtree_control this user may write; v1 as root below npxc's own cgroup in each hierarchy. Makes nothing.
+ */
+void cgroup_plan_make(const char *name, struct cgroup_plan *ret_plan);
+void cgroup_plan_done(struct cgroup_plan *plan);
+
+struct cgroup_limits {
+	uint64_t memory_bytes; /* also bounds swap */
+	unsigned cpu_millis;
+	unsigned pids;
+};
+
+/*
+ * Makes the plan's directories and sets the limits. A directory that cannot be made or a limit that cannot be set turns
+ * the limit off in `plan` with a reason (the caller prints it) and removes what was made for it. `ret_fds` gets one
+ * descriptor per directory that stands, open for writing cgroup.procs; a child joins by writing "0" to each.
+ */
+bool cgroup_make(struct cgroup_plan *plan, const struct cgroup_limits *limits, int ret_fds[static 4],
+                 size_t *ret_fd_count, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* "memory 512 MiB, cpus 1, pids 512" or "memory: not enforced (reason); ..." for try, inspect, doctor; owned. */
+char *cgroup_text(const struct cgroup_plan *plan, const struct cgroup_limits *limits);
+
+/* rmdir, with all processes in it killed first; gone already is success. For the janitor. */
+bool cgroup_remove(const char *directory, struct npxc_error *err) NPXC_MUST_CHECK;
+
+#endif

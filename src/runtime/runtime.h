@@ -1,0 +1,160 @@
+#ifndef NPXC_RUNTIME_RUNTIME_H
+#define NPXC_RUNTIME_RUNTIME_H
+
+#include "base/error.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * What provides a sandbox. Everything above this layer speaks of a `struct launch` (what is wanted, in no runtime's
+ * words) and gets a `struct runtime_start` (what is to be executed). Turning one into the other is pure: a driver's
+ * start function looks at nothing but its arguments, so that `npxc inspect` prints what a run uses.
+ */
+
+enum runtime_kind { RUNTIME_BWRAP, RUNTIME_APPLE, RUNTIME_PODMAN, RUNTIME_DOCKER };
+
+/* ---- what is wanted ---- */
+
+enum launch_network { LAUNCH_NETWORK_NONE, LAUNCH_NETWORK_OPEN, LAUNCH_NETWORK_NAMED };
+
+struct launch_mount {
+	char *source; /* owned, absolute, existing host path */
+	char *target; /* owned, absolute path inside */
+	bool writable;
+};
+
+struct launch_tmpfs {
+	char *target; /* owned, absolute path inside */
+	uint64_t bytes;
+	unsigned mode; /* permission bits */
+};
+
+struct launch_variable {
+	char *name, *value; /* owned; the value never goes into an argument list */
+};
+
+struct launch {
+	char *name;          /* owned; container and cgroup name: npxc-<slug>-<8 hex>, <= 63 characters */
+	struct strv command; /* inside; command.v[0] is an absolute path inside or a name looked up on PATH inside */
+	char *directory;     /* owned; working directory inside */
+	char *home;          /* owned; HOME inside, a tmpfs */
+	struct launch_mount *mounts; /* in this order: later ones may lie beneath earlier ones */
+	size_t mount_count;
+	struct launch_tmpfs *tmpfs; /* beside /tmp, /run and HOME, which every sandbox has */
+	size_t tmpfs_count;
+	struct strv masks;           /* paths inside (UNIX sockets of mounted trees) over which an empty file is put */
+	struct launch_variable *env; /* configured ones; PATH HOME TMPDIR LANG TERM are the driver's own */
+	size_t env_count;
+	char *path_prefix; /* owned or NULL; directories put before the ordinary PATH inside (a Node's bin) */
+	char *term, *lang; /* owned or NULL: TERM and LANG inside, passed from outside */
+	enum launch_network network;
+	char *network_name;    /* owned; LAUNCH_NETWORK_NAMED only */
+	uint64_t memory_bytes; /* ceilings; 0 = none wanted */
+	unsigned cpu_millis;
+	unsigned pids;
+	char *image;        /* owned; container runtimes only */
+	uint64_t tmp_bytes; /* size of /tmp; 0: LIMIT_TMPFS_TMP_BYTES */
+};
+
+void launch_add_mount(struct launch *launch, const char *source, const char *target, bool writable);
+void launch_add_tmpfs(struct launch *launch, const char *target, uint64_t bytes, unsigned mode);
+void launch_add_env(struct launch *launch, const char *name, const char *value); /* replaces an equal name */
+void launch_done(struct launch *launch);
+
+/* ---- what is executed ---- */
+
+struct runtime_data {
+	int fd;      /* the number under which the command expects it (>= 10) */
+	char *bytes; /* owned */
+	size_t length;
+};
+
+/*
+ * Paths that an unprivileged uid cannot reach on its own (started by root, a source under /root): in the child, before
+ * the drop, each is opened and bound at the same path in a private mount namespace. See runtime/reach.h.
+ */
+struct runtime_start {
+	struct strv argv;          /* argv[0] is the CLI's absolute path */
+	struct strv env;           /* the CLI's whole environment, NAME=value */
+	struct runtime_data *data; /* given to the child at their fd numbers */
+	size_t data_count;
+	int status_fd;     /* number at which the child gets the writing end of a status pipe; -1: none */
+	bool drop_to_uid;  /* started by root: the child becomes SANDBOX_DROP_UID before exec */
+	struct strv reach; /* sources of mounts that the dropped uid has to reach; empty unless drop_to_uid */
+};
+
+void runtime_start_add_data(struct runtime_start *start, int fd, const void *bytes, size_t length);
+void runtime_start_done(struct runtime_start *start);
+
+/* ---- the runtime found on this machine ---- */
+
+struct runtime {
+	enum runtime_kind kind;
+	char *cli;          /* owned; absolute path */
+	char *version;      /* owned; "0.8.0", or NULL when it was not asked */
+	unsigned number[3]; /* the same as numbers; 0.0.0 when not asked */
+	bool is_root;       /* npxc's effective uid is 0 */
+	struct strv
+	    system_mounts; /* bwrap: read-only host paths that make up the root (/usr, /etc/ssl ...), existing ones */
+	struct strv system_links; /* bwrap: "target=linkpath" pairs (usr/bin=/bin ...) */
+	unsigned uid, gid;        /* bwrap: ids inside */
+};
+
+/*
+ * Finds the CLI on `path_variable` (for apple: the name in `cli_name`, which may be a path) and reads what a start
+ * needs to know. bwrap: starts no process (a warm start must not pay for it). apple: asks `--version` and refuses
+ * below 0.12.0 (apple-container/CONTRACT.md §0). podman, docker: "not built yet" until the networks' issue.
+ * Errors: ERROR_RUNTIME_UNAVAILABLE, with the next step; on a wrong platform too (bwrap on macOS).
+ */
+bool runtime_find(enum runtime_kind kind, const char *cli_name, const char *path_variable, struct runtime *ret_runtime,
+                  struct npxc_error *err) NPXC_MUST_CHECK;
+void runtime_done(struct runtime *runtime);
+
+/* "auto" is apple on macOS and bwrap elsewhere. ERROR_CONFIG on an unknown word. */
+bool runtime_kind_of(const char *word, enum runtime_kind *ret_kind, struct npxc_error *err) NPXC_MUST_CHECK;
+const char *runtime_kind_word(enum runtime_kind kind);
+/* What stands between server and host, for inspect: "user namespaces and seccomp on the host's kernel (bubblewrap)",
+ * "a virtual machine of its own (Apple container)" ... */
+const char *runtime_boundary(enum runtime_kind kind);
+
+/*
+ * Pure. ERROR_CONFIG for what this runtime cannot do (bwrap: a named network), ERROR_RUNTIME_UNAVAILABLE for what this
+ * version cannot. Should: everything in DESIGN "Inside, always". Mustn't: put a variable's value into argv, weaken
+ * anything silently.
+ */
+bool runtime_make_start(const struct runtime *runtime, const struct launch *launch, struct runtime_start *ret_start,
+                        struct npxc_error *err) NPXC_MUST_CHECK;
+
+/*
+ * Judges how a sandbox ended. `status_text` is what came through status_fd, `errors` the tail of what the CLI and the
+ * server wrote to stderr. True when the server itself ran (ret_status: its exit status or 128+n), false when the
+ * runtime failed: ERROR_RUNTIME_UNAVAILABLE (user namespaces refused, with the fix; service down) or ERROR_RUNTIME.
+ */
+bool runtime_judge_end(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
+                       const char *errors, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* argv that removes a container by name, whether or not it runs (empty for bwrap: its group is killed instead). */
+void runtime_remove_argv(const struct runtime *runtime, const char *name, struct strv *ret_argv);
+
+/*
+ * For `npxc doctor`: looks deeper (starts `bwrap ... true`, `container system status`, ...). Each finding is one line;
+ * `ok` false with a `fix`, a command or advice. Never changes anything.
+ */
+struct runtime_finding {
+	bool ok;
+	char *what;
+	char *fix; /* NULL when ok */
+};
+struct runtime_findings {
+	struct runtime_finding *v;
+	size_t count;
+};
+void runtime_examine(enum runtime_kind kind, const char *cli_name, const char *path_variable,
+                     struct runtime_findings *ret_findings);
+void runtime_findings_done(struct runtime_findings *findings);
+
+#endif

@@ -1,0 +1,35 @@
+#ifndef NPXC_SESSION_SANDBOX_H
+#define NPXC_SESSION_SANDBOX_H
+
+#include "base/error.h"
+#include "runtime/runtime.h"
+#include "session/janitor.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/*
+ * Starting one sandbox: fork; the child becomes leader of a session and group of its own and waits on a pipe whose only
+ * writing end the launcher holds; the janitor learns the group and acknowledges; one byte through the pipe lets the
+ * child go on (join cgroups, lay out data descriptors, reach and drop when root, exec). End of file on that pipe
+ * instead of a byte: the child exits. So nothing runs before the janitor can end it, and no process stands between
+ * launcher and runtime.
+ */
+struct sandbox {
+	pid_t pid;                 /* == its process group */
+	int input, output, errors; /* owned: ends of the server's stdin, stdout, stderr */
+	int status;                /* owned: reading end of the runtime's status pipe; -1: none */
+	int exit_fd;               /* owned: becomes readable when the process has ended (pidfd or kqueue or a pipe) */
+};
+
+/* `cgroup_fds`: see cgroup_make; borrowed. ERROR_RUNTIME_UNAVAILABLE when the CLI cannot be executed (its name and
+ * errno), ERROR_RUNTIME when the child's preparations fail, ERROR_IO. On failure nothing runs any more. */
+bool sandbox_start(struct janitor *janitor, const struct runtime_start *start, const int *cgroup_fds,
+                   size_t cgroup_fd_count, struct sandbox *ret_sandbox, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* Waits for the process (it has ended, or the janitor ended it) and reaps it. exit_status is -1 after a signal. */
+bool sandbox_wait(struct sandbox *sandbox, int *ret_exit_status, int *ret_signal,
+                  struct npxc_error *err) NPXC_MUST_CHECK;
+void sandbox_done(struct sandbox *sandbox); /* closes what is open; kills nothing */
+
+#endif

@@ -1,0 +1,120 @@
+#ifndef NPXC_STORE_STORE_H
+#define NPXC_STORE_STORE_H
+
+#include "base/error.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "config/spec.h"
+#include "runtime/runtime.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The store: installed packages, one read-only directory per resolved version and platform (os, arch, libc, Node ABI).
+ *
+ *   <store>/node.json                               what is known of the host's Node (path, device, inode, mtime,
+ * version, ABI) <store>/packages/<key>/resolved.json            what specs (tags, ranges) were resolved to, and when
+ *   <store>/packages/<key>/lock                     held while installing
+ *   <store>/packages/<key>/<version>-<platform>/    node_modules, package.json, package-lock.json, npxc.json (facts)
+ *   <store>/node/<version>-<platform>/bin/node      a Node that a package needs and the host has not
+ *   <store>/staging/<random>/                       unfinished; removed by the janitor
+ *
+ * <key> is spec_package_key(name); for a set of several packages "set=<hash>", for a directory "dir=<hash of its real
+ * path>" (no package key holds a single "=" followed by more than one small letter... see store.c for why these cannot
+ * collide with one).
+ */
+
+/* Where things stand inside a sandbox. */
+#define STORE_GUEST_PACKAGE "/opt/npxc/package" /* the store directory, read-only */
+#define STORE_GUEST_NODE "/opt/npxc/node"       /* a Node from the store or outside /usr: bin/node */
+
+struct store_node {
+	char *version;   /* "20.20.2", without v */
+	char *abi;       /* process.versions.modules */
+	char *prefix;    /* host directory that holds bin/node; mounted at STORE_GUEST_NODE unless it is /usr */
+	bool from_store; /* installed by npxc because the host's did not satisfy */
+};
+
+struct store_package {
+	char *name;    /* of the package the bin comes from; a directory's own name */
+	char *version; /* exact */
+	char *key;
+	char *directory;     /* host path of the store directory */
+	char *package_root;  /* inside `directory`: node_modules/<name> (for the environment scan) */
+	char *bin;           /* the bin's name; NULL with -c */
+	struct strv command; /* as inside the sandbox, without server arguments */
+	struct store_node node;
+	char *platform; /* "linux-x64-glibc-115" */
+	char *engines;  /* engines.node as written, or NULL */
+	uint64_t bytes; /* disk, 0 when not counted */
+	bool installed_now;
+};
+
+/* What the store needs from above: it must not know sessions. */
+struct store_host {
+	void *context;
+	/* Runs one sandbox to its end; the runtime, its limits and the janitor are the caller's. `on_stderr` as in
+	 * proc. */
+	bool (*run)(void *context, const struct launch *launch, unsigned timeout_ms,
+	            void (*on_stderr)(void *progress, const char *bytes, size_t count), void *progress,
+	            struct proc_result *ret_result, struct npxc_error *err);
+	/* Told before a staging directory is made, and when it was renamed into place. */
+	bool (*hold_directory)(void *context, const char *path, unsigned *ret_id, struct npxc_error *err);
+	bool (*release)(void *context, unsigned id, struct npxc_error *err);
+	const char *store_directory;
+	const char *home;          /* the user's, for npm's configuration */
+	const char *path_variable; /* the host's PATH: where node and npm are found */
+	const char *cwd;           /* relative directory specs */
+	unsigned node_major;       /* defaults.node, 0: whatever satisfies */
+	bool is_root;              /* staging belongs to SANDBOX_DROP_UID while npm runs, to root afterwards */
+	bool progress;             /* stderr is a terminal */
+};
+
+enum store_wish {
+	STORE_LOOK, /* what is installed; not installed is ERROR_INSTALL with `npxc install <spec>` as the next step */
+	STORE_ENSURE, /* installs when missing; touches no registry when it is there */
+	STORE_UPDATE, /* resolves ranges and tags anew, installs when that is another version */
+	STORE_FORCE,  /* installs anew whatever is there */
+};
+
+struct store_request {
+	const char *const *specs; /* as typed: one spec, or those of -p */
+	size_t spec_count;
+	const char *command; /* the command after -p specs; NULL: the package's own bin */
+	const char *call;    /* -c: `sh -c` inside; NULL */
+	const char
+	    *version_hint; /* "version" of the package's configuration, used when a single spec names none; NULL */
+};
+
+/*
+ * Finds or installs. Concurrent calls for one package install once; the others wait and use it.
+ * Errors: ERROR_CONFIG (spec, bin choice), ERROR_INSTALL with npm's own reason, ERROR_IO, and what host->run gives.
+ */
+bool store_get(const struct store_host *host, const struct store_request *request, enum store_wish wish,
+               struct store_package *ret_package, struct npxc_error *err) NPXC_MUST_CHECK;
+void store_package_done(struct store_package *package);
+
+struct store_entry {
+	char *name, *version, *key, *platform, *directory;
+	char *spec; /* what was asked for: tag or range, or NULL */
+	uint64_t bytes;
+	int64_t installed_at; /* seconds since 1970 */
+};
+struct store_list {
+	struct store_entry *v;
+	size_t count;
+};
+bool store_list(const char *store_directory, struct store_list *ret_list, struct npxc_error *err) NPXC_MUST_CHECK;
+void store_list_done(struct store_list *list);
+
+/* Removes a package's versions (one when the spec names a version), or everything with spec NULL. What a live session
+ * uses is kept (a shared lock on the directory says so) and reported in ret_kept. ret_removed, ret_bytes: counts. */
+bool store_clean(const char *store_directory, const char *spec, const char *cwd, size_t *ret_removed,
+                 uint64_t *ret_bytes, size_t *ret_kept, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* A shared lock on a package's directory for the length of a session. ERROR_IO; owned descriptor. */
+bool store_use(const struct store_package *package, int *ret_fd, struct npxc_error *err) NPXC_MUST_CHECK;
+
+#endif
