@@ -23,10 +23,13 @@ bool fd_pipe(int ret_ends[2], struct npxc_error *err) NPXC_MUST_CHECK;
 /* A connected UNIX stream socket pair. */
 bool fd_socket_pair(int ret_ends[2], struct npxc_error *err) NPXC_MUST_CHECK;
 bool fd_set_close_on_exec(int fd, bool on, struct npxc_error *err) NPXC_MUST_CHECK;
+/* Every descriptor from `lowest` on: for a forked child just before it execs, so that nothing of the client's that was
+ * inherited without the flag gets on. May allocate: the parent has one thread. */
+bool fd_set_close_on_exec_from(int lowest, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* Blocking, whole, EINTR handled. A peer that closed is an error (EPIPE), never a signal: npxc ignores SIGPIPE. */
 bool fd_write_all(int fd, const void *bytes, size_t count, struct npxc_error *err) NPXC_MUST_CHECK;
-/* To the end of file; the ceiling is the buffer's, reaching it is an error. */
+/* Appends, to the end of file; more than the buffer's ceiling is EFBIG. After a failure the buffer is as before. */
 bool fd_read_all(int fd, struct buf *ret_bytes, struct npxc_error *err) NPXC_MUST_CHECK;
 /* A file descriptor with `length` bytes to be read from its start: a memfd, or an unlinked temporary file. */
 bool fd_of_data(const void *bytes, size_t length, int *ret_fd, struct npxc_error *err) NPXC_MUST_CHECK;

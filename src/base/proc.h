@@ -11,7 +11,7 @@
 /*
  * Runs a program to its end and keeps what it printed: npm's configuration questions, a container CLI, `npm install`.
  * No shell. The child gets a process group of its own, default signal dispositions and an empty signal mask, stdin
- * from `input` (or /dev/null), and no descriptor but 0, 1, 2 and those in `keep_fds`.
+ * from `input` (or /dev/null), and no descriptor but 0, 1 and 2. On Linux it dies with npxc.
  */
 struct proc_command {
 	char *const *argv;        /* argv[0] is an absolute path */
