@@ -251,18 +251,21 @@ static void removal_never_follows_a_symlink(void **state)
 static void removal_refuses_paths_that_name_no_entry(void **state)
 {
 	static const char *const endings[] = { "/.", "/..", "/./", "/..//" };
-	static const char *const whole[] = { "", ".", "..", "./" }; /* not "/": a fault would empty the machine */
+	static const char *const whole[] = { "", ".", "..", "./" };
+	mem_cleanup char *inner = str_printf("%s/inner", (char *)*state);
 	struct npxc_error err = { 0 };
 
+	/* A fault may empty the place of this test; so no "/", and ".." of a directory further in. */
+	make(*state, "inner");
 	put(*state, "kept", "");
 	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
-		mem_cleanup char *path = str_printf("%s%s", (char *)*state, endings[i]);
+		mem_cleanup char *path = str_printf("%s%s", inner, endings[i]);
 
 		assert_false(file_remove_tree(path, &err));
 		assert_int_equal(err.sys_errno, EINVAL);
 	}
 	assert_true(stands(*state, "kept"));
-	* / assert_int_equal(chdir(*state), 0);
+	assert_int_equal(chdir(inner), 0);
 	for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++) {
 		assert_false(file_remove_tree(whole[i], &err));
 		assert_int_equal(err.sys_errno, EINVAL);
