@@ -1,0 +1,171 @@
+#include "config/policy.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { NETWORK_NAME_MAX_BYTES = 128, RULE_MAX_BYTES = 512 };
+
+static const char *const kind_words[] = { "none", "open", "named", "allowlist" };
+static const char *const link_words[] = { "auto", "gateway", "socket", "netns" };
+
+enum { KINDS = sizeof(kind_words) / sizeof(kind_words[0]), LINKS = sizeof(link_words) / sizeof(link_words[0]) };
+
+const char *policy_kind_word(enum policy_kind kind)
+{
+	return kind_words[kind];
+}
+
+const char *policy_link_word(enum policy_link link)
+{
+	return link_words[link];
+}
+
+static bool is_network_name(const char *word)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+	return word[0] != '\0' && strchr(letters, word[0]) != NULL && strlen(word) <= NETWORK_NAME_MAX_BYTES &&
+	       strspn(word + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") ==
+	           strlen(word + 1);
+}
+
+bool policy_parse_network(const char *word, enum policy_kind *ret_kind, struct npxc_error *err)
+{
+	static const enum policy_kind reserved[] = { POLICY_NONE, POLICY_OPEN, POLICY_ALLOWLIST };
+	mem_cleanup char *shown = NULL;
+
+	if (word[0] == '\0')
+		return error_set(err, ERROR_CONFIG,
+		                 "an empty network; write none, open, allowlist or the name of a network");
+	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
+		const char *known = kind_words[reserved[i]];
+
+		if (strcmp(word, known) == 0) {
+			*ret_kind = reserved[i];
+			return true;
+		}
+		if (strcasecmp(word, known) == 0)
+			return error_set(err, ERROR_CONFIG, "unknown network \"%s\"; did you mean \"%s\"?", word,
+			                 known);
+	}
+	if (!is_network_name(word)) {
+		shown = str_escape(word, strnlen(word, NETWORK_NAME_MAX_BYTES));
+		return error_set(
+		    err, ERROR_CONFIG,
+		    "\"%s\" is not a network; write none, open, allowlist or the name of one (letters, digits, . _ -)",
+		    shown);
+	}
+	*ret_kind = POLICY_NAMED;
+	return true;
+}
+
+bool policy_parse_link(const char *word, enum policy_link *ret_link, struct npxc_error *err)
+{
+	mem_cleanup char *shown = NULL;
+
+	for (size_t i = 0; i < LINKS; i++) {
+		if (strcmp(word, link_words[i]) == 0) {
+			*ret_link = (enum policy_link)i;
+			return true;
+		}
+	}
+	shown = str_escape(word, strnlen(word, NETWORK_NAME_MAX_BYTES));
+	return error_set(err, ERROR_CONFIG, "unknown link \"%s\"; use auto, gateway, socket or netns", shown);
+}
+
+bool policy_check_rule(const char *rule, struct npxc_error *err)
+{
+	if (rule[0] == '\0')
+		return error_set(err, ERROR_CONFIG, "an empty rule; write a host such as api.example.com:443");
+	if (strlen(rule) > RULE_MAX_BYTES)
+		return error_set(err, ERROR_CONFIG, "a rule of more than %d bytes", RULE_MAX_BYTES);
+	for (const char *p = rule; *p != '\0'; p++)
+		if ((unsigned char)*p <= ' ' || *p == 0x7f)
+			return error_set(err, ERROR_CONFIG,
+			                 "a rule holds no blanks or control bytes; write one host to a rule");
+	return true;
+}
+
+static const char *choose(const struct policy_sources *sources, const char **ret_origin)
+{
+	const struct {
+		const char *word;
+		const char *origin;
+	} places[] = {
+		{ sources->option, "--network" },
+		{ sources->network_mode, "network.mode" },
+		{ sources->runtime_network, "runtime.network" },
+		{ sources->defaults_network, "defaults.network" },
+		{ "none", "default" },
+	};
+	size_t i = 0;
+
+	while (places[i].word == NULL)
+		i++;
+	*ret_origin = places[i].origin;
+	return places[i].word;
+}
+
+static bool check_rules(const struct strv *rules, const char *origin, struct npxc_error *err)
+{
+	for (size_t i = 0; rules != NULL && i < rules->count; i++)
+		if (!policy_check_rule(rules->v[i], err))
+			return error_prefix(err, "%s", origin);
+	return true;
+}
+
+static void add_rules(struct strv *to, const struct strv *from)
+{
+	for (size_t i = 0; from != NULL && i < from->count; i++)
+		if (!strv_contains(to, from->v[i]))
+			strv_push(to, from->v[i]);
+}
+
+bool policy_make(const struct policy_sources *sources, struct policy *ret_policy, struct npxc_error *err)
+{
+	struct policy policy = { .link = POLICY_LINK_AUTO };
+	const char *word = choose(sources, &policy.origin);
+
+	if (!policy_parse_network(word, &policy.kind, err))
+		return error_prefix(err, "%s", policy.origin);
+	if (sources->link != NULL && !policy_parse_link(sources->link, &policy.link, err))
+		return error_prefix(err, "network.link");
+	if (!check_rules(sources->allow, "network.allow", err) || !check_rules(sources->option_allow, "--allow", err))
+		return false;
+	if (sources->option_allow != NULL && sources->option_allow->count > 0 && policy.kind != POLICY_ALLOWLIST)
+		return error_set(err, ERROR_CONFIG,
+		                 "--allow means nothing with the network \"%s\" (%s); add --network allowlist", word,
+		                 policy.origin);
+	if (policy.kind == POLICY_NAMED)
+		policy.network = str_dup(word);
+	if (policy.kind == POLICY_ALLOWLIST) {
+		add_rules(&policy.allow, sources->allow);
+		add_rules(&policy.allow, sources->option_allow);
+	}
+	*ret_policy = policy;
+	return true;
+}
+
+void policy_done(struct policy *policy)
+{
+	free(policy->network);
+	strv_done(&policy->allow);
+	*policy = (struct policy){ .kind = POLICY_NONE };
+}
+
+char *policy_text(const struct policy *policy)
+{
+	switch (policy->kind) {
+	case POLICY_NAMED:
+		return str_printf("named(%s)", policy->network);
+	case POLICY_ALLOWLIST:
+		return str_printf("allowlist(%zu rule%s)", policy->allow.count, policy->allow.count == 1 ? "" : "s");
+	case POLICY_NONE:
+	case POLICY_OPEN:
+		break;
+	}
+	return str_dup(policy_kind_word(policy->kind));
+}
