@@ -12,6 +12,12 @@
 /* bytes: a configuration file. A thousand tools with path arguments stay below 100 KiB. */
 #define LIMIT_CONFIG_BYTES (1 * MIB)
 
+/* entries: of one list or table in a configuration file; argument lists are built from some of them. */
+#define LIMIT_CONFIG_ENTRIES 4096
+
+/* bytes: name and value of an environment variable together. Linux takes none of 128 KiB or more. */
+#define LIMIT_VARIABLE_BYTES (127 * KIB)
+
 /* levels: nesting of JSON in configuration and runtime output; cJSON recurses. */
 #define LIMIT_JSON_DEPTH 64
 

@@ -63,19 +63,34 @@ static bool word_apply(char *word, struct log_settings *to, struct npxc_error *e
 	return true;
 }
 
-bool log_configure(const char *text, struct npxc_error *err)
+static bool parse(const char *text, struct log_settings *next, struct npxc_error *err)
 {
-	struct log_settings next = { .general = settings.general };
 	mem_cleanup char *copy = str_dup(text);
 	char *rest = copy;
 
 	for (char *word = strsep(&rest, ","); word != NULL; word = strsep(&rest, ",")) {
 		word = str_trim(word);
-		if (word[0] != '\0' && !word_apply(word, &next, err))
+		if (word[0] != '\0' && !word_apply(word, next, err))
 			return false;
 	}
+	return true;
+}
+
+bool log_configure(const char *text, struct npxc_error *err)
+{
+	struct log_settings next = { .general = settings.general };
+
+	if (!parse(text, &next, err))
+		return false;
 	settings = next;
 	return true;
+}
+
+bool log_check(const char *text, struct npxc_error *err)
+{
+	struct log_settings ignored = { .general = LOG_LEVEL_WARN };
+
+	return parse(text, &ignored, err);
 }
 
 bool log_enabled(enum log_level level, const char *target)

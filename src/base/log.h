@@ -16,6 +16,8 @@ enum log_level { LOG_LEVEL_OFF, LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO,
  * beats an earlier one, a target beats the general level. ERROR_CONFIG on an unknown level; nothing changes then.
  */
 bool log_configure(const char *text, struct npxc_error *err) NPXC_MUST_CHECK;
+/* Whether log_configure would take it; changes nothing. */
+bool log_check(const char *text, struct npxc_error *err) NPXC_MUST_CHECK;
 
 bool log_enabled(enum log_level level, const char *target);
 

@@ -19,7 +19,7 @@ struct cJSON;
 struct config_mount {
 	char *host;      /* owned, as written: absolute, or ~/ ..., or relative to the working directory (flag only) */
 	char *container; /* owned, absolute, or NULL: the same path inside */
-	bool writable;
+	bool writable;   /* false when not said: defaults.mount_mode is for what npxc finds by itself */
 };
 
 enum config_project { CONFIG_PROJECT_NONE, CONFIG_PROJECT_RO, CONFIG_PROJECT_RW };
@@ -100,10 +100,15 @@ bool config_parse_memory(const char *text, uint64_t *ret_bytes,
                          struct npxc_error *err) NPXC_MUST_CHECK; /* "512m", "2g", bytes; >= 64 MiB */
 bool config_parse_cpus(const char *text, unsigned *ret_millis,
                        struct npxc_error *err) NPXC_MUST_CHECK; /* "0.5", "2"; 0.01 to 512 */
-/* NAME: [A-Za-z_][A-Za-z0-9_]*; refuses what npxc itself sets inside (PATH HOME TMPDIR) no more than a user may
- * override. */
+/* NAME: [A-Za-z_][A-Za-z0-9_]*. What npxc itself sets inside (PATH HOME TMPDIR) may be named: it is the user's own
+ * sandbox. */
 bool config_check_variable(const char *name, struct npxc_error *err) NPXC_MUST_CHECK;
-/* HOST[:GUEST][:rw|:ro], split from the right so that only an absolute GUEST counts. */
+/*
+ * HOST[:GUEST][:rw|:ro], split from the right so that only an absolute GUEST counts.
+ * Mustn't: let a mount stand at /, or in /proc, /sys or /dev inside. A relative HOST (or ~/...) without GUEST is not
+ * known well enough here: who resolves it calls config_check_inside_path on the result.
+ */
+bool config_check_inside_path(const char *path, struct npxc_error *err) NPXC_MUST_CHECK;
 bool config_parse_mount(const char *text, struct config_mount *ret_mount, struct npxc_error *err) NPXC_MUST_CHECK;
 bool config_check_runtime(const char *word,
                           struct npxc_error *err) NPXC_MUST_CHECK; /* auto apple podman docker bwrap */
