@@ -147,7 +147,8 @@ void runtime_remove_argv(const struct runtime *runtime, const char *name, struct
 struct runtime_finding {
 	bool ok;
 	char *what;
-	char *fix; /* NULL when ok */
+	char *fix;            /* NULL when ok */
+	struct strv fix_argv; /* a command that `doctor --fix` may run (argv[0] absolute); empty: advice only */
 };
 struct runtime_findings {
 	struct runtime_finding *v;
