@@ -30,14 +30,16 @@ struct proc_result {
 	int signal;      /* 0 when it exited */
 	bool timed_out;
 	bool truncated;
-	struct buf output; /* stdout */
+	/* Their data is never NULL. */
+	struct buf output; /* stdout; the first bytes */
 	struct buf errors; /* stderr; with a ceiling reached the LAST bytes are kept: the reason stands at the end */
 };
 
 /*
  * True when the program was started, whatever became of it: the caller judges the result.
  * A program that cannot be started is ERROR_IO with errno of exec. After the program's own end its group is killed,
- * so that no helper keeps the pipes.
+ * so that no helper keeps the pipes; one that has left the group and keeps them is not waited for.
+ * Installs no handler and needs none: SIGCHLD may have any disposition but SIG_IGN.
  */
 bool proc_run(const struct proc_command *command, struct proc_result *ret_result,
               struct npxc_error *err) NPXC_MUST_CHECK;

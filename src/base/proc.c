@@ -1,0 +1,436 @@
+#include "base/proc.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
+
+extern char **environ;
+
+enum {
+	PIECE_BYTES = 64 * 1024,
+	/* Where no descriptor tells of a process's end, it is asked for this often. */
+	ASK_MS = 10,
+};
+
+/* What the child says on the close-on-exec pipe when it does not come to run the program. */
+enum child_step { STEP_PREPARE, STEP_DIRECTORY, STEP_EXEC };
+
+struct child_failure {
+	enum child_step step;
+	int error;
+};
+
+struct stream {
+	int fd; /* non-blocking; -1 after its end */
+	struct buf *kept;
+	bool keep_last;
+};
+
+struct run {
+	const struct proc_command *command;
+	struct stream streams[2]; /* stdout, stderr */
+	bool truncated;
+};
+
+__attribute__((noreturn)) static void child_fail(int fd, enum child_step step)
+{
+	struct child_failure failure = { step, errno };
+	ssize_t ignored = write(fd, &failure, sizeof(failure));
+
+	(void)ignored;
+	_exit(127);
+}
+
+static bool child_reset_signals(void)
+{
+	struct sigaction plain = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	/* Some numbers are refused (SIGKILL, those of the C library): they have their default anyway. */
+	for (int number = 1; number < NSIG; number++)
+		(void)sigaction(number, &plain, NULL);
+	sigemptyset(&none);
+	return sigprocmask(SIG_SETMASK, &none, NULL) == 0;
+}
+
+static bool child_die_with(pid_t parent)
+{
+#ifdef __linux__
+	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent;
+#else
+	(void)parent;
+	return true;
+#endif
+}
+
+/* First all above 2, so that no dup2 runs over a source of the next one (npxc itself may be started without stdio). */
+static bool child_place(int standard[3], int *report)
+{
+	int moved = fcntl(*report, F_DUPFD_CLOEXEC, 3);
+
+	if (moved == -1)
+		return false;
+	*report = moved;
+	for (int i = 0; i < 3; i++) {
+		standard[i] = fcntl(standard[i], F_DUPFD_CLOEXEC, 3);
+		if (standard[i] == -1)
+			return false;
+	}
+	for (int i = 0; i < 3; i++)
+		if (dup2(standard[i], i) == -1)
+			return false;
+	return true;
+}
+
+__attribute__((noreturn)) static void child_run(const struct proc_command *command, int standard[3], int report,
+                                                pid_t parent)
+{
+	struct npxc_error ignored;
+
+	setpgid(0, 0);
+	if (!child_place(standard, &report) || !child_reset_signals() || !child_die_with(parent) ||
+	    !fd_set_close_on_exec_from(3, &ignored))
+		child_fail(report, STEP_PREPARE);
+	if (command->directory != NULL && chdir(command->directory) == -1)
+		child_fail(report, STEP_DIRECTORY);
+	execve(command->argv[0], command->argv, command->environment != NULL ? command->environment : environ);
+	child_fail(report, STEP_EXEC);
+}
+
+/* Reads to the exec, or to what kept the child from it. */
+static bool child_started(const struct proc_command *command, int report, struct npxc_error *err)
+{
+	struct child_failure failure;
+	ssize_t count;
+
+	do {
+		count = read(report, &failure, sizeof(failure));
+	} while (count == -1 && errno == EINTR);
+	if (count == 0)
+		return true;
+	if (count == (ssize_t)sizeof(failure))
+		errno = failure.error;
+	else
+		failure.step = STEP_PREPARE;
+	switch (failure.step) {
+	case STEP_DIRECTORY:
+		return error_set_errno(err, ERROR_IO, "cannot change to %s", command->directory);
+	case STEP_EXEC:
+		return error_set_errno(err, ERROR_IO, "cannot run %s", command->argv[0]);
+	case STEP_PREPARE:
+		break;
+	}
+	return error_set_errno(err, ERROR_IO, "cannot prepare a process for %s", command->argv[0]);
+}
+
+static void reap(pid_t pid)
+{
+	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
+		;
+}
+
+static bool open_input(const struct proc_command *command, int *ret_fd, struct npxc_error *err)
+{
+	if (command->input != NULL)
+		return fd_of_data(command->input, strlen(command->input), ret_fd, err);
+	*ret_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return *ret_fd != -1 || error_set_errno(err, ERROR_IO, "open /dev/null");
+}
+
+/* The reading ends of its two streams become the run's. */
+static bool start(struct run *run, pid_t *ret_pid, struct npxc_error *err)
+{
+	FD_CLEANUP int input = -1;
+	FD_CLEANUP int write_out = -1;
+	FD_CLEANUP int write_err = -1;
+	FD_CLEANUP int report_read = -1;
+	FD_CLEANUP int report_write = -1;
+	pid_t parent = getpid();
+	int ends[2];
+	pid_t pid;
+
+	if (!open_input(run->command, &input, err) || !fd_pipe(ends, err))
+		return false;
+	run->streams[0].fd = ends[0];
+	write_out = ends[1];
+	if (!fd_pipe(ends, err))
+		return false;
+	run->streams[1].fd = ends[0];
+	write_err = ends[1];
+	if (!fd_pipe(ends, err))
+		return false;
+	report_read = ends[0];
+	report_write = ends[1];
+	for (int i = 0; i < 2; i++)
+		if (fcntl(run->streams[i].fd, F_SETFL, O_NONBLOCK) == -1)
+			return error_set_errno(err, ERROR_IO, "non-blocking pipe");
+	pid = fork();
+	if (pid == -1)
+		return error_set_errno(err, ERROR_IO, "fork");
+	if (pid == 0)
+		child_run(run->command, (int[3]){ input, write_out, write_err }, report_write, parent);
+	/* In both processes: neither may act on the group before it is there. Refused once the child has done it. */
+	setpgid(pid, pid);
+	fd_close(&report_write);
+	if (!child_started(run->command, report_read, err)) {
+		reap(pid);
+		return false;
+	}
+	*ret_pid = pid;
+	return true;
+}
+
+/* Never fails: what has no room is dropped and marked. */
+static void keep(struct run *run, struct stream *stream, const char *bytes, size_t count)
+{
+	struct buf *kept = stream->kept;
+	size_t ceiling = run->command->max_output_bytes;
+	struct npxc_error ignored;
+
+	if (stream->keep_last) {
+		/* The buffer has twice the ceiling's room, so that bytes move seldom. */
+		if (count > ceiling) {
+			bytes += count - ceiling;
+			count = ceiling;
+			buf_consume(kept, kept->length);
+			run->truncated = true;
+		} else if (kept->length + count > kept->max_bytes) {
+			buf_consume(kept, kept->length + count - ceiling);
+			run->truncated = true;
+		}
+	} else if (count > ceiling - kept->length) {
+		count = ceiling - kept->length;
+		run->truncated = true;
+	}
+	(void)!buf_append(kept, bytes, count, &ignored);
+}
+
+/* One piece. False when nothing is there now; at the end of file the stream is closed. */
+static bool read_piece(struct run *run, struct stream *stream)
+{
+	char bytes[PIECE_BYTES];
+	ssize_t count = read(stream->fd, bytes, sizeof(bytes));
+
+	if (count == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+		return false;
+	if (count <= 0) {
+		fd_close(&stream->fd);
+		return false;
+	}
+	keep(run, stream, bytes, (size_t)count);
+	if (stream == &run->streams[1] && run->command->on_stderr != NULL)
+		run->command->on_stderr(run->command->context, bytes, (size_t)count);
+	return true;
+}
+
+/* What the pipes hold now. A helper that left the group may go on writing: more than a pipe holds is not waited for. */
+static void read_rest(struct run *run)
+{
+	for (int i = 0; i < 2; i++)
+		for (size_t pieces = 0; run->streams[i].fd != -1 && pieces < LIMIT_RELAY_BYTES / PIECE_BYTES; pieces++)
+			if (!read_piece(run, &run->streams[i]))
+				break;
+}
+
+/* Readable when the process has ended; -1 where the system has no such descriptor. */
+static int open_exit_fd(pid_t pid)
+{
+#if defined(__linux__) && defined(SYS_pidfd_open)
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+#else
+	(void)pid;
+	return -1;
+#endif
+}
+
+/* Looks without reaping: as long as the zombie stands, its number is nobody else's process or group. */
+static bool has_ended(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == -1)
+		return errno == ECHILD;
+	return info.si_pid == pid;
+}
+
+static void wait_a_turn(struct run *run, int exit_fd, int64_t left_ms)
+{
+	struct pollfd fds[3] = {
+		{ .fd = run->streams[0].fd, .events = POLLIN },
+		{ .fd = run->streams[1].fd, .events = POLLIN },
+		{ .fd = exit_fd, .events = POLLIN },
+	};
+	int64_t most = exit_fd != -1 ? left_ms : (left_ms < ASK_MS ? left_ms : ASK_MS);
+
+	if (poll(fds, 3, most < INT_MAX ? (int)most : INT_MAX) <= 0)
+		return;
+	for (int i = 0; i < 2; i++)
+		if (fds[i].revents != 0)
+			read_piece(run, &run->streams[i]);
+}
+
+/* True when the program ended by itself or was killed; false when it outlived the deadline. */
+static bool wait_until(struct run *run, pid_t pid, int exit_fd, int64_t deadline)
+{
+	for (;;) {
+		int64_t left = deadline - clock_now_ms();
+
+		if (has_ended(pid))
+			return true;
+		if (left <= 0)
+			return false;
+		wait_a_turn(run, exit_fd, left);
+	}
+}
+
+static void take_status(pid_t pid, struct proc_result *result)
+{
+	int status = 0;
+	pid_t got;
+
+	do {
+		got = waitpid(pid, &status, 0);
+	} while (got == -1 && errno == EINTR);
+	result->exit_status = got == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	result->signal = got == pid && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void see_to_its_end(struct run *run, pid_t pid, struct proc_result *result)
+{
+	FD_CLEANUP int exit_fd = open_exit_fd(pid);
+	bool ended = wait_until(run, pid, exit_fd, clock_now_ms() + run->command->timeout_ms);
+
+	result->timed_out = !ended;
+	kill(-pid, SIGKILL);
+	if (!ended)
+		ended = wait_until(run, pid, exit_fd, clock_now_ms() + LIMIT_KILL_VERIFY_MS);
+	read_rest(run);
+	if (ended) {
+		take_status(pid, result);
+	} else {
+		/* Killed, and held up in the kernel: it is not waited for. */
+		result->exit_status = -1;
+		result->signal = SIGKILL;
+	}
+}
+
+bool proc_run(const struct proc_command *command, struct proc_result *ret_result, struct npxc_error *err)
+{
+	size_t ceiling = command->max_output_bytes;
+	struct proc_result result = { .output = BUF_INIT(ceiling), .errors = BUF_INIT(2 * ceiling) };
+	struct run run = {
+		.command = command,
+		.streams = { { .fd = -1, .kept = &result.output },
+		             { .fd = -1, .kept = &result.errors, .keep_last = true } },
+	};
+	pid_t pid = -1;
+	bool ok = start(&run, &pid, err);
+
+	if (ok)
+		see_to_its_end(&run, pid, &result);
+	fd_close(&run.streams[0].fd);
+	fd_close(&run.streams[1].fd);
+	if (!ok) {
+		proc_result_done(&result);
+		return false;
+	}
+	if (result.errors.length > ceiling) {
+		buf_consume(&result.errors, result.errors.length - ceiling);
+		run.truncated = true;
+	}
+	result.truncated = run.truncated;
+	for (int i = 0; i < 2; i++)
+		keep(&run, &run.streams[i], "", 0); /* a program that said nothing said "" */
+	*ret_result = result;
+	return true;
+}
+
+void proc_result_done(struct proc_result *result)
+{
+	buf_done(&result->output);
+	buf_done(&result->errors);
+}
+
+char *proc_result_text(const struct proc_result *result, unsigned timeout_ms)
+{
+	if (result->timed_out && timeout_ms % 1000 == 0)
+		return str_printf("no answer within %u s", timeout_ms / 1000);
+	if (result->timed_out)
+		return str_printf("no answer within %u ms", timeout_ms);
+	if (result->signal != 0)
+		return str_printf("signal %d (%s)", result->signal, strsignal(result->signal));
+	return str_printf("exit status %d", result->exit_status);
+}
+
+#ifdef __linux__
+/* "pid (name) state parent group ...": the name may hold blanks and brackets, so the last bracket counts. */
+static bool stat_is_alive_in(const char *text, pid_t pgid)
+{
+	const char *end = strrchr(text, ')');
+	char state;
+	int parent;
+	int group;
+
+	if (end == NULL || sscanf(end + 1, " %c %d %d", &state, &parent, &group) != 3)
+		return false;
+	return group == pgid && state != 'Z' && state != 'X';
+}
+
+static bool is_alive_in(const char *pid_text, pid_t pgid)
+{
+	mem_cleanup char *path = str_printf("/proc/%s/stat", pid_text);
+	FD_CLEANUP int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char text[1024];
+	ssize_t count = fd != -1 ? read(fd, text, sizeof(text) - 1) : -1;
+
+	if (count <= 0)
+		return false; /* gone meanwhile */
+	text[count] = '\0';
+	return stat_is_alive_in(text, pgid);
+}
+
+static bool any_alive_in(pid_t pgid)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	bool alive = false;
+
+	if (proc == NULL)
+		return true; /* the signal found somebody */
+	while (!alive && (entry = readdir(proc)) != NULL)
+		alive = entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && is_alive_in(entry->d_name, pgid);
+	closedir(proc);
+	return alive;
+}
+#endif
+
+bool proc_group_alive(pid_t pgid)
+{
+	/* 0 is one's own group, -1 everybody: never what was meant. */
+	if (pgid <= 1 || (kill(-pgid, 0) == -1 && errno == ESRCH))
+		return false;
+#ifdef __linux__
+	return any_alive_in(pgid);
+#else
+	return true;
+#endif
+}
