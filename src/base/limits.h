@@ -68,6 +68,7 @@
 #define LIMIT_TMPFS_TMP_BYTES (512 * MIB)
 #define LIMIT_TMPFS_RUN_BYTES (16 * MIB)
 #define LIMIT_TMPFS_HOME_BYTES (512 * MIB)
+#define LIMIT_TMPFS_SHM_BYTES (64 * MIB)
 
 /* processes and threads in a sandbox. Below 10 Node hangs. */
 #define LIMIT_SANDBOX_PIDS 512

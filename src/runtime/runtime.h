@@ -42,7 +42,8 @@ struct launch {
 	struct strv command; /* inside; command.v[0] is an absolute path inside or a name looked up on PATH inside */
 	char *directory;     /* owned; working directory inside */
 	char *home;          /* owned; HOME inside, a tmpfs */
-	struct launch_mount *mounts; /* in this order: later ones may lie beneath earlier ones */
+	struct launch_mount
+	    *mounts; /* any order: what lies beneath another is mounted after it; equal targets: last wins */
 	size_t mount_count;
 	struct launch_tmpfs *tmpfs; /* beside /tmp, /run and HOME, which every sandbox has */
 	size_t tmpfs_count;
@@ -50,7 +51,7 @@ struct launch {
 	struct launch_variable *env; /* configured ones; PATH HOME TMPDIR LANG TERM are the driver's own */
 	size_t env_count;
 	char *path_prefix; /* owned or NULL; directories put before the ordinary PATH inside (a Node's bin) */
-	char *term, *lang; /* owned or NULL: TERM and LANG inside, passed from outside */
+	char *term, *lang; /* owned or NULL: TERM and LANG inside, passed from outside; `env` wins over all five */
 	enum launch_network network;
 	char *network_name;    /* owned; LAUNCH_NETWORK_NAMED only */
 	uint64_t memory_bytes; /* ceilings; 0 = none wanted */
@@ -102,6 +103,8 @@ struct runtime {
 	    system_mounts; /* bwrap: read-only host paths that make up the root (/usr, /etc/ssl ...), existing ones */
 	struct strv system_links; /* bwrap: "target=linkpath" pairs (usr/bin=/bin ...) */
 	unsigned uid, gid;        /* bwrap: ids inside */
+	char *filter; /* owned; bwrap: the seccomp program (runtime/seccomp.h); a start without one is refused */
+	size_t filter_bytes;
 };
 
 /*

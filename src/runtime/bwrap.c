@@ -1,0 +1,505 @@
+#include "runtime/bwrap.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The pure half of the driver: from plain structs to arguments, and from what bubblewrap left behind to a verdict. */
+
+static const char ordinary_path[] = "/usr/local/bin:/usr/bin:/bin";
+
+/* ---- what is mounted where ---- */
+
+/* One entry of the file system that is laid over the bare root. A size means tmpfs. */
+struct layer {
+	char *target;       /* owned, cleaned */
+	const char *source; /* borrowed; NULL: tmpfs */
+	bool writable;
+	uint64_t bytes;
+	unsigned mode;
+};
+
+struct layers {
+	struct layer *v;
+	size_t count;
+};
+
+static void layers_cleanup(struct layers *layers)
+{
+	for (size_t i = 0; i < layers->count; i++)
+		free(layers->v[i].target);
+	free(layers->v);
+}
+
+static size_t depth_of(const char *path)
+{
+	size_t depth = 0;
+
+	for (const char *p = path; *p != '\0'; p++)
+		depth += *p == '/';
+	return depth;
+}
+
+/* Keeps them sorted by depth, equal ones in the order of their coming: what lies beneath another is mounted after it,
+ * or it would be covered. */
+static void layers_add(struct layers *layers, struct layer layer)
+{
+	size_t at = layers->count;
+
+	layers->v = mem_realloc(layers->v, layers->count + 1, sizeof(*layers->v));
+	while (at > 0 && depth_of(layers->v[at - 1].target) > depth_of(layer.target)) {
+		layers->v[at] = layers->v[at - 1];
+		at--;
+	}
+	layers->v[at] = layer;
+	layers->count++;
+}
+
+static bool check_target(const char *what, const char *target, struct npxc_error *err)
+{
+	static const char *const protected_trees[] = { "/proc", "/dev" };
+	static const char *const protected_roots[] = { "/", "/etc", "/usr" };
+	mem_cleanup char *shown = str_escape(target, strlen(target));
+	mem_cleanup char *clean = NULL;
+
+	if (target[0] != '/')
+		return error_set(err, ERROR_CONFIG, "%s \"%s\" is not an absolute path", what, shown);
+	clean = str_path_clean(target);
+	for (size_t i = 0; i < sizeof(protected_trees) / sizeof(protected_trees[0]); i++)
+		if (str_path_within(clean, protected_trees[i]))
+			return error_set(err, ERROR_CONFIG,
+			                 "%s \"%s\" lies in %s, which is the sandbox's own; choose another path inside",
+			                 what, shown, protected_trees[i]);
+	for (size_t i = 0; i < sizeof(protected_roots) / sizeof(protected_roots[0]); i++)
+		if (strcmp(clean, protected_roots[i]) == 0)
+			return error_set(err, ERROR_CONFIG,
+			                 "%s \"%s\" would cover the sandbox's own %s; choose another path inside", what,
+			                 shown, protected_roots[i]);
+	return true;
+}
+
+static bool add_tmpfs(struct layers *layers, const char *what, const char *target, uint64_t bytes, unsigned mode,
+                      struct npxc_error *err)
+{
+	if (!check_target(what, target, err))
+		return false;
+	if (bytes == 0)
+		return error_set(err, ERROR_CONFIG, "%s \"%s\" has no size", what, target);
+	layers_add(layers, (struct layer){ .target = str_path_clean(target), .bytes = bytes, .mode = mode });
+	return true;
+}
+
+static bool collect_layers(const struct launch *launch, struct layers *layers, struct npxc_error *err)
+{
+	uint64_t tmp = launch->tmp_bytes != 0 ? launch->tmp_bytes : LIMIT_TMPFS_TMP_BYTES;
+
+	if (!add_tmpfs(layers, "tmpfs", "/tmp", tmp, 01777, err) ||
+	    !add_tmpfs(layers, "tmpfs", "/run", LIMIT_TMPFS_RUN_BYTES, 0755, err) ||
+	    !add_tmpfs(layers, "HOME", launch->home, LIMIT_TMPFS_HOME_BYTES, 0700, err))
+		return false;
+	for (size_t i = 0; i < launch->tmpfs_count; i++) {
+		const struct launch_tmpfs *tmpfs = &launch->tmpfs[i];
+
+		if (!add_tmpfs(layers, "writable path", tmpfs->target, tmpfs->bytes, tmpfs->mode, err))
+			return false;
+	}
+	for (size_t i = 0; i < launch->mount_count; i++) {
+		const struct launch_mount *mount = &launch->mounts[i];
+
+		if (!check_target("mount target", mount->target, err))
+			return false;
+		if (mount->source[0] != '/')
+			return error_set(err, ERROR_CONFIG, "mount source \"%s\" is not an absolute path",
+			                 mount->source);
+		layers_add(layers, (struct layer){ .target = str_path_clean(mount->target),
+		                                   .source = mount->source,
+		                                   .writable = mount->writable });
+	}
+	return true;
+}
+
+static void push(struct strv *argv, const char *option)
+{
+	strv_push(argv, option);
+}
+
+static void push2(struct strv *argv, const char *option, const char *value)
+{
+	strv_push(argv, option);
+	strv_push(argv, value);
+}
+
+static void push3(struct strv *argv, const char *option, const char *source, const char *target)
+{
+	push2(argv, option, source);
+	strv_push(argv, target);
+}
+
+static void push_number(struct strv *argv, const char *option, unsigned number)
+{
+	strv_push(argv, option);
+	strv_pushf(argv, "%u", number);
+}
+
+static void push_tmpfs(struct strv *argv, const char *target, uint64_t bytes, unsigned mode)
+{
+	strv_push(argv, "--perms");
+	strv_pushf(argv, "%04o", mode);
+	strv_push(argv, "--size");
+	strv_pushf(argv, "%" PRIu64, bytes);
+	push2(argv, "--tmpfs", target);
+}
+
+static void push_data(struct strv *argv, unsigned fd, const char *target)
+{
+	push2(argv, "--perms", "0644");
+	push_number(argv, "--ro-bind-data", fd);
+	strv_push(argv, target);
+}
+
+static void push_layers(struct strv *argv, const struct layers *layers)
+{
+	for (size_t i = 0; i < layers->count; i++) {
+		const struct layer *layer = &layers->v[i];
+
+		if (layer->source == NULL)
+			push_tmpfs(argv, layer->target, layer->bytes, layer->mode);
+		else
+			push3(argv, layer->writable ? "--bind" : "--ro-bind", layer->source, layer->target);
+	}
+}
+
+static void push_system(struct strv *argv, const struct runtime *runtime, const struct launch *launch)
+{
+	for (size_t i = 0; i < runtime->system_mounts.count; i++)
+		push3(argv, "--ro-bind", runtime->system_mounts.v[i], runtime->system_mounts.v[i]);
+	for (size_t i = 0; i < runtime->system_links.count; i++) {
+		const char *pair = runtime->system_links.v[i];
+		const char *equals = strchr(pair, '=');
+		mem_cleanup char *to = str_dup_n(pair, (size_t)(equals - pair));
+
+		push3(argv, "--symlink", to, equals + 1);
+	}
+	push_data(argv, BWRAP_FD_PASSWD, "/etc/passwd");
+	push_data(argv, BWRAP_FD_GROUP, "/etc/group");
+	if (launch->network == LAUNCH_NETWORK_OPEN) {
+		/* bubblewrap follows the host's symlinks; a machine may have neither file */
+		push3(argv, "--ro-bind-try", "/etc/resolv.conf", "/etc/resolv.conf");
+		push3(argv, "--ro-bind-try", "/etc/hosts", "/etc/hosts");
+	} else {
+		push_data(argv, BWRAP_FD_HOSTS, "/etc/hosts");
+	}
+	push2(argv, "--proc", "/proc");
+	/* /proc/sys must come after --proc. Started by root, uid 1000 inside may still be uid 0 to the kernel's
+	 * sysctls. */
+	push3(argv, "--ro-bind", "/proc/sys", "/proc/sys");
+	/* bubblewrap makes /dev a tmpfs without a size: read-only, it cannot be filled. */
+	push2(argv, "--dev", "/dev");
+	push_tmpfs(argv, "/dev/shm", LIMIT_TMPFS_SHM_BYTES, 01777);
+	push2(argv, "--remount-ro", "/dev");
+}
+
+static void push_masks(struct strv *argv, const struct launch *launch, struct runtime_start *start)
+{
+	for (size_t i = 0; i < launch->masks.count; i++) {
+		unsigned fd = BWRAP_FD_MASKS + (unsigned)i;
+
+		push_data(argv, fd, launch->masks.v[i]);
+		runtime_start_add_data(start, (int)fd, "", 0);
+	}
+}
+
+/* ---- data ---- */
+
+static void add_text(struct runtime_start *start, int fd, char *owned)
+{
+	runtime_start_add_data(start, fd, owned, strlen(owned));
+	free(owned);
+}
+
+static void add_accounts(const struct runtime *runtime, const struct launch *launch, struct runtime_start *start)
+{
+	add_text(start, BWRAP_FD_PASSWD,
+	         str_printf("npxc:x:%u:%u:npxc:%s:/bin/sh\n"
+	                    "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+	                    runtime->uid, runtime->gid, launch->home));
+	add_text(start, BWRAP_FD_GROUP, str_printf("npxc:x:%u:\nnogroup:x:65534:\n", runtime->gid));
+	if (launch->network != LAUNCH_NETWORK_OPEN)
+		add_text(start, BWRAP_FD_HOSTS,
+		         str_dup("127.0.0.1\tlocalhost npxc\n::1\tlocalhost ip6-localhost ip6-loopback\n"));
+}
+
+/* NUL-separated arguments for --args, as many as there are strings in the list. */
+static void add_arguments(struct runtime_start *start, const struct strv *words)
+{
+	size_t length = 0;
+	size_t used = 0;
+	char *bytes;
+
+	for (size_t i = 0; i < words->count; i++)
+		length += strlen(words->v[i]) + 1;
+	bytes = mem_alloc(length);
+	for (size_t i = 0; i < words->count; i++) {
+		size_t n = strlen(words->v[i]) + 1;
+
+		memcpy(bytes + used, words->v[i], n);
+		used += n;
+	}
+	runtime_start_add_data(start, BWRAP_FD_ARGS, bytes, length);
+	free(bytes);
+}
+
+static bool check_variable(const struct launch_variable *variable, struct npxc_error *err)
+{
+	mem_cleanup char *shown = str_escape(variable->name, strlen(variable->name));
+
+	if (variable->name[0] == '\0' || strchr(variable->name, '=') != NULL)
+		return error_set(err, ERROR_CONFIG, "\"%s\" cannot be the name of an environment variable", shown);
+	return true;
+}
+
+/* The driver's own first: bubblewrap takes the last of equal names, so a configured one wins. */
+static bool add_environment(const struct launch *launch, struct runtime_start *start, struct npxc_error *err)
+{
+	struct strv words = { 0 };
+	mem_cleanup char *path = str_is_empty(launch->path_prefix)
+	                             ? str_dup(ordinary_path)
+	                             : str_printf("%s:%s", launch->path_prefix, ordinary_path);
+	bool ok = true;
+
+	push3(&words, "--setenv", "PATH", path);
+	push3(&words, "--setenv", "HOME", launch->home);
+	push3(&words, "--setenv", "TMPDIR", "/tmp");
+	push3(&words, "--setenv", "LANG", str_is_empty(launch->lang) ? "C.UTF-8" : launch->lang);
+	if (!str_is_empty(launch->term))
+		push3(&words, "--setenv", "TERM", launch->term);
+	for (size_t i = 0; i < launch->env_count && ok; i++) {
+		ok = check_variable(&launch->env[i], err);
+		if (ok)
+			push3(&words, "--setenv", launch->env[i].name, launch->env[i].value);
+	}
+	if (ok)
+		add_arguments(start, &words);
+	strv_done(&words);
+	return ok;
+}
+
+/* ---- the start ---- */
+
+static void add_reach(const struct runtime *runtime, const struct launch *launch, struct runtime_start *start)
+{
+	start->drop_to_uid = true;
+	if (!str_path_within(runtime->cli, "/usr"))
+		strv_push(&start->reach, runtime->cli);
+	for (size_t i = 0; i < launch->mount_count; i++)
+		if (!strv_contains(&start->reach, launch->mounts[i].source))
+			strv_push(&start->reach, launch->mounts[i].source);
+}
+
+static bool check_launch(const struct runtime *runtime, const struct launch *launch, struct npxc_error *err)
+{
+	if (launch->network == LAUNCH_NETWORK_NAMED)
+		return error_set(err, ERROR_CONFIG,
+		                 "bubblewrap knows no network \"%s\"; use none or open, or another runtime",
+		                 launch->network_name);
+	if (runtime->filter == NULL || runtime->filter_bytes == 0)
+		return error_set(err, ERROR_RUNTIME, "no seccomp filter: nothing is started without one");
+	if (runtime->uid == 0 || runtime->gid == 0)
+		return error_set(err, ERROR_RUNTIME, "the user inside a sandbox must not be 0");
+	if (launch->command.count == 0 || launch->command.v[0][0] == '\0')
+		return error_set(err, ERROR_CONFIG, "no command to run");
+	/* The home directory stands in a line of /etc/passwd. */
+	if (strpbrk(launch->home, ":\n") != NULL)
+		return error_set(err, ERROR_CONFIG,
+		                 "a home directory with a colon or a line break cannot be used inside a sandbox");
+	if (launch->masks.count > LIMIT_SOCKET_MASKS)
+		return error_set(err, ERROR_CONFIG, "more than %d sockets to hide", LIMIT_SOCKET_MASKS);
+	return true;
+}
+
+static void push_isolation(struct strv *argv, const struct runtime *runtime, const struct launch *launch)
+{
+	/* Before --args: bubblewrap clears at once, and would clear what --setenv has set. */
+	push(argv, "--clearenv");
+	push_number(argv, "--args", BWRAP_FD_ARGS);
+	push(argv, "--unshare-user");
+	push(argv, "--disable-userns");
+	push(argv, "--unshare-pid");
+	push(argv, "--unshare-ipc");
+	push(argv, "--unshare-uts");
+	push(argv, "--unshare-cgroup");
+	if (launch->network != LAUNCH_NETWORK_OPEN)
+		push(argv, "--unshare-net");
+	push_number(argv, "--uid", runtime->uid);
+	push_number(argv, "--gid", runtime->gid);
+	push2(argv, "--hostname", "npxc");
+	push(argv, "--die-with-parent");
+	push2(argv, "--cap-drop", "ALL");
+	push_number(argv, "--seccomp", BWRAP_FD_SECCOMP);
+	push_number(argv, "--json-status-fd", BWRAP_FD_STATUS);
+}
+
+bool bwrap_make_start(const struct runtime *runtime, const struct launch *launch, struct runtime_start *ret_start,
+                      struct npxc_error *err)
+{
+	struct layers layers __attribute__((cleanup(layers_cleanup))) = { 0 };
+	struct runtime_start start = { .status_fd = BWRAP_FD_STATUS };
+	struct strv *argv = &start.argv;
+
+	if (!check_launch(runtime, launch, err) || !collect_layers(launch, &layers, err))
+		return false;
+	if (!add_environment(launch, &start, err)) {
+		runtime_start_done(&start);
+		return false;
+	}
+	runtime_start_add_data(&start, BWRAP_FD_SECCOMP, runtime->filter, runtime->filter_bytes);
+	add_accounts(runtime, launch, &start);
+
+	strv_push(argv, runtime->cli);
+	push_isolation(argv, runtime, launch);
+	push_system(argv, runtime, launch);
+	push_layers(argv, &layers);
+	push_masks(argv, launch, &start);
+	/* Last of all: every mount point before it has been made in this root. */
+	push2(argv, "--remount-ro", "/");
+	push2(argv, "--chdir", launch->directory);
+	push(argv, "--");
+	strv_push_all(argv, (const char *const *)launch->command.v, launch->command.count);
+	if (runtime->is_root)
+		add_reach(runtime, launch, &start);
+	*ret_start = start;
+	return true;
+}
+
+void bwrap_remove_argv(const struct runtime *runtime, const char *name, struct strv *ret_argv)
+{
+	(void)runtime;
+	(void)name;
+	*ret_argv = (struct strv){ 0 };
+}
+
+/* ---- the end ---- */
+
+struct status {
+	bool started;  /* bubblewrap made its first process */
+	bool executed; /* ... and that became the command, which has ended with exit_code */
+	int exit_code;
+};
+
+/* JSON documents one after the other. A cut or unknown one ends the reading: what was read before it counts. */
+static struct status read_status(const char *text)
+{
+	struct status status = { 0 };
+	const char *end = text;
+
+	while (text != NULL && *text != '\0') {
+		cJSON *document = cJSON_ParseWithOpts(text, &end, false);
+		const cJSON *code;
+
+		if (document == NULL)
+			break;
+		code = cJSON_GetObjectItemCaseSensitive(document, "exit-code");
+		status.started = status.started || cJSON_HasObjectItem(document, "child-pid");
+		if (cJSON_IsNumber(code)) {
+			status.executed = true;
+			status.exit_code = code->valueint;
+		}
+		cJSON_Delete(document);
+		text = end + strspn(end, " \t\r\n");
+	}
+	return status;
+}
+
+/* bubblewrap's last line on stderr without its name; owned, NULL when it wrote none. */
+static char *last_line(const char *errors)
+{
+	static const char name[] = "bwrap: ";
+	const char *found = NULL;
+
+	for (const char *line = errors; line != NULL && *line != '\0';) {
+		const char *end = strchr(line, '\n');
+
+		if (str_starts(line, name))
+			found = line + strlen(name);
+		line = end != NULL ? end + 1 : NULL;
+	}
+	return found != NULL ? str_escape(found, strcspn(found, "\n")) : NULL;
+}
+
+static bool contains_any(const char *text, const char *const *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strstr(text, words[i]) != NULL)
+			return true;
+	return false;
+}
+
+static bool is_namespace_refusal(const char *line)
+{
+	static const char *const refusals[] = {
+		"No permissions to create new namespace",   /* EPERM: Debian's sysctl, containers */
+		"No permissions to creating new namespace", /* the same, older spelling */
+		"Creating new namespace failed",            /* kernel without them, ENOSPC: user.max_user_namespaces */
+		"setting up uid map",                       /* Ubuntu's AppArmor restriction */
+		"setting up gid map",
+		"loopback: Failed", /* the same, when the namespace is made but holds no capability */
+		"max_user_namespaces",
+	};
+
+	return contains_any(line, refusals, sizeof(refusals) / sizeof(refusals[0]));
+}
+
+static bool judge_failure(int exit_status, const char *errors, struct npxc_error *err)
+{
+	static const char exec_failed[] = "execvp ";
+	mem_cleanup char *line = last_line(errors);
+
+	if (line == NULL)
+		return error_set(err, ERROR_RUNTIME, "bubblewrap ended with status %d before the server started",
+		                 exit_status);
+	if (is_namespace_refusal(line))
+		return error_set(
+		    err, ERROR_RUNTIME_UNAVAILABLE,
+		    "bubblewrap may not make user namespaces here (%.160s); on Ubuntu 24.04 and later install an "
+		    "AppArmor "
+		    "profile for bwrap or set kernel.apparmor_restrict_unprivileged_userns=0, on Debian set "
+		    "kernel.unprivileged_userns_clone=1, elsewhere raise user.max_user_namespaces; see npxc doctor",
+		    line);
+	if (strstr(line, "nknown option") != NULL)
+		return error_set(err, ERROR_RUNTIME_UNAVAILABLE,
+		                 "this bubblewrap is too old (%s); install version 0.8.0 or later", line);
+	if (str_starts(line, exec_failed)) {
+		const char *command = line + strlen(exec_failed);
+		const char *colon = strrchr(command, ':');
+		int length = colon != NULL ? (int)(colon - command) : (int)strlen(command);
+
+		return error_set(err, ERROR_RUNTIME, "the command \"%.*s\" cannot be run inside the sandbox%s", length,
+		                 command, colon != NULL ? colon : "");
+	}
+	return error_set(err, ERROR_RUNTIME, "bubblewrap could not make the sandbox: %s", line);
+}
+
+bool bwrap_judge_end(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
+                     const char *errors, int *ret_status, struct npxc_error *err)
+{
+	struct status status = read_status(status_text);
+
+	(void)runtime;
+	if (status.executed) {
+		*ret_status = status.exit_code;
+		return true;
+	}
+	if (term_signal == 0)
+		return judge_failure(exit_status, errors, err);
+	if (!status.started)
+		return error_set(err, ERROR_RUNTIME, "bubblewrap was ended by signal %d before the server started",
+		                 term_signal);
+	/* The group was killed, the server with it. */
+	*ret_status = 128 + term_signal;
+	return true;
+}

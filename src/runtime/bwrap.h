@@ -1,0 +1,38 @@
+#ifndef NPXC_RUNTIME_BWRAP_H
+#define NPXC_RUNTIME_BWRAP_H
+
+#include "runtime/runtime.h"
+
+/*
+ * The driver for bubblewrap (0.8.0 or later; the oldest with --disable-userns). Each function is the runtime_* function
+ * of the same name for RUNTIME_BWRAP.
+ */
+
+/* The descriptors under which bubblewrap gets its data. Masks take BWRAP_FD_MASKS and the numbers after it. */
+enum {
+	BWRAP_FD_SECCOMP = 10,
+	BWRAP_FD_ARGS = 11, /* --setenv pairs: values are in no argument list that other users could read */
+	BWRAP_FD_PASSWD = 12,
+	BWRAP_FD_GROUP = 13,
+	BWRAP_FD_STATUS = 14,
+	BWRAP_FD_HOSTS = 15,
+	BWRAP_FD_MASKS = 20,
+};
+
+bool bwrap_find(const char *cli_name, const char *path_variable, struct runtime *ret_runtime,
+                struct npxc_error *err) NPXC_MUST_CHECK;
+
+/*
+ * Should: every namespace; a read-only root; a private /proc with the host's /proc/sys read-only over it; a read-only
+ * /dev; a size for every tmpfs; deeper mounts after those they lie in, masks after all mounts.
+ * Mustn't: put a value of the environment into argv; mount over "/", /etc, /usr, or in /proc and /dev, where the
+ * sandbox's own protection lies; start without a seccomp filter.
+ */
+bool bwrap_make_start(const struct runtime *runtime, const struct launch *launch, struct runtime_start *ret_start,
+                      struct npxc_error *err) NPXC_MUST_CHECK;
+bool bwrap_judge_end(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
+                     const char *errors, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
+void bwrap_remove_argv(const struct runtime *runtime, const char *name, struct strv *ret_argv);
+void bwrap_examine(const char *cli_name, const char *path_variable, struct runtime_findings *ret_findings);
+
+#endif

@@ -1,0 +1,377 @@
+#include "runtime/bwrap.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+/* The half of the driver that looks at this machine. */
+
+#ifdef __linux__
+
+#include "base/buf.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "runtime/seccomp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char install_advice[] = "install it: apt-get install bubblewrap, dnf install bubblewrap or the like";
+
+/*
+ * What of the host's /etc a program needs to start, to load libraries, to speak TLS and to tell the time. Nothing here
+ * is secret, and directories that hold private keys (/etc/ssl/private, /etc/pki/tls/private) are passed over.
+ * resolv.conf and hosts come with the network; passwd and group are npxc's own.
+ */
+static const char *const etc_entries[] = {
+	"/etc/ld.so.cache",
+	"/etc/ld.so.conf",
+	"/etc/ld.so.conf.d",
+	"/etc/ssl/certs",
+	"/etc/ssl/cert.pem",
+	"/etc/ssl/openssl.cnf",
+	"/etc/ca-certificates",
+	"/etc/pki/ca-trust",
+	"/etc/pki/tls/certs",
+	"/etc/pki/tls/cert.pem",
+	"/etc/pki/tls/openssl.cnf",
+	"/etc/crypto-policies",
+	"/etc/alternatives",
+	"/etc/localtime",
+	"/etc/nsswitch.conf",
+	"/etc/protocols",
+	"/etc/services",
+	"/etc/mime.types",
+	"/etc/fonts",
+	"/etc/os-release",
+};
+
+/* On a merged-usr system these are symlinks into /usr, elsewhere directories. */
+static const char *const root_entries[] = { "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32" };
+
+/*
+ * A symlink into /usr is made anew as it is (ICU reads the zone's name from where /etc/localtime points), anything else
+ * that is there is mounted under its name; bubblewrap follows other symlinks.
+ */
+static void add_entry(struct runtime *runtime, const char *path)
+{
+	char to[PATH_MAX];
+	ssize_t n = readlink(path, to, sizeof(to) - 1);
+
+	if (n > 0) {
+		mem_cleanup char *parent = str_path_join(path, "..");
+		mem_cleanup char *lands = NULL;
+
+		to[n] = '\0';
+		lands = str_path_join(parent, to);
+		if (str_path_within(lands, "/usr") && strchr(to, '=') == NULL) {
+			strv_pushf(&runtime->system_links, "%s=%s", to, path);
+			return;
+		}
+	}
+	if (file_exists(path))
+		strv_push(&runtime->system_mounts, path);
+}
+
+static void look_at_system(struct runtime *runtime)
+{
+	add_entry(runtime, "/usr");
+	for (size_t i = 0; i < sizeof(root_entries) / sizeof(root_entries[0]); i++)
+		add_entry(runtime, root_entries[i]);
+	for (size_t i = 0; i < sizeof(etc_entries) / sizeof(etc_entries[0]); i++)
+		add_entry(runtime, etc_entries[i]);
+}
+
+bool bwrap_find(const char *cli_name, const char *path_variable, struct runtime *ret_runtime, struct npxc_error *err)
+{
+	const char *name = str_is_empty(cli_name) ? "bwrap" : cli_name;
+	struct runtime runtime = { .kind = RUNTIME_BWRAP, .is_root = geteuid() == 0, .uid = 1000, .gid = 1000 };
+	struct npxc_error why = { 0 };
+	struct buf filter = BUF_INIT(0);
+	mem_cleanup char *cli = NULL;
+
+	if (!file_find_program(name, path_variable != NULL ? path_variable : "", &cli, &why))
+		return error_set(err, ERROR_RUNTIME_UNAVAILABLE, "bubblewrap (%s) is not on PATH; %s", name,
+		                 install_advice);
+	if (cli[0] != '/')
+		return error_set(err, ERROR_RUNTIME_UNAVAILABLE, "%s is not an absolute path", cli);
+	if (!seccomp_program(&filter, err))
+		return false;
+	runtime.cli = MEM_TAKE(cli);
+	runtime.filter_bytes = filter.length;
+	runtime.filter = buf_take(&filter);
+	if (geteuid() != 0)
+		runtime.uid = (unsigned)geteuid();
+	if (getegid() != 0)
+		runtime.gid = (unsigned)getegid();
+	look_at_system(&runtime);
+	*ret_runtime = runtime;
+	return true;
+}
+
+/* ---- doctor ---- */
+
+static void add_finding(struct runtime_findings *findings, bool ok, char *owned_what, const char *fix)
+{
+	findings->v = mem_realloc(findings->v, findings->count + 1, sizeof(*findings->v));
+	findings->v[findings->count++] = (struct runtime_finding){
+		.ok = ok,
+		.what = owned_what,
+		.fix = ok ? NULL : str_dup(fix),
+	};
+}
+
+/* How a trial ended: what it wrote to stdout and stderr, and what came through the status pipe. */
+struct trial {
+	int exit_status;
+	int signal;
+	struct buf output, status;
+};
+
+static void trial_done(struct trial *trial)
+{
+	buf_done(&trial->output);
+	buf_done(&trial->status);
+}
+
+/* In the child: `from` becomes `to`. Sources stand above every target, so that none is overwritten. */
+static bool place(int from, int to)
+{
+	return dup2(from, to) == to;
+}
+
+enum { ABOVE_TARGETS = 512 };
+
+/* Only async-signal-safe calls, exit status 126 when a step fails. */
+static void trial_child(char *const *argv, char *const *environment, const struct runtime_start *start,
+                        const int *data_fds, int output, int status)
+{
+	int null = open("/dev/null", O_RDWR);
+	bool ok = null != -1 && place(null, 0) && place(output, 1) && place(output, 2);
+
+	for (size_t i = 0; start != NULL && i < start->data_count && ok; i++)
+		ok = place(data_fds[i], start->data[i].fd);
+	if (ok && start != NULL && start->status_fd != -1)
+		ok = place(status, start->status_fd);
+	if (ok && start != NULL && start->drop_to_uid)
+		ok = setgroups(0, NULL) == 0 && setresgid(SANDBOX_DROP_UID, SANDBOX_DROP_UID, SANDBOX_DROP_UID) == 0 &&
+		     setresuid(SANDBOX_DROP_UID, SANDBOX_DROP_UID, SANDBOX_DROP_UID) == 0;
+	if (ok) {
+		alarm(LIMIT_CLI_MS / 1000); /* survives exec: a trial that hangs ends by SIGALRM */
+		execve(argv[0], argv, environment);
+	}
+	_exit(126);
+}
+
+static bool raise_fd(int *fd, struct npxc_error *err)
+{
+	int above = fcntl(*fd, F_DUPFD_CLOEXEC, ABOVE_TARGETS);
+
+	if (above == -1)
+		return error_set_errno(err, ERROR_IO, "duplicate a descriptor");
+	fd_close(fd);
+	*fd = above;
+	return true;
+}
+
+static bool trial_pipe(int ends[2], struct npxc_error *err)
+{
+	return fd_pipe(ends, err) && raise_fd(&ends[0], err) && raise_fd(&ends[1], err);
+}
+
+static bool open_data(const struct runtime_start *start, int *fds, struct npxc_error *err)
+{
+	for (size_t i = 0; i < start->data_count; i++)
+		if (!fd_of_data(start->data[i].bytes, start->data[i].length, &fds[i], err) || !raise_fd(&fds[i], err))
+			return false;
+	return true;
+}
+
+static bool trial_wait(pid_t pid, int output[2], int status[2], struct trial *trial, struct npxc_error *err)
+{
+	int ended = 0;
+	bool ok;
+
+	fd_close(&output[1]);
+	fd_close(&status[1]);
+	/* The status pipe holds a few hundred bytes: it cannot fill while stdout and stderr are read to their end. */
+	ok = fd_read_all(output[0], &trial->output, err) && fd_read_all(status[0], &trial->status, err);
+	while (waitpid(pid, &ended, 0) == -1 && errno == EINTR)
+		;
+	trial->exit_status = WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
+	trial->signal = WIFSIGNALED(ended) ? WTERMSIG(ended) : 0;
+	return ok;
+}
+
+/* Runs `argv` to its end, with what `start` (may be NULL) wants laid out. */
+static bool trial_run(struct strv *argv, struct strv *environment, const struct runtime_start *start,
+                      struct trial *ret_trial, struct npxc_error *err)
+{
+	struct trial trial = { .output = BUF_INIT((size_t)64 * 1024), .status = BUF_INIT((size_t)64 * 1024) };
+	int output[2] = { -1, -1 };
+	int status[2] = { -1, -1 };
+	size_t count = start != NULL ? start->data_count : 0;
+	int *fds = mem_alloc((count + 1) * sizeof(*fds));
+	bool ok;
+
+	for (size_t i = 0; i < count; i++)
+		fds[i] = -1;
+	ok = trial_pipe(output, err) && trial_pipe(status, err) && (start == NULL || open_data(start, fds, err));
+	if (ok) {
+		char **words = strv_argv(argv);
+		char **variables = strv_argv(environment);
+		pid_t pid = fork();
+
+		if (pid == 0)
+			trial_child(words, variables, start, fds, output[1], status[1]);
+		ok = pid != -1 ? trial_wait(pid, output, status, &trial, err) : error_set_errno(err, ERROR_IO, "fork");
+	}
+	for (size_t i = 0; i < 2; i++) {
+		fd_close(&output[i]);
+		fd_close(&status[i]);
+	}
+	for (size_t i = 0; i < count; i++)
+		fd_close(&fds[i]);
+	free(fds);
+	if (!ok) {
+		trial_done(&trial);
+		return false;
+	}
+	*ret_trial = trial;
+	return true;
+}
+
+static void examine_version(const struct runtime *runtime, struct runtime_findings *findings)
+{
+	struct strv argv = { 0 };
+	struct strv environment = { 0 };
+	struct trial trial;
+	struct npxc_error err = { 0 };
+	unsigned major = 0;
+	unsigned minor = 0;
+	bool known;
+
+	strv_push(&argv, runtime->cli);
+	strv_push(&argv, "--version");
+	if (!trial_run(&argv, &environment, NULL, &trial, &err)) {
+		add_finding(findings, false, str_printf("%s --version: %s", runtime->cli, err.message), install_advice);
+	} else {
+		mem_cleanup char *shown = str_escape(trial.output.data != NULL ? trial.output.data : "",
+		                                     strcspn(trial.output.data != NULL ? trial.output.data : "", "\n"));
+
+		known = sscanf(shown, "bubblewrap %u.%u", &major, &minor) == 2;
+		add_finding(findings, known && (major > 0 || minor >= 8),
+		            str_printf("%s says \"%s\" (0.8.0 or later is needed)", runtime->cli, shown),
+		            "install bubblewrap 0.8.0 or later");
+		trial_done(&trial);
+	}
+	strv_done(&argv);
+	strv_done(&environment);
+}
+
+/* The same start as a server's, with `true` for the server. */
+static bool try_sandbox(const struct runtime *runtime, struct npxc_error *err)
+{
+	struct launch launch = { .network = LAUNCH_NETWORK_NONE };
+	struct runtime_start start = { .status_fd = -1 };
+	struct trial trial = { 0 };
+	int status = 0;
+	bool ok;
+
+	launch.home = str_dup("/home/npxc");
+	launch.directory = str_dup("/tmp");
+	strv_push(&launch.command, "true");
+	ok = bwrap_make_start(runtime, &launch, &start, err) && trial_run(&start.argv, &start.env, &start, &trial, err);
+	if (ok)
+		ok = bwrap_judge_end(runtime, trial.exit_status, trial.signal,
+		                     trial.status.data != NULL ? trial.status.data : "",
+		                     trial.output.data != NULL ? trial.output.data : "", &status, err);
+	if (ok && status != 0)
+		ok = error_set(err, ERROR_RUNTIME, "\"true\" ended with status %d inside a sandbox", status);
+	trial_done(&trial);
+	runtime_start_done(&start);
+	launch_done(&launch);
+	return ok;
+}
+
+/* A sysctl that this kernel does not have is no finding. */
+static void examine_sysctl(const char *path, const char *name, const char *refuses, const char *fix,
+                           struct runtime_findings *findings)
+{
+	struct buf text BUF_CLEANUP = BUF_INIT(64);
+	struct npxc_error ignored = { 0 };
+	const char *value;
+
+	if (!file_exists(path) || !file_read(path, &text, &ignored) || text.data == NULL)
+		return;
+	value = str_trim(text.data);
+	add_finding(findings, strcmp(value, refuses) != 0, str_printf("%s = %s", name, value), fix);
+}
+
+static void examine_namespaces(bool works, struct runtime_findings *findings)
+{
+	examine_sysctl("/proc/sys/user/max_user_namespaces", "user.max_user_namespaces", "0",
+	               "sysctl user.max_user_namespaces=10000", findings);
+	examine_sysctl("/proc/sys/kernel/unprivileged_userns_clone", "kernel.unprivileged_userns_clone", "0",
+	               "sysctl kernel.unprivileged_userns_clone=1", findings);
+	/* With a profile for bwrap the restriction stands and does no harm. */
+	if (!works)
+		examine_sysctl("/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+		               "kernel.apparmor_restrict_unprivileged_userns", "1",
+		               "an AppArmor profile for bwrap (package apparmor-profiles, bwrap-userns-restrict), or "
+		               "sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+		               findings);
+}
+
+void bwrap_examine(const char *cli_name, const char *path_variable, struct runtime_findings *ret_findings)
+{
+	struct runtime_findings findings = { 0 };
+	struct runtime runtime = { .kind = RUNTIME_BWRAP };
+	struct npxc_error err = { 0 };
+
+	if (!bwrap_find(cli_name, path_variable, &runtime, &err)) {
+		add_finding(&findings, false, str_dup(err.message), install_advice);
+	} else {
+		bool works;
+
+		add_finding(&findings, true, str_printf("bubblewrap is %s", runtime.cli), NULL);
+		examine_version(&runtime, &findings);
+		works = try_sandbox(&runtime, &err);
+		add_finding(&findings, works,
+		            works ? str_dup("a sandbox with all its namespaces starts") : str_dup(err.message),
+		            "allow unprivileged user namespaces (the lines below say which setting refuses them)");
+		examine_namespaces(works, &findings);
+		runtime_done(&runtime);
+	}
+	*ret_findings = findings;
+}
+
+#else
+
+bool bwrap_find(const char *cli_name, const char *path_variable, struct runtime *ret_runtime, struct npxc_error *err)
+{
+	(void)cli_name;
+	(void)path_variable;
+	(void)ret_runtime;
+	return error_set(err, ERROR_RUNTIME_UNAVAILABLE, "bubblewrap exists on Linux only; use apple");
+}
+
+void bwrap_examine(const char *cli_name, const char *path_variable, struct runtime_findings *ret_findings)
+{
+	(void)cli_name;
+	(void)path_variable;
+	*ret_findings = (struct runtime_findings){ .v = mem_alloc(sizeof(*ret_findings->v)), .count = 1 };
+	ret_findings->v[0].what = str_dup("bubblewrap exists on Linux only");
+	ret_findings->v[0].fix = str_dup("use the runtime apple");
+}
+
+#endif

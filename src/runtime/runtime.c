@@ -1,0 +1,170 @@
+#include "runtime/runtime.h"
+
+#include "base/mem.h"
+#include "runtime/bwrap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+	const char *word;
+	const char *boundary;
+} kinds[] = {
+	[RUNTIME_BWRAP] = { "bwrap", "user namespaces and seccomp on the host's kernel (bubblewrap)" },
+	[RUNTIME_APPLE] = { "apple", "a virtual machine of its own (Apple container)" },
+	[RUNTIME_PODMAN] = { "podman", "a container on the host's kernel (podman)" },
+	[RUNTIME_DOCKER] = { "docker", "a container on the host's kernel (docker)" },
+};
+
+bool runtime_kind_of(const char *word, enum runtime_kind *ret_kind, struct npxc_error *err)
+{
+	mem_cleanup char *shown = str_escape(word, strnlen(word, 64));
+
+	if (strcmp(word, "auto") == 0) {
+#ifdef __APPLE__
+		*ret_kind = RUNTIME_APPLE;
+#else
+		*ret_kind = RUNTIME_BWRAP;
+#endif
+		return true;
+	}
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strcmp(word, kinds[i].word) == 0) {
+			*ret_kind = (enum runtime_kind)i;
+			return true;
+		}
+	}
+	return error_set(err, ERROR_CONFIG, "unknown runtime \"%s\"; use auto, bwrap, apple, podman or docker", shown);
+}
+
+const char *runtime_kind_word(enum runtime_kind kind)
+{
+	return kinds[kind].word;
+}
+
+const char *runtime_boundary(enum runtime_kind kind)
+{
+	return kinds[kind].boundary;
+}
+
+static bool refuse_not_built(enum runtime_kind kind, struct npxc_error *err)
+{
+	return error_set(err, ERROR_CONFIG, "runtime \"%s\" is not built yet; use %s", runtime_kind_word(kind),
+#ifdef __APPLE__
+	                 "apple"
+#else
+	                 "bwrap"
+#endif
+	);
+}
+
+static bool refuse_apple(struct npxc_error *err)
+{
+	return error_set(err, ERROR_RUNTIME_UNAVAILABLE, "runtime \"apple\" needs macOS; use bwrap");
+}
+
+bool runtime_find(enum runtime_kind kind, const char *cli_name, const char *path_variable, struct runtime *ret_runtime,
+                  struct npxc_error *err)
+{
+	switch (kind) {
+	case RUNTIME_BWRAP:
+		return bwrap_find(cli_name, path_variable, ret_runtime, err);
+	case RUNTIME_APPLE:
+		return refuse_apple(err);
+	case RUNTIME_PODMAN:
+	case RUNTIME_DOCKER:
+		break;
+	}
+	return refuse_not_built(kind, err);
+}
+
+void runtime_done(struct runtime *runtime)
+{
+	free(runtime->cli);
+	free(runtime->version);
+	free(runtime->filter);
+	strv_done(&runtime->system_mounts);
+	strv_done(&runtime->system_links);
+	*runtime = (struct runtime){ .kind = runtime->kind };
+}
+
+bool runtime_make_start(const struct runtime *runtime, const struct launch *launch, struct runtime_start *ret_start,
+                        struct npxc_error *err)
+{
+	switch (runtime->kind) {
+	case RUNTIME_BWRAP:
+		return bwrap_make_start(runtime, launch, ret_start, err);
+	case RUNTIME_APPLE:
+		return refuse_apple(err);
+	case RUNTIME_PODMAN:
+	case RUNTIME_DOCKER:
+		break;
+	}
+	return refuse_not_built(runtime->kind, err);
+}
+
+bool runtime_judge_end(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
+                       const char *errors, int *ret_status, struct npxc_error *err)
+{
+	switch (runtime->kind) {
+	case RUNTIME_BWRAP:
+		return bwrap_judge_end(runtime, exit_status, term_signal, status_text, errors, ret_status, err);
+	case RUNTIME_APPLE:
+		return refuse_apple(err);
+	case RUNTIME_PODMAN:
+	case RUNTIME_DOCKER:
+		break;
+	}
+	return refuse_not_built(runtime->kind, err);
+}
+
+void runtime_remove_argv(const struct runtime *runtime, const char *name, struct strv *ret_argv)
+{
+	switch (runtime->kind) {
+	case RUNTIME_BWRAP:
+		bwrap_remove_argv(runtime, name, ret_argv);
+		return;
+	case RUNTIME_APPLE:
+	case RUNTIME_PODMAN:
+	case RUNTIME_DOCKER:
+		break;
+	}
+	*ret_argv = (struct strv){ 0 };
+}
+
+static void examine_refused(const struct npxc_error *why, struct runtime_findings *ret_findings)
+{
+	*ret_findings = (struct runtime_findings){ .v = mem_alloc(sizeof(*ret_findings->v)), .count = 1 };
+	ret_findings->v[0].what = str_dup(why->message);
+	ret_findings->v[0].fix = str_dup("choose another runtime: --runtime, or \"runtime\" in the configuration");
+}
+
+void runtime_examine(enum runtime_kind kind, const char *cli_name, const char *path_variable,
+                     struct runtime_findings *ret_findings)
+{
+	struct npxc_error why = { 0 };
+
+	switch (kind) {
+	case RUNTIME_BWRAP:
+		bwrap_examine(cli_name, path_variable, ret_findings);
+		return;
+	case RUNTIME_APPLE:
+		refuse_apple(&why);
+		break;
+	case RUNTIME_PODMAN:
+	case RUNTIME_DOCKER:
+		refuse_not_built(kind, &why);
+		break;
+	}
+	examine_refused(&why, ret_findings);
+}
+
+void runtime_findings_done(struct runtime_findings *findings)
+{
+	for (size_t i = 0; i < findings->count; i++) {
+		free(findings->v[i].what);
+		free(findings->v[i].fix);
+	}
+	free(findings->v);
+	*findings = (struct runtime_findings){ 0 };
+}
