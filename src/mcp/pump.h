@@ -4,6 +4,7 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -15,13 +16,15 @@
  *   server stderr -> client stderr
  *
  * The client's descriptors are inherited: their O_NONBLOCK flag belongs to somebody else's open file description and
- * is never touched. A client that stops reading stops the server (back-pressure), never the loop.
+ * is never touched. A client that stops reading stops the server (back-pressure), never the loop; each direction is
+ * held up only by its own target.
  */
 struct pump_ends {
-	int client_in, client_out, client_err; /* borrowed; -1 where there is none */
+	int client_in, client_out, client_err; /* borrowed; -1 where there is none: no input, output thrown away */
 	int server_in, server_out, server_err; /* owned from the call on; made non-blocking, closed as each ends */
 	int wake;        /* borrowed: readable when pump_run has to return PUMP_WOKEN (a signal pipe); -1: none */
-	int server_exit; /* borrowed: readable when the server has ended (pidfd, or a pipe it held); -1: none */
+	int server_exit; /* borrowed: readable when the server has ended (pidfd, or a pipe it held); -1: none, then it
+	                  * has ended when stdout and stderr are closed */
 };
 
 enum pump_end {
@@ -29,27 +32,57 @@ enum pump_end {
 	PUMP_CLIENT_GONE,  /* the client's stdout is closed: nobody is left to answer */
 	PUMP_SERVER_STUCK, /* stdin was passed on as closed, and the server neither ended nor wrote for drain_quiet_ms
 	                    */
-	PUMP_WOKEN,        /* wake became readable */
+	PUMP_WOKEN,        /* wake is readable; reading it is the caller's part */
 };
 
 struct pump_counts {
-	uint64_t to_server, to_client, to_stderr; /* bytes */
+	uint64_t to_server, to_client, to_stderr; /* bytes that were delivered */
 	bool client_closed;                       /* the client ended its stdin */
 };
 
+/* bytes: how much of the end of the server's stderr is kept. */
+enum { PUMP_STDERR_TAIL_BYTES = 4096 };
+
 /*
- * Runs until one of enum pump_end. May be called again after PUMP_WOKEN with the same pump, to go on.
- * After the server has ended, what its pipes hold is delivered, but a helper of it that keeps stdout open is not
- * waited for: only what is there to be read at once.
- * Errors: ERROR_IO when the loop itself cannot go on (poll, memory ceilings).
+ * Runs until one of enum pump_end. May be called again with the same pump to go on: after PUMP_WOKEN; after
+ * PUMP_SERVER_STUCK, where the wait begins anew; after PUMP_CLIENT_GONE, where the server's stdout is thrown away.
+ *
+ * What happens when one end is closed:
+ *   client stdin    the rest is delivered, then server_in is closed; relaying goes on until the server ends
+ *   server stdin    the client is not read any more. A pipe or socket at client_in is put on /dev/null (dup2), so that
+ *                   the client sees EPIPE as it would from a server without npxc
+ *   client stdout   PUMP_CLIENT_GONE, also while nothing is being relayed
+ *   server stdout   the end of the server is waited for
+ *   client stderr   the server's stderr is read and thrown away
+ *
+ * After the server has ended, what its pipes hold at that moment is delivered, but a helper of it that keeps stdout
+ * open is not waited for. A client that does not read is waited for on stdout as long as it is there (wake ends
+ * that), on stderr for drain_quiet_ms without progress.
+ *
+ * Silence is measured on stdout and stderr together, and not while the client itself holds up the server's stdout.
+ * SIGPIPE is ignored while pump_run runs.
+ *
+ * Memory: one buffer per copied direction, none for a spliced one; kernel pipes grow to LIMIT_RELAY_BYTES once they
+ * were seen full, best effort. Where a client's descriptor can only be written blocking (a pipe that cannot be opened
+ * again, a terminal) one small write follows each POLLOUT; a second writer on that same pipe could then still make it
+ * wait for the reader.
+ * Errors: ERROR_IO when the loop itself cannot go on (poll; a client's stdout that fails otherwise than by being
+ * closed, such as a file on a full disk; in pump_new a server end that is not a descriptor).
  */
 struct pump;
+/* The server's ends are closed when this fails. */
 bool pump_new(const struct pump_ends *ends, unsigned drain_quiet_ms, struct pump **ret_pump,
               struct npxc_error *err) NPXC_MUST_CHECK;
 bool pump_run(struct pump *pump, enum pump_end *ret_end, struct npxc_error *err) NPXC_MUST_CHECK;
 /* Closes the server's stdin now (a signal came: the ladder begins with end of input). */
 void pump_close_server_input(struct pump *pump);
 struct pump_counts pump_counts(const struct pump *pump);
+/* The last bytes of the server's stderr, to explain a failure by; raw, not NUL-terminated, valid until the next run. */
+const char *pump_stderr_tail(const struct pump *pump, size_t *ret_length);
+/* Closes the server's ends that are still open; NULL is allowed. */
 void pump_free(struct pump *pump);
+
+/* For tests: from here on only what every system has (poll, read, write). Before the first run. */
+void pump_set_portable(struct pump *pump);
 
 #endif
