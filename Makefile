@@ -51,15 +51,20 @@ deps-test: ## the same, with what the tests need
 
 $(BUILD)/obj/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(OPTIMISE) $(HARDENING) -MMD -MP -c $< -o $@
+	@echo "CC $<"
+	@$(CC) $(CFLAGS_ALL) $(OPTIMISE) $(HARDENING) -MMD -MP -c $< -o $@
 
 $(BUILD)/asan/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(SANITIZERS) -MMD -MP -c $< -o $@
+	@echo "CC $< (sanitized)"
+	@$(CC) $(CFLAGS_ALL) $(SANITIZERS) -MMD -MP -c $< -o $@
 
 $(BUILD)/libnpxc.a: $(OBJECTS)
 	@rm -f $@
 	ar rcs $@ $(OBJECTS)
+
+$(BUILD)/npxc: $(BUILD)/obj/main.o $(BUILD)/libnpxc.a
+	$(CC) $(LDFLAGS_HARDENED) $(LDFLAGS) $^ -o $@ $(LIBS)
 
 $(BUILD)/asan/libnpxc.a: $(SANITIZED_OBJECTS)
 	@rm -f $@

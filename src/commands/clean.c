@@ -1,0 +1,62 @@
+#include "commands/commands.h"
+#include "commands/prepare.h"
+#include "commands/print.h"
+
+#include "base/mem.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+
+struct cleaned {
+	size_t removed, kept;
+	uint64_t bytes;
+};
+
+static bool clean_one(const struct prepared *p, const char *spec, struct cleaned *total, struct npxc_error *err)
+{
+	size_t removed, kept;
+	uint64_t bytes;
+	if (!store_clean(p->paths.store_directory, spec, p->cwd, &removed, &bytes, &kept, err))
+		return false;
+	total->removed += removed;
+	total->kept += kept;
+	total->bytes += bytes;
+	return true;
+}
+
+static bool report(const struct options *options, const struct cleaned *total, struct npxc_error *err)
+{
+	if (options->json) {
+		cJSON *json = cJSON_CreateObject();
+		cJSON_AddNumberToObject(json, "removed", (double)total->removed);
+		cJSON_AddNumberToObject(json, "bytes", (double)total->bytes);
+		cJSON_AddNumberToObject(json, "kept_in_use", (double)total->kept);
+		const bool fine = print_json(json, err);
+		cJSON_Delete(json);
+		return fine;
+	}
+	mem_cleanup char *size = print_bytes(total->bytes);
+	printf("removed %zu installed version%s, %s\n", total->removed, total->removed == 1 ? "" : "s", size);
+	if (total->kept > 0)
+		printf("kept %zu that a running session uses\n", total->kept);
+	return true;
+}
+
+bool clean_command(const struct options *options, int *ret_status, struct npxc_error *err)
+{
+	if (options->all == (options->specs.count > 0))
+		return error_set(err, ERROR_CONFIG, "npxc clean takes either specs or --all");
+	struct prepared p;
+	struct cleaned total = { 0 };
+	if (!prepare_config(options, &p, err))
+		return false;
+	bool fine = true;
+	if (options->all)
+		fine = clean_one(&p, NULL, &total, err);
+	for (size_t i = 0; fine && i < options->specs.count; i++)
+		fine = clean_one(&p, options->specs.v[i], &total, err);
+	fine = fine && report(options, &total, err);
+	prepare_done(&p);
+	*ret_status = 0;
+	return fine;
+}

@@ -1,0 +1,179 @@
+#include "commands/describe.h"
+
+#include "base/mem.h"
+#include "commands/print.h"
+#include "runtime/cgroup.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct cgroup_limits limits_of(const struct launch *launch)
+{
+	return (struct cgroup_limits){ .memory_bytes = launch->memory_bytes,
+		                       .cpu_millis = launch->cpu_millis,
+		                       .pids = launch->pids };
+}
+
+/* A session that has started knows what holds; before that the plan for a group of this name tells. */
+static struct cgroup_plan cgroups_of(const struct prepared *p)
+{
+	struct cgroup_plan plan = { 0 };
+	cgroup_plan_make(p->plan.launch.name, &plan);
+	return plan;
+}
+
+char *describe_limits(const struct prepared *p)
+{
+	const struct cgroup_limits limits = limits_of(&p->plan.launch);
+	if (p->session.runtime.kind != RUNTIME_BWRAP)
+		return str_printf("memory %llu MiB, cpus %g, pids %u (by the runtime)",
+		                  (unsigned long long)(limits.memory_bytes / (1024 * 1024)), limits.cpu_millis / 1000.0,
+		                  limits.pids);
+	if (p->session.cgroups.version != CGROUP_NONE || p->session.cgroups.reason != NULL)
+		return cgroup_text(&p->session.cgroups, &limits);
+	struct cgroup_plan plan = cgroups_of(p);
+	char *text = cgroup_text(&plan, &limits);
+	cgroup_plan_done(&plan);
+	return text;
+}
+
+static void print_words(const char *label, const struct strv *words)
+{
+	printf("%-10s", label);
+	for (size_t i = 0; i < words->count; i++)
+		printf("%s%s", i == 0 ? "" : " ", words->v[i]);
+	printf("\n");
+}
+
+static void print_mounts(const struct prepared *p)
+{
+	if (p->mounts.count == 0 && p->plan.data_directory == NULL)
+		printf("%-10snone of the host's files but the package and its Node\n", "mounts");
+	for (size_t i = 0; i < p->mounts.count; i++) {
+		const struct mounts_entry *e = &p->mounts.v[i];
+		mem_cleanup char *inside =
+		    str_equal(e->source, e->target) ? str_dup("") : str_printf(" as %s", e->target);
+		printf("%-10s%s%s %s (%s%s)\n", i == 0 ? "mounts" : "", e->source, inside,
+		       e->writable ? "read-write" : "read-only", e->origin,
+		       e->outside ? "; outside the working directory" : "");
+	}
+	if (p->plan.data_directory != NULL)
+		printf("%-10s%s as /data read-write (storage.persist)\n", p->mounts.count == 0 ? "mounts" : "",
+		       p->plan.data_directory);
+}
+
+void describe_text(const struct prepared *p, bool argv)
+{
+	mem_cleanup char *network = policy_text(&p->policy);
+	mem_cleanup char *limits = describe_limits(p);
+	printf("%-10s%s %s\n", "package", p->package.name, p->package.version);
+	printf("%-10sv%s%s\n", "node", p->package.node.version,
+	       p->package.node.from_store ? " (from the store: the host's does not satisfy the package)" : "");
+	printf("%-10s%s: %s\n", "runtime", runtime_kind_word(p->session.runtime.kind),
+	       runtime_boundary(p->session.runtime.kind));
+	printf("%-10s%s (%s)%s\n", "network", network, p->policy.origin,
+	       p->policy.kind == POLICY_OPEN && p->session.runtime.kind == RUNTIME_BWRAP
+	           ? "; warning: the host's own network, its loopback services included"
+	           : "");
+	print_mounts(p);
+	printf("%-10s%s\n", "hidden", plan_hidden_text());
+	print_words("variables", &p->plan.env_names);
+	printf("%-10s%s\n", "limits", limits);
+	printf("%-10s%s\n", "starts in", p->plan.launch.directory);
+	if (!argv)
+		return;
+	print_words("command", &p->plan.launch.command);
+	mem_cleanup char *line = strv_shell(&p->plan.start.argv);
+	printf("%-10s%s\n", "runs", line);
+}
+
+static cJSON *strings(const struct strv *words)
+{
+	cJSON *list = cJSON_CreateArray();
+	for (size_t i = 0; i < words->count; i++)
+		cJSON_AddItemToArray(list, cJSON_CreateString(words->v[i]));
+	return list;
+}
+
+static cJSON *mounts_json(const struct prepared *p)
+{
+	cJSON *list = cJSON_CreateArray();
+	for (size_t i = 0; i < p->mounts.count; i++) {
+		const struct mounts_entry *e = &p->mounts.v[i];
+		cJSON *mount = cJSON_CreateObject();
+		cJSON_AddStringToObject(mount, "host", e->source);
+		cJSON_AddStringToObject(mount, "container", e->target);
+		cJSON_AddStringToObject(mount, "mode", e->writable ? "rw" : "ro");
+		cJSON_AddStringToObject(mount, "origin", e->origin);
+		cJSON_AddBoolToObject(mount, "outside_working_directory", e->outside);
+		cJSON_AddItemToArray(list, mount);
+	}
+	if (p->plan.data_directory != NULL) {
+		cJSON *mount = cJSON_CreateObject();
+		cJSON_AddStringToObject(mount, "host", p->plan.data_directory);
+		cJSON_AddStringToObject(mount, "container", "/data");
+		cJSON_AddStringToObject(mount, "mode", "rw");
+		cJSON_AddStringToObject(mount, "origin", "storage.persist");
+		cJSON_AddBoolToObject(mount, "outside_working_directory", true);
+		cJSON_AddItemToArray(list, mount);
+	}
+	return list;
+}
+
+static void add_limits(cJSON *json, const struct prepared *p)
+{
+	const struct launch *launch = &p->plan.launch;
+	cJSON *limits = cJSON_AddObjectToObject(json, "limits");
+	cJSON_AddNumberToObject(limits, "memory_bytes", (double)launch->memory_bytes);
+	cJSON_AddNumberToObject(limits, "cpus", launch->cpu_millis / 1000.0);
+	cJSON_AddNumberToObject(limits, "pids", launch->pids);
+	mem_cleanup char *text = describe_limits(p);
+	cJSON_AddStringToObject(limits, "text", text);
+	if (p->session.runtime.kind != RUNTIME_BWRAP)
+		return;
+	struct cgroup_plan plan = cgroups_of(p);
+	cJSON_AddBoolToObject(limits, "memory_enforced", plan.memory);
+	cJSON_AddBoolToObject(limits, "cpus_enforced", plan.cpu);
+	cJSON_AddBoolToObject(limits, "pids_enforced", plan.pids);
+	cgroup_plan_done(&plan);
+}
+
+cJSON *describe_json(const struct prepared *p)
+{
+	cJSON *json = cJSON_CreateObject();
+	cJSON *package = cJSON_AddObjectToObject(json, "package");
+	cJSON_AddStringToObject(package, "name", p->package.name);
+	cJSON_AddStringToObject(package, "version", p->package.version);
+	cJSON_AddStringToObject(package, "key", p->package.key);
+	cJSON_AddStringToObject(package, "platform", p->package.platform);
+	cJSON_AddStringToObject(package, "directory", p->package.directory);
+	if (p->package.bin != NULL)
+		cJSON_AddStringToObject(package, "bin", p->package.bin);
+	cJSON *node = cJSON_AddObjectToObject(json, "node");
+	cJSON_AddStringToObject(node, "version", p->package.node.version);
+	cJSON_AddStringToObject(node, "prefix", p->package.node.prefix);
+	cJSON_AddBoolToObject(node, "from_store", p->package.node.from_store);
+	cJSON *runtime = cJSON_AddObjectToObject(json, "runtime");
+	cJSON_AddStringToObject(runtime, "name", runtime_kind_word(p->session.runtime.kind));
+	if (p->session.runtime.version != NULL)
+		cJSON_AddStringToObject(runtime, "version", p->session.runtime.version);
+	cJSON_AddStringToObject(json, "boundary", runtime_boundary(p->session.runtime.kind));
+	cJSON *network = cJSON_AddObjectToObject(json, "network");
+	cJSON_AddStringToObject(network, "policy", policy_kind_word(p->policy.kind));
+	if (p->policy.network != NULL)
+		cJSON_AddStringToObject(network, "name", p->policy.network);
+	cJSON_AddStringToObject(network, "origin", p->policy.origin);
+	cJSON_AddStringToObject(network, "link", policy_link_word(p->policy.link));
+	cJSON_AddItemToObject(network, "allow", strings(&p->policy.allow));
+	cJSON_AddItemToObject(json, "mounts", mounts_json(p));
+	cJSON_AddItemToObject(json, "masked_sockets", strings(&p->mounts.masks));
+	cJSON_AddItemToObject(json, "notes", strings(&p->mounts.notes));
+	cJSON_AddItemToObject(json, "env", strings(&p->plan.env_names));
+	add_limits(json, p);
+	cJSON_AddStringToObject(json, "directory", p->plan.launch.directory);
+	cJSON_AddStringToObject(json, "home", p->plan.launch.home);
+	cJSON_AddItemToObject(json, "command", strings(&p->plan.launch.command));
+	cJSON_AddItemToObject(json, "argv", strings(&p->plan.start.argv));
+	return json;
+}

@@ -1,0 +1,62 @@
+#include "commands/commands.h"
+#include "commands/prepare.h"
+#include "commands/print.h"
+
+#include "base/mem.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <time.h>
+
+static void print_entry(const struct store_entry *entry)
+{
+	char when[32] = "?";
+	const time_t at = (time_t)entry->installed_at;
+	struct tm broken;
+	if (localtime_r(&at, &broken) != NULL)
+		strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &broken);
+	mem_cleanup char *size = print_bytes(entry->bytes);
+	printf("%-44s %-14s %-12s %10s  %s\n", entry->name, entry->version, entry->spec == NULL ? "" : entry->spec,
+	       size, when);
+}
+
+static cJSON *entry_json(const struct store_entry *entry)
+{
+	cJSON *json = cJSON_CreateObject();
+	cJSON_AddStringToObject(json, "name", entry->name);
+	cJSON_AddStringToObject(json, "version", entry->version);
+	cJSON_AddStringToObject(json, "key", entry->key);
+	cJSON_AddStringToObject(json, "platform", entry->platform);
+	cJSON_AddStringToObject(json, "directory", entry->directory);
+	if (entry->spec != NULL)
+		cJSON_AddStringToObject(json, "spec", entry->spec);
+	cJSON_AddNumberToObject(json, "bytes", (double)entry->bytes);
+	cJSON_AddNumberToObject(json, "installed_at", (double)entry->installed_at);
+	return json;
+}
+
+bool list_command(const struct options *options, int *ret_status, struct npxc_error *err)
+{
+	struct prepared p;
+	struct store_list list;
+	if (!prepare_config(options, &p, err))
+		return false;
+	bool fine = store_list(p.paths.store_directory, &list, err);
+	if (fine && options->json) {
+		cJSON *all = cJSON_CreateArray();
+		for (size_t i = 0; i < list.count; i++)
+			cJSON_AddItemToArray(all, entry_json(&list.v[i]));
+		fine = print_json(all, err);
+		cJSON_Delete(all);
+	} else if (fine) {
+		for (size_t i = 0; i < list.count; i++)
+			print_entry(&list.v[i]);
+		if (list.count == 0)
+			puts("nothing is installed; `npxc install <spec>` or the first `npxc <spec>` does it");
+	}
+	if (fine)
+		store_list_done(&list);
+	prepare_done(&p);
+	*ret_status = 0;
+	return fine;
+}

@@ -1,0 +1,287 @@
+#include "commands/prepare.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool find_cwd(const struct options *options, char **ret_cwd, struct npxc_error *err)
+{
+	char here[PATH_MAX];
+	if (getcwd(here, sizeof(here)) == NULL)
+		return error_set_errno(err, ERROR_CONFIG, "the working directory cannot be found; name one with --cwd");
+	mem_cleanup char *cwd = options->cwd == NULL ? str_dup(here) : str_path_join(here, options->cwd);
+	if (!file_is_directory(cwd))
+		return error_set(err, ERROR_CONFIG, "--cwd %s is not a directory", cwd);
+	*ret_cwd = MEM_TAKE(cwd);
+	return true;
+}
+
+/* The last word wins: configuration, then NPXC_LOG, then --log-level. */
+static bool set_log_level(const struct prepared *p, struct npxc_error *err)
+{
+	const char *variable = getenv("NPXC_LOG");
+	if (!log_configure(p->config.defaults.log_level, err))
+		return error_prefix(err, "defaults.log_level");
+	if (!str_is_empty(variable) && !log_configure(variable, err))
+		return error_prefix(err, "NPXC_LOG");
+	if (p->options->log_level != NULL && !log_configure(p->options->log_level, err))
+		return error_prefix(err, "--log-level");
+	return true;
+}
+
+static bool load_config(struct prepared *p, struct npxc_error *err)
+{
+	const struct paths_environment environment = {
+		.home = getenv("HOME"),
+		.xdg_config_home = getenv("XDG_CONFIG_HOME"),
+		.xdg_data_home = getenv("XDG_DATA_HOME"),
+		.xdg_cache_home = getenv("XDG_CACHE_HOME"),
+		.xdg_state_home = getenv("XDG_STATE_HOME"),
+	};
+	if (!find_cwd(p->options, &p->cwd, err) ||
+	    !paths_make(&environment, p->options->config, p->cwd, &p->paths, err) ||
+	    !config_load(p->paths.config_file, p->paths.old_config_file, p->options->config != NULL, &p->config, err))
+		return false;
+	if (p->options->no_isolate)
+		log_notice("--no-isolate is an old name; write --project=ro");
+	return set_log_level(p, err);
+}
+
+bool prepare_config(const struct options *options, struct prepared *ret_prepared, struct npxc_error *err)
+{
+	struct prepared p = { .options = options, .store_lock = -1 };
+	if (!load_config(&p, err)) {
+		prepare_done(&p);
+		return false;
+	}
+	*ret_prepared = p;
+	return true;
+}
+
+static bool make_policy(struct prepared *p, struct npxc_error *err)
+{
+	const struct policy_sources sources = {
+		.option = p->options->network,
+		.network_mode = p->package_config.network_mode,
+		.runtime_network = p->package_config.runtime_network,
+		.defaults_network = p->config.defaults.network,
+		.link = p->package_config.network_link,
+		.allow = &p->package_config.network_allow,
+		.option_allow = &p->options->allow,
+	};
+	policy_done(&p->policy);
+	return policy_make(&sources, &p->policy, err) && plan_check_policy(&p->policy, err);
+}
+
+static bool load_package_config(struct prepared *p, const char *name, struct npxc_error *err)
+{
+	if (!config_load_package(p->paths.packages_directory, name, &p->package_config, err))
+		return false;
+	p->has_package_config = true;
+	return make_policy(p, err);
+}
+
+bool prepare_package_config(struct prepared *p, struct npxc_error *err)
+{
+	if (p->options->specs.count != 1)
+		return true; /* of a set it is the bin's package that counts, and only npm knows which one has it */
+	struct spec spec;
+	if (!spec_parse(p->options->specs.v[0], &spec, err))
+		return false;
+	const bool fine = spec.name == NULL || load_package_config(p, spec.name, err);
+	spec_done(&spec);
+	return fine;
+}
+
+bool prepare_session(struct prepared *p, struct npxc_error *err)
+{
+	const char *word = p->options->runtime                                       ? p->options->runtime
+	                   : p->has_package_config && p->package_config.runtime_name ? p->package_config.runtime_name
+	                                                                             : p->config.defaults.runtime;
+	enum runtime_kind kind;
+	if (!runtime_kind_of(word, &kind, err) || !session_open(&p->session, err))
+		return false;
+	p->has_session = true;
+	return session_use_runtime(&p->session, kind, p->config.defaults.container_cli, getenv("PATH"), err);
+}
+
+/* ---- what the store needs from above ---- */
+
+static bool store_run(void *context, const struct launch *launch, unsigned timeout_ms,
+                      void (*on_stderr)(void *progress, const char *bytes, size_t count), void *progress,
+                      struct proc_result *ret_result, struct npxc_error *err)
+{
+	struct prepared *p = context;
+	return session_run(&p->session, launch, timeout_ms, on_stderr, progress, ret_result, err);
+}
+
+static bool store_hold_directory(void *context, const char *path, unsigned *ret_id, struct npxc_error *err)
+{
+	struct prepared *p = context;
+	return janitor_hold_path(p->session.janitor, JANITOR_DIRECTORY, path, ret_id, err);
+}
+
+static bool store_release(void *context, unsigned id, struct npxc_error *err)
+{
+	struct prepared *p = context;
+	return janitor_release(p->session.janitor, id, err);
+}
+
+bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error *err)
+{
+	const int64_t began = clock_now_us();
+	const char *path = getenv("PATH");
+	const struct store_host host = {
+		.context = p,
+		.run = store_run,
+		.hold_directory = store_hold_directory,
+		.release = store_release,
+		.store_directory = p->paths.store_directory,
+		.home = p->paths.home,
+		.path_variable = path == NULL ? "/usr/local/bin:/usr/bin:/bin" : path,
+		.cwd = p->cwd,
+		.node_major = p->config.defaults.node,
+		.is_root = geteuid() == 0,
+		.progress = isatty(STDERR_FILENO) == 1,
+	};
+	const struct store_request request = {
+		.specs = (const char *const *)p->options->specs.v,
+		.spec_count = p->options->specs.count,
+		.command = p->options->bin,
+		.call = p->options->call,
+		.version_hint = p->has_package_config ? p->package_config.version : NULL,
+	};
+	if (!store_get(&host, &request, wish, &p->package, err))
+		return false;
+	p->has_package = true;
+	p->install_us = clock_now_us() - began;
+	if (!store_use(&p->package, &p->store_lock, err))
+		return false;
+	return p->has_package_config || load_package_config(p, p->package.name, err);
+}
+
+/* ---- environment and plan ---- */
+
+static void add_variable(struct prepared *p, const char *name, const char *value)
+{
+	p->env = mem_realloc(p->env, p->env_count + 1, sizeof(*p->env));
+	p->env[p->env_count++] = (struct config_variable){ .name = str_dup(name), .value = str_dup(value) };
+}
+
+static void gather_variables(struct prepared *p)
+{
+	const struct config_package *package = &p->package_config;
+	for (size_t i = 0; i < package->env_count; i++)
+		add_variable(p, package->env[i].name, package->env[i].value);
+	for (size_t i = 0; i < package->env_passthrough.count; i++) {
+		const char *value = getenv(package->env_passthrough.v[i]);
+		if (value != NULL)
+			add_variable(p, package->env_passthrough.v[i], value);
+		else
+			log_info("session", "env_passthrough: %s is not set here", package->env_passthrough.v[i]);
+	}
+	for (size_t i = 0; i < p->options->env.count; i++) {
+		const char *word = p->options->env.v[i];
+		const char *equals = strchr(word, '=');
+		mem_cleanup char *name = str_dup_n(word, equals == NULL ? strlen(word) : (size_t)(equals - word));
+		const char *value = equals == NULL ? getenv(name) : equals + 1;
+		if (value != NULL)
+			add_variable(p, name, value);
+		else
+			log_warn("session", "-e %s: not set here, so the server does not get it", name);
+	}
+}
+
+bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct npxc_error *err)
+{
+	const int64_t began = clock_now_us();
+	gather_variables(p);
+	const struct mounts_input mounts_input = {
+		.cwd = p->cwd,
+		.home = p->paths.home,
+		.arguments = &p->options->arguments,
+		.env = p->env,
+		.env_count = p->env_count,
+		.configured = p->package_config.mounts,
+		.configured_count = p->package_config.mount_count,
+		.flagged = p->options->mounts,
+		.flagged_count = p->options->mount_count,
+		.project = p->options->project_set ? p->options->project : p->package_config.project,
+		.writable = p->config.defaults.mount_writable,
+	};
+	if (!mounts_gather(&mounts_input, &p->mounts, err))
+		return false;
+	for (size_t i = 0; notes && i < p->mounts.notes.count; i++)
+		log_notice("%s", p->mounts.notes.v[i]);
+	mem_cleanup char *key = spec_package_key(p->package.name);
+	mem_cleanup char *data = str_path_join(p->paths.data_directory, key);
+	const struct plan_input input = {
+		.config = &p->config,
+		.package_config = &p->package_config,
+		.package = &p->package,
+		.runtime = &p->session.runtime,
+		.policy = &p->policy,
+		.mounts = &p->mounts,
+		.arguments = &p->options->arguments,
+		.env = p->env,
+		.env_count = p->env_count,
+		.memory_bytes = p->options->memory_bytes,
+		.cpu_millis = p->options->cpu_millis,
+		.cwd = p->cwd,
+		.home = p->paths.home,
+		.data_directory = data,
+		.term = getenv("TERM"),
+		.lang = getenv("LANG"),
+		.session_id = session_id,
+	};
+	p->has_plan = plan_make(&input, &p->plan, err);
+	p->plan_us = clock_now_us() - began;
+	return p->has_plan;
+}
+
+bool prepare_start(const struct options *options, struct prepared *ret_prepared, struct npxc_error *err)
+{
+	struct prepared p;
+	if (!prepare_config(options, &p, err))
+		return false;
+	mem_cleanup char *id = file_random_hex(8);
+	if (!prepare_package_config(&p, err) || !prepare_session(&p, err) || !prepare_package(&p, STORE_ENSURE, err) ||
+	    !prepare_plan(&p, id, true, err)) {
+		prepare_done(&p);
+		return false;
+	}
+	*ret_prepared = p;
+	return true;
+}
+
+void prepare_done(struct prepared *p)
+{
+	if (p->has_session)
+		session_close(&p->session);
+	if (p->has_plan)
+		plan_done(&p->plan);
+	mounts_done(&p->mounts);
+	for (size_t i = 0; i < p->env_count; i++) {
+		free(p->env[i].name);
+		free(p->env[i].value);
+	}
+	free(p->env);
+	fd_close(&p->store_lock);
+	if (p->has_package)
+		store_package_done(&p->package);
+	policy_done(&p->policy);
+	if (p->has_package_config)
+		config_package_done(&p->package_config);
+	config_done(&p->config);
+	paths_done(&p->paths);
+	free(p->cwd);
+	*p = (struct prepared){ .store_lock = -1 };
+}

@@ -1,0 +1,61 @@
+#ifndef NPXC_COMMANDS_PREPARE_H
+#define NPXC_COMMANDS_PREPARE_H
+
+#include "base/error.h"
+#include "commands/options.h"
+#include "config/config.h"
+#include "config/paths.h"
+#include "config/policy.h"
+#include "session/mounts.h"
+#include "session/plan.h"
+#include "session/session.h"
+#include "store/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * The way from words to a plan, which run, try, inspect and install share. Each step needs the ones before it; a
+ * command takes as many as it needs, and prepare_done gives everything back.
+ */
+struct prepared {
+	const struct options *options; /* borrowed */
+	char *cwd;
+	struct paths paths;
+	struct config config;
+	bool has_session;
+	struct session session;
+	bool has_package_config;
+	struct config_package package_config;
+	struct policy policy;
+	bool has_package;
+	struct store_package package;
+	int store_lock;              /* shared lock on the package for the session's length; -1: none */
+	struct config_variable *env; /* declared variables with their values */
+	size_t env_count;
+	struct mounts mounts;
+	bool has_plan;
+	struct plan plan;
+	int64_t install_us, plan_us; /* durations */
+};
+
+/* Working directory, paths, npxc.json, log level. Touches nothing. */
+bool prepare_config(const struct options *options, struct prepared *ret_prepared,
+                    struct npxc_error *err) NPXC_MUST_CHECK;
+/* The package's file, when the spec names a package, and the policy: all that can be refused without a registry. */
+bool prepare_package_config(struct prepared *p, struct npxc_error *err) NPXC_MUST_CHECK;
+/* The janitor, signals, the runtime. */
+bool prepare_session(struct prepared *p, struct npxc_error *err) NPXC_MUST_CHECK;
+/* The package from the store, installed if `wish` says so. */
+bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error *err) NPXC_MUST_CHECK;
+/* Environment, mounts, plan. `session_id` as in plan_input. Prints the notes about mounts when `notes`. */
+bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* All of them for a start: package installed when missing, random session id. */
+bool prepare_start(const struct options *options, struct prepared *ret_prepared,
+                   struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* Ends the session (everything it holds) and frees. A zeroed struct is fine. */
+void prepare_done(struct prepared *p);
+
+#endif

@@ -1,0 +1,23 @@
+#ifndef NPXC_COMMANDS_PRINT_H
+#define NPXC_COMMANDS_PRINT_H
+
+#include "base/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct cJSON;
+
+/* Output of the commands that are not MCP sessions; their stdout is the user's. */
+
+/* Indented, to stdout, with a newline. ERROR_IO when stdout cannot be written. */
+bool print_json(const struct cJSON *value, struct npxc_error *err) NPXC_MUST_CHECK;
+/* "12.3 MB"; owned. */
+char *print_bytes(uint64_t bytes);
+/* "842 ms", "3.1 s"; owned. */
+char *print_duration(int64_t microseconds);
+/* `text` from outside (a server, a package) in one line for a terminal: control bytes escaped, cut at `most` bytes with
+ * "..."; owned. */
+char *print_line(const char *text, size_t most);
+
+#endif

@@ -1,0 +1,251 @@
+#include "commands/commands.h"
+#include "commands/describe.h"
+#include "commands/prepare.h"
+#include "commands/print.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "mcp/client.h"
+#include "session/signals.h"
+#include "store/variables.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A look at a server before it is added to a client: installs it, starts it, shakes hands, lists its tools, ends it. */
+
+enum {
+	ANSWER_MS = 60000, /* SDKs wait as long for one answer */
+	END_MS = 5000, /* after its stdin was closed; two of seventy real servers need longer than 3 s or never end */
+};
+
+struct seen {
+	cJSON *hello, *tools;
+	int64_t start_us, initialize_us, tools_us, end_us;
+	bool ended_by_itself;
+	unsigned stray_lines;
+	char *errors; /* the end of the server's stderr */
+};
+
+static bool talk(struct client *client, struct seen *seen, struct npxc_error *err)
+{
+	int64_t began = clock_now_us();
+	if (!client_handshake(client, ANSWER_MS, &seen->hello, err))
+		return false;
+	seen->initialize_us = clock_now_us() - began;
+	const cJSON *capabilities = cJSON_GetObjectItemCaseSensitive(seen->hello, "capabilities");
+	if (cJSON_GetObjectItemCaseSensitive(capabilities, "tools") == NULL) {
+		seen->tools = cJSON_CreateArray();
+		return true;
+	}
+	began = clock_now_us();
+	if (!client_list(client, "tools/list", "tools", ANSWER_MS, &seen->tools, err))
+		return false;
+	seen->tools_us = clock_now_us() - began;
+	return true;
+}
+
+/* Why a server that failed did so usually stands in its last lines. */
+static bool explain(struct seen *seen, int status, bool ran, struct npxc_error *err)
+{
+	mem_cleanup char *trimmed = str_dup(seen->errors == NULL ? "" : seen->errors);
+	char *tail = str_trim(trimmed);
+	const size_t length = strlen(tail);
+	if (length > 200)
+		tail += length - 200;
+	mem_cleanup char *words = print_line(tail, 200);
+	if (ran && status != 0)
+		return error_set(err, ERROR_RUNTIME, "%s (it ended with status %d); it says: %s", err->message, status,
+		                 words[0] == '\0' ? "nothing" : words);
+	if (words[0] != '\0')
+		return error_set(err, ERROR_RUNTIME, "%s; it says: %s", err->message, words);
+	return false;
+}
+
+static bool visit(struct prepared *p, struct seen *seen, struct npxc_error *err)
+{
+	struct sandbox sandbox;
+	struct client client;
+	int64_t began = clock_now_us();
+	if (!session_start(&p->session, &p->plan, &sandbox, err))
+		return false;
+	seen->start_us = clock_now_us() - began;
+	bool fine = client_init(&client, sandbox.input, sandbox.output, sandbox.errors, signals_fd(), err);
+	if (!fine) {
+		sandbox_done(&sandbox);
+		return false;
+	}
+	fine = talk(&client, seen, err);
+	began = clock_now_us();
+	fd_close(&sandbox.input);
+	if (fine)
+		seen->ended_by_itself = client_drain(&client, END_MS);
+	seen->stray_lines = client.stray_lines;
+	if (!fine)
+		(void)client_drain(&client, 500); /* its last words */
+	int status = 0;
+	struct npxc_error judged = { 0 };
+	seen->errors = str_dup_n(client.errors.data == NULL ? "" : client.errors.data, client.errors.length);
+	client_done(&client);
+	const bool ran = session_finish(&p->session, &sandbox, seen->errors, &status, &judged);
+	seen->end_us = clock_now_us() - began;
+	sandbox_done(&sandbox);
+	if (fine)
+		return true;
+	if (!ran) {
+		*err = judged;
+		return false;
+	}
+	return explain(seen, status, ran, err);
+}
+
+/* ---- what is shown ---- */
+
+static const char *text_of(const cJSON *object, const char *key)
+{
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
+	return text == NULL ? "" : text;
+}
+
+static void print_server(const struct seen *seen)
+{
+	const cJSON *info = cJSON_GetObjectItemCaseSensitive(seen->hello, "serverInfo");
+	mem_cleanup char *name = print_line(text_of(info, "name"), 80);
+	mem_cleanup char *version = print_line(text_of(info, "version"), 40);
+	mem_cleanup char *protocol = print_line(text_of(seen->hello, "protocolVersion"), 40);
+	printf("%-10s%s %s, protocol %s\n", "server", name, version, protocol);
+	if (seen->stray_lines > 0)
+		printf("%-10s%u lines on stdout that are not MCP\n", "", seen->stray_lines);
+	printf("%-10s%d\n", "tools", cJSON_GetArraySize(seen->tools));
+	const cJSON *tool;
+	cJSON_ArrayForEach(tool, seen->tools)
+	{
+		mem_cleanup char *tool_name = print_line(text_of(tool, "name"), 64);
+		mem_cleanup char *what = print_line(text_of(tool, "description"), 90);
+		printf("  %-32s %s\n", tool_name, what);
+	}
+}
+
+static bool is_forwarded(const struct prepared *p, const char *name)
+{
+	return strv_contains(&p->plan.env_names, name);
+}
+
+/* Names that every program reads and a sandbox sets or does without. */
+static bool is_common(const char *name)
+{
+	static const char *const COMMON[] = { "PATH",  "HOME", "TMPDIR", "LANG",        "TERM",     "NODE_ENV", "DEBUG",
+		                              "SHELL", "USER", "PWD",    "FORCE_COLOR", "NO_COLOR", "CI" };
+	for (size_t i = 0; i < sizeof(COMMON) / sizeof(COMMON[0]); i++)
+		if (strcmp(COMMON[i], name) == 0)
+			return true;
+	return false;
+}
+
+static void print_variables(const struct prepared *p, const struct strv *names)
+{
+	printf("%-10s%s\n", "reads", names->count == 0 ? "no variable in its own files" : "");
+	for (size_t i = 0; i < names->count; i++) {
+		const char *name = names->v[i];
+		const bool set_here = getenv(name) != NULL;
+		if (is_forwarded(p, name))
+			printf("  %-32s set in the sandbox\n", name);
+		else if (set_here && !is_common(name))
+			printf("  %-32s set here, not forwarded; -e %s would\n", name, name);
+		else
+			printf("  %s\n", name);
+	}
+}
+
+static void print_times(const struct prepared *p, const struct seen *seen)
+{
+	mem_cleanup char *install = print_duration(p->install_us);
+	mem_cleanup char *plan = print_duration(p->plan_us);
+	mem_cleanup char *start = print_duration(seen->start_us);
+	mem_cleanup char *initialize = print_duration(seen->initialize_us);
+	mem_cleanup char *tools = print_duration(seen->tools_us);
+	mem_cleanup char *end = print_duration(seen->end_us);
+	printf("%-10s%s %s, plan %s, sandbox %s, initialize %s, tools/list %s, end %s%s\n", "times",
+	       p->package.installed_now ? "install" : "look up", install, plan, start, initialize, tools, end,
+	       seen->ended_by_itself ? "" : " (the server did not end when its stdin closed)");
+}
+
+static cJSON *variables_json(const struct prepared *p, const struct strv *names)
+{
+	cJSON *list = cJSON_CreateArray();
+	for (size_t i = 0; i < names->count; i++) {
+		cJSON *variable = cJSON_CreateObject();
+		cJSON_AddStringToObject(variable, "name", names->v[i]);
+		cJSON_AddBoolToObject(variable, "set_here", getenv(names->v[i]) != NULL);
+		cJSON_AddBoolToObject(variable, "forwarded", is_forwarded(p, names->v[i]));
+		cJSON_AddItemToArray(list, variable);
+	}
+	return list;
+}
+
+static bool print_all_json(const struct prepared *p, struct seen *seen, const struct strv *names,
+                           struct npxc_error *err)
+{
+	cJSON *json = cJSON_CreateObject();
+	cJSON_AddItemToObject(json, "plan", describe_json(p));
+	cJSON_AddItemToObject(json, "initialize", cJSON_Duplicate(seen->hello, true));
+	cJSON_AddItemToObject(json, "tools", cJSON_Duplicate(seen->tools, true));
+	cJSON_AddItemToObject(json, "variables", variables_json(p, names));
+	cJSON *times = cJSON_AddObjectToObject(json, "times_ms");
+	cJSON_AddNumberToObject(times, p->package.installed_now ? "install" : "look_up", (double)p->install_us / 1e3);
+	cJSON_AddNumberToObject(times, "plan", (double)p->plan_us / 1e3);
+	cJSON_AddNumberToObject(times, "sandbox", (double)seen->start_us / 1e3);
+	cJSON_AddNumberToObject(times, "initialize", (double)seen->initialize_us / 1e3);
+	cJSON_AddNumberToObject(times, "tools_list", (double)seen->tools_us / 1e3);
+	cJSON_AddNumberToObject(times, "end", (double)seen->end_us / 1e3);
+	cJSON_AddBoolToObject(json, "ended_by_itself", seen->ended_by_itself);
+	cJSON_AddNumberToObject(json, "stray_lines", seen->stray_lines);
+	const bool fine = print_json(json, err);
+	cJSON_Delete(json);
+	return fine;
+}
+
+static bool show(const struct prepared *p, struct seen *seen, struct npxc_error *err)
+{
+	struct strv names = { 0 };
+	bool complete = true;
+	struct npxc_error ignored;
+	if (p->package.package_root != NULL && !variables_scan(p->package.package_root, &names, &complete, &ignored))
+		log_info("try", "cannot look for variables: %s", ignored.message);
+	bool fine = true;
+	if (p->options->json) {
+		fine = print_all_json(p, seen, &names, err);
+	} else {
+		print_server(seen);
+		print_variables(p, &names);
+		if (!complete)
+			printf("%-10snot all files were searched for variables\n", "");
+		print_times(p, seen);
+	}
+	strv_done(&names);
+	return fine;
+}
+
+bool try_command(const struct options *options, int *ret_status, struct npxc_error *err)
+{
+	struct prepared p;
+	struct seen seen = { 0 };
+	if (!prepare_start(options, &p, err))
+		return false;
+	if (!options->json) {
+		describe_text(&p, false);
+		fflush(stdout);
+	}
+	const bool fine = visit(&p, &seen, err) && show(&p, &seen, err);
+	cJSON_Delete(seen.hello);
+	cJSON_Delete(seen.tools);
+	free(seen.errors);
+	prepare_done(&p);
+	*ret_status = 0;
+	return fine;
+}

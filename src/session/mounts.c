@@ -1,0 +1,280 @@
+#include "session/mounts.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "session/sockets.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct gather {
+	const struct mounts_input *in;
+	struct mounts out;
+	char *real_cwd; /* owned */
+};
+
+/* A mount over one of these, or above it, would take the sandbox itself apart. */
+bool mounts_check_target(const char *target, struct npxc_error *err)
+{
+	static const char *const OWN[] = { "/proc", "/sys", "/dev", "/opt/npxc" };
+	static const char *const WHOLE[] = { "/",      "/usr", "/etc", "/bin", "/sbin", "/lib",      "/lib32",
+		                             "/lib64", "/opt", "/run", "/tmp", "/data", "/workspace" };
+	if (target[0] != '/')
+		return error_set(err, ERROR_CONFIG, "%s: a path inside the sandbox is absolute", target);
+	mem_cleanup char *clean = str_path_clean(target);
+	if (!str_equal(clean, target))
+		return error_set(err, ERROR_CONFIG, "%s: write it as %s", target, clean);
+	for (size_t i = 0; i < sizeof(OWN) / sizeof(OWN[0]); i++)
+		if (str_path_within(target, OWN[i]))
+			return error_set(err, ERROR_CONFIG, "%s: nothing can be mounted in the sandbox's own %s",
+			                 target, OWN[i]);
+	for (size_t i = 0; i < sizeof(WHOLE) / sizeof(WHOLE[0]); i++)
+		if (str_equal(target, WHOLE[i]))
+			return error_set(err, ERROR_CONFIG, "%s belongs to the sandbox; mount at a path below it",
+			                 target);
+	return true;
+}
+
+static void add(struct gather *g, const char *source, const char *target, bool writable, bool directory, char *origin)
+{
+	struct mounts *m = &g->out;
+	m->v = mem_realloc(m->v, m->count + 1, sizeof(*m->v));
+	m->v[m->count++] = (struct mounts_entry){
+		.source = str_dup(source),
+		.target = str_dup(target),
+		.writable = writable,
+		.directory = directory,
+		.outside = !g->out.cwd_in_scope || !str_path_within(source, g->real_cwd),
+		.origin = origin,
+	};
+}
+
+/* A mount that the user asked for in so many words. */
+static bool add_asked(struct gather *g, const struct config_mount *mount, const char *origin, struct npxc_error *err)
+{
+	mem_cleanup char *host = str_starts(mount->host, "~/") || str_equal(mount->host, "~")
+	                             ? str_path_join(g->in->home, mount->host[1] == '\0' ? "." : mount->host + 2)
+	                             : str_path_join(g->in->cwd, mount->host);
+	mem_cleanup char *real = NULL;
+	if (!file_real_path(host, &real, err)) {
+		err->kind = ERROR_PATH_NOT_FOUND;
+		return error_prefix(err, "%s %s", origin, mount->host);
+	}
+	struct stat info;
+	if (stat(real, &info) < 0)
+		return error_set_errno(err, ERROR_PATH_NOT_FOUND, "%s %s", origin, mount->host);
+	const char *target = mount->container == NULL ? host : mount->container;
+	if (!mounts_check_target(target, err))
+		return error_prefix(err, "%s %s", origin, mount->host);
+	add(g, real, target, mount->writable, S_ISDIR(info.st_mode), str_dup(origin));
+	return true;
+}
+
+/*
+ * One word that may name a file. Nothing is mounted unless it exists as a file or directory beneath the working
+ * directory, both as written and as resolved.
+ */
+static void consider(struct gather *g, const char *word, const char *origin)
+{
+	const bool from_home = str_starts(word, "~/");
+	if (word[0] == '\0' || strlen(word) > 4096)
+		return;
+	mem_cleanup char *path = from_home ? str_path_join(g->in->home, word + 2) : str_path_join(g->in->cwd, word);
+	struct stat info;
+	if (stat(path, &info) < 0)
+		return;
+	/* A bare word such as "mcp" that happens to be a directory of the project is still a name of it: npx would
+	 * hand the server that very file. But "/" and the like are more often options than requests. */
+	if (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode))
+		return;
+	struct npxc_error ignored;
+	mem_cleanup char *real = NULL;
+	if (!file_real_path(path, &real, &ignored))
+		return;
+	const bool inside =
+	    g->out.cwd_in_scope && str_path_within(path, g->in->cwd) && str_path_within(real, g->real_cwd);
+	const bool names_a_path = word[0] == '/' || from_home || str_starts(word, "../") || str_starts(word, "./");
+	if (inside && mounts_check_target(path, &ignored)) {
+		add(g, real, path, g->in->writable, S_ISDIR(info.st_mode), str_dup(origin));
+		return;
+	}
+	if (!names_a_path || str_equal(path, "/"))
+		return;
+	if (!g->out.cwd_in_scope && str_path_within(path, g->in->cwd))
+		strv_pushf(
+		    &g->out.notes,
+		    "%s names %s, which is not mounted: the working directory %s is too wide to take files from; "
+		    "--mount %s would mount it, --cwd DIR narrows the working directory",
+		    origin, path, g->in->cwd, path);
+	else
+		strv_pushf(&g->out.notes,
+		           "%s names %s, which is outside the working directory and not mounted; --mount %s would",
+		           origin, path, path);
+}
+
+/* The word itself, and in --flag=value the value. */
+static void consider_argument(struct gather *g, const char *word, size_t number)
+{
+	mem_cleanup char *origin = str_printf("argument %zu", number);
+	if (word[0] != '-') {
+		consider(g, word, origin);
+		return;
+	}
+	const char *value = strchr(word, '=');
+	if (value != NULL)
+		consider(g, value + 1, origin);
+}
+
+/* Variables hold more than paths ("1", "debug"): only what is written as a path counts, unlike arguments. */
+static void consider_variable(struct gather *g, const struct config_variable *variable)
+{
+	const char *value = variable->value;
+	if (value[0] != '/' && !str_starts(value, "./") && !str_starts(value, "../") && !str_starts(value, "~/"))
+		return;
+	mem_cleanup char *origin = str_printf("variable %s", variable->name);
+	consider(g, value, origin);
+}
+
+static int by_target(const void *a, const void *b)
+{
+	const struct mounts_entry *x = a, *y = b;
+	return strcmp(x->target, y->target);
+}
+
+/* "asked for" beats "mentioned" where both give a target. */
+static bool is_asked(const struct mounts_entry *e)
+{
+	return !str_starts(e->origin, "argument ") && !str_starts(e->origin, "variable ");
+}
+
+static void drop_entry(struct mounts *m, size_t at)
+{
+	free(m->v[at].source);
+	free(m->v[at].target);
+	free(m->v[at].origin);
+	memmove(&m->v[at], &m->v[at + 1], (m->count - at - 1) * sizeof(*m->v));
+	m->count--;
+}
+
+/* True when `e` is already to be seen through `parent`, at least as widely. */
+static bool is_covered(const struct mounts_entry *e, const struct mounts_entry *parent)
+{
+	if (!parent->directory || !str_path_within(e->target, parent->target) ||
+	    !str_path_within(e->source, parent->source))
+		return false;
+	if (e->writable && !parent->writable)
+		return false;
+	if (is_asked(e) && e->writable != parent->writable)
+		return false;
+	return str_equal(e->target + strlen(parent->target), e->source + strlen(parent->source));
+}
+
+static bool settle(struct mounts *m, struct npxc_error *err)
+{
+	if (m->count > 1)
+		qsort(m->v, m->count, sizeof(*m->v), by_target);
+	for (size_t i = 1; i < m->count;) {
+		struct mounts_entry *before = &m->v[i - 1], *e = &m->v[i];
+		if (!str_equal(before->target, e->target)) {
+			i++;
+			continue;
+		}
+		if (!str_equal(before->source, e->source))
+			return error_set(err, ERROR_CONFIG, "two mounts for %s: %s (%s) and %s (%s); keep one",
+			                 e->target, before->source, before->origin, e->source, e->origin);
+		if (is_asked(before) && is_asked(e))
+			before->writable = before->writable || e->writable;
+		drop_entry(m, is_asked(before) ? i : i - 1);
+	}
+	for (size_t i = 1; i < m->count;) {
+		bool covered = false;
+		for (size_t k = i; k > 0 && !covered; k--)
+			covered = is_covered(&m->v[i], &m->v[k - 1]);
+		if (covered)
+			drop_entry(m, i);
+		else
+			i++;
+	}
+	return true;
+}
+
+static bool mask_sockets(struct mounts *m, struct npxc_error *err)
+{
+	for (size_t i = 0; i < m->count; i++) {
+		if (!m->v[i].directory)
+			continue;
+		struct strv found = { 0 };
+		if (!sockets_find(m->v[i].source, &found, err))
+			return error_prefix(err, "%s %s", m->v[i].origin, m->v[i].source);
+		for (size_t k = 0; k < found.count; k++) {
+			mem_cleanup char *path = str_path_join(m->v[i].target, found.v[k]);
+			if (strv_contains(&m->masks, path))
+				continue;
+			strv_push(&m->masks, path);
+			strv_pushf(&m->notes, "%s is a socket of the host: hidden from the server", path);
+		}
+		strv_done(&found);
+	}
+	return true;
+}
+
+static bool gather_all(struct gather *g, struct npxc_error *err)
+{
+	const struct mounts_input *in = g->in;
+	for (size_t i = 0; i < in->configured_count; i++)
+		if (!add_asked(g, &in->configured[i], "mounts", err))
+			return false;
+	for (size_t i = 0; i < in->flagged_count; i++)
+		if (!add_asked(g, &in->flagged[i], "--mount", err))
+			return false;
+	if (in->project != CONFIG_PROJECT_NONE) {
+		if (!g->out.cwd_in_scope)
+			return error_set(
+			    err, ERROR_CONFIG,
+			    "--project: the working directory is %s, which would show the server too much; "
+			    "name the project with --cwd DIR",
+			    in->cwd);
+		if (!mounts_check_target(in->cwd, err))
+			return error_prefix(err, "--project");
+		add(g, g->real_cwd, in->cwd, in->project == CONFIG_PROJECT_RW, true, str_dup("project"));
+	}
+	for (size_t i = 0; i < in->arguments->count; i++)
+		consider_argument(g, in->arguments->v[i], i + 1);
+	for (size_t i = 0; i < in->env_count; i++)
+		consider_variable(g, &in->env[i]);
+	return settle(&g->out, err) && mask_sockets(&g->out, err);
+}
+
+bool mounts_gather(const struct mounts_input *input, struct mounts *ret_mounts, struct npxc_error *err)
+{
+	struct gather g = { .in = input };
+	if (!file_real_path(input->cwd, &g.real_cwd, err))
+		return error_prefix(err, "working directory");
+	struct npxc_error ignored;
+	mem_cleanup char *real_home = NULL;
+	if (!file_real_path(input->home, &real_home, &ignored))
+		real_home = str_dup(input->home);
+	g.out.cwd_in_scope = !str_path_within(real_home, g.real_cwd) && !str_path_within(input->home, input->cwd);
+	const bool fine = gather_all(&g, err);
+	free(g.real_cwd);
+	if (!fine) {
+		mounts_done(&g.out);
+		return false;
+	}
+	*ret_mounts = g.out;
+	return true;
+}
+
+void mounts_done(struct mounts *m)
+{
+	for (size_t i = 0; i < m->count; i++) {
+		free(m->v[i].source);
+		free(m->v[i].target);
+		free(m->v[i].origin);
+	}
+	free(m->v);
+	strv_done(&m->masks);
+	strv_done(&m->notes);
+	*m = (struct mounts){ 0 };
+}

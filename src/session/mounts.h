@@ -1,0 +1,57 @@
+#ifndef NPXC_SESSION_MOUNTS_H
+#define NPXC_SESSION_MOUNTS_H
+
+#include "base/error.h"
+#include "base/str.h"
+#include "config/config.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * What of the host a session will see, worked out before the start: configured mounts, the project, and the files and
+ * directories under the working directory that a server argument or a declared variable names. Looks at the file
+ * system and changes nothing. All mounts of the working directory keep their path, so that no text has to be rewritten.
+ */
+struct mounts_input {     /* borrowed */
+	const char *cwd;  /* absolute, existing */
+	const char *home; /* the user's */
+	const struct strv *arguments;
+	const struct config_variable *env; /* declared variables with their values */
+	size_t env_count;
+	const struct config_mount *configured; /* from the package's file */
+	size_t configured_count;
+	const struct config_mount *flagged; /* from --mount; they may be relative to cwd */
+	size_t flagged_count;
+	enum config_project project;
+	bool writable; /* mount_mode rw: what arguments and variables name is mounted read-write */
+};
+
+struct mounts_entry {
+	char *source, *target; /* owned; absolute; source is a real path */
+	bool writable;
+	bool directory;
+	bool outside; /* not under the working directory: the user named it by flag or configuration */
+	char *origin; /* owned: "--mount", "mounts", "project", "argument 2", "variable NAME" */
+};
+
+struct mounts {
+	struct mounts_entry *v; /* sorted: a parent stands before what lies beneath it */
+	size_t count;
+	struct strv masks; /* sockets inside, by their path inside */
+	struct strv notes; /* lines for the user: what was not mounted and which flag would, masked sockets */
+	bool cwd_in_scope; /* false when cwd is /, HOME or an ancestor of HOME */
+};
+
+/*
+ * Should: refuse what cannot be honoured (a --mount whose source is missing, a target over the system's own paths, two
+ * sources for one target, a tree too large to be searched for sockets). ERROR_CONFIG, ERROR_PATH_NOT_FOUND.
+ * Mustn't: mount on a mere mention anything that lies, or by a symlink leads, outside the working directory.
+ */
+bool mounts_gather(const struct mounts_input *input, struct mounts *ret_mounts, struct npxc_error *err) NPXC_MUST_CHECK;
+void mounts_done(struct mounts *mounts);
+
+/* Pure: whether a path may be a mount's target: absolute, clean, not one of the sandbox's own places. ERROR_CONFIG. */
+bool mounts_check_target(const char *target, struct npxc_error *err) NPXC_MUST_CHECK;
+
+#endif

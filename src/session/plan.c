@@ -1,0 +1,159 @@
+#include "session/plan.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_MAX_LENGTH = 63 };
+
+char *plan_session_name(const char *package, const char *session_id)
+{
+	char slug[NAME_MAX_LENGTH + 1];
+	const size_t room = NAME_MAX_LENGTH - strlen("npxc-") - 1 - strlen("00000000");
+	size_t length = 0;
+	for (const char *c = package; *c != '\0' && length < room; c++) {
+		if (isalnum((unsigned char)*c))
+			slug[length++] = (char)tolower((unsigned char)*c);
+		else if (length > 0 && slug[length - 1] != '-')
+			slug[length++] = '-';
+	}
+	while (length > 0 && slug[length - 1] == '-')
+		length--;
+	slug[length] = '\0';
+	return str_printf("npxc-%s-%s", length == 0 ? "package" : slug, session_id);
+}
+
+char *plan_home(const char *home)
+{
+	struct npxc_error ignored;
+	static const char *const SYSTEM[] = { "/usr",   "/etc",   "/bin", "/sbin", "/lib",
+		                              "/lib32", "/lib64", "/run", "/tmp" };
+	bool fine = home != NULL && home[0] == '/' && mounts_check_target(home, &ignored);
+	for (size_t i = 0; fine && i < sizeof(SYSTEM) / sizeof(SYSTEM[0]); i++)
+		fine = !str_path_within(home, SYSTEM[i]);
+	return str_dup(fine ? home : "/home/npxc");
+}
+
+const char *plan_hidden_text(void)
+{
+	return "the home directory, other projects, other processes, /etc but for public settings, the network's "
+	       "devices";
+}
+
+bool plan_check_policy(const struct policy *policy, struct npxc_error *err)
+{
+	if (policy->kind != POLICY_ALLOWLIST)
+		return true;
+	return error_set(err, ERROR_CONFIG,
+	                 "network allowlist (from %s) is not built yet, and nothing is run open in its place; "
+	                 "use --network none or, knowing what it means, --network open",
+	                 policy->origin);
+}
+
+static bool add_network(const struct plan_input *in, struct launch *launch, struct npxc_error *err)
+{
+	switch (in->policy->kind) {
+	case POLICY_NONE:
+	case POLICY_ALLOWLIST:
+		launch->network = LAUNCH_NETWORK_NONE;
+		break;
+	case POLICY_OPEN:
+		launch->network = LAUNCH_NETWORK_OPEN;
+		break;
+	case POLICY_NAMED:
+		launch->network = LAUNCH_NETWORK_NAMED;
+		launch->network_name = str_dup(in->policy->network);
+		break;
+	}
+	return plan_check_policy(in->policy, err);
+}
+
+static void add_storage(const struct plan_input *in, struct plan *plan)
+{
+	const struct config_package *package = in->package_config;
+	if (package->storage_persist) {
+		plan->data_directory = str_dup(in->data_directory);
+		launch_add_mount(&plan->launch, in->data_directory, "/data", true);
+	}
+	for (size_t i = 0; i < package->storage_writable.count; i++)
+		launch_add_tmpfs(&plan->launch, package->storage_writable.v[i], LIMIT_TMPFS_TMP_BYTES, 0755);
+}
+
+static bool fill_launch(const struct plan_input *in, struct plan *plan, struct npxc_error *err)
+{
+	struct launch *launch = &plan->launch;
+	const struct store_package *package = in->package;
+	launch->name = plan_session_name(package->name, in->session_id);
+	strv_push_all(&launch->command, (const char *const *)package->command.v, package->command.count);
+	strv_push_all(&launch->command, (const char *const *)in->arguments->v, in->arguments->count);
+	launch->home = plan_home(in->home);
+
+	launch_add_mount(launch, package->directory, STORE_GUEST_PACKAGE, false);
+	if (package->node.from_store || !str_equal(package->node.prefix, "/usr")) {
+		launch_add_mount(launch, package->node.prefix, STORE_GUEST_NODE, false);
+		launch->path_prefix = str_dup(STORE_GUEST_PACKAGE "/node_modules/.bin:" STORE_GUEST_NODE "/bin");
+	} else {
+		launch->path_prefix = str_dup(STORE_GUEST_PACKAGE "/node_modules/.bin");
+	}
+	for (size_t i = 0; i < in->mounts->count; i++) {
+		const struct mounts_entry *e = &in->mounts->v[i];
+		launch_add_mount(launch, e->source, e->target, e->writable);
+	}
+	add_storage(in, plan);
+	strv_push_all(&launch->masks, (const char *const *)in->mounts->masks.v, in->mounts->masks.count);
+
+	for (size_t i = 0; i < in->env_count; i++)
+		launch_add_env(launch, in->env[i].name, in->env[i].value);
+	launch->term = str_dup(in->term);
+	launch->lang = str_dup(in->lang);
+
+	launch->memory_bytes = in->memory_bytes                     ? in->memory_bytes
+	                       : in->package_config->runtime_memory ? in->package_config->runtime_memory
+	                                                            : in->config->defaults.memory_bytes;
+	launch->cpu_millis = in->cpu_millis                     ? in->cpu_millis
+	                     : in->package_config->runtime_cpus ? in->package_config->runtime_cpus
+	                                                        : in->config->defaults.cpu_millis;
+	launch->pids = LIMIT_SANDBOX_PIDS;
+	launch->image = str_dup(in->config->defaults.node_image);
+
+	struct npxc_error ignored;
+	/* The server starts where npx would start it. Where nothing of that directory is in scope, it is empty. */
+	launch->directory =
+	    str_dup(in->mounts->cwd_in_scope && mounts_check_target(in->cwd, &ignored) ? in->cwd : launch->home);
+	return add_network(in, launch, err);
+}
+
+static void name_variables(struct plan *plan)
+{
+	static const char *const OWN[] = { "PATH", "HOME", "TMPDIR", "LANG" };
+	strv_push_all(&plan->env_names, OWN, sizeof(OWN) / sizeof(OWN[0]));
+	if (plan->launch.term != NULL)
+		strv_push(&plan->env_names, "TERM");
+	for (size_t i = 0; i < plan->launch.env_count; i++)
+		if (!strv_contains(&plan->env_names, plan->launch.env[i].name))
+			strv_push(&plan->env_names, plan->launch.env[i].name);
+}
+
+bool plan_make(const struct plan_input *input, struct plan *ret_plan, struct npxc_error *err)
+{
+	struct plan plan = { 0 };
+	if (!fill_launch(input, &plan, err) || !runtime_make_start(input->runtime, &plan.launch, &plan.start, err)) {
+		plan_done(&plan);
+		return false;
+	}
+	name_variables(&plan);
+	*ret_plan = plan;
+	return true;
+}
+
+void plan_done(struct plan *plan)
+{
+	launch_done(&plan->launch);
+	runtime_start_done(&plan->start);
+	free(plan->data_directory);
+	strv_done(&plan->env_names);
+	*plan = (struct plan){ 0 };
+}

@@ -1,0 +1,63 @@
+#ifndef NPXC_SESSION_PLAN_H
+#define NPXC_SESSION_PLAN_H
+
+#include "base/error.h"
+#include "base/str.h"
+#include "config/config.h"
+#include "config/policy.h"
+#include "runtime/runtime.h"
+#include "session/mounts.h"
+#include "store/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * The plan of a session: everything resolved, down to the argument list. Pure. `npxc inspect` prints a plan and a run
+ * uses one, made by the same function from the same inputs but for the random part of the name.
+ */
+struct plan_input { /* borrowed */
+	const struct config *config;
+	const struct config_package *package_config;
+	const struct store_package *package;
+	const struct runtime *runtime;
+	const struct policy *policy;
+	const struct mounts *mounts;
+	const struct strv *arguments;      /* the server's */
+	const struct config_variable *env; /* declared variables with their values; a later one wins */
+	size_t env_count;
+	uint64_t memory_bytes; /* from a flag; 0: configuration decides */
+	unsigned cpu_millis;   /* the same */
+	const char *cwd;
+	const char *home;           /* the user's; HOME inside when it can be */
+	const char *data_directory; /* the package's own, for storage.persist */
+	const char *term, *lang;    /* NULL: unset */
+	const char *session_id;     /* 8 hex digits, or "<session>" for inspect */
+};
+
+struct plan {
+	struct launch launch;
+	struct runtime_start start;
+	char *data_directory;  /* owned; to be made before the start (0700); NULL without storage.persist */
+	struct strv env_names; /* of all variables inside */
+};
+
+/*
+ * Should: fail when anything asked for cannot be had on this runtime.
+ * Mustn't: start anything open that was asked to be closed: an allowlist is refused until there is egress control.
+ * Errors: ERROR_CONFIG, ERROR_RUNTIME_UNAVAILABLE.
+ */
+bool plan_make(const struct plan_input *input, struct plan *ret_plan, struct npxc_error *err) NPXC_MUST_CHECK;
+void plan_done(struct plan *plan);
+
+/* What plan_make would refuse of a policy, for those who want to know before they install. ERROR_CONFIG. */
+bool plan_check_policy(const struct policy *policy, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* npxc-<slug of the package>-<id>, at most 63 characters of [a-z0-9-]; owned. */
+char *plan_session_name(const char *package, const char *session_id);
+/* HOME inside: the user's own path where nothing of the sandbox stands there, else /home/npxc; owned. */
+char *plan_home(const char *home);
+/* What a sandbox of this kind never shows, for try and inspect. */
+const char *plan_hidden_text(void);
+
+#endif

@@ -1,0 +1,321 @@
+#include "session/session.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "session/signals.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/*
+ * The order, and why it cannot change: the janitor is forked while npxc holds nothing, so that it holds nothing either
+ * and outlives whatever happens here. Each resource is named to it before it is acquired; between "named" and
+ * "acquired" a death costs the janitor a look at something that is not there, after it nothing is lost. The sandbox
+ * goes first and its cgroup second, because a cgroup with a process in it cannot be removed.
+ */
+
+bool session_open(struct session *ret_session, struct npxc_error *err)
+{
+	struct session session = { 0 };
+	if (!janitor_start(&session.janitor, err))
+		return false;
+	if (!signals_install(err)) {
+		session_close(&session);
+		return false;
+	}
+	*ret_session = session;
+	return true;
+}
+
+bool session_use_runtime(struct session *session, enum runtime_kind kind, const char *cli_name,
+                         const char *path_variable, struct npxc_error *err)
+{
+	if (session->has_runtime)
+		return true;
+	session->has_runtime = runtime_find(kind, cli_name, path_variable, &session->runtime, err);
+	return session->has_runtime;
+}
+
+static bool interrupted(struct npxc_error *err)
+{
+	return error_set(err, ERROR_RUNTIME, "interrupted by signal %d (%s)", signals_caught(),
+	                 strsignal(signals_caught()));
+}
+
+/* The resources that a start acquires beside its process. */
+static bool acquire(struct session *session, const struct launch *launch, int cgroup_fds[static 4], size_t *ret_count,
+                    struct npxc_error *err)
+{
+	*ret_count = 0;
+	cgroup_plan_done(&session->cgroups);
+	session->cgroups = (struct cgroup_plan){ 0 };
+	session->limits = (struct cgroup_limits){ .memory_bytes = launch->memory_bytes,
+		                                  .cpu_millis = launch->cpu_millis,
+		                                  .pids = launch->pids };
+	if (session->runtime.kind != RUNTIME_BWRAP) {
+		struct strv removal = { 0 };
+		unsigned id;
+		runtime_remove_argv(&session->runtime, launch->name, &removal);
+		const bool held = janitor_hold(session->janitor, JANITOR_CONTAINER, &removal, &id, err);
+		strv_done(&removal);
+		return held;
+	}
+	cgroup_plan_make(launch->name, &session->cgroups);
+	for (size_t i = 0; i < session->cgroups.directories.count; i++) {
+		unsigned id;
+		if (!janitor_hold_path(session->janitor, JANITOR_CGROUP, session->cgroups.directories.v[i], &id, err))
+			return false;
+	}
+	return cgroup_make(&session->cgroups, &session->limits, cgroup_fds, ret_count, err);
+}
+
+static bool start(struct session *session, const struct launch *launch, const struct runtime_start *what,
+                  struct sandbox *ret_sandbox, struct npxc_error *err)
+{
+	int cgroup_fds[4] = { -1, -1, -1, -1 };
+	size_t count = 0;
+	if (signals_caught())
+		return interrupted(err);
+	const bool started = acquire(session, launch, cgroup_fds, &count, err) &&
+	                     sandbox_start(session->janitor, what, cgroup_fds, count, ret_sandbox, err);
+	for (size_t i = 0; i < count; i++)
+		fd_close(&cgroup_fds[i]);
+	return started;
+}
+
+bool session_start(struct session *session, const struct plan *plan, struct sandbox *ret_sandbox,
+                   struct npxc_error *err)
+{
+	if (plan->data_directory != NULL && !file_make_directories(plan->data_directory, 0700, err))
+		return error_prefix(err, "storage.persist");
+	if (plan->data_directory != NULL && plan->start.drop_to_uid &&
+	    chown(plan->data_directory, SANDBOX_DROP_UID, SANDBOX_DROP_UID) < 0)
+		return error_set_errno(err, ERROR_IO, "storage.persist: %s", plan->data_directory);
+	return start(session, &plan->launch, &plan->start, ret_sandbox, err);
+}
+
+/* The server's own end, as the runtime tells it. */
+bool session_finish(struct session *session, struct sandbox *sandbox, const char *errors, int *ret_status,
+                    struct npxc_error *err)
+{
+	int exit_status, signal_number;
+	if (!janitor_end_sandbox(session->janitor, 0, err) || !sandbox_wait(sandbox, &exit_status, &signal_number, err))
+		return false;
+	struct buf status_text BUF_CLEANUP = BUF_INIT(64 * KIB);
+	struct npxc_error ignored;
+	if (sandbox->status >= 0 && !fd_read_all(sandbox->status, &status_text, &ignored))
+		log_debug("session", "the runtime's status pipe: %s", ignored.message);
+	sandbox_done(sandbox);
+	return runtime_judge_end(&session->runtime, exit_status, signal_number,
+	                         status_text.data == NULL ? "" : status_text.data, errors == NULL ? "" : errors,
+	                         ret_status, err);
+}
+
+/* ---- a sandbox of its own: installs ---- */
+
+struct capture {
+	struct sandbox *sandbox;
+	struct proc_result *result;
+	void (*on_stderr)(void *context, const char *bytes, size_t count);
+	void *context;
+};
+
+/* One read of what is there; false at the end of the stream, which is then closed. */
+static bool capture_some(struct capture *c, int *fd, struct buf *into)
+{
+	char bytes[16 * 1024];
+	const ssize_t got = read(*fd, bytes, sizeof(bytes));
+	if (got < 0 && (errno == EINTR || errno == EAGAIN))
+		return true;
+	if (got <= 0) {
+		fd_close(fd);
+		return false;
+	}
+	if (into == &c->result->errors && c->on_stderr != NULL)
+		c->on_stderr(c->context, bytes, (size_t)got);
+	struct npxc_error ignored;
+	if (!buf_append(into, bytes, (size_t)got, &ignored)) {
+		c->result->truncated = true;
+		if (into == &c->result->errors) { /* the reason stands at the end */
+			buf_consume(into, into->length / 2);
+			c->result->truncated = !buf_append(into, bytes, (size_t)got, &ignored) || c->result->truncated;
+		}
+	}
+	return true;
+}
+
+/* True when the sandbox has ended; false when time or a signal ended the wait. */
+static bool capture_until_end(struct capture *c, unsigned timeout_ms)
+{
+	const int64_t deadline = clock_now_ms() + (int64_t)timeout_ms;
+	for (;;) {
+		struct pollfd polled[] = {
+			{ .fd = c->sandbox->output, .events = POLLIN },
+			{ .fd = c->sandbox->errors, .events = POLLIN },
+			{ .fd = c->sandbox->exit_fd, .events = POLLIN },
+			{ .fd = signals_fd(), .events = POLLIN },
+		};
+		const int64_t left = deadline - clock_now_ms();
+		if (left <= 0)
+			return false;
+		if (poll(polled, 4, left > 60000 ? 60000 : (int)left) < 0 && errno != EINTR)
+			return false;
+		if (polled[0].revents)
+			capture_some(c, &c->sandbox->output, &c->result->output);
+		if (polled[1].revents)
+			capture_some(c, &c->sandbox->errors, &c->result->errors);
+		if (signals_caught())
+			return false;
+		if (polled[2].revents && !polled[0].revents && !polled[1].revents)
+			return true;
+	}
+}
+
+bool session_run(struct session *session, const struct launch *launch, unsigned timeout_ms,
+                 void (*on_stderr)(void *context, const char *bytes, size_t count), void *context,
+                 struct proc_result *ret_result, struct npxc_error *err)
+{
+	struct runtime_start what = { 0 };
+	struct sandbox sandbox;
+	if (!runtime_make_start(&session->runtime, launch, &what, err))
+		return false;
+	const bool started = start(session, launch, &what, &sandbox, err);
+	runtime_start_done(&what);
+	if (!started)
+		return false;
+	fd_close(&sandbox.input);
+
+	struct proc_result result = { .output = BUF_INIT(LIMIT_CLI_OUTPUT_BYTES),
+		                      .errors = BUF_INIT(LIMIT_CLI_OUTPUT_BYTES) };
+	struct capture c = { .sandbox = &sandbox, .result = &result, .on_stderr = on_stderr, .context = context };
+	const bool ended = capture_until_end(&c, timeout_ms);
+	result.timed_out = !ended && !signals_caught();
+	bool fine = ended || janitor_end_sandbox(session->janitor, signals_caught() ? LIMIT_GRACE_MS : 0, err);
+	int status = -1;
+	struct npxc_error judged = { 0 };
+	if (fine && !session_finish(session, &sandbox, result.errors.data, &status, &judged) && ended) {
+		*err = judged;
+		fine = false;
+	}
+	sandbox_done(&sandbox);
+	if (fine && signals_caught())
+		fine = interrupted(err);
+	if (!fine) {
+		proc_result_done(&result);
+		return false;
+	}
+	result.exit_status = status;
+	*ret_result = result;
+	return true;
+}
+
+/* ---- the relay ---- */
+
+static void log_counts(const struct pump *pump)
+{
+	const struct pump_counts counts = pump_counts(pump);
+	log_info("session", "relayed %llu bytes to the server, %llu back, %llu to stderr",
+	         (unsigned long long)counts.to_server, (unsigned long long)counts.to_client,
+	         (unsigned long long)counts.to_stderr);
+}
+
+/* Tells the server to end, and delivers what it still says. */
+static bool end_early(struct session *session, struct pump *pump, unsigned grace_ms, struct npxc_error *err)
+{
+	enum pump_end ignored;
+	pump_close_server_input(pump);
+	if (!janitor_end_sandbox(session->janitor, grace_ms, err))
+		return false;
+	return pump_run(pump, &ignored, err);
+}
+
+static bool relay(struct session *session, struct pump *pump, bool *ret_by_itself, struct npxc_error *err)
+{
+	enum pump_end end;
+	if (!pump_run(pump, &end, err))
+		return false;
+	*ret_by_itself = end == PUMP_SERVER_ENDED;
+	switch (end) {
+	case PUMP_SERVER_ENDED:
+		return true;
+	case PUMP_CLIENT_GONE:
+		log_info("session", "the client has gone");
+		break;
+	case PUMP_SERVER_STUCK:
+		log_warn("session", "the server did not end after the client closed its side; it is told to");
+		break;
+	case PUMP_WOKEN:
+		log_info("session", "signal %d: the session ends", signals_caught());
+		break;
+	}
+	return end_early(session, pump, LIMIT_GRACE_MS, err);
+}
+
+bool session_relay(struct session *session, struct sandbox *sandbox, const char *package, int *ret_status,
+                   struct npxc_error *err)
+{
+	const struct pump_ends ends = {
+		.client_in = STDIN_FILENO,
+		.client_out = STDOUT_FILENO,
+		.client_err = STDERR_FILENO,
+		.server_in = fd_take(&sandbox->input),
+		.server_out = fd_take(&sandbox->output),
+		.server_err = fd_take(&sandbox->errors),
+		.wake = signals_fd(),
+		.server_exit = sandbox->exit_fd,
+	};
+	struct pump *pump = NULL;
+	bool by_itself = false;
+	if (!pump_new(&ends, LIMIT_DRAIN_QUIET_MS, &pump, err))
+		return false;
+	bool fine = relay(session, pump, &by_itself, err);
+	size_t tail_length = 0;
+	const char *tail = pump_stderr_tail(pump, &tail_length);
+	mem_cleanup char *errors = str_dup_n(tail == NULL ? "" : tail, tail_length);
+	const struct pump_counts counts = pump_counts(pump);
+	log_counts(pump);
+	pump_free(pump);
+
+	int status = 0;
+	struct npxc_error judged = { 0 };
+	const bool ran = session_finish(session, sandbox, errors, &status, &judged);
+	if (!fine)
+		return false;
+	if (!ran && by_itself) {
+		*err = judged;
+		return false;
+	}
+	if (signals_caught())
+		return interrupted(err);
+	if (!by_itself || counts.client_closed) {
+		if (status != 0)
+			log_info("session", "%s ended with status %d after the client had closed its side", package,
+			         status);
+		*ret_status = 0;
+		return true;
+	}
+	log_notice("%s ended by itself with %s %d", package, status > 128 ? "signal" : "status",
+	           status > 128 ? status - 128 : status);
+	*ret_status = status;
+	return true;
+}
+
+void session_close(struct session *session)
+{
+	struct npxc_error err;
+	if (session->janitor != NULL && !janitor_end(session->janitor, LIMIT_KILL_VERIFY_MS, &err))
+		log_warn("janitor", "%s", err.message);
+	session->janitor = NULL;
+	if (session->has_runtime)
+		runtime_done(&session->runtime);
+	cgroup_plan_done(&session->cgroups);
+	*session = (struct session){ 0 };
+}

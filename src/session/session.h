@@ -1,0 +1,64 @@
+#ifndef NPXC_SESSION_SESSION_H
+#define NPXC_SESSION_SESSION_H
+
+#include "base/error.h"
+#include "base/proc.h"
+#include "mcp/pump.h"
+#include "runtime/cgroup.h"
+#include "runtime/runtime.h"
+#include "session/janitor.h"
+#include "session/plan.h"
+#include "session/sandbox.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * One session, from the first acquired resource to the last released one.
+ *
+ *   session_open    the janitor is forked before anything else happens, then signals are caught
+ *   session_run     installs: one sandbox to its end, its output kept
+ *   session_start   the server's sandbox; the janitor knows each resource before it is acquired
+ *   session_relay   the client's pipes and the server's, until one side ends
+ *   session_close   everything goes, by the janitor
+ *
+ * A signal ends whichever of these is running: it returns false with ERROR_RUNTIME "interrupted", and the caller asks
+ * signals_caught() for the exit status.
+ */
+struct session {
+	struct janitor *janitor; /* owned */
+	struct runtime runtime;  /* owned; kind etc. filled by session_use_runtime */
+	bool has_runtime;
+	struct cgroup_plan cgroups; /* of the running sandbox: which limits hold */
+	struct cgroup_limits limits;
+};
+
+bool session_open(struct session *ret_session, struct npxc_error *err) NPXC_MUST_CHECK;
+/* Looks the runtime up once. */
+bool session_use_runtime(struct session *session, enum runtime_kind kind, const char *cli_name,
+                         const char *path_variable, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* One sandbox with an empty stdin to its end. As proc_run: true when it ran, whatever it returned. A deadline or a
+ * signal ends it; the signal is an error. Names and limits missing in `launch` are filled in. */
+bool session_run(struct session *session, const struct launch *launch, unsigned timeout_ms,
+                 void (*on_stderr)(void *context, const char *bytes, size_t count), void *context,
+                 struct proc_result *ret_result, struct npxc_error *err) NPXC_MUST_CHECK;
+
+bool session_start(struct session *session, const struct plan *plan, struct sandbox *ret_sandbox,
+                   struct npxc_error *err) NPXC_MUST_CHECK;
+
+/*
+ * Relays between the client's descriptors 0, 1, 2 and the server. `ret_status` is what npxc exits with: 0 after the
+ * client closed its side, else the server's own status. Consumes the sandbox's descriptors.
+ */
+bool session_relay(struct session *session, struct sandbox *sandbox, const char *package, int *ret_status,
+                   struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* Ends what is left of the sandbox and judges how it ended (runtime_judge_end). `errors`: the tail of its stderr. */
+bool session_finish(struct session *session, struct sandbox *sandbox, const char *errors, int *ret_status,
+                    struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* Never fails: what could not be removed in time is logged, and the janitor goes on. */
+void session_close(struct session *session);
+
+#endif

@@ -1,0 +1,51 @@
+#include "session/signals.h"
+
+#include "base/fd.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+static int wake[2] = { -1, -1 };
+static volatile sig_atomic_t caught;
+
+/* One byte is enough, and it is never read: the descriptor stays readable. */
+static void on_signal(int number)
+{
+	const int saved = errno;
+	if (caught == 0) {
+		caught = number;
+		const ssize_t ignored = write(wake[1], "!", 1);
+		(void)ignored;
+	}
+	errno = saved;
+}
+
+bool signals_install(struct npxc_error *err)
+{
+	static const int ENDING[] = { SIGTERM, SIGINT, SIGHUP };
+	if (wake[0] != -1)
+		return true;
+	if (!fd_pipe(wake, err))
+		return false;
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	sigemptyset(&action.sa_mask);
+	for (size_t i = 0; i < sizeof(ENDING) / sizeof(ENDING[0]); i++)
+		if (sigaction(ENDING[i], &action, NULL) < 0)
+			return error_set_errno(err, ERROR_IO, "cannot catch signal %d", ENDING[i]);
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	sigemptyset(&ignore.sa_mask);
+	if (sigaction(SIGPIPE, &ignore, NULL) < 0)
+		return error_set_errno(err, ERROR_IO, "cannot ignore SIGPIPE");
+	return true;
+}
+
+int signals_fd(void)
+{
+	return wake[0];
+}
+
+int signals_caught(void)
+{
+	return caught;
+}

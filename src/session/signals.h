@@ -1,0 +1,19 @@
+#ifndef NPXC_SESSION_SIGNALS_H
+#define NPXC_SESSION_SIGNALS_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+
+/*
+ * SIGTERM, SIGINT and SIGHUP end a session in order; they are caught once and seen as a readable descriptor by every
+ * poll loop. SIGPIPE is ignored: a closed pipe is an ordinary error. Children get the defaults back (session/sandbox,
+ * base/proc do that).
+ */
+bool signals_install(struct npxc_error *err) NPXC_MUST_CHECK;
+/* Readable from the first signal on, for ever; -1 before signals_install. */
+int signals_fd(void);
+/* The first of them that came, or 0. */
+int signals_caught(void);
+
+#endif

@@ -1,0 +1,334 @@
+#include "unit.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "session/mounts.h"
+#include "session/sockets.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/*
+ * A user's world:
+ *   <top>/home/project/{a.txt, dir/b.txt, leads-out -> ../../outside.txt, sock}
+ *   <top>/home/project-two/c.txt        a sibling with the same prefix
+ *   <top>/outside.txt
+ */
+struct world {
+	char *top, *home, *project;
+};
+
+static void write_file(const char *directory, const char *name)
+{
+	struct npxc_error err;
+	mem_cleanup char *path = str_path_join(directory, name);
+	mem_cleanup char *parent = str_path_join(path, "..");
+	assert_true(file_make_directories(parent, 0755, &err));
+	assert_true(file_write_atomic(path, "x", 1, 0644, &err));
+}
+
+static void make_socket(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	assert_true(strlen(path) < sizeof(address.sun_path));
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	close(fd);
+}
+
+static int world_make(void **state)
+{
+	struct npxc_error err;
+	struct world *w = mem_alloc(sizeof(*w));
+	mem_cleanup char *made = NULL;
+	if (!file_make_temporary_directory("/tmp", "npxc-test-", &made, &err) || !file_real_path(made, &w->top, &err))
+		return -1;
+	w->home = str_path_join(w->top, "home");
+	w->project = str_path_join(w->home, "project");
+	write_file(w->project, "a.txt");
+	write_file(w->project, "dir/b.txt");
+	write_file(w->home, "project-two/c.txt");
+	write_file(w->top, "outside.txt");
+	mem_cleanup char *link = str_path_join(w->project, "leads-out");
+	mem_cleanup char *socket_path = str_path_join(w->project, "dir/sock");
+	if (symlink("../../outside.txt", link) < 0)
+		return -1;
+	make_socket(socket_path);
+	*state = w;
+	return 0;
+}
+
+static int world_remove(void **state)
+{
+	struct npxc_error err;
+	struct world *w = *state;
+	const bool gone = file_remove_tree(w->top, &err);
+	free(w->top);
+	free(w->home);
+	free(w->project);
+	free(w);
+	return gone ? 0 : -1;
+}
+
+static struct mounts_input input_of(const struct world *w, const struct strv *arguments)
+{
+	return (struct mounts_input){ .cwd = w->project, .home = w->home, .arguments = arguments };
+}
+
+/* What an argument mounts, relative to the project ("" = the project itself), or what the note says. */
+static void arguments_that_name_files(void **state)
+{
+	const struct world *w = *state;
+	static const struct {
+		const char *word;   /* %P project, %H home, %T top */
+		const char *mounts; /* NULL: nothing */
+		const char *note;   /* NULL: no note */
+	} CASES[] = {
+		{ "a.txt", "a.txt", NULL },
+		{ "./a.txt", "a.txt", NULL },
+		{ "%P/a.txt", "a.txt", NULL },
+		{ "%P/dir/../a.txt", "a.txt", NULL },
+		{ "~/project/a.txt", "a.txt", NULL },
+		{ "dir", "dir", "is a socket of the host" },
+		{ ".", "", "is a socket of the host" },
+		{ "--file=a.txt", "a.txt", NULL },
+		{ "--file=%P/a.txt", "a.txt", NULL },
+		{ "missing.txt", NULL, NULL },
+		{ "--a.txt", NULL, NULL },
+		{ "", NULL, NULL },
+		{ "%P/missing", NULL, NULL },
+		{ "leads-out", NULL, NULL },
+		{ "%P/leads-out", NULL, "outside the working directory and not mounted; --mount" },
+		{ "../project-two/c.txt", NULL, "outside the working directory" },
+		{ "%H/project-two", NULL, "outside the working directory" },
+		{ "%T/outside.txt", NULL, "outside the working directory" },
+		{ "--x=%T/outside.txt", NULL, "outside the working directory" },
+		{ "%P/..", NULL, "outside the working directory" },
+		{ "/", NULL, NULL },
+		{ "dir/sock", NULL, NULL },
+	};
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		const char *word = CASES[i].word, *mark = strchr(word, '%');
+		const char *base = mark == NULL ? "" : mark[1] == 'P' ? w->project : mark[1] == 'H' ? w->home : w->top;
+		mem_cleanup char *full =
+		    mark == NULL ? str_dup(word) : str_printf("%.*s%s%s", (int)(mark - word), word, base, mark + 2);
+		struct strv arguments = { 0 };
+		strv_push(&arguments, full);
+		const struct mounts_input input = input_of(w, &arguments);
+		struct mounts m;
+		struct npxc_error err = { 0 };
+		if (!mounts_gather(&input, &m, &err))
+			fail_msg("%s: %s", full, err.message);
+		if (CASES[i].mounts == NULL) {
+			assert_int_equal(m.count, 0);
+		} else {
+			mem_cleanup char *expected =
+			    str_path_join(w->project, CASES[i].mounts[0] ? CASES[i].mounts : ".");
+			if (m.count != 1)
+				fail_msg("%s: %zu mounts", full, m.count);
+			assert_string_equal(m.v[0].target, expected);
+			assert_string_equal(m.v[0].source, expected);
+			assert_false(m.v[0].writable);
+			assert_string_equal(m.v[0].origin, "argument 1");
+		}
+		assert_int_equal(m.notes.count, CASES[i].note == NULL ? 0 : 1);
+		if (CASES[i].note != NULL && strstr(m.notes.v[0], CASES[i].note) == NULL)
+			fail_msg("%s: %s", full, m.notes.v[0]);
+		mounts_done(&m);
+		strv_done(&arguments);
+	}
+}
+
+static void variables_count_only_when_written_as_paths(void **state)
+{
+	const struct world *w = *state;
+	struct strv none = { 0 };
+	mem_cleanup char *absolute = str_path_join(w->project, "a.txt");
+	struct config_variable env[] = {
+		{ .name = (char[]){ "A" }, .value = absolute },
+		{ .name = (char[]){ "B" }, .value = (char[]){ "dir" } },
+	};
+	struct mounts_input input = input_of(w, &none);
+	struct mounts m;
+	struct npxc_error err = { 0 };
+	input.env = env;
+	input.env_count = 2;
+	input.writable = true;
+	assert_true(mounts_gather(&input, &m, &err));
+	assert_int_equal(m.count, 1);
+	assert_string_equal(m.v[0].origin, "variable A");
+	assert_true(m.v[0].writable);
+	mounts_done(&m);
+}
+
+/* Where the working directory is too wide, nothing under it is taken on a mere mention. */
+static void a_wide_working_directory_gives_nothing(void **state)
+{
+	const struct world *w = *state;
+	const char *const wide[] = { w->home, w->top, "/" };
+	mem_cleanup char *file = str_path_join(w->project, "a.txt");
+	for (size_t i = 0; i < 3; i++) {
+		struct strv arguments = { 0 };
+		strv_push(&arguments, file);
+		struct mounts_input input = input_of(w, &arguments);
+		struct mounts m;
+		struct npxc_error err = { 0 };
+		input.cwd = wide[i];
+		assert_true(mounts_gather(&input, &m, &err));
+		assert_false(m.cwd_in_scope);
+		assert_int_equal(m.count, 0);
+		assert_int_equal(m.notes.count, 1);
+		assert_non_null(strstr(m.notes.v[0], "too wide"));
+		mounts_done(&m);
+		input.project = CONFIG_PROJECT_RO;
+		assert_false(mounts_gather(&input, &m, &err));
+		assert_int_equal(err.kind, ERROR_CONFIG);
+		assert_non_null(strstr(err.message, "--cwd"));
+		strv_done(&arguments);
+	}
+}
+
+static void asked_mounts_may_lie_anywhere_and_are_marked(void **state)
+{
+	const struct world *w = *state;
+	struct strv none = { 0 };
+	mem_cleanup char *outside = str_path_join(w->top, "outside.txt");
+	struct config_mount flagged[] = {
+		{ .host = outside, .writable = true },
+		{ .host = (char[]){ "dir" }, .container = (char[]){ "/srv/data" } },
+	};
+	struct mounts_input input = input_of(w, &none);
+	struct mounts m;
+	struct npxc_error err = { 0 };
+	input.flagged = flagged;
+	input.flagged_count = 2;
+	assert_true(mounts_gather(&input, &m, &err));
+	assert_int_equal(m.count, 2);
+	assert_string_equal(m.v[0].target, "/srv/data");
+	assert_false(m.v[0].outside);
+	assert_string_equal(m.v[1].target, outside);
+	assert_true(m.v[1].outside);
+	assert_true(m.v[1].writable);
+	assert_int_equal(m.masks.count, 1);
+	assert_string_equal(m.masks.v[0], "/srv/data/sock");
+	mounts_done(&m);
+}
+
+static void a_mention_inside_the_project_adds_nothing(void **state)
+{
+	const struct world *w = *state;
+	struct strv arguments = { 0 };
+	strv_push(&arguments, "a.txt");
+	struct mounts_input input = input_of(w, &arguments);
+	struct mounts m;
+	struct npxc_error err = { 0 };
+	input.project = CONFIG_PROJECT_RW;
+	assert_true(mounts_gather(&input, &m, &err));
+	assert_int_equal(m.count, 1);
+	assert_string_equal(m.v[0].target, w->project);
+	assert_true(m.v[0].writable);
+	mounts_done(&m);
+	strv_done(&arguments);
+}
+
+static void mounts_that_are_refused(void **state)
+{
+	const struct world *w = *state;
+	struct strv none = { 0 };
+	static const struct {
+		const char *host, *container, *said;
+	} CASES[] = {
+		{ "missing", NULL, "--mount missing" },
+		{ "a.txt", "/proc/x", "the sandbox's own /proc" },
+		{ "a.txt", "/dev", "the sandbox's own /dev" },
+		{ "a.txt", "/opt/npxc/package/x", "the sandbox's own /opt/npxc" },
+		{ "dir", "/", "belongs to the sandbox" },
+		{ "dir", "/usr", "belongs to the sandbox" },
+		{ "dir", "/srv/../usr", "write it as /usr" },
+		{ "/", NULL, "belongs to the sandbox" },
+		{ "/proc", NULL, "the sandbox's own /proc" },
+	};
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		mem_cleanup char *host = str_dup(CASES[i].host);
+		mem_cleanup char *container = str_dup(CASES[i].container);
+		struct config_mount flagged = { .host = host, .container = container };
+		struct mounts_input input = input_of(w, &none);
+		struct mounts m;
+		struct npxc_error err = { 0 };
+		input.flagged = &flagged;
+		input.flagged_count = 1;
+		if (mounts_gather(&input, &m, &err))
+			fail_msg("%s at %s was accepted", host, container);
+		if (strstr(err.message, CASES[i].said) == NULL)
+			fail_msg("%s: %s", host, err.message);
+	}
+}
+
+static void two_sources_for_one_target_are_refused(void **state)
+{
+	const struct world *w = *state;
+	struct strv none = { 0 };
+	struct config_mount flagged[] = {
+		{ .host = (char[]){ "a.txt" }, .container = (char[]){ "/srv/x" } },
+		{ .host = (char[]){ "dir" }, .container = (char[]){ "/srv/x" } },
+	};
+	struct mounts_input input = input_of(w, &none);
+	struct mounts m;
+	struct npxc_error err = { 0 };
+	input.flagged = flagged;
+	input.flagged_count = 2;
+	assert_false(mounts_gather(&input, &m, &err));
+	assert_non_null(strstr(err.message, "two mounts for /srv/x"));
+}
+
+static void sockets_are_found_at_any_depth(void **state)
+{
+	const struct world *w = *state;
+	struct strv found = { 0 };
+	struct npxc_error err = { 0 };
+	assert_true(sockets_find(w->project, &found, &err));
+	assert_int_equal(found.count, 1);
+	assert_string_equal(found.v[0], "dir/sock");
+	strv_done(&found);
+}
+
+static void too_many_sockets_are_refused(void **state)
+{
+	const struct world *w = *state;
+	struct npxc_error err = { 0 };
+	struct strv found = { 0 };
+	mem_cleanup char *many = str_path_join(w->top, "many");
+	assert_true(file_make_directories(many, 0755, &err));
+	for (unsigned i = 0; i < 257; i++) {
+		mem_cleanup char *path = str_printf("%s/%u", many, i);
+		make_socket(path);
+	}
+	assert_false(sockets_find(many, &found, &err));
+	assert_int_equal(err.kind, ERROR_CONFIG);
+	assert_non_null(strstr(err.message, "more than 256 sockets"));
+}
+
+#define WORLD(f) cmocka_unit_test_setup_teardown(f, world_make, world_remove)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WORLD(arguments_that_name_files),
+		WORLD(variables_count_only_when_written_as_paths),
+		WORLD(a_wide_working_directory_gives_nothing),
+		WORLD(asked_mounts_may_lie_anywhere_and_are_marked),
+		WORLD(a_mention_inside_the_project_adds_nothing),
+		WORLD(mounts_that_are_refused),
+		WORLD(two_sources_for_one_target_are_refused),
+		WORLD(sockets_are_found_at_any_depth),
+		WORLD(too_many_sockets_are_refused),
+	};
+	return cmocka_run_group_tests_name("mounts", tests, NULL, NULL);
+}

@@ -1,0 +1,100 @@
+#include "unit.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "store/variables.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static char *joined(const struct strv *list)
+{
+	char *text = str_dup("");
+	for (size_t i = 0; i < list->count; i++) {
+		char *longer = str_printf("%s%s%s", text, i == 0 ? "" : " ", list->v[i]);
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+static void names_in_a_text(void **state)
+{
+	static const struct {
+		const char *text, *names;
+	} CASES[] = {
+		{ "", "" },
+		{ "process.env", "" },
+		{ "process.env.", "" },
+		{ "process.env[", "" },
+		{ "process.env['A", "" },
+		{ "process.env['A'", "" },
+		{ "process.env['A']", "A" },
+		{ "x=process.env.API_KEY;", "API_KEY" },
+		{ "process.env.A||process.env.B2 && process.env.A", "A B2" },
+		{ "process.env[\"A\"] + process.env['B'];", "A B" },
+		{ "process.env[\"A'];", "" },
+		{ "process.env[name] process.env[`A`] process.env.1A", "" },
+		{ "process.env.lower_case.length", "lower_case" },
+		{ "const {A} = process.env;", "" }, /* not asked for, and so not promised */
+		{ "process.environment.A", "" },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		struct strv names = { 0 };
+		/* in a block of its own, so that a read past the end is seen */
+		char *text = malloc(strlen(CASES[i].text) + 1);
+		memcpy(text, CASES[i].text, strlen(CASES[i].text));
+		variables_find(text, strlen(CASES[i].text), &names);
+		mem_cleanup char *found = joined(&names);
+		assert_string_equal(found, CASES[i].names);
+		strv_done(&names);
+		free(text);
+	}
+}
+
+static void write_file(const char *directory, const char *name, const char *text)
+{
+	struct npxc_error err;
+	mem_cleanup char *path = str_path_join(directory, name);
+	assert_true(file_write_atomic(path, text, strlen(text), 0644, &err));
+}
+
+static void own_files_only(void **state)
+{
+	struct npxc_error err;
+	struct strv names = { 0 };
+	bool complete = false;
+	mem_cleanup char *top = NULL;
+	(void)state;
+	assert_true(file_make_temporary_directory("/tmp", "npxc-test-", &top, &err));
+	mem_cleanup char *dist = str_path_join(top, "dist/deep");
+	mem_cleanup char *modules = str_path_join(top, "node_modules/other");
+	mem_cleanup char *hidden = str_path_join(top, ".git");
+	assert_true(file_make_directories(dist, 0755, &err));
+	assert_true(file_make_directories(modules, 0755, &err));
+	assert_true(file_make_directories(hidden, 0755, &err));
+	write_file(top, "index.js", "process.env.ZED;");
+	write_file(top, "README.md", "process.env.README;");
+	write_file(dist, "a.mjs", "process.env.ALPHA;");
+	write_file(modules, "b.js", "process.env.OTHERS;");
+	write_file(hidden, "c.js", "process.env.HIDDEN;");
+	assert_true(variables_scan(top, &names, &complete, &err));
+	mem_cleanup char *found = joined(&names);
+	assert_string_equal(found, "ALPHA ZED");
+	assert_true(complete);
+	strv_done(&names);
+	assert_true(file_remove_tree(top, &err));
+	assert_false(variables_scan(top, &names, &complete, &err));
+	assert_int_equal(err.kind, ERROR_IO);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_in_a_text),
+		cmocka_unit_test(own_files_only),
+	};
+	return cmocka_run_group_tests_name("variables", tests, NULL, NULL);
+}
