@@ -1,6 +1,7 @@
 #include "runtime/runtime.h"
 
 #include "base/mem.h"
+#include "runtime/apple.h"
 #include "runtime/bwrap.h"
 
 #include <stdlib.h>
@@ -58,11 +59,6 @@ static bool refuse_not_built(enum runtime_kind kind, struct npxc_error *err)
 	);
 }
 
-static bool refuse_apple(struct npxc_error *err)
-{
-	return error_set(err, ERROR_RUNTIME_UNAVAILABLE, "runtime \"apple\" needs macOS; use bwrap");
-}
-
 bool runtime_find(enum runtime_kind kind, const char *cli_name, const char *path_variable, struct runtime *ret_runtime,
                   struct npxc_error *err)
 {
@@ -70,7 +66,7 @@ bool runtime_find(enum runtime_kind kind, const char *cli_name, const char *path
 	case RUNTIME_BWRAP:
 		return bwrap_find(cli_name, path_variable, ret_runtime, err);
 	case RUNTIME_APPLE:
-		return refuse_apple(err);
+		return apple_find(cli_name, path_variable, ret_runtime, err);
 	case RUNTIME_PODMAN:
 	case RUNTIME_DOCKER:
 		break;
@@ -83,6 +79,7 @@ void runtime_done(struct runtime *runtime)
 	free(runtime->cli);
 	free(runtime->version);
 	free(runtime->filter);
+	strv_done(&runtime->environment);
 	strv_done(&runtime->system_mounts);
 	strv_done(&runtime->system_links);
 	*runtime = (struct runtime){ .kind = runtime->kind };
@@ -95,7 +92,7 @@ bool runtime_make_start(const struct runtime *runtime, const struct launch *laun
 	case RUNTIME_BWRAP:
 		return bwrap_make_start(runtime, launch, ret_start, err);
 	case RUNTIME_APPLE:
-		return refuse_apple(err);
+		return apple_make_start(runtime, launch, ret_start, err);
 	case RUNTIME_PODMAN:
 	case RUNTIME_DOCKER:
 		break;
@@ -110,7 +107,7 @@ bool runtime_judge_end(const struct runtime *runtime, int exit_status, int term_
 	case RUNTIME_BWRAP:
 		return bwrap_judge_end(runtime, exit_status, term_signal, status_text, errors, ret_status, err);
 	case RUNTIME_APPLE:
-		return refuse_apple(err);
+		return apple_judge_end(runtime, exit_status, term_signal, status_text, errors, ret_status, err);
 	case RUNTIME_PODMAN:
 	case RUNTIME_DOCKER:
 		break;
@@ -125,6 +122,8 @@ void runtime_remove_argv(const struct runtime *runtime, const char *name, struct
 		bwrap_remove_argv(runtime, name, ret_argv);
 		return;
 	case RUNTIME_APPLE:
+		apple_remove_argv(runtime, name, ret_argv);
+		return;
 	case RUNTIME_PODMAN:
 	case RUNTIME_DOCKER:
 		break;
@@ -149,8 +148,8 @@ void runtime_examine(enum runtime_kind kind, const char *cli_name, const char *p
 		bwrap_examine(cli_name, path_variable, ret_findings);
 		return;
 	case RUNTIME_APPLE:
-		refuse_apple(&why);
-		break;
+		apple_examine(cli_name, path_variable, ret_findings);
+		return;
 	case RUNTIME_PODMAN:
 	case RUNTIME_DOCKER:
 		refuse_not_built(kind, &why);
@@ -164,6 +163,7 @@ void runtime_findings_done(struct runtime_findings *findings)
 	for (size_t i = 0; i < findings->count; i++) {
 		free(findings->v[i].what);
 		free(findings->v[i].fix);
+		strv_done(&findings->v[i].fix_argv);
 	}
 	free(findings->v);
 	*findings = (struct runtime_findings){ 0 };

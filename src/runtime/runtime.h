@@ -102,15 +102,16 @@ struct runtime {
 	struct strv
 	    system_mounts; /* bwrap: read-only host paths that make up the root (/usr, /etc/ssl ...), existing ones */
 	struct strv system_links; /* bwrap: "target=linkpath" pairs (usr/bin=/bin ...) */
-	unsigned uid, gid;        /* bwrap: ids inside */
+	unsigned uid, gid;        /* ids inside */
 	char *filter; /* owned; bwrap: the seccomp program (runtime/seccomp.h); a start without one is refused */
 	size_t filter_bytes;
+	struct strv environment; /* container CLIs: what the CLI needs of npxc's own environment, NAME=value */
 };
 
 /*
  * Finds the CLI on `path_variable` (for apple: the name in `cli_name`, which may be a path) and reads what a start
  * needs to know. bwrap: starts no process (a warm start must not pay for it). apple: asks `--version` and refuses
- * below 0.12.0 (apple-container/CONTRACT.md §0). podman, docker: "not built yet" until the networks' issue.
+ * below 0.12.0, the first release with --cap-drop. podman, docker: "not built yet".
  * Errors: ERROR_RUNTIME_UNAVAILABLE, with the next step; on a wrong platform too (bwrap on macOS).
  */
 bool runtime_find(enum runtime_kind kind, const char *cli_name, const char *path_variable, struct runtime *ret_runtime,

@@ -1,0 +1,553 @@
+#include "runtime/network.h"
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "runtime/apple.h"
+#include "runtime/container.h"
+
+#include <arpa/inet.h>
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <uuid/uuid.h>
+
+#define NAME_PREFIX "npxc-"
+
+const struct network_schedule network_schedule = {
+	.pause_ms = { 150, 300, 450, 600 },
+	.delete_ms = 5000,
+	.last_look_ms = 1000,
+	.background_pause_ms = 2000,
+	.background_ms = 60000,
+};
+
+void network_done(struct network *network)
+{
+	free(network->name);
+	free(network->subnet);
+	free(network->gateway);
+	*network = (struct network){ 0 };
+}
+
+void network_choice_done(struct network_choice *choice)
+{
+	free(choice->argument);
+	network_done(&choice->network);
+	*choice = (struct network_choice){ 0 };
+}
+
+/* ---- names and policies ---- */
+
+char *network_new_name(void)
+{
+	uuid_t uuid;
+	char *name = mem_alloc(NETWORK_NAME_BYTES + 1);
+	char *out = name + strlen(NAME_PREFIX);
+
+	uuid_generate_random(uuid);
+	memcpy(name, NAME_PREFIX, strlen(NAME_PREFIX));
+	for (size_t i = 0; i < sizeof(uuid_t); i++) {
+		static const char digits[] = "0123456789abcdef";
+
+		*out++ = digits[uuid[i] >> 4];
+		*out++ = digits[uuid[i] & 15];
+	}
+	return name;
+}
+
+bool network_is_managed_name(const char *name)
+{
+	const char *hex;
+
+	if (name == NULL || strlen(name) != NETWORK_NAME_BYTES || !str_starts(name, NAME_PREFIX))
+		return false;
+	hex = name + strlen(NAME_PREFIX);
+	/* version 4, variant 1 */
+	return strspn(hex, "0123456789abcdef") == 32 && hex[12] == '4' && strchr("89ab", hex[16]) != NULL;
+}
+
+bool network_check_policy(const struct runtime *runtime, const struct policy *policy, struct npxc_error *err)
+{
+	if (policy->kind != POLICY_ALLOWLIST)
+		return true;
+	if (runtime->kind == RUNTIME_BWRAP)
+		return error_set(err, ERROR_CONFIG, "network allowlist is not built yet on bwrap; use none or open");
+	if (policy->link != POLICY_LINK_GATEWAY)
+		return error_set(err, ERROR_CONFIG,
+		                 "network allowlist is not built yet with link %s; set network.link to gateway",
+		                 policy_link_word(policy->link));
+	if (runtime->kind == RUNTIME_PODMAN && !runtime->is_root)
+		return error_set(err, ERROR_CONFIG,
+		                 "rootless podman cannot keep network allowlist with link gateway: its gateway is not "
+		                 "this host; use network none, or run npxc as root");
+	return true;
+}
+
+/* ---- reading inspect ---- */
+
+struct ipv4_subnet {
+	uint32_t base, mask;
+	unsigned prefix;
+};
+
+static bool parse_address(const char *text, uint32_t *ret_address)
+{
+	struct in_addr address;
+
+	if (inet_pton(AF_INET, text, &address) != 1)
+		return false;
+	*ret_address = ntohl(address.s_addr);
+	return true;
+}
+
+static bool parse_subnet(const char *text, struct ipv4_subnet *ret_subnet)
+{
+	const char *slash = strchr(text, '/');
+	mem_cleanup char *address = str_dup_n(text, slash != NULL ? (size_t)(slash - text) : strlen(text));
+	struct ipv4_subnet subnet = { 0 };
+	uint64_t prefix;
+
+	if (slash == NULL || !str_to_u64(slash + 1, 32, &prefix) || !parse_address(address, &subnet.base))
+		return false;
+	subnet.prefix = (unsigned)prefix;
+	subnet.mask = prefix == 0 ? 0 : UINT32_MAX << (32 - prefix);
+	subnet.base &= subnet.mask;
+	*ret_subnet = subnet;
+	return true;
+}
+
+static bool missing(const char *key, struct npxc_error *err)
+{
+	return error_set(err, ERROR_JSON, "the output of `network inspect` has no \"%s\"", key);
+}
+
+static bool ill_typed(const char *key, const char *wanted, struct npxc_error *err)
+{
+	return error_set(err, ERROR_JSON, "\"%s\" in the output of `network inspect` is not %s", key, wanted);
+}
+
+/*
+ * Fills subnet and gateway. `gateway` may be NULL (absent); docker before 1.13 printed it with the prefix length.
+ */
+static bool fill(const char *subnet_key, const cJSON *subnet, const char *gateway_key, const cJSON *gateway,
+                 struct network *network, struct npxc_error *err)
+{
+	struct ipv4_subnet range;
+	struct in_addr first;
+	uint32_t address;
+	mem_cleanup char *text = NULL;
+
+	if (subnet == NULL)
+		return missing(subnet_key, err);
+	if (!cJSON_IsString(subnet) || !parse_subnet(subnet->valuestring, &range))
+		return ill_typed(subnet_key, "an IPv4 subnet", err);
+	if (gateway == NULL) {
+		char shown[INET_ADDRSTRLEN];
+
+		if (network->mode != NETWORK_MODE_HOST_ONLY)
+			return missing(gateway_key, err);
+		if (range.prefix > 30)
+			return ill_typed(subnet_key, "a subnet with room for a gateway", err);
+		first.s_addr = htonl(range.base + 1);
+		if (inet_ntop(AF_INET, &first, shown, sizeof(shown)) == NULL)
+			return ill_typed(subnet_key, "an IPv4 subnet", err);
+		network->gateway = str_dup(shown);
+	} else {
+		if (!cJSON_IsString(gateway))
+			return ill_typed(gateway_key, "an IPv4 address", err);
+		text = str_dup_n(gateway->valuestring, strcspn(gateway->valuestring, "/"));
+		if (!parse_address(text, &address))
+			return ill_typed(gateway_key, "an IPv4 address", err);
+		if ((address & range.mask) != range.base)
+			return ill_typed(gateway_key, "an address of the subnet", err);
+		network->gateway = MEM_TAKE(text);
+	}
+	network->subnet = str_dup(subnet->valuestring);
+	return true;
+}
+
+static const cJSON *member(const cJSON *object, const char *key)
+{
+	return cJSON_GetObjectItemCaseSensitive(object, key);
+}
+
+static bool parse_apple(const cJSON *element, struct network *network, struct npxc_error *err)
+{
+	const cJSON *status = member(element, "status");
+	const cJSON *mode = member(member(element, "configuration"), "mode"); /* from 1.0.0 on */
+	const cJSON *subnet, *gateway;
+
+	if (mode == NULL)
+		mode = member(member(element, "config"), "mode");
+	if (cJSON_IsString(mode))
+		network->mode =
+		    strcmp(mode->valuestring, "hostOnly") == 0 ? NETWORK_MODE_HOST_ONLY : NETWORK_MODE_OTHER;
+	if (status == NULL)
+		return missing("status", err);
+	if (!cJSON_IsObject(status))
+		return ill_typed("status", "an object", err);
+	subnet = member(status, "ipv4Subnet");
+	gateway = member(status, "ipv4Gateway");
+	if (subnet != NULL || gateway != NULL)
+		return fill("ipv4Subnet", subnet, "ipv4Gateway", gateway, network, err);
+	subnet = member(status, "address");
+	gateway = member(status, "gateway");
+	if (subnet != NULL || gateway != NULL)
+		return fill("address", subnet, "gateway", gateway, network, err);
+	return missing("ipv4Subnet", err);
+}
+
+/* The first entry with an IPv4 subnet, else the first (whose error is then reported). */
+static const cJSON *choose_entry(const cJSON *list, const char *key)
+{
+	const cJSON *entry;
+	struct ipv4_subnet range;
+
+	cJSON_ArrayForEach(entry, list)
+	{
+		const cJSON *subnet = member(entry, key);
+
+		if (cJSON_IsString(subnet) && parse_subnet(subnet->valuestring, &range))
+			return entry;
+	}
+	return cJSON_GetArrayItem(list, 0);
+}
+
+static bool parse_list(const cJSON *list, const char *list_key, const char *subnet_key, const char *gateway_key,
+                       struct network *network, struct npxc_error *err)
+{
+	const cJSON *entry;
+
+	if (list == NULL)
+		return missing(list_key, err);
+	if (!cJSON_IsArray(list))
+		return ill_typed(list_key, "an array", err);
+	entry = choose_entry(list, subnet_key);
+	if (entry == NULL)
+		return missing(subnet_key, err);
+	if (!cJSON_IsObject(entry))
+		return ill_typed(list_key, "an array of objects", err);
+	return fill(subnet_key, member(entry, subnet_key), gateway_key, member(entry, gateway_key), network, err);
+}
+
+static enum network_mode mode_of(const cJSON *internal)
+{
+	if (!cJSON_IsBool(internal))
+		return NETWORK_MODE_UNKNOWN;
+	return cJSON_IsTrue(internal) ? NETWORK_MODE_HOST_ONLY : NETWORK_MODE_OTHER;
+}
+
+static bool parse_podman(const cJSON *element, struct network *network, struct npxc_error *err)
+{
+	network->mode = mode_of(member(element, "internal"));
+	return parse_list(member(element, "subnets"), "subnets", "subnet", "gateway", network, err);
+}
+
+static bool parse_docker(const cJSON *element, struct network *network, struct npxc_error *err)
+{
+	const cJSON *ipam = member(element, "IPAM");
+
+	network->mode = mode_of(member(element, "Internal"));
+	if (ipam == NULL)
+		return missing("IPAM", err);
+	if (!cJSON_IsObject(ipam))
+		return ill_typed("IPAM", "an object", err);
+	return parse_list(member(ipam, "Config"), "IPAM.Config", "Subnet", "Gateway", network, err);
+}
+
+static bool parse_element(enum runtime_kind kind, const cJSON *element, struct network *network, struct npxc_error *err)
+{
+	if (!cJSON_IsObject(element))
+		return error_set(err, ERROR_JSON, "the output of `network inspect` is not an array of objects");
+	switch (kind) {
+	case RUNTIME_APPLE:
+		return parse_apple(element, network, err);
+	case RUNTIME_PODMAN:
+		return parse_podman(element, network, err);
+	case RUNTIME_DOCKER:
+		return parse_docker(element, network, err);
+	case RUNTIME_BWRAP:
+		break;
+	}
+	return error_set(err, ERROR_CONFIG, "bwrap has no networks");
+}
+
+bool network_parse(enum runtime_kind kind, const char *text, size_t length, struct network *ret_network,
+                   struct npxc_error *err)
+{
+	struct network network = { 0 };
+	cJSON *json;
+	bool ok;
+
+	if (!container_parse_json(text, length, "network inspect", &json, err))
+		return false;
+	if (!cJSON_IsArray(json))
+		ok = error_set(err, ERROR_JSON, "the output of `network inspect` is not an array");
+	else if (cJSON_GetArraySize(json) == 0)
+		ok = error_set(err, ERROR_RUNTIME, "empty `network inspect` output");
+	else
+		ok = parse_element(kind, cJSON_GetArrayItem(json, 0), &network, err);
+	cJSON_Delete(json);
+	if (!ok) {
+		network_done(&network);
+		return false;
+	}
+	*ret_network = network;
+	return true;
+}
+
+/* ---- calls ---- */
+
+/* A failed call in one line: the command as typed, how it ended, what it said. Says "unavailable" only with proof. */
+static bool call_failed(const struct runtime *runtime, const char *command, const struct proc_result *result,
+                        unsigned timeout_ms, struct npxc_error *err)
+{
+	const char *errors = result->errors.data != NULL ? result->errors.data : "";
+	mem_cleanup char *said = container_error_text(errors, result->errors.length);
+	mem_cleanup char *how = proc_result_text(result, timeout_ms);
+	enum npxc_error_kind kind = ERROR_RUNTIME;
+	const char *next = "";
+
+	if (runtime->kind == RUNTIME_APPLE && strstr(errors, "XPC") != NULL &&
+	    apple_ask_service(runtime) == APPLE_SERVICE_DOWN) {
+		kind = ERROR_RUNTIME_UNAVAILABLE;
+		next = "; run: " APPLE_START_SERVICE;
+	} else if (runtime->kind == RUNTIME_DOCKER && strstr(errors, "Cannot connect to the Docker daemon") != NULL) {
+		kind = ERROR_RUNTIME_UNAVAILABLE;
+		next = "; start the docker daemon";
+	}
+	return error_set(err, kind, "`%s` failed (%s): %s%s", command, how, said, next);
+}
+
+bool network_create(const struct runtime *runtime, const char *name, struct npxc_error *err)
+{
+	const char *const plain[] = { "network", "create", "--internal", name, NULL };
+	/* podman's own resolver would listen on the gateway's port 53, where npxc's may want to */
+	const char *const podman[] = { "network", "create", "--internal", "--disable-dns", name, NULL };
+	const char *const *words = runtime->kind == RUNTIME_PODMAN ? podman : plain;
+	mem_cleanup char *command = container_command_text(runtime, words);
+	struct proc_result result;
+	bool ok;
+
+	if (!container_ask(runtime, words, LIMIT_CLI_MS, &result, err))
+		return false;
+	ok = container_succeeded(&result) || call_failed(runtime, command, &result, LIMIT_CLI_MS, err);
+	proc_result_done(&result);
+	return ok;
+}
+
+bool network_inspect(const struct runtime *runtime, const char *name, struct network *ret_network,
+                     struct npxc_error *err)
+{
+	const char *const words[] = { "network", "inspect", name, NULL };
+	mem_cleanup char *command = container_command_text(runtime, words);
+	struct proc_result result;
+	struct network network = { 0 };
+	bool ok = false;
+
+	if (!container_ask(runtime, words, LIMIT_CLI_MS, &result, err))
+		return false;
+	if (result.truncated)
+		error_set(err, ERROR_JSON, "`%s` printed more than %zu bytes", command, LIMIT_CLI_OUTPUT_BYTES);
+	else if (!container_succeeded(&result))
+		call_failed(runtime, command, &result, LIMIT_CLI_MS, err);
+	else
+		ok = network_parse(runtime->kind, result.output.data, result.output.length, &network, err);
+	proc_result_done(&result);
+	if (!ok)
+		return false;
+	network.name = str_dup(name);
+	*ret_network = network;
+	return true;
+}
+
+/* A line that names the network and says that there is none: "network not found: X", "No such network: X" ... */
+static bool says_gone(const char *errors, const char *name)
+{
+	for (const char *line = errors; *line != '\0';) {
+		size_t length = strcspn(line, "\n");
+		mem_cleanup char *copy = str_dup_n(line, length);
+
+		if (strstr(copy, name) != NULL &&
+		    (strcasestr(copy, "not found") != NULL || strcasestr(copy, "no such network") != NULL))
+			return true;
+		line += length + (line[length] == '\n');
+	}
+	return false;
+}
+
+static enum network_state state_of(const struct proc_result *result, const char *name)
+{
+	struct npxc_error ignored = { 0 };
+	enum network_state state = NETWORK_STATE_UNKNOWN;
+	cJSON *json;
+
+	if (result->timed_out || result->truncated || result->signal != 0)
+		return state;
+	if (result->exit_status != 0)
+		return result->errors.data != NULL && says_gone(result->errors.data, name) ? NETWORK_STATE_GONE : state;
+	if (!container_parse_json(result->output.data, result->output.length, "network inspect", &json, &ignored))
+		return state;
+	if (cJSON_IsArray(json))
+		state = cJSON_GetArraySize(json) == 0 ? NETWORK_STATE_GONE : NETWORK_STATE_THERE;
+	cJSON_Delete(json);
+	return state;
+}
+
+enum network_state network_look(const struct runtime *runtime, const char *name, unsigned timeout_ms)
+{
+	const char *const words[] = { "network", "inspect", name, NULL };
+	struct npxc_error ignored = { 0 };
+	struct proc_result result;
+	enum network_state state;
+
+	if (!container_ask(runtime, words, timeout_ms, &result, &ignored))
+		return NETWORK_STATE_UNKNOWN;
+	state = state_of(&result, name);
+	proc_result_done(&result);
+	return state;
+}
+
+/* ---- deleting ---- */
+
+bool network_delete(const struct runtime *runtime, const char *name, struct npxc_error *err)
+{
+	const char *const words[] = { "network", runtime->kind == RUNTIME_APPLE ? "delete" : "rm", name, NULL };
+	mem_cleanup char *command = NULL;
+	struct proc_result result;
+	bool ok;
+
+	if (!network_is_managed_name(name)) {
+		mem_cleanup char *shown = str_escape(name, strlen(name));
+
+		return error_set(err, ERROR_RUNTIME, "\"%s\" is not a network that npxc made; it stays", shown);
+	}
+	command = container_command_text(runtime, words);
+	if (!container_ask(runtime, words, network_schedule.delete_ms, &result, err))
+		return false;
+	ok = container_succeeded(&result) || call_failed(runtime, command, &result, network_schedule.delete_ms, err);
+	proc_result_done(&result);
+	return ok;
+}
+
+static void sleep_until(int64_t when_ms)
+{
+	for (int64_t left = when_ms - clock_now_ms(); left > 0; left = when_ms - clock_now_ms()) {
+		struct timespec pause = { .tv_sec = (time_t)(left / 1000), .tv_nsec = (long)(left % 1000) * 1000000 };
+
+		(void)nanosleep(&pause, NULL); /* a signal only makes it ask the clock again */
+	}
+}
+
+/* The pause after a failed attempt, used to look. True when the network is gone. */
+static bool gone_after_pause(const struct runtime *runtime, const char *name, unsigned pause_ms)
+{
+	int64_t end = clock_now_ms() + pause_ms;
+
+	if (network_look(runtime, name, pause_ms) == NETWORK_STATE_GONE)
+		return true;
+	sleep_until(end);
+	return false;
+}
+
+static bool still_there(const char *name, unsigned attempts, const struct npxc_error *last, struct npxc_error *err)
+{
+	struct npxc_error copy = *last;
+
+	return error_set(err, copy.kind, "network %s is still there after %u attempts: %s", name, attempts,
+	                 copy.message);
+}
+
+bool network_delete_with_retry(const struct runtime *runtime, const char *name, struct npxc_error *err)
+{
+	struct npxc_error last = { 0 };
+
+	for (unsigned attempt = 0; attempt < NETWORK_DELETE_ATTEMPTS; attempt++) {
+		if (network_delete(runtime, name, &last))
+			return true;
+		if (!network_is_managed_name(name)) {
+			*err = last;
+			return false;
+		}
+		if (attempt + 1 < NETWORK_DELETE_ATTEMPTS &&
+		    gone_after_pause(runtime, name, network_schedule.pause_ms[attempt]))
+			return true;
+	}
+	if (network_look(runtime, name, network_schedule.last_look_ms) == NETWORK_STATE_GONE)
+		return true;
+	return still_there(name, NETWORK_DELETE_ATTEMPTS, &last, err);
+}
+
+bool network_delete_blocking(const struct runtime *runtime, const char *name, struct npxc_error *err)
+{
+	int64_t end = clock_now_ms() + network_schedule.background_ms;
+	struct npxc_error last = { 0 };
+
+	if (network_delete_with_retry(runtime, name, &last))
+		return true;
+	while (network_is_managed_name(name) && clock_now_ms() + network_schedule.background_pause_ms < end) {
+		if (gone_after_pause(runtime, name, network_schedule.background_pause_ms) ||
+		    network_delete(runtime, name, &last))
+			return true;
+	}
+	*err = last;
+	return false;
+}
+
+/* ---- the whole of it ---- */
+
+/* Creates and inspects; a network that was created and cannot be used goes again. */
+static bool make_network(const struct runtime *runtime, const char *name, struct network *ret_network,
+                         struct npxc_error *err)
+{
+	struct network network = { 0 };
+	struct npxc_error ignored = { 0 };
+	bool ok;
+
+	if (!network_create(runtime, name, err))
+		return false;
+	ok = network_inspect(runtime, name, &network, err);
+	if (ok && network.mode == NETWORK_MODE_OTHER)
+		ok = error_set(err, ERROR_RUNTIME, "network %s is not host-only although it was asked for", name);
+	if (!ok) {
+		network_done(&network);
+		/* the janitor knows the name and goes on where this gives up */
+		(void)!network_delete_with_retry(runtime, name, &ignored);
+		return false;
+	}
+	*ret_network = network;
+	return true;
+}
+
+bool network_provision(const struct runtime *runtime, const struct policy *policy,
+                       bool (*announce)(void *context, const char *name, struct npxc_error *err), void *context,
+                       struct network_choice *ret_choice, struct npxc_error *err)
+{
+	struct network_choice choice = { 0 };
+	mem_cleanup char *name = NULL;
+
+	if (!network_check_policy(runtime, policy, err))
+		return false;
+	switch (policy->kind) {
+	case POLICY_NONE:
+		choice.argument = str_dup("none");
+		break;
+	case POLICY_OPEN:
+		break;
+	case POLICY_NAMED:
+		choice.argument = str_dup(policy->network);
+		break;
+	case POLICY_ALLOWLIST:
+		name = network_new_name();
+		if (!announce(context, name, err) || !make_network(runtime, name, &choice.network, err))
+			return false;
+		choice.managed = true;
+		choice.argument = MEM_TAKE(name);
+		break;
+	}
+	*ret_choice = choice;
+	return true;
+}
