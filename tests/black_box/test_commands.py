@@ -1,0 +1,188 @@
+"""The other commands, refusals, configuration."""
+
+import json
+import os
+
+import pytest
+
+from conftest import NPXC, wait_until
+
+
+@pytest.fixture
+def installed(world, probe):
+    result = world.run("install", probe)
+    assert result.returncode == 0, result.stderr
+    return probe
+
+
+def refused(result, status, *words):
+    assert result.returncode == status, (result.returncode, result.stderr)
+    assert result.stdout == b""
+    lines = [line for line in result.stderr.splitlines() if line.startswith("npxc: ")]
+    assert len(lines) == 1, result.stderr
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+@pytest.mark.parametrize("words, status, said", [
+    ([], 1, "no package given"),
+    (["--netwrok=none", "x"], 1, "did you mean --network?"),
+    (["git+https://example.org/x.git"], 1, "git"),
+    (["https://example.org/x.tgz"], 1, ""),
+    (["x@npm:y@1"], 1, ""),
+    (["../nothing-here"], 1, ""),
+    (["--network", "allowlist", "npxc-nothing"], 1, "not built yet"),
+    (["--allow", "example.org", "npxc-nothing"], 1, "--allow"),
+    (["--runtime", "podman", "npxc-nothing"], 1, "not built yet"),
+    (["--runtime", "apple", "npxc-nothing"], 2, ""),
+    (["--config", "missing.json", "x"], 1, "missing.json"),
+    (["--cwd", "missing", "x"], 1, "missing"),
+    (["--log-level", "loud", "x"], 1, "loud"),
+    (["clean"], 1, "--all"),
+    (["try"], 1, "no package given"),
+])
+def test_refusals(world, words, status, said):
+    refused(world.run(*words), status, said)
+
+
+def test_a_bad_mount_is_refused_before_anything_runs(world, installed):
+    refused(world.run("--mount", "/nowhere", installed), 1, "--mount /nowhere")
+    refused(world.run("--mount", "/usr/share:/proc/x", installed), 1, "/proc")
+
+
+def test_a_named_network_is_refused_on_bwrap(world, installed):
+    refused(world.run("--network", "mynet", installed), 1, "mynet")
+
+
+@pytest.mark.parametrize("name, text, words", [
+    ("npxc.json", '{"defaults":{"netwrok":"none"}}', ["npxc.json:1", "netwrok", "network"]),
+    ("npxc.json", '{\n"defaults":{\n"memory":true}}', ["npxc.json:3", "memory"]),
+    ("npxc.json", '{"defaults":', ["npxc.json:1"]),
+    ("npxc.toml", "[defaults]\n", ["npxc.json"]),
+    ("packages/npxc-nothing.json", '{"network":{"mode":""}}', ["npxc-nothing.json"]),
+    ("packages/npxc-nothing.json", '{"network":{"mode":"allowlist"}}', ["not built yet"]),
+])
+def test_a_bad_configuration_is_refused(world, name, text, words):
+    world.write_config(name, text)
+    refused(world.run("npxc-nothing"), 1, *words)
+
+
+def test_errors_as_json(world):
+    result = world.run("inspect", "--json", "git+ssh://x")
+    error = json.loads(result.stderr)["error"]
+    assert (error["kind"], error["exit_status"], result.returncode) == ("config", 1, 1)
+    assert result.stdout == b""
+
+
+def test_inspect_of_what_is_not_installed(world):
+    refused(world.run("inspect", "npxc-surely-not-installed"), 3, "npxc install npxc-surely-not-installed")
+
+
+def test_a_run_uses_what_inspect_prints(world, installed):
+    (world.project / "f").write_text("x")
+    flags = ["--mount", "/usr/share/doc", "-e", "A=value-of-a", "--memory", "300m"]
+    plan = json.loads(world.run("inspect", "--json", *flags, installed, "serve", "f").stdout)
+    assert "value-of-a" not in json.dumps(plan)
+    assert "A" in plan["env"]
+    client = world.client(*flags, installed, "serve", "f")
+    client.handshake()
+    seen = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/cmdline", "rb") as file:
+                argv = file.read().decode(errors="replace").split("\0")[:-1]
+            with open(f"/proc/{entry}/stat") as file:
+                parent = int(file.read().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            continue
+        if parent == client.process.pid and argv and "bwrap" in argv[0]:
+            seen.append(argv)
+    client.close()
+    assert seen == [plan["argv"]]
+
+
+def test_inspect_as_text_marks_what_lies_outside(world, installed):
+    result = world.run("inspect", "--mount", "/usr/share/doc", installed)
+    text = result.stdout.decode()
+    assert "/usr/share/doc read-only (--mount; outside the working directory)" in text
+    assert "network   none (default)" in text
+
+
+def test_dry_run_starts_nothing(world, installed):
+    result = world.run("--dry-run", "--json", installed)
+    assert json.loads(result.stdout)["package"]["name"] == "npxc-probe"
+
+
+def test_try_shows_sandbox_server_tools_and_times(world, installed):
+    result = world.run("try", installed)
+    text = result.stdout.decode()
+    assert result.returncode == 0, result.stderr
+    for word in ("npxc-probe 1.0.0", "bwrap", "network   none", "hidden", "memory", "whoami", "initialize",
+                 "PROBE_EXIT_STATUS"):
+        assert word in text, word
+
+
+def test_try_names_variables_that_are_set_but_not_forwarded(world, installed):
+    result = world.run("try", installed, env={"PROBE_EXIT_STATUS": "0"})
+    assert "set here, not forwarded; -e PROBE_EXIT_STATUS would" in result.stdout.decode()
+    result = world.run("try", "-e", "PROBE_EXIT_STATUS", installed, env={"PROBE_EXIT_STATUS": "0"})
+    assert "set in the sandbox" in result.stdout.decode()
+
+
+def test_try_as_json(world, installed):
+    report = json.loads(world.run("try", "--json", installed).stdout)
+    assert report["initialize"]["serverInfo"]["name"] == "npxc-probe"
+    assert report["plan"]["network"]["policy"] == "none"
+    assert report["ended_by_itself"] is True
+
+
+def test_try_explains_a_server_that_fails(world, installed):
+    result = world.run("try", installed, "exit", "7")
+    assert result.returncode == 4
+    assert "status 7" in result.stderr
+    assert "probe npxc-probe ready" in result.stderr
+
+
+def test_doctor_only_looks(world):
+    result = world.run("doctor", "--json")
+    report = json.loads(result.stdout)
+    assert report["runtime"] == "bwrap"
+    assert result.returncode == (0 if all(f["ok"] for f in report["findings"]) else 2)
+
+
+def test_list_and_clean(cache, world, installed):
+    own = {"XDG_CACHE_HOME": str(world.home / "cache")}
+    assert world.run("install", installed, env=own).returncode == 0
+    entries = json.loads(world.run("list", "--json", env=own).stdout)
+    assert [(e["name"], e["version"]) for e in entries] == [("npxc-probe", "1.0.0")]
+    assert os.path.isdir(entries[0]["directory"])
+    client = world.client(installed, env=own)
+    client.handshake()
+    in_use = json.loads(world.run("clean", "--json", "--all", env=own).stdout)
+    assert (in_use["removed"], in_use["kept_in_use"]) == (0, 1)
+    client.close()
+    gone = json.loads(world.run("clean", "--json", "--all", env=own).stdout)
+    assert (gone["removed"], gone["kept_in_use"]) == (1, 0)
+    assert json.loads(world.run("list", "--json", env=own).stdout) == []
+    assert not os.path.exists(entries[0]["directory"])
+
+
+def test_old_names(world, probe):
+    result = world.run("build", probe)
+    assert result.returncode == 0
+    result = world.run("rebuild", probe)
+    assert b"npxc-probe 1.0.0 installed" in result.stdout
+    client = world.client("--no-isolate", probe)
+    client.handshake()
+    _, _, err = client.close()
+    assert "--project=ro" in err
+
+
+def test_help_and_version(world):
+    assert world.run("--version").stdout.startswith(b"npxc ")
+    text = world.run("--help").stdout.decode()
+    for word in ("try", "inspect", "install", "list", "clean", "doctor", "--mount", "--project"):
+        assert word in text
+    assert b"usage: npxc try" in world.run("try", "--help").stdout
