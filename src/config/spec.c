@@ -139,8 +139,9 @@ static bool has_range_shape(const char *text)
 	             strcmp(text, "x") == 0 || strcmp(text, "X") == 0 ||
 	             ((text[0] == 'v' || text[0] == 'x' || text[0] == 'X') && (is_digit(text[1]) || text[1] == '.'));
 
-	return looks && strspn(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.^~<>=|*+- ") ==
-	                    strlen(text);
+	return looks && text[0] != '-' &&
+	       strspn(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.^~<>=|*+- ") ==
+	           strlen(text);
 }
 
 static bool parse_select(const char *text, struct spec *spec, struct npxc_error *err)

@@ -90,6 +90,7 @@ static void specs_that_are_refused(void **state)
 		{ "name@$(id)", "neither a version" },
 		{ "name@--flag", "neither a version" },
 		{ "name@1@2", "neither a version" },
+		{ "name@-x <3", "neither a version" },
 		{ "file:", "names no directory" },
 		{ "file://host/x", "host part" },
 	};
