@@ -36,7 +36,7 @@ OBJECTS := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(SOURCES))
 SANITIZED_OBJECTS := $(patsubst src/%.c,$(BUILD)/asan/%.o,$(SOURCES))
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
 
-.PHONY: all help deps deps-test unit unit-asan layers format-check format test clean
+.PHONY: all help deps deps-test unit unit-asan fuzz fuzz-smoke layers format-check format test clean
 
 all: $(BUILD)/libnpxc.a ## builds everything
 
@@ -87,6 +87,34 @@ unit-asan: $(addprefix $(BUILD)/unit-asan/,$(UNIT_NAMES)) ## unit tests under Ad
 layers: ## includes point one way
 	@ci/layers
 
+# Fuzzing wants clang; nothing else here does. Each target tests/fuzz/fuzz_NAME.c has its seeds in tests/fuzz/corpus/NAME
+# and, where it helps, a dictionary NAME.dict; what it finds stays below build/.
+FUZZ_CC ?= clang
+FUZZ_SECONDS ?= 300
+FUZZ_SMOKE_SECONDS ?= 60
+FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_OBJECTS := $(patsubst src/%.c,$(BUILD)/fuzz/obj/%.o,$(SOURCES))
+FUZZ_SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
+
+$(BUILD)/fuzz/obj/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	@echo "FUZZ_CC $<"
+	@$(FUZZ_CC) $(CFLAGS_ALL) $(FUZZ_SANITIZERS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+
+$(BUILD)/fuzz/libnpxc.a: $(FUZZ_OBJECTS)
+	@rm -f $@
+	ar rcs $@ $(FUZZ_OBJECTS)
+
+$(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(BUILD)/fuzz/libnpxc.a
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(CFLAGS_ALL) $(FUZZ_SANITIZERS) -fsanitize=fuzzer $< $(BUILD)/fuzz/libnpxc.a -o $@ $(LIBS)
+
+fuzz: $(addprefix $(BUILD)/fuzz/fuzz_,$(FUZZ_NAMES)) ## fuzzes each target for FUZZ_SECONDS
+	@for name in $(FUZZ_NAMES); do tests/fuzz/run $(BUILD)/fuzz $$name $(FUZZ_SECONDS) || exit 1; done
+
+fuzz-smoke: ## fuzzes all targets, FUZZ_SMOKE_SECONDS together
+	@$(MAKE) fuzz FUZZ_SECONDS=$$(( $(FUZZ_SMOKE_SECONDS) / $(words $(FUZZ_NAMES)) ))
+
 FORMATTED = $(shell find src tests -name '*.[ch]' | sort)
 
 format-check: ## the sources are formatted
@@ -103,4 +131,4 @@ test: ## every check: installs what is missing, builds with -Werror, unit tests,
 clean: ## removes build/
 	rm -rf $(BUILD)
 
--include $(OBJECTS:.o=.d) $(SANITIZED_OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(SANITIZED_OBJECTS:.o=.d) $(FUZZ_OBJECTS:.o=.d)
