@@ -34,11 +34,17 @@ UNIT_NAMES := $(patsubst tests/unit/%.c,%,$(UNIT_TESTS))
 
 OBJECTS := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(SOURCES))
 SANITIZED_OBJECTS := $(patsubst src/%.c,$(BUILD)/asan/%.o,$(SOURCES))
+# The replay shim shares base/ with the launcher, nothing else.
+SHIM_SOURCES := $(sort $(wildcard src/shim/*.c))
+SHIM_OBJECTS := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(SHIM_SOURCES))
+SANITIZED_SHIM_OBJECTS := $(patsubst src/%.c,$(BUILD)/asan/%.o,$(SHIM_SOURCES))
+SHIM_NAMES := container podman docker
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
 
 .PHONY: all help deps deps-test unit unit-asan fuzz fuzz-smoke layers format-check format test clean
+.PHONY: shim lint-fixtures
 
-all: $(BUILD)/libnpxc.a ## builds everything
+all: $(BUILD)/libnpxc.a shim ## builds everything
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -69,6 +75,36 @@ $(BUILD)/npxc: $(BUILD)/obj/main.o $(BUILD)/libnpxc.a
 $(BUILD)/asan/libnpxc.a: $(SANITIZED_OBJECTS)
 	@rm -f $@
 	ar rcs $@ $(SANITIZED_OBJECTS)
+
+$(BUILD)/libshim.a: $(filter-out %/main.o,$(SHIM_OBJECTS))
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/asan/libshim.a: $(filter-out %/main.o,$(SANITIZED_SHIM_OBJECTS))
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/shim/container: $(BUILD)/obj/shim/main.o $(BUILD)/libshim.a $(BUILD)/libnpxc.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_HARDENED) $^ -o $@ $(LIBS)
+
+$(BUILD)/shim-asan/container: $(BUILD)/asan/shim/main.o $(BUILD)/asan/libshim.a $(BUILD)/asan/libnpxc.a
+	@mkdir -p $(@D)
+	$(CC) $(SANITIZERS) $^ -o $@ $(LIBS)
+
+$(BUILD)/shim/podman $(BUILD)/shim/docker: $(BUILD)/shim/container
+	@ln -sf container $@
+
+shim: $(addprefix $(BUILD)/shim/,$(SHIM_NAMES)) ## the replay container CLI, also as podman and docker
+
+# Before the rule for all unit tests: GNU make 3.81 takes the first pattern that fits.
+$(BUILD)/unit/test_shim%: tests/unit/test_shim%.c $(BUILD)/libshim.a $(BUILD)/libnpxc.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(OPTIMISE) -MMD -MP $< $(BUILD)/libshim.a $(BUILD)/libnpxc.a -o $@ -lcmocka $(LIBS)
+
+$(BUILD)/unit-asan/test_shim%: tests/unit/test_shim%.c $(BUILD)/asan/libshim.a $(BUILD)/asan/libnpxc.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(SANITIZERS) -MMD -MP $< $(BUILD)/asan/libshim.a $(BUILD)/asan/libnpxc.a -o $@ -lcmocka $(LIBS)
 
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libnpxc.a
 	@mkdir -p $(@D)
@@ -120,6 +156,9 @@ FORMATTED = $(shell find src tests -name '*.[ch]' | sort)
 format-check: ## the sources are formatted
 	@clang-format --dry-run -Werror $(FORMATTED)
 
+lint-fixtures: ## fixtures hold no home paths, tokens, real hosts or addresses
+	@ci/lint-fixtures
+
 format: ## formats the sources
 	@clang-format -i $(FORMATTED)
 
@@ -132,3 +171,4 @@ clean: ## removes build/
 	rm -rf $(BUILD)
 
 -include $(OBJECTS:.o=.d) $(SANITIZED_OBJECTS:.o=.d) $(FUZZ_OBJECTS:.o=.d)
+-include $(SHIM_OBJECTS:.o=.d) $(SANITIZED_SHIM_OBJECTS:.o=.d)
