@@ -676,7 +676,7 @@ static void every_status_output(void **state)
 			assert_int_equal(apple_parse_status(files[i].exit_status, text, strlen(text), &root),
 			                 files[i].service);
 			assert_true(str_equal(root, files[i].service == APPLE_SERVICE_UP
-			                                ? "/Users/dev/Library/Application Support/"
+			                                ? "/opt/example/Application Support/"
 			                                  "com.apple.container/"
 			                                : NULL));
 		}
