@@ -164,7 +164,7 @@ format: ## formats the sources
 
 test: ## every check: installs what is missing, builds with -Werror, unit tests, sanitizers, layers, format
 	@$(MAKE) deps-test
-	@$(MAKE) layers format-check
+	@$(MAKE) layers format-check lint-fixtures
 	@$(MAKE) unit unit-asan
 
 clean: ## removes build/
