@@ -73,6 +73,9 @@
 /* processes and threads in a sandbox. Below 10 Node hangs. */
 #define LIMIT_SANDBOX_PIDS 512
 
+/* processes and threads while a package is installed: compilers run there. */
+#define LIMIT_INSTALL_PIDS 4096
+
 /* The user that a sandbox runs as when npxc was started by root: reserved in Debian's policy, owned by nobody. */
 #define SANDBOX_DROP_UID 65533
 

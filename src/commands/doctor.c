@@ -79,11 +79,11 @@ bool doctor_command(const struct options *options, int *ret_status, struct npxc_
 	enum runtime_kind kind;
 	if (!prepare_config(options, &p, err))
 		return false;
-	const char *cli = p.config.defaults.container_cli;
 	if (!runtime_kind_of(options->runtime ? options->runtime : p.config.defaults.runtime, &kind, err)) {
 		prepare_done(&p);
 		return false;
 	}
+	const char *cli = prepare_cli_name(kind, &p.config);
 	struct runtime_findings findings = { 0 };
 	bool fine = true;
 	runtime_examine(kind, cli, getenv("PATH"), &findings);

@@ -101,6 +101,21 @@ bool prepare_package_config(struct prepared *p, struct npxc_error *err)
 	return fine;
 }
 
+const char *prepare_cli_name(enum runtime_kind kind, const struct config *config)
+{
+	switch (kind) {
+	case RUNTIME_APPLE:
+		return config->defaults.container_cli;
+	case RUNTIME_PODMAN:
+		return "podman";
+	case RUNTIME_DOCKER:
+		return "docker";
+	case RUNTIME_BWRAP:
+		break;
+	}
+	return "bwrap";
+}
+
 bool prepare_session(struct prepared *p, struct npxc_error *err)
 {
 	const char *word = p->options->runtime                                       ? p->options->runtime
@@ -110,7 +125,7 @@ bool prepare_session(struct prepared *p, struct npxc_error *err)
 	if (!runtime_kind_of(word, &kind, err) || !session_open(&p->session, err))
 		return false;
 	p->has_session = true;
-	return session_use_runtime(&p->session, kind, p->config.defaults.container_cli, getenv("PATH"), err);
+	return session_use_runtime(&p->session, kind, prepare_cli_name(kind, &p->config), getenv("PATH"), err);
 }
 
 /* ---- what the store needs from above ---- */
@@ -120,7 +135,13 @@ static bool store_run(void *context, const struct launch *launch, unsigned timeo
                       struct proc_result *ret_result, struct npxc_error *err)
 {
 	struct prepared *p = context;
-	return session_run(&p->session, launch, timeout_ms, on_stderr, progress, ret_result, err);
+	mem_cleanup char *id = file_random_hex(8);
+	mem_cleanup char *name = plan_session_name("install", id);
+	/* npm and the scripts of packages want more than a server: memory is not bounded, processes generously. */
+	struct launch borrowed = *launch;
+	borrowed.name = name;
+	borrowed.pids = LIMIT_INSTALL_PIDS;
+	return session_run(&p->session, &borrowed, timeout_ms, on_stderr, progress, ret_result, err);
 }
 
 static bool store_hold_directory(void *context, const char *path, unsigned *ret_id, struct npxc_error *err)

@@ -51,6 +51,9 @@ bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error
 /* Environment, mounts, plan. `session_id` as in plan_input. Prints the notes about mounts when `notes`. */
 bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct npxc_error *err) NPXC_MUST_CHECK;
 
+/* The name under which a runtime's CLI is looked for; borrowed. */
+const char *prepare_cli_name(enum runtime_kind kind, const struct config *config);
+
 /* All of them for a start: package installed when missing, random session id. */
 bool prepare_start(const struct options *options, struct prepared *ret_prepared,
                    struct npxc_error *err) NPXC_MUST_CHECK;

@@ -39,7 +39,7 @@ bool session_use_runtime(struct session *session, enum runtime_kind kind, const 
                          const char *path_variable, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* One sandbox with an empty stdin to its end. As proc_run: true when it ran, whatever it returned. A deadline or a
- * signal ends it; the signal is an error. Names and limits missing in `launch` are filled in. */
+ * signal ends it; the signal is an error. */
 bool session_run(struct session *session, const struct launch *launch, unsigned timeout_ms,
                  void (*on_stderr)(void *context, const char *bytes, size_t count), void *context,
                  struct proc_result *ret_result, struct npxc_error *err) NPXC_MUST_CHECK;
