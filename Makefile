@@ -67,22 +67,22 @@ $(BUILD)/asan/%.o: src/%.c Makefile
 
 $(BUILD)/libnpxc.a: $(OBJECTS)
 	@rm -f $@
-	ar rcs $@ $(OBJECTS)
+	@ar rcs $@ $(OBJECTS)
 
 $(BUILD)/npxc: $(BUILD)/obj/main.o $(BUILD)/libnpxc.a
 	$(CC) $(LDFLAGS_HARDENED) $(LDFLAGS) $^ -o $@ $(LIBS)
 
 $(BUILD)/asan/libnpxc.a: $(SANITIZED_OBJECTS)
 	@rm -f $@
-	ar rcs $@ $(SANITIZED_OBJECTS)
+	@ar rcs $@ $(SANITIZED_OBJECTS)
 
 $(BUILD)/libshim.a: $(filter-out %/main.o,$(SHIM_OBJECTS))
 	@rm -f $@
-	ar rcs $@ $^
+	@ar rcs $@ $^
 
 $(BUILD)/asan/libshim.a: $(filter-out %/main.o,$(SANITIZED_SHIM_OBJECTS))
 	@rm -f $@
-	ar rcs $@ $^
+	@ar rcs $@ $^
 
 $(BUILD)/shim/container: $(BUILD)/obj/shim/main.o $(BUILD)/libshim.a $(BUILD)/libnpxc.a
 	@mkdir -p $(@D)
@@ -139,7 +139,7 @@ $(BUILD)/fuzz/obj/%.o: src/%.c Makefile
 
 $(BUILD)/fuzz/libnpxc.a: $(FUZZ_OBJECTS)
 	@rm -f $@
-	ar rcs $@ $(FUZZ_OBJECTS)
+	@ar rcs $@ $(FUZZ_OBJECTS)
 
 $(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(BUILD)/fuzz/libnpxc.a
 	@mkdir -p $(@D)
