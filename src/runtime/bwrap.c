@@ -366,6 +366,9 @@ bool bwrap_make_start(const struct runtime *runtime, const struct launch *launch
 	push_layers(argv, &layers);
 	push_masks(argv, launch, &start);
 	/* Last of all: every mount point before it has been made in this root. */
+	/* Where nothing of the working directory is mounted it is an empty directory, read-only like all of the root.
+	 */
+	push2(argv, "--dir", launch->directory);
 	push2(argv, "--remount-ro", "/");
 	push2(argv, "--chdir", launch->directory);
 	push(argv, "--");

@@ -71,7 +71,7 @@ static void the_whole_argument_list(void **state)
 	    "--bind /srv/data /data --perms 0700 --size 536870912 --tmpfs /home/u "
 	    "--ro-bind /home/u/project /home/u/project --perms 0755 --size 4096 --tmpfs /home/u/project/cache "
 	    "--perms 0644 --ro-bind-data 20 /home/u/project/a.sock --perms 0644 --ro-bind-data 21 /data/b.sock "
-	    "--remount-ro / --chdir /home/u/project -- node -- 'a b'";
+	    "--dir /home/u/project --remount-ro / --chdir /home/u/project -- node -- 'a b'";
 	static const char arguments[] = "--setenv\0PATH\0/store/node/bin:/usr/local/bin:/usr/bin:/bin\0"
 	                                "--setenv\0HOME\0/home/u\0--setenv\0TMPDIR\0/tmp\0--setenv\0LANG\0C.UTF-8\0"
 	                                "--setenv\0TERM\0xterm\0--setenv\0TOKEN\0s3cret";
