@@ -215,7 +215,9 @@ static bool show(const struct prepared *p, struct seen *seen, struct npxc_error 
 	struct strv names = { 0 };
 	bool complete = true;
 	struct npxc_error ignored;
-	if (p->package.package_root != NULL && !variables_scan(p->package.package_root, &names, &complete, &ignored))
+	mem_cleanup char *root =
+	    str_path_join(p->package.directory, p->package.package_root == NULL ? "." : p->package.package_root);
+	if (!variables_scan(root, &names, &complete, &ignored))
 		log_info("try", "cannot look for variables: %s", ignored.message);
 	bool fine = true;
 	if (p->options->json) {
