@@ -64,6 +64,13 @@
 /* milliseconds: a killed process group must be gone by then; it is a kernel matter and normally takes 3 to 6 ms. */
 #define LIMIT_KILL_VERIFY_MS 5000
 
+/* bytes, entries: one frame to the janitor (a path, or a container's removal command), and what it holds. */
+#define LIMIT_JANITOR_FRAME_BYTES (16 * KIB)
+#define LIMIT_JANITOR_ENTRIES 256
+
+/* milliseconds: the janitor's answer to a message that needs no waiting; later, and it counts as gone. */
+#define LIMIT_JANITOR_ANSWER_MS 10000
+
 /* bytes: the tmpfs mounts of a sandbox. Without a size each may take half of the machine's memory. */
 #define LIMIT_TMPFS_TMP_BYTES (512 * MIB)
 #define LIMIT_TMPFS_RUN_BYTES (16 * MIB)

@@ -27,10 +27,24 @@ enum janitor_resource {
 
 struct janitor;
 
-/* Forks it. Call while npxc is single-threaded and has acquired nothing. ERROR_IO. */
+/* Who is asked to end before SIGKILL. */
+enum janitor_asked {
+	JANITOR_ASK_LEADER, /* the first process itself: a container CLI passes the signal on */
+	JANITOR_ASK_INNER,  /* bubblewrap: everything but the first process and its children. These die of SIGTERM at
+	                     * once  (or never, as the namespace's pid 1) and would take the server along unasked. */
+};
+
+/*
+ * Forks it. Call while npxc is single-threaded and has acquired nothing, with SIGPIPE ignored. Gives SIGCHLD its
+ * default disposition here too: with an inherited SIG_IGN no child could be waited for. ERROR_IO.
+ */
 bool janitor_start(struct janitor **ret_janitor, struct npxc_error *err) NPXC_MUST_CHECK;
 
-/* Returns once the janitor has written it down. `*ret_id` names the entry for janitor_release. */
+/*
+ * Returns once the janitor has written it down; `*ret_id` names the entry for janitor_release. A path is absolute and
+ * clean (see str_path_clean) and not "/"; a removal command begins with an absolute path. All words together:
+ * LIMIT_JANITOR_FRAME_BYTES; all entries: LIMIT_JANITOR_ENTRIES. ERROR_IO for more, and when the janitor has gone.
+ */
 bool janitor_hold(struct janitor *janitor, enum janitor_resource kind, const struct strv *words, unsigned *ret_id,
                   struct npxc_error *err) NPXC_MUST_CHECK;
 bool janitor_hold_path(struct janitor *janitor, enum janitor_resource kind, const char *path, unsigned *ret_id,
@@ -38,17 +52,24 @@ bool janitor_hold_path(struct janitor *janitor, enum janitor_resource kind, cons
 /* The resource has been given back, or was handed on (a staging directory renamed into the store). */
 bool janitor_release(struct janitor *janitor, unsigned id, struct npxc_error *err) NPXC_MUST_CHECK;
 
-/* A sandbox's process group, before it execs. Returns once the janitor has it. */
-bool janitor_sandbox(struct janitor *janitor, pid_t group, struct npxc_error *err) NPXC_MUST_CHECK;
 /*
- * Ends the sandbox's group now, whoever of it is left: asked to end (SIGTERM to the server's processes, not to
- * bubblewrap's own) when grace_ms > 0, SIGKILL after that, verified. Returns when it is gone. The other resources stay.
+ * A sandbox's first process, before it execs; it is, or is about to become, the leader of the group `group`. Returns
+ * once the janitor has it. One at a time: refused while an earlier one has not been ended by janitor_end_sandbox.
+ * Mustn't: take a group that is 1 or less, the launcher's or the janitor's own.
+ */
+bool janitor_sandbox(struct janitor *janitor, pid_t group, enum janitor_asked asked,
+                     struct npxc_error *err) NPXC_MUST_CHECK;
+/*
+ * Ends the sandbox's group now, whoever of it is left: asked to end (SIGTERM, see enum janitor_asked) when grace_ms >
+ * 0, SIGKILL after that, verified. Returns when it is gone, at the latest after grace_ms and LIMIT_KILL_VERIFY_MS; the
+ * first process is left to be reaped. The other resources stay. Without a sandbox it is a success.
  */
 bool janitor_end_sandbox(struct janitor *janitor, unsigned grace_ms, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
  * Everything that is still held goes; returns when the janitor is done and has been reaped, or after `timeout_ms` (the
- * janitor goes on by itself then). Its warnings are logged here. Frees the janitor.
+ * janitor goes on by itself then; a warning says so). Its warnings are logged here, as "janitor". Frees the janitor in
+ * every case. ERROR_IO when the janitor ended before it was done.
  */
 bool janitor_end(struct janitor *janitor, unsigned timeout_ms, struct npxc_error *err) NPXC_MUST_CHECK;
 

@@ -22,12 +22,15 @@ struct sandbox {
 	int exit_fd;               /* owned: becomes readable when the process has ended (pidfd or kqueue or a pipe) */
 };
 
-/* `cgroup_fds`: see cgroup_make; borrowed. ERROR_RUNTIME_UNAVAILABLE when the CLI cannot be executed (its name and
- * errno), ERROR_RUNTIME when the child's preparations fail, ERROR_IO. On failure nothing runs any more. */
-bool sandbox_start(struct janitor *janitor, const struct runtime_start *start, const int *cgroup_fds,
-                   size_t cgroup_fd_count, struct sandbox *ret_sandbox, struct npxc_error *err) NPXC_MUST_CHECK;
+/* `kind` decides who is asked to end later (see enum janitor_asked). `cgroup_fds`: see cgroup_make; borrowed.
+ * ERROR_RUNTIME_UNAVAILABLE when the CLI cannot be executed (its name and errno), ERROR_RUNTIME when the child's
+ * preparations fail, ERROR_IO. On failure nothing runs any more. */
+bool sandbox_start(struct janitor *janitor, enum runtime_kind kind, const struct runtime_start *start,
+                   const int *cgroup_fds, size_t cgroup_fd_count, struct sandbox *ret_sandbox,
+                   struct npxc_error *err) NPXC_MUST_CHECK;
 
-/* Waits for the process (it has ended, or the janitor ended it) and reaps it. exit_status is -1 after a signal. */
+/* Waits for the process (it has ended, or the janitor ended it) and reaps it, once. exit_status is -1 after a signal,
+ * signal 0 without one. ERROR_IO. */
 bool sandbox_wait(struct sandbox *sandbox, int *ret_exit_status, int *ret_signal,
                   struct npxc_error *err) NPXC_MUST_CHECK;
 void sandbox_done(struct sandbox *sandbox); /* closes what is open; kills nothing */

@@ -84,8 +84,9 @@ static bool start(struct session *session, const struct launch *launch, const st
 	size_t count = 0;
 	if (signals_caught())
 		return interrupted(err);
-	const bool started = acquire(session, launch, cgroup_fds, &count, err) &&
-	                     sandbox_start(session->janitor, what, cgroup_fds, count, ret_sandbox, err);
+	const bool started =
+	    acquire(session, launch, cgroup_fds, &count, err) &&
+	    sandbox_start(session->janitor, session->runtime.kind, what, cgroup_fds, count, ret_sandbox, err);
 	for (size_t i = 0; i < count; i++)
 		fd_close(&cgroup_fds[i]);
 	return started;

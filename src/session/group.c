@@ -1,0 +1,282 @@
+#include "session/group.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/proc.h"
+#include "base/str.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
+
+static int open_pidfd(pid_t pid)
+{
+#if defined(__linux__) && defined(SYS_pidfd_open)
+	return (int)syscall(SYS_pidfd_open, pid, 0U);
+#else
+	(void)pid;
+	errno = ENOSYS;
+	return -1;
+#endif
+}
+
+static int signal_pidfd(int pidfd, int number)
+{
+#if defined(__linux__) && defined(SYS_pidfd_send_signal)
+	return (int)syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0U);
+#else
+	(void)pidfd;
+	(void)number;
+	errno = ENOSYS;
+	return -1;
+#endif
+}
+
+bool group_open(pid_t pid, enum janitor_asked asked, struct group *ret_group, struct npxc_error *err)
+{
+	int pidfd = open_pidfd(pid);
+
+	if (pidfd == -1 && errno == ESRCH)
+		return error_set_errno(err, ERROR_IO, "process %ld", (long)pid);
+	*ret_group = (struct group){ .pid = pid, .pidfd = pidfd, .asked = asked };
+	return true;
+}
+
+void group_done(struct group *group)
+{
+	fd_close(&group->pidfd);
+	group->pid = 0;
+}
+
+/*
+ * Whether the number still means our group. A group keeps its number from being given away as long as it has members,
+ * so once the first process has been reaped a process of that number can only be a stranger.
+ */
+static bool is_ours(const struct group *group)
+{
+	if (group->pidfd == -1 || signal_pidfd(group->pidfd, 0) == 0 || errno != ESRCH)
+		return true;
+	return kill(group->pid, 0) == -1 && errno == ESRCH;
+}
+
+/* ---- asking ---- */
+
+#ifdef __linux__
+
+struct process {
+	pid_t pid, parent, group;
+	bool inside; /* a descendant of the first process */
+	bool asked;
+};
+
+/* processes: of the whole machine, looked at when a sandbox is asked to end. Those above it are killed unasked. */
+enum { PROCESSES_MAX = 32768 };
+
+struct processes {
+	struct process *v;
+	size_t count, capacity;
+};
+
+static bool read_process(pid_t pid, struct process *ret_process)
+{
+	char path[32];
+	char text[512];
+	const char *rest;
+	FD_CLEANUP int fd = -1;
+	ssize_t count;
+	int parent, group;
+
+	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd == -1)
+		return false;
+	count = read(fd, text, sizeof(text) - 1);
+	if (count <= 0)
+		return false;
+	text[count] = '\0';
+	/* The name stands in parentheses and may hold anything, parentheses too. */
+	rest = strrchr(text, ')');
+	if (rest == NULL || sscanf(rest, ") %*c %d %d", &parent, &group) != 2)
+		return false;
+	*ret_process = (struct process){ .pid = pid, .parent = parent, .group = group };
+	return true;
+}
+
+static void read_processes(struct processes *ret_list)
+{
+	DIR *directory = opendir("/proc");
+	struct dirent *entry;
+
+	if (directory == NULL)
+		return;
+	while ((entry = readdir(directory)) != NULL && ret_list->count < PROCESSES_MAX) {
+		uint64_t pid;
+		struct process one;
+
+		if (!str_to_u64(entry->d_name, INT_MAX, &pid) || !read_process((pid_t)pid, &one))
+			continue;
+		if (ret_list->count == ret_list->capacity) {
+			ret_list->capacity = ret_list->capacity == 0 ? 256 : ret_list->capacity * 2;
+			ret_list->v = mem_realloc(ret_list->v, ret_list->capacity, sizeof(*ret_list->v));
+		}
+		ret_list->v[ret_list->count++] = one;
+	}
+	closedir(directory);
+}
+
+/* Marks the children of `parent`, then theirs. Depth is bounded: each process is marked once. */
+static void mark_inside(struct processes *list, pid_t first)
+{
+	mem_cleanup pid_t *queue = mem_alloc((list->count + 1) * sizeof(*queue));
+	size_t known = 1;
+
+	queue[0] = first;
+	for (size_t next = 0; next < known; next++) {
+		for (size_t i = 0; i < list->count; i++) {
+			struct process *one = &list->v[i];
+
+			if (one->inside || one->parent != queue[next] || one->pid == first)
+				continue;
+			one->inside = true;
+			one->asked = next > 0;
+			queue[known++] = one->pid;
+		}
+	}
+}
+
+/* The pidfd is taken first and the process looked at again, so that the signal cannot reach a later one. */
+static bool ask_process(const struct process *seen)
+{
+	FD_CLEANUP int pidfd = open_pidfd(seen->pid);
+	struct process now;
+
+	if (pidfd == -1 && errno == ESRCH)
+		return false;
+	if (!read_process(seen->pid, &now) || now.parent != seen->parent || now.group != seen->group)
+		return false;
+	return pidfd != -1 ? signal_pidfd(pidfd, SIGTERM) == 0 : kill(seen->pid, SIGTERM) == 0;
+}
+
+static bool ask_inner(const struct group *group)
+{
+	struct processes list = { 0 };
+	bool any = false;
+
+	read_processes(&list);
+	mark_inside(&list, group->pid);
+	for (size_t i = 0; i < list.count; i++) {
+		const struct process *one = &list.v[i];
+		bool stray = !one->inside && one->group == group->pid && one->pid != group->pid;
+
+		if ((one->asked || stray) && ask_process(one))
+			any = true;
+	}
+	free(list.v);
+	return any;
+}
+
+#else
+
+/* bubblewrap is for Linux. */
+static bool ask_inner(const struct group *group)
+{
+	(void)group;
+	return false;
+}
+
+#endif
+
+/* False when nobody was there to be asked. */
+static bool ask(const struct group *group)
+{
+	switch (group->asked) {
+	case JANITOR_ASK_INNER:
+		return ask_inner(group);
+	case JANITOR_ASK_LEADER:
+		break;
+	}
+	if (group->pidfd != -1)
+		return signal_pidfd(group->pidfd, SIGTERM) == 0;
+	return kill(group->pid, SIGTERM) == 0;
+}
+
+/* ---- waiting and killing ---- */
+
+/* Until the first process has ended, `hangup_fd` (or -1) is readable, or the time is over. */
+static void wait_for_first(const struct group *group, unsigned ms, int hangup_fd)
+{
+	int64_t deadline = clock_now_ms() + ms;
+	struct pollfd fds[2] = { { .fd = group->pidfd, .events = POLLIN }, { .fd = hangup_fd, .events = POLLIN } };
+
+	for (;;) {
+		int64_t left = deadline - clock_now_ms();
+		int got;
+
+		if (left <= 0)
+			return;
+		if (group->pidfd == -1 && !proc_group_alive(group->pid))
+			return;
+		if (group->pidfd == -1 && left > 10)
+			left = 10;
+		got = poll(fds, 2, (int)left);
+		if (got > 0 || (got == -1 && errno != EINTR))
+			return;
+	}
+}
+
+static bool first_has_ended(const struct group *group)
+{
+	struct pollfd one = { .fd = group->pidfd, .events = POLLIN };
+
+	return group->pidfd == -1 || poll(&one, 1, 0) == 1;
+}
+
+static void strike(const struct group *group)
+{
+	if (group->pidfd != -1)
+		signal_pidfd(group->pidfd, SIGKILL);
+	else
+		kill(group->pid, SIGKILL);
+	kill(-group->pid, SIGKILL);
+}
+
+static bool kill_verified(const struct group *group, struct npxc_error *err)
+{
+	int64_t deadline = clock_now_ms() + LIMIT_KILL_VERIFY_MS;
+	int pause_ms = 1;
+
+	while (is_ours(group)) {
+		strike(group);
+		/* A pid namespace's first process ends after all others in it: the group's end is everybody's. */
+		wait_for_first(group, LIMIT_KILL_VERIFY_MS / 5, -1);
+		if (first_has_ended(group) && !proc_group_alive(group->pid))
+			break;
+		if (clock_now_ms() >= deadline)
+			return error_set(err, ERROR_IO, "process group %ld is still alive %d ms after SIGKILL",
+			                 (long)group->pid, LIMIT_KILL_VERIFY_MS);
+		poll(NULL, 0, pause_ms);
+		pause_ms = pause_ms < 32 ? pause_ms * 2 : pause_ms;
+	}
+	return true;
+}
+
+bool group_end(const struct group *group, unsigned grace_ms, int hangup_fd, struct npxc_error *err)
+{
+	if (grace_ms > 0 && is_ours(group) && ask(group))
+		wait_for_first(group, grace_ms, hangup_fd);
+	return kill_verified(group, err);
+}

@@ -1,0 +1,35 @@
+#ifndef NPXC_SESSION_GROUP_H
+#define NPXC_SESSION_GROUP_H
+
+#include "base/error.h"
+#include "session/janitor.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/*
+ * The process group of one sandbox, as the janitor sees it: not as its parent. While the launcher lives, the first
+ * process stays a zombie until the launcher reaps it, and its number cannot be given to another. After the launcher's
+ * death init reaps it; the pidfd that was taken at the beginning then tells whether the number is still ours.
+ * Without pidfds (macOS, Linux before 5.3) a number is trusted.
+ */
+struct group {
+	pid_t pid; /* the first process, and the group that it leads or is about to lead; 0: none */
+	int pidfd; /* owned; -1: none to be had */
+	enum janitor_asked asked;
+};
+
+/* ERROR_IO when there is no such process. */
+bool group_open(pid_t pid, enum janitor_asked asked, struct group *ret_group, struct npxc_error *err) NPXC_MUST_CHECK;
+void group_done(struct group *group); /* forgets it, signals nobody */
+
+/*
+ * Asks (SIGTERM) when grace_ms > 0 and somebody is there to be asked, waits for the first process's end as long as that
+ * or until `hangup_fd` becomes readable, sends SIGKILL, and returns when nothing of the group lives.
+ * ERROR_IO when something does after LIMIT_KILL_VERIFY_MS.
+ * Should: kill the first process also when it does not lead its group yet.
+ * Mustn't: signal a number that has been given to somebody else.
+ */
+bool group_end(const struct group *group, unsigned grace_ms, int hangup_fd, struct npxc_error *err) NPXC_MUST_CHECK;
+
+#endif

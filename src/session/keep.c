@@ -1,0 +1,88 @@
+#include "session/keep.h"
+
+#include "base/str.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
+
+static int compare(const void *a, const void *b)
+{
+	int x = *(const int *)a;
+	int y = *(const int *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Linux 5.9; false on older kernels and under filters that do not know it. */
+static bool close_between(unsigned first, unsigned last)
+{
+#if defined(__linux__) && defined(SYS_close_range)
+	return first > last || syscall(SYS_close_range, first, last, 0U) == 0;
+#else
+	(void)first;
+	(void)last;
+	return false;
+#endif
+}
+
+static bool close_gaps(const int *sorted, size_t count)
+{
+	unsigned next = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		unsigned kept = (unsigned)sorted[i];
+
+		if (kept > next && !close_between(next, kept - 1))
+			return false;
+		next = kept + 1;
+	}
+	return close_between(next, UINT_MAX);
+}
+
+static bool close_listed(const int *sorted, size_t count, struct npxc_error *err)
+{
+	DIR *directory = opendir("/dev/fd");
+	struct dirent *entry;
+
+	if (directory == NULL)
+		return error_set_errno(err, ERROR_IO, "open /dev/fd");
+	while ((entry = readdir(directory)) != NULL) {
+		uint64_t number;
+		int fd;
+
+		if (!str_to_u64(entry->d_name, INT_MAX, &number))
+			continue;
+		fd = (int)number;
+		if (fd != dirfd(directory) && bsearch(&fd, sorted, count, sizeof(fd), compare) == NULL)
+			close(fd);
+	}
+	closedir(directory);
+	return true;
+}
+
+bool keep_only(int *fds, size_t count, struct npxc_error *err)
+{
+	qsort(fds, count, sizeof(*fds), compare);
+	return close_gaps(fds, count) || close_listed(fds, count, err);
+}
+
+void keep_no_handlers(void)
+{
+	for (int i = 1; i < NSIG; i++)
+		signal(i, SIG_DFL); /* refused for SIGKILL, SIGSTOP and those of the C library */
+}
+
+void keep_no_mask(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}

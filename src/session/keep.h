@@ -1,0 +1,20 @@
+#ifndef NPXC_SESSION_KEEP_H
+#define NPXC_SESSION_KEEP_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * For a forked child: closes every descriptor but these, at once and not only at exec: a child that waits must hold
+ * nobody's pipe. `fds` has no -1 and is sorted in place. ERROR_IO.
+ */
+bool keep_only(int *fds, size_t count, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* For a forked child, whose parent has blocked all signals around the fork: their default dispositions. Then, after
+ * what the child wants to ignore is ignored, none is blocked any more. */
+void keep_no_handlers(void);
+void keep_no_mask(void);
+
+#endif

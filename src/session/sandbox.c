@@ -1,0 +1,352 @@
+#include "session/sandbox.h"
+
+#include "base/fd.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "runtime/reach.h"
+#include "session/keep.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sys/syscall.h>
+#else
+#include <sys/event.h>
+#endif
+
+/* What both sides of the fork have. All owned by the launcher, -1 where there is none. */
+struct ends {
+	int input[2], output[2], errors[2], status[2];
+	int go[2];   /* one byte from the launcher: the child may go on */
+	int fail[2]; /* a struct npxc_error from the child; closed by its exec */
+	int *data;   /* owned; as many as start->data */
+	size_t data_count;
+};
+
+static void ends_done(struct ends *ends)
+{
+	int *const pairs[] = { ends->input, ends->output, ends->errors, ends->status, ends->go, ends->fail };
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		fd_close(&pairs[i][0]);
+		fd_close(&pairs[i][1]);
+	}
+	for (size_t i = 0; i < ends->data_count; i++)
+		fd_close(&ends->data[i]);
+	free(ends->data);
+	ends->data = NULL;
+	ends->data_count = 0;
+}
+
+/* Best effort: an ordinary user has 64 MiB of pipes before the kernel says no. */
+static void enlarge(int fd)
+{
+#ifdef F_SETPIPE_SZ
+	if (fcntl(fd, F_SETPIPE_SZ, (int)LIMIT_RELAY_BYTES) == -1)
+		return;
+#else
+	(void)fd;
+#endif
+}
+
+static bool ends_make(const struct runtime_start *start, struct ends *ends, struct npxc_error *err)
+{
+	if (!fd_pipe(ends->input, err) || !fd_pipe(ends->output, err) || !fd_pipe(ends->errors, err) ||
+	    !fd_pipe(ends->go, err) || !fd_pipe(ends->fail, err))
+		return false;
+	if (start->status_fd != -1 && !fd_pipe(ends->status, err))
+		return false;
+	enlarge(ends->input[1]);
+	enlarge(ends->output[0]);
+	ends->data = mem_alloc(start->data_count * sizeof(*ends->data));
+	for (size_t i = 0; i < start->data_count; i++) {
+		if (!fd_of_data(start->data[i].bytes, start->data[i].length, &ends->data[i], err))
+			return false;
+		ends->data_count = i + 1;
+	}
+	return true;
+}
+
+/* ======== the child, up to exec ======== */
+
+/* The descriptors that the child still needs for itself. */
+struct child {
+	int go, fail;
+	int *cgroups; /* owned */
+	size_t cgroup_count;
+};
+
+/* A copy above everything that has a fixed number, so that laying those out overwrites no source. */
+static bool move_up(int *fd, int floor, struct npxc_error *err)
+{
+	int moved = fcntl(*fd, F_DUPFD_CLOEXEC, floor);
+
+	if (moved == -1)
+		return error_set_errno(err, ERROR_RUNTIME, "descriptor %d for the sandbox", floor);
+	*fd = moved;
+	return true;
+}
+
+static int floor_above(const struct runtime_start *start)
+{
+	int floor = 64;
+
+	if (start->status_fd >= floor)
+		floor = start->status_fd + 1;
+	for (size_t i = 0; i < start->data_count; i++)
+		if (start->data[i].fd >= floor)
+			floor = start->data[i].fd + 1;
+	return floor;
+}
+
+/*
+ * All sources first above the fixed numbers, then each to its own; everything else is closed now, not only by exec:
+ * while it waits the child must not hold the launcher's end of the janitor's channel or of its own pipes.
+ */
+static bool lay_out(const struct runtime_start *start, struct ends *ends, struct child *child, struct npxc_error *err)
+{
+	int floor = floor_above(start);
+	struct {
+		int *source;
+		int target;
+	} fixed[] = { { &ends->input[0], STDIN_FILENO },
+		      { &ends->output[1], STDOUT_FILENO },
+		      { &ends->errors[1], STDERR_FILENO },
+		      { &ends->status[1], start->status_fd } };
+	size_t fixed_count = start->status_fd != -1 ? 4 : 3;
+	mem_cleanup int *kept = mem_alloc((fixed_count + start->data_count + child->cgroup_count + 2) * sizeof(*kept));
+	size_t count = 0;
+
+	if (!move_up(&child->fail, floor, err) || !move_up(&child->go, floor, err))
+		return false;
+	for (size_t i = 0; i < child->cgroup_count; i++)
+		if (!move_up(&child->cgroups[i], floor, err))
+			return false;
+	for (size_t i = 0; i < fixed_count; i++)
+		if (!move_up(fixed[i].source, floor, err))
+			return false;
+	for (size_t i = 0; i < start->data_count; i++)
+		if (!move_up(&ends->data[i], floor, err))
+			return false;
+
+	for (size_t i = 0; i < fixed_count; i++) {
+		if (dup2(*fixed[i].source, fixed[i].target) == -1)
+			return error_set_errno(err, ERROR_RUNTIME, "descriptor %d", fixed[i].target);
+		kept[count++] = fixed[i].target;
+	}
+	for (size_t i = 0; i < start->data_count; i++) {
+		if (dup2(ends->data[i], start->data[i].fd) == -1)
+			return error_set_errno(err, ERROR_RUNTIME, "descriptor %d", start->data[i].fd);
+		kept[count++] = start->data[i].fd;
+	}
+	for (size_t i = 0; i < child->cgroup_count; i++)
+		kept[count++] = child->cgroups[i];
+	kept[count++] = child->fail;
+	kept[count++] = child->go;
+	return keep_only(kept, count, err);
+}
+
+/* End of file: the launcher has died, or the janitor could not be told. Nothing has been run; nobody is told. */
+static void await_go(int go)
+{
+	char byte;
+	ssize_t got;
+
+	do
+		got = read(go, &byte, 1);
+	while (got == -1 && errno == EINTR);
+	if (got != 1)
+		_exit(0);
+}
+
+static bool prepare_and_exec(const struct runtime_start *start, struct ends *ends, struct child *child,
+                             struct npxc_error *err)
+{
+	char *no_variables[] = { NULL };
+
+	if (setsid() == -1)
+		return error_set_errno(err, ERROR_RUNTIME, "setsid");
+	keep_no_handlers();
+	keep_no_mask();
+	if (!lay_out(start, ends, child, err))
+		return false;
+	await_go(child->go);
+	for (size_t i = 0; i < child->cgroup_count; i++) {
+		if (!fd_write_all(child->cgroups[i], "0", 1, err))
+			return error_prefix(err, "join the sandbox's cgroup");
+		fd_close(&child->cgroups[i]);
+	}
+	if (chdir("/") == -1)
+		return error_set_errno(err, ERROR_RUNTIME, "chdir to /");
+	if (start->drop_to_uid && !reach_and_drop(start->reach.v, start->reach.count, SANDBOX_DROP_UID, err))
+		return false;
+	execve(start->argv.v[0], start->argv.v, start->env.v != NULL ? start->env.v : no_variables);
+	return error_set_errno(err, ERROR_RUNTIME_UNAVAILABLE, "cannot execute %s", start->argv.v[0]);
+}
+
+static void run_child(const struct runtime_start *start, struct ends *ends, const int *cgroup_fds, size_t cgroup_count)
+{
+	struct child child = { .go = ends->go[0], .fail = ends->fail[1], .cgroup_count = cgroup_count };
+	struct npxc_error err = { 0 };
+	struct npxc_error ignored = { 0 };
+
+	child.cgroups = mem_alloc(cgroup_count * sizeof(*child.cgroups));
+	for (size_t i = 0; i < cgroup_count; i++)
+		child.cgroups[i] = cgroup_fds[i];
+	prepare_and_exec(start, ends, &child, &err);
+	if (err.kind == ERROR_IO)
+		err.kind = ERROR_RUNTIME;
+	/* Shorter than PIPE_BUF: whole or not at all. The status says nothing: what counts is what was written. */
+	if (!fd_write_all(child.fail, &err, sizeof(err), &ignored))
+		_exit(126);
+	_exit(127);
+}
+
+/* ======== the launcher ======== */
+
+static bool open_exit_fd(pid_t pid, int *ret_fd, struct npxc_error *err)
+{
+#ifdef __linux__
+#ifdef SYS_pidfd_open
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0U); /* close-on-exec by itself */
+#else
+	int fd = -1;
+
+	errno = ENOSYS;
+#endif
+	/* A pipe held by the first process would not do: bubblewrap hands descriptors on and closes them itself. */
+	if (fd == -1)
+		return error_set_errno(err, ERROR_RUNTIME_UNAVAILABLE,
+		                       "npxc needs pidfd_open (Linux 5.3, and a container that allows it)");
+	*ret_fd = fd;
+	return true;
+#else
+	FD_CLEANUP int fd = kqueue();
+	struct kevent change;
+
+	EV_SET(&change, (uintptr_t)pid, EVFILT_PROC, EV_ADD | EV_ONESHOT, NOTE_EXIT, 0, NULL);
+	if (fd == -1 || !fd_set_close_on_exec(fd, true, err) || kevent(fd, &change, 1, NULL, 0, NULL) == -1)
+		return error_set_errno(err, ERROR_IO, "watch process %ld", (long)pid);
+	*ret_fd = fd_take(&fd);
+	return true;
+#endif
+}
+
+static void reap(pid_t pid)
+{
+	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
+		;
+}
+
+/* True when the child has execed: its end of the pipe was closed without a word. */
+static bool await_exec(int fail, struct npxc_error *err)
+{
+	struct npxc_error said;
+	struct buf bytes BUF_CLEANUP = BUF_INIT(sizeof(said));
+
+	if (!fd_read_all(fail, &bytes, err))
+		return false;
+	if (bytes.length == 0)
+		return true;
+	if (bytes.length != sizeof(said))
+		return error_set(err, ERROR_RUNTIME, "the sandbox's first process ended while it was prepared");
+	memcpy(&said, bytes.data, sizeof(said));
+	said.message[sizeof(said.message) - 1] = '\0';
+	*err = said;
+	return false;
+}
+
+/* The order matters: the janitor has the group before the byte is written that lets the child run anything. */
+static bool let_go(struct janitor *janitor, enum runtime_kind kind, pid_t pid, struct ends *ends,
+                   struct npxc_error *err)
+{
+	enum janitor_asked asked = kind == RUNTIME_BWRAP ? JANITOR_ASK_INNER : JANITOR_ASK_LEADER;
+	struct npxc_error ignored = { 0 };
+
+	if (!janitor_sandbox(janitor, pid, asked, err))
+		return false;
+	/* A child that has failed already does not read; it has said why. */
+	if (!fd_write_all(ends->go[1], "g", 1, &ignored))
+		fd_close(&ends->go[1]);
+	if (await_exec(ends->fail[0], err))
+		return true;
+	if (!janitor_end_sandbox(janitor, 0, &ignored))
+		kill(pid, SIGKILL);
+	return false;
+}
+
+bool sandbox_start(struct janitor *janitor, enum runtime_kind kind, const struct runtime_start *start,
+                   const int *cgroup_fds, size_t cgroup_fd_count, struct sandbox *ret_sandbox, struct npxc_error *err)
+{
+	struct ends ends = { { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, NULL, 0 };
+	FD_CLEANUP int exit_fd = -1;
+	sigset_t all, before;
+	pid_t pid;
+	int saved;
+
+	if (!ends_make(start, &ends, err)) {
+		ends_done(&ends);
+		return false;
+	}
+	/* The launcher's handlers must not run in the child. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pid = fork();
+	saved = errno;
+	if (pid == 0)
+		run_child(start, &ends, cgroup_fds, cgroup_fd_count);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (pid == -1) {
+		ends_done(&ends);
+		errno = saved;
+		return error_set_errno(err, ERROR_IO, "fork the sandbox's process");
+	}
+	fd_close(&ends.go[0]);
+	fd_close(&ends.fail[1]);
+	if (!open_exit_fd(pid, &exit_fd, err) || !let_go(janitor, kind, pid, &ends, err)) {
+		ends_done(&ends); /* closes the pipe on which the child waits */
+		reap(pid);
+		return false;
+	}
+	*ret_sandbox = (struct sandbox){ .pid = pid,
+		                         .input = fd_take(&ends.input[1]),
+		                         .output = fd_take(&ends.output[0]),
+		                         .errors = fd_take(&ends.errors[0]),
+		                         .status = fd_take(&ends.status[0]),
+		                         .exit_fd = fd_take(&exit_fd) };
+	ends_done(&ends);
+	return true;
+}
+
+bool sandbox_wait(struct sandbox *sandbox, int *ret_exit_status, int *ret_signal, struct npxc_error *err)
+{
+	int status;
+	pid_t got;
+
+	if (sandbox->pid <= 0)
+		return error_set(err, ERROR_IO, "the sandbox has been waited for");
+	do
+		got = waitpid(sandbox->pid, &status, 0);
+	while (got == -1 && errno == EINTR);
+	if (got == -1)
+		return error_set_errno(err, ERROR_IO, "wait for the sandbox");
+	sandbox->pid = 0;
+	*ret_exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	*ret_signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	return true;
+}
+
+void sandbox_done(struct sandbox *sandbox)
+{
+	fd_close(&sandbox->input);
+	fd_close(&sandbox->output);
+	fd_close(&sandbox->errors);
+	fd_close(&sandbox->status);
+	fd_close(&sandbox->exit_fd);
+}
