@@ -68,14 +68,15 @@ def test_the_root_is_read_only_and_the_temporary_places_are_not(inside):
         assert client.call("write", path=path, text="x")["ok"], path
 
 
-def test_every_tmpfs_has_a_size(inside):
+def test_every_writable_tmpfs_has_a_size(inside):
     client = inside()
     sizes = {}
     for line in client.call("mounts")["value"].splitlines():
         left, right = line.split(" - ")
-        if right.startswith("tmpfs "):
-            sizes[left.split()[4]] = "size=" in right
-    assert "/tmp" in sizes
+        fields = left.split()
+        if right.startswith("tmpfs ") and "rw" in fields[5].split(","):
+            sizes[fields[4]] = "size=" in right
+    assert {"/tmp", "/run", "/dev/shm", client.call("env")["value"]["HOME"]} <= set(sizes)
     assert all(sizes.values()), sizes
 
 
