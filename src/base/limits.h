@@ -24,6 +24,10 @@
 /* bytes: a package.json or an npm lock file (the largest lock seen is 1.6 MiB). */
 #define LIMIT_PACKAGE_JSON_BYTES (64 * MIB)
 
+/* bytes: an npm configuration file or a CA bundle (Debian's is 220 KiB), and one value with its variables expanded. */
+#define LIMIT_NPMRC_BYTES (4 * MIB)
+#define LIMIT_NPMRC_VALUE_BYTES (64 * KIB)
+
 /* bytes: what is kept of one stream of a CLI or of npm; the rest is read and thrown away. */
 #define LIMIT_CLI_OUTPUT_BYTES (8 * MIB)
 

@@ -1,0 +1,497 @@
+#include "store/install.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "config/semver.h"
+#include "store/provision.h"
+#include "store/reason.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- progress ---- */
+
+enum { PROGRESS_EVERY_MS = 100 };
+
+static void show(struct install_progress *progress)
+{
+	mem_cleanup char *title = str_escape(progress->title, strnlen(progress->title, 60));
+	mem_cleanup char *line = NULL;
+	int64_t seconds;
+	ssize_t ignored;
+
+	progress->shown_ms = clock_now_ms();
+	seconds = (progress->shown_ms - progress->started_ms) / 1000;
+	line = progress->fetched > 0
+	           ? str_printf("\r\033[Knpxc: installing %s: %s, %zu files, %d s", title, progress->phase,
+	                        progress->fetched, (int)seconds)
+	           : str_printf("\r\033[Knpxc: installing %s: %s, %d s", title, progress->phase, (int)seconds);
+	ignored = write(STDERR_FILENO, line, strlen(line));
+	(void)ignored;
+}
+
+void install_progress_start(struct install_progress *progress, const struct store_host *host, const char *title)
+{
+	*progress = (struct install_progress){ .title = title, .phase = "starting", .terminal = host->progress };
+	progress->started_ms = clock_now_ms();
+	if (progress->terminal)
+		show(progress);
+	else
+		log_notice("installing %s (once; later starts use what is stored)", title);
+}
+
+void install_progress_phase(struct install_progress *progress, const char *phase)
+{
+	progress->phase = phase;
+	progress->fetched = 0;
+	if (progress->terminal)
+		show(progress);
+}
+
+/* npm writes a line for each answer of the registry. Only counted: what it says may hold anything. */
+void install_progress_stderr(void *context, const char *bytes, size_t count)
+{
+	struct install_progress *progress = context;
+
+	for (const char *p = bytes, *end = bytes + count; p < end; p++) {
+		p = memchr(p, '\n', (size_t)(end - p));
+		if (p == NULL)
+			break;
+		progress->fetched++;
+	}
+	if (progress->terminal && clock_now_ms() - progress->shown_ms >= PROGRESS_EVERY_MS)
+		show(progress);
+}
+
+void install_progress_end(struct install_progress *progress)
+{
+	static const char clear[] = "\r\033[K";
+	ssize_t ignored = progress->terminal ? write(STDERR_FILENO, clear, sizeof(clear) - 1) : 0;
+
+	(void)ignored;
+}
+
+/* ---- npm's answers ---- */
+
+static const char *text_or_empty(const struct buf *bytes)
+{
+	return bytes->data != NULL ? bytes->data : "";
+}
+
+static bool fetch_failed(const struct install_wish *wish, const struct proc_result *result, struct npxc_error *err)
+{
+	mem_cleanup char *reason = NULL;
+	mem_cleanup char *title = str_escape(wish->title, strnlen(wish->title, 120));
+
+	if (result->timed_out || result->signal != 0) {
+		reason = proc_result_text(result, LIMIT_INSTALL_MS);
+		return error_set(err, ERROR_INSTALL, "%s: npm was ended: %s", title, reason);
+	}
+	reason = reason_of_npm(text_or_empty(&result->errors));
+	return error_set(err, ERROR_INSTALL, "%s: %s", title, reason);
+}
+
+/* ---- the lock file ---- */
+
+static const char *text_of(const cJSON *object, const char *key)
+{
+	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
+}
+
+static bool is_true(const cJSON *object, const char *key)
+{
+	return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, key));
+}
+
+static bool read_lock(const char *tree, cJSON **ret_lock, struct npxc_error *err)
+{
+	mem_cleanup char *path = str_printf("%s/package-lock.json", tree);
+	cJSON *lock = record_read_json(path, LIMIT_PACKAGE_JSON_BYTES);
+
+	if (!cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(lock, "packages"))) {
+		cJSON_Delete(lock);
+		return error_set(err, ERROR_INSTALL,
+		                 "npm left no lock file; npm 7 or newer is needed (npm install -g npm)");
+	}
+	*ret_lock = lock;
+	return true;
+}
+
+/* "node_modules/a/node_modules/@b/c", and nothing that leads out of the tree. */
+static bool is_place(const char *location)
+{
+	mem_cleanup char *absolute = str_printf("/%s", location);
+	mem_cleanup char *clean = str_path_clean(absolute);
+
+	return str_starts(location, "node_modules/") && strcmp(clean, absolute) == 0;
+}
+
+static bool is_installed(const char *tree, const char *location)
+{
+	mem_cleanup char *path = str_printf("%s/%s/package.json", tree, location);
+
+	return is_place(location) && file_is_regular(path);
+}
+
+/* The name under which npm put a spec: its own for a registry package, found by its address for a directory. */
+static const char *name_of(const cJSON *root_dependencies, const struct install_wish *wish, size_t index)
+{
+	const cJSON *entry;
+
+	if (wish->specs[index].kind != SPEC_DIRECTORY)
+		return wish->specs[index].name;
+	cJSON_ArrayForEach(entry, root_dependencies)
+	{
+		mem_cleanup char *tail = str_printf("/source-%zu", index);
+
+		if (cJSON_IsString(entry) && str_starts(entry->valuestring, "file:") &&
+		    str_ends(entry->valuestring, tail))
+			return entry->string;
+	}
+	return NULL;
+}
+
+static bool record_one(const char *tree, const cJSON *packages, const char *name, struct record *record,
+                       struct npxc_error *err)
+{
+	mem_cleanup char *location = str_printf("node_modules/%s", name);
+	mem_cleanup char *manifest_path = str_printf("%s/%s/package.json", tree, location);
+	const cJSON *entry = cJSON_GetObjectItemCaseSensitive(packages, location);
+	cJSON *manifest = record_read_json(manifest_path, LIMIT_PACKAGE_JSON_BYTES);
+	const char *version = text_of(manifest, "version");
+	const cJSON *engines = cJSON_GetObjectItemCaseSensitive(manifest, "engines");
+	const cJSON *bin;
+	struct record_package *package;
+	struct semver parsed;
+
+	if (manifest == NULL || entry == NULL) {
+		cJSON_Delete(manifest);
+		return error_set(err, ERROR_INSTALL, "%s: npm reports success but did not install it", name);
+	}
+	if (version == NULL)
+		version = "0.0.0"; /* a local directory may do without */
+	if (!semver_parse(version, &parsed) || strpbrk(version, "/ \t\n") != NULL) {
+		mem_cleanup char *shown = str_escape(version, strnlen(version, 80));
+
+		cJSON_Delete(manifest);
+		return error_set(err, ERROR_INSTALL, "%s calls its version \"%s\", which is none", name, shown);
+	}
+	package = record_add(record, name, version, text_of(engines, "node"));
+	cJSON_ArrayForEach(bin, cJSON_GetObjectItemCaseSensitive(entry, "bin"))
+	{
+		if (cJSON_IsString(bin) && bin->string[0] != '\0' && strchr(bin->string, '/') == NULL)
+			bins_push(&package->bins, bin->string, bin->valuestring);
+	}
+	cJSON_Delete(manifest);
+	return true;
+}
+
+static bool record_packages(const char *tree, const cJSON *lock, const struct install_wish *wish, struct record *record,
+                            struct npxc_error *err)
+{
+	const cJSON *packages = cJSON_GetObjectItemCaseSensitive(lock, "packages");
+	const cJSON *root = cJSON_GetObjectItemCaseSensitive(packages, "");
+	const cJSON *dependencies = cJSON_GetObjectItemCaseSensitive(root, "dependencies");
+
+	for (size_t i = 0; i < wish->count; i++) {
+		const char *name = name_of(dependencies, wish, i);
+
+		if (name == NULL)
+			return error_set(err, ERROR_INSTALL, "%s: npm gave it no name; put one into its package.json",
+			                 wish->title);
+		if (!spec_check_name(name, err) || !record_one(tree, packages, name, record, err))
+			return false;
+	}
+	return true;
+}
+
+/* ---- the first step ---- */
+
+static bool write_root_manifest(const struct staging *staging, const char *tree, struct npxc_error *err)
+{
+	static const char manifest[] = "{\"private\":true}\n";
+
+	return staging_add_file(staging, tree, "package.json", manifest, sizeof(manifest) - 1, err);
+}
+
+static bool fetch(const struct npm *npm, const struct staging *staging, const struct install_wish *wish,
+                  const char *tree, struct install_progress *progress, struct npxc_error *err)
+{
+	static const char *const words[] = { "install",   "--ignore-scripts",     "--omit=dev",      "--no-audit",
+		                             "--no-fund", "--no-update-notifier", "--install-links", "--no-progress" };
+	struct launch sources = { 0 };
+	struct npm_job job = { .step = NPM_FETCH, .staging = staging, .package = tree };
+	struct proc_result result = { 0 };
+	bool ok;
+
+	job.on_stderr = install_progress_stderr;
+	job.context = progress;
+	strv_push_all(&job.words, words, sizeof(words) / sizeof(words[0]));
+	strv_push(&job.words, progress->terminal ? "--loglevel=http" : "--loglevel=error");
+	strv_push(&job.words, "--");
+	for (size_t i = 0; i < wish->count; i++) {
+		if (wish->specs[i].kind == SPEC_DIRECTORY) {
+			mem_cleanup char *guest = str_printf("/opt/npxc/source-%zu", i);
+
+			launch_add_mount(&sources, wish->directories[i], guest, false);
+			strv_push(&job.words, guest);
+		} else {
+			strv_pushf(&job.words, "%s@%s", wish->specs[i].name, wish->specs[i].select);
+		}
+	}
+	job.sources = sources.mounts;
+	job.source_count = sources.mount_count;
+	install_progress_phase(progress, "fetching");
+	ok = npm_run(npm, &job, &result, err);
+	if (ok && result.exit_status != 0)
+		ok = fetch_failed(wish, &result, err);
+	proc_result_done(&result);
+	strv_done(&job.words);
+	launch_done(&sources);
+	return ok;
+}
+
+/* ---- the second step ---- */
+
+struct script_places {
+	struct strv required; /* "./node_modules/..." as npm takes them */
+	struct strv optional;
+};
+
+static void find_scripts(const char *tree, const cJSON *lock, struct script_places *places)
+{
+	const cJSON *entry;
+
+	cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(lock, "packages"))
+	{
+		if (!is_true(entry, "hasInstallScript") || is_true(entry, "link") || !is_installed(tree, entry->string))
+			continue;
+		strv_pushf(is_true(entry, "optional") ? &places->optional : &places->required, "./%s", entry->string);
+	}
+}
+
+static bool rebuild(const struct npm *npm, const struct staging *staging, const char *tree,
+                    const struct store_node *node, const struct strv *places, struct install_progress *progress,
+                    struct proc_result *ret_result, struct npxc_error *err)
+{
+	struct npm_job job = { .step = NPM_SCRIPTS, .staging = staging, .package = tree, .node = node };
+	bool ok;
+
+	(void)progress; /* a script's words are no count of anything */
+	strv_push(&job.words, "rebuild");
+	strv_push(&job.words, "--foreground-scripts");
+	strv_push(&job.words, "--loglevel=error");
+	strv_push(&job.words, "--");
+	strv_push_all(&job.words, (const char *const *)places->v, places->count);
+	ok = npm_run(npm, &job, ret_result, err);
+	strv_done(&job.words);
+	return ok;
+}
+
+static bool script_failed(const struct install_wish *wish, const struct strv *places, const struct proc_result *result,
+                          struct npxc_error *err)
+{
+	mem_cleanup char *title = str_escape(wish->title, strnlen(wish->title, 80));
+	mem_cleanup char *reason = NULL;
+	mem_cleanup char *whose = NULL;
+
+	if (result->timed_out || result->signal != 0)
+		reason = proc_result_text(result, LIMIT_INSTALL_MS);
+	else
+		reason = reason_of_script(text_or_empty(&result->output), text_or_empty(&result->errors));
+	whose = places->count == 1 ? str_dup(places->v[0] + strlen("./node_modules/"))
+	                           : str_printf("one of %zu packages", places->count);
+	return error_set(err, ERROR_INSTALL, "%s: the install script of %s failed: %s", title, whose, reason);
+}
+
+/* Where `require(name)` leads from a package at `location`: the nearest node_modules upwards. Owned or NULL. */
+static char *resolve(const cJSON *packages, const char *location, const char *name)
+{
+	mem_cleanup char *base = str_dup(location);
+
+	for (;;) {
+		char *candidate = str_printf("%s%snode_modules/%s", base, base[0] != '\0' ? "/" : "", name);
+		char *cut;
+
+		if (cJSON_GetObjectItemCaseSensitive(packages, candidate) != NULL)
+			return candidate;
+		free(candidate);
+		if (base[0] == '\0')
+			return NULL;
+		cut = base;
+		for (char *p = base; (p = strstr(p, "/node_modules/")) != NULL; p++)
+			cut = p;
+		*cut = '\0';
+	}
+}
+
+/* Whether a package cannot do without one of `gone`. */
+static bool needs_one_of(const cJSON *packages, const cJSON *entry, const struct strv *gone)
+{
+	const cJSON *dependency;
+	bool needs = false;
+
+	cJSON_ArrayForEach(dependency, cJSON_GetObjectItemCaseSensitive(entry, "dependencies"))
+	{
+		mem_cleanup char *location = resolve(packages, entry->string, dependency->string);
+
+		needs = needs || (location != NULL && strv_contains(gone, location));
+	}
+	return needs;
+}
+
+static bool remove_place(const char *tree, const char *location, struct npxc_error *err)
+{
+	mem_cleanup char *path = str_printf("%s/%s", tree, location);
+
+	log_info("store", "%s is optional, its install script failed: left out", location);
+	return file_remove_tree(path, err);
+}
+
+/* As npm does with an optional dependency that cannot be built: it goes, and so do the optional ones that need it. */
+static bool leave_out(const char *tree, const cJSON *lock, const char *place, struct npxc_error *err)
+{
+	const cJSON *packages = cJSON_GetObjectItemCaseSensitive(lock, "packages");
+	const cJSON *entry;
+	struct strv gone = { 0 };
+	bool ok;
+
+	strv_push(&gone, place + strlen("./"));
+	ok = remove_place(tree, gone.v[0], err);
+	for (size_t before = 0; ok && before < gone.count;) {
+		before = gone.count;
+		cJSON_ArrayForEach(entry, packages)
+		{
+			if (!ok || !is_true(entry, "optional") || strv_contains(&gone, entry->string) ||
+			    !is_place(entry->string) || !needs_one_of(packages, entry, &gone))
+				continue;
+			strv_push(&gone, entry->string);
+			ok = remove_place(tree, entry->string, err);
+		}
+	}
+	strv_done(&gone);
+	return ok;
+}
+
+static bool build_required(const struct npm *npm, const struct staging *staging, const struct install_wish *wish,
+                           const char *tree, const struct store_node *node, const struct strv *places,
+                           struct install_progress *progress, struct npxc_error *err)
+{
+	struct proc_result result = { 0 };
+	bool ok;
+
+	if (places->count == 0)
+		return true;
+	ok = rebuild(npm, staging, tree, node, places, progress, &result, err);
+	if (ok && result.exit_status != 0)
+		ok = script_failed(wish, places, &result, err);
+	proc_result_done(&result);
+	return ok;
+}
+
+static bool build_optional(const struct npm *npm, const struct staging *staging, const char *tree, const cJSON *lock,
+                           const struct store_node *node, const char *place, struct install_progress *progress,
+                           struct npxc_error *err)
+{
+	struct proc_result result = { 0 };
+	struct strv one = { 0 };
+	bool ok;
+
+	if (!is_installed(tree, place + strlen("./"))) /* left out with another one */
+		return true;
+	strv_push(&one, place);
+	ok = rebuild(npm, staging, tree, node, &one, progress, &result, err);
+	if (ok && result.exit_status != 0)
+		ok = leave_out(tree, lock, place, err);
+	proc_result_done(&result);
+	strv_done(&one);
+	return ok;
+}
+
+static bool run_scripts(const struct npm *npm, const struct staging *staging, const struct install_wish *wish,
+                        const char *tree, const cJSON *lock, const struct store_node *node,
+                        struct install_progress *progress, struct record *record, struct npxc_error *err)
+{
+	struct script_places places = { 0 };
+	bool ok;
+
+	find_scripts(tree, lock, &places);
+	if (npm->ignore_scripts && places.required.count + places.optional.count > 0) {
+		log_info("store", "npm's configuration says ignore-scripts: no install script runs");
+		strv_done(&places.required);
+		strv_done(&places.optional);
+		return true;
+	}
+	install_progress_phase(progress, "install scripts");
+	ok = build_required(npm, staging, wish, tree, node, &places.required, progress, err);
+	for (size_t i = 0; ok && i < places.optional.count; i++)
+		ok = build_optional(npm, staging, tree, lock, node, places.optional.v[i], progress, err);
+	for (size_t i = 0; ok && i < places.required.count; i++)
+		strv_push(&record->scripts, places.required.v[i] + strlen("./"));
+	for (size_t i = 0; ok && i < places.optional.count; i++)
+		strv_push(&record->scripts, places.optional.v[i] + strlen("./"));
+	strv_done(&places.required);
+	strv_done(&places.optional);
+	return ok;
+}
+
+/* ---- both ---- */
+
+static bool choose_node(const struct npm *npm, const struct record *record, struct store_node *ret_node,
+                        struct npxc_error *err)
+{
+	const char *engines = record->packages[0].engines;
+
+	node_choose(npm->host, npm->node, engines, ret_node);
+	return ret_node->version != NULL || provision_node(npm, engines, ret_node, err);
+}
+
+static bool install_in(const struct npm *npm, const struct staging *staging, const struct install_wish *wish,
+                       const char *tree, struct install_progress *progress, struct record *record,
+                       struct store_node *node, struct npxc_error *err)
+{
+	cJSON *lock = NULL;
+	bool ok = write_root_manifest(staging, tree, err) && fetch(npm, staging, wish, tree, progress, err) &&
+	          read_lock(tree, &lock, err) && record_packages(tree, lock, wish, record, err);
+
+	if (ok) {
+		install_progress_phase(progress, "looking at Node");
+		ok = choose_node(npm, record, node, err) &&
+		     run_scripts(npm, staging, wish, tree, lock, node, progress, record, err);
+	}
+	cJSON_Delete(lock);
+	return ok;
+}
+
+bool install_packages(const struct npm *npm, const struct staging *staging, const struct install_wish *wish,
+                      char **ret_tree, struct record *ret_record, struct store_node *ret_node, struct npxc_error *err)
+{
+	struct install_progress progress;
+	struct record record = { 0 };
+	struct store_node node = { 0 };
+	mem_cleanup char *tree = NULL;
+	bool ok;
+
+	if (!staging_add(staging, "package", &tree, err))
+		return false;
+	install_progress_start(&progress, npm->host, wish->title);
+	ok = install_in(npm, staging, wish, tree, &progress, &record, &node, err);
+	install_progress_end(&progress);
+	if (!ok) {
+		record_done(&record);
+		node_done(&node);
+		return false;
+	}
+	record.node_version = str_dup(node.version);
+	record.node_abi = str_dup(node.abi);
+	*ret_tree = MEM_TAKE(tree);
+	*ret_record = record;
+	*ret_node = node;
+	return true;
+}

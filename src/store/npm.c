@@ -1,0 +1,394 @@
+#include "store/npm.h"
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "store/record.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GUEST_NPM "/opt/npxc/npm"
+#define GUEST_NPM_NODE "/opt/npxc/npm-node"
+#define GUEST_CONFIG "/opt/npxc/npm-config"
+#define GUEST_CACHE "/opt/npxc/npm-cache"
+
+extern char **environ;
+
+/* ---- where npm is ---- */
+
+static bool holds_npm(const char *directory)
+{
+	mem_cleanup char *cli = str_printf("%s/bin/npm-cli.js", directory);
+
+	return file_is_regular(cli);
+}
+
+static bool find_directory(const struct store_host *host, const struct node_facts *node, char **ret_directory)
+{
+	mem_cleanup char *path = NULL;
+	mem_cleanup char *real = NULL;
+	struct npxc_error why = { 0 };
+	struct strv places = { 0 };
+
+	if (!file_find_program("npm", host->path_variable, &path, &why) || !file_real_path(path, &real, &why))
+		return false;
+	if (str_ends(real, "/bin/npm-cli.js"))
+		strv_push_owned(&places, str_dup_n(real, strlen(real) - strlen("/bin/npm-cli.js")));
+	/* `npm` is a script of a version manager: npm lies beside the Node that it stands for. */
+	if (node->prefix != NULL)
+		strv_pushf(&places, "%s/lib/node_modules/npm", node->prefix);
+	strv_push(&places, "/usr/share/nodejs/npm");
+	strv_push(&places, "/usr/lib/node_modules/npm");
+	strv_push(&places, "/usr/local/lib/node_modules/npm");
+	*ret_directory = NULL;
+	for (size_t i = 0; i < places.count && *ret_directory == NULL; i++)
+		if (holds_npm(places.v[i]))
+			*ret_directory = str_dup(places.v[i]);
+	strv_done(&places);
+	return *ret_directory != NULL;
+}
+
+static char *version_of(const char *directory)
+{
+	mem_cleanup char *path = str_printf("%s/package.json", directory);
+	cJSON *root = record_read_json(path, LIMIT_PACKAGE_JSON_BYTES);
+	char *version = str_dup(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(root, "version")));
+
+	cJSON_Delete(root);
+	return version != NULL ? version : str_dup("0.0.0");
+}
+
+/* ---- its configuration ---- */
+
+static const char *environment_value(void *context, const char *name)
+{
+	(void)context;
+	return getenv(name);
+}
+
+static void read_config_file(struct npmrc *to, const char *path)
+{
+	BUF_CLEANUP struct buf bytes = BUF_INIT(LIMIT_NPMRC_BYTES);
+	struct npxc_error ignored;
+
+	if (path != NULL && file_read(path, &bytes, &ignored) && bytes.data != NULL)
+		npmrc_read(to, bytes.data, environment_value, NULL);
+}
+
+static char *config_path(const char *value, const char *home)
+{
+	return str_starts(value, "~/") ? str_path_join(home, value + 2) : str_path_join(home, value);
+}
+
+static const char *first_of(const struct npmrc *const *layers, size_t count, const char *key)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!str_is_empty(npmrc_get(layers[i], key)))
+			return npmrc_get(layers[i], key);
+	return NULL;
+}
+
+/*
+ * npm's order: environment over the user's file over the global one over npm's own. The project's file does not count,
+ * because the store is shared between projects.
+ */
+static void read_config(struct npm *npm)
+{
+	struct npmrc environment = { 0 };
+	struct npmrc builtin = { 0 };
+	struct npmrc user = { 0 };
+	const struct npmrc *const layers[] = { &environment, &user, &builtin };
+	mem_cleanup char *builtin_path = str_printf("%s/npmrc", npm->directory);
+	mem_cleanup char *user_path = NULL;
+	mem_cleanup char *global_path = NULL;
+	const char *prefix = getenv("PREFIX");
+	const char *named;
+
+	npmrc_read_environment(&environment, environ);
+	read_config_file(&builtin, builtin_path);
+	named = first_of(layers, 3, "userconfig");
+	user_path = config_path(named != NULL ? named : ".npmrc", npm->host->home);
+	read_config_file(&user, user_path);
+	named = first_of(layers, 3, "globalconfig");
+	if (named != NULL)
+		global_path = config_path(named, npm->host->home);
+	else if (!str_is_empty(prefix) || npm->node->prefix != NULL)
+		global_path = str_printf("%s/etc/npmrc", !str_is_empty(prefix) ? prefix : npm->node->prefix);
+
+	read_config_file(&npm->config, builtin_path);
+	read_config_file(&npm->config, global_path);
+	read_config_file(&npm->config, user_path);
+	npmrc_read_environment(&npm->config, environ);
+	npmrc_done(&environment);
+	npmrc_done(&builtin);
+	npmrc_done(&user);
+}
+
+bool npm_find(const struct store_host *host, const struct node_facts *node, struct npm *ret_npm, struct npxc_error *err)
+{
+	struct npm npm = { .host = host, .node = node };
+
+	if (!find_directory(host, node, &npm.directory))
+		return error_set(err, ERROR_INSTALL,
+		                 "npm is not here; install Node.js with npm (https://nodejs.org, or apt-get install "
+		                 "npm)");
+	npm.version = version_of(npm.directory);
+	read_config(&npm);
+	npm.ignore_scripts = npmrc_is_true(&npm.config, "ignore-scripts");
+	*ret_npm = npm;
+	return true;
+}
+
+void npm_done(struct npm *npm)
+{
+	free(npm->directory);
+	free(npm->version);
+	npmrc_done(&npm->config);
+	*npm = (struct npm){ 0 };
+}
+
+/* ---- what the sandbox sees of it ---- */
+
+/* Copies a file that the configuration names; ret_guest: its path inside. */
+static bool copy_in(const struct staging *staging, const char *directory, const char *source, const char *name,
+                    char **ret_guest, struct npxc_error *err)
+{
+	BUF_CLEANUP struct buf bytes = BUF_INIT(LIMIT_NPMRC_BYTES);
+
+	if (!file_read(source, &bytes, err) ||
+	    !staging_add_file(staging, directory, name, bytes.data != NULL ? bytes.data : "", bytes.length, err)) {
+		err->kind = ERROR_INSTALL;
+		return error_prefix(err, "npm's configuration names a file that cannot be used");
+	}
+	*ret_guest = str_printf(GUEST_CONFIG "/%s", name);
+	return true;
+}
+
+static bool add_certificates(const struct npm *npm, const struct staging *staging, const char *directory,
+                             struct npmrc *config, struct npxc_error *err)
+{
+	const char *cafile = npmrc_get(&npm->config, "cafile");
+
+	if (!str_is_empty(cafile) && strcmp(cafile, "null") != 0) {
+		mem_cleanup char *path = config_path(cafile, npm->host->home);
+		mem_cleanup char *guest = NULL;
+
+		/* npm itself goes on without a CA file that is not there. */
+		if (file_exists(path)) {
+			if (!copy_in(staging, directory, path, "ca.pem", &guest, err))
+				return false;
+			npmrc_set(config, "cafile", guest);
+		}
+	}
+	for (size_t i = 0; i < config->count; i++) {
+		mem_cleanup char *key = str_dup(config->v[i].key);
+		mem_cleanup char *path = NULL;
+		mem_cleanup char *name = NULL;
+		mem_cleanup char *guest = NULL;
+
+		if (!str_ends(key, ":certfile") && !str_ends(key, ":keyfile"))
+			continue;
+		if (str_starts(config->v[i].value, GUEST_CONFIG "/"))
+			continue;
+		path = config_path(config->v[i].value, npm->host->home);
+		name = str_printf("client-%zu.pem", i);
+		if (!copy_in(staging, directory, path, name, &guest, err))
+			return false;
+		npmrc_set(config, key, guest); /* goes to the end: this place holds the next pair now */
+		i--;
+	}
+	return true;
+}
+
+static void add_fixed_settings(const struct npm *npm, const struct npm_job *job, bool has_secrets, struct npmrc *config)
+{
+	const char *nodedir = npmrc_get(&npm->config, "nodedir");
+
+	npmrc_set(config, "audit", "false");
+	npmrc_set(config, "fund", "false");
+	npmrc_set(config, "update-notifier", "false");
+	npmrc_set(config, "omit-lockfile-registry-resolved", "true");
+	/* npm waits 10 s and 60 s before it tries again; an MCP client has long given up then. */
+	if (npmrc_get(config, "fetch-retry-mintimeout") == NULL)
+		npmrc_set(config, "fetch-retry-mintimeout", "500");
+	if (npmrc_get(config, "fetch-retry-maxtimeout") == NULL)
+		npmrc_set(config, "fetch-retry-maxtimeout", "3000");
+	/*
+	 * npm 11 asks who may run install scripts and later ones refuse those that nobody allowed. What npx runs, npxc
+	 * runs, in a sandbox without credentials; a policy of the user's own stays.
+	 */
+	if (npmrc_get(config, "allow-scripts") == NULL && npmrc_get(config, "allow-scripts[]") == NULL &&
+	    npmrc_get(config, "strict-allow-scripts") == NULL)
+		npmrc_set(config, "dangerously-allow-all-scripts", "true");
+	if (job->step == NPM_FETCH) {
+		npmrc_set(config, "ignore-scripts", "true");
+		if (has_secrets)
+			npmrc_set(config, "allow-git", "none");
+	} else if (nodedir != NULL && str_path_within(nodedir, "/usr") &&
+	           (job->node == NULL || !job->node->from_store)) {
+		npmrc_set(config, "nodedir", nodedir); /* Node's headers, where the sandbox has them too */
+	}
+}
+
+/* The configuration directory of one step; owned path. */
+static bool make_config(const struct npm *npm, const struct npm_job *job, char **ret_directory, bool *ret_has_secrets,
+                        struct npxc_error *err)
+{
+	const char *extra_ca = getenv("NODE_EXTRA_CA_CERTS");
+	mem_cleanup char *random = file_random_hex(8);
+	mem_cleanup char *name = str_printf("config-%s", random);
+	mem_cleanup char *directory = NULL;
+	BUF_CLEANUP struct buf text = BUF_INIT(LIMIT_NPMRC_BYTES);
+	struct npmrc config = { 0 };
+	bool has_secrets;
+	bool ok;
+
+	npmrc_select(&npm->config, job->step == NPM_FETCH, &config, &has_secrets);
+	add_fixed_settings(npm, job, has_secrets, &config);
+	ok = staging_add(job->staging, name, &directory, err) &&
+	     add_certificates(npm, job->staging, directory, &config, err) && npmrc_write(&config, &text, err) &&
+	     staging_add_file(job->staging, directory, "npmrc", text.data, text.length, err);
+	npmrc_done(&config);
+	if (ok && !str_is_empty(extra_ca) && file_exists(extra_ca)) {
+		mem_cleanup char *guest = NULL;
+
+		ok = copy_in(job->staging, directory, extra_ca, "extra-ca.pem", &guest, err);
+	}
+	if (!ok)
+		return false;
+	*ret_has_secrets = has_secrets;
+	*ret_directory = MEM_TAKE(directory);
+	return true;
+}
+
+/* ---- the launch ---- */
+
+void npm_base_launch(struct launch *launch)
+{
+	mem_cleanup char *random = file_random_hex(8);
+
+	*launch = (struct launch){ 0 };
+	launch->name = str_printf("npxc-install-%s", random);
+	launch->home = str_dup("/home/npxc");
+	launch->directory = str_dup(STORE_GUEST_PACKAGE);
+	launch->network = LAUNCH_NETWORK_OPEN;
+}
+
+static void add_proxies(struct launch *launch, bool secrets)
+{
+	static const char *const names[] = { "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY",
+		                             "no_proxy",   "NO_PROXY",    "PROXY",      "proxy" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const char *value = getenv(names[i]);
+		mem_cleanup char *plain = str_is_empty(value) ? NULL : npmrc_strip_user(value);
+
+		if (plain != NULL)
+			launch_add_env(launch, names[i], secrets ? value : plain);
+	}
+}
+
+static void add_environment(struct launch *launch, const struct npm_job *job, bool has_secrets)
+{
+	launch_add_env(launch, "npm_config_userconfig", GUEST_CONFIG "/npmrc");
+	launch_add_env(launch, "npm_config_globalconfig", GUEST_CONFIG "/none");
+	launch_add_env(launch, "npm_config_cache", GUEST_CACHE);
+	launch_add_env(launch, "npm_config_logs_max", "0");
+	launch_add_env(launch, "NO_UPDATE_NOTIFIER", "1");
+	launch_add_env(launch, "NO_COLOR", "1");
+	if (job->step == NPM_FETCH && has_secrets) {
+		/*
+		 * npm prepares a git dependency with an npm of its own, which reads the configuration file in that
+		 * repository: it could name a program as `git` or options for Node. The environment beats that file.
+		 */
+		launch_add_env(launch, "npm_config_ignore_scripts", "true");
+		launch_add_env(launch, "npm_config_git", "/nonexistent/git-is-refused");
+		launch_add_env(launch, "npm_config_node_options", "--no-deprecation");
+		launch_add_env(launch, "npm_config_script_shell", "/nonexistent/scripts-are-refused");
+	}
+}
+
+/* A path as it is inside: kept when the sandbox has /usr too, else mounted at `guest`. Owned. */
+static char *mount_unless_usr(struct launch *launch, const char *path, const char *guest)
+{
+	if (str_path_within(path, "/usr"))
+		return str_dup(path);
+	launch_add_mount(launch, path, guest, false);
+	return str_dup(guest);
+}
+
+static bool add_node_and_npm(struct launch *launch, const struct npm *npm, const struct npm_job *job,
+                             struct npxc_error *err)
+{
+	bool other = job->node != NULL && job->node->from_store;
+	mem_cleanup char *prefix = NULL;
+	mem_cleanup char *directory = NULL;
+	mem_cleanup char *node = NULL;
+
+	if (npm->node->prefix == NULL)
+		return error_set(err, ERROR_INSTALL, "%s is not in a directory called bin; put a usual Node.js on PATH",
+		                 npm->node->program);
+	prefix = mount_unless_usr(launch, npm->node->prefix, other ? GUEST_NPM_NODE : STORE_GUEST_NODE);
+	directory = mount_unless_usr(launch, npm->directory, GUEST_NPM);
+	if (other) {
+		launch_add_mount(launch, job->node->prefix, STORE_GUEST_NODE, false);
+		launch->path_prefix = str_dup(STORE_GUEST_NODE "/bin");
+	} else if (strcmp(prefix, "/usr") != 0) {
+		launch->path_prefix = str_printf("%s/bin", prefix);
+	}
+	/* Debian's npm finds its modules through its own Node's built-in path. */
+	if (str_path_within(npm->directory, "/usr/share/nodejs") && !str_path_within(npm->node->prefix, "/usr"))
+		launch_add_env(launch, "NODE_PATH", "/usr/share/nodejs");
+	strv_pushf(&launch->command, "%s/bin/node", prefix);
+	strv_pushf(&launch->command, "%s/bin/npm-cli.js", directory);
+	return true;
+}
+
+static bool make_launch(const struct npm *npm, const struct npm_job *job, const char *config, const char *cache,
+                        bool has_secrets, struct launch *launch, struct npxc_error *err)
+{
+	mem_cleanup char *extra = str_printf("%s/extra-ca.pem", config);
+
+	npm_base_launch(launch);
+	add_environment(launch, job, has_secrets);
+	add_proxies(launch, job->step == NPM_FETCH);
+	if (file_exists(extra))
+		launch_add_env(launch, "NODE_EXTRA_CA_CERTS", GUEST_CONFIG "/extra-ca.pem");
+	if (!add_node_and_npm(launch, npm, job, err))
+		return false;
+	strv_push_all(&launch->command, (const char *const *)job->words.v, job->words.count);
+	launch_add_mount(launch, job->package, STORE_GUEST_PACKAGE, true);
+	launch_add_mount(launch, config, GUEST_CONFIG, false);
+	launch_add_mount(launch, cache, GUEST_CACHE, true);
+	for (size_t i = 0; i < job->source_count; i++)
+		launch_add_mount(launch, job->sources[i].source, job->sources[i].target, false);
+	return true;
+}
+
+bool npm_run(const struct npm *npm, const struct npm_job *job, struct proc_result *ret_result, struct npxc_error *err)
+{
+	mem_cleanup char *random = file_random_hex(8);
+	mem_cleanup char *cache_name = str_printf("cache-%s", random);
+	mem_cleanup char *cache = NULL;
+	mem_cleanup char *config = NULL;
+	struct launch launch = { 0 };
+	bool has_secrets;
+	bool ok;
+
+	if (!make_config(npm, job, &config, &has_secrets, err) || !staging_add(job->staging, cache_name, &cache, err))
+		return false;
+	ok = make_launch(npm, job, config, cache, has_secrets, &launch, err) &&
+	     npm->host->run(npm->host->context, &launch, LIMIT_INSTALL_MS, job->on_stderr, job->context, ret_result,
+	                    err);
+	launch_done(&launch);
+	if (!ok)
+		return false;
+	/* Before anything that a package brings may run. */
+	if (!file_remove_tree(config, err) || !file_remove_tree(cache, err)) {
+		proc_result_done(ret_result);
+		return false;
+	}
+	return true;
+}

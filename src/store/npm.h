@@ -1,0 +1,54 @@
+#ifndef NPXC_STORE_NPM_H
+#define NPXC_STORE_NPM_H
+
+#include "base/proc.h"
+#include "store/node.h"
+#include "store/npmrc.h"
+#include "store/staging.h"
+
+/*
+ * The host's npm, run inside a sandbox. It is run by the host's Node, from where both lie when that is /usr, else from
+ * a mount of their own.
+ *
+ * NPM_FETCH: knows the registries' credentials and runs nothing that a package brings (--ignore-scripts; with
+ *   credentials no git dependency either, whose preparation would run its own scripts and configuration).
+ * NPM_SCRIPTS: runs what packages bring and knows no credential. Another sandbox, another configuration directory,
+ *   another npm cache; the first configuration directory has been removed before it starts.
+ */
+enum npm_step { NPM_FETCH, NPM_SCRIPTS };
+
+struct npm {
+	const struct store_host *host;
+	const struct node_facts *node;
+	char *directory; /* npm's package directory on the host: holds bin/npm-cli.js */
+	char *version;
+	struct npmrc config; /* the user's: builtin, global, user file, environment */
+	bool ignore_scripts; /* the user's own setting: no scripts at all */
+};
+
+/* ERROR_INSTALL when there is none. */
+bool npm_find(const struct store_host *host, const struct node_facts *node, struct npm *ret_npm,
+              struct npxc_error *err) NPXC_MUST_CHECK;
+void npm_done(struct npm *npm);
+
+struct npm_job {
+	enum npm_step step;
+	const struct staging *staging;
+	const char *package;           /* host directory, mounted at STORE_GUEST_PACKAGE, npm's working directory */
+	const struct store_node *node; /* what scripts find as `node`; NULL: the host's */
+	const struct launch_mount *sources; /* local directories, read-only */
+	size_t source_count;
+	struct strv words; /* npm's arguments */
+	void (*on_stderr)(void *context, const char *bytes, size_t count);
+	void *context;
+};
+
+/* Runs npm to its end; the caller judges the result. Errors: what host->run gives, ERROR_IO, ERROR_INSTALL for a
+ * configured file (CA, client certificate) that cannot be read. */
+bool npm_run(const struct npm *npm, const struct npm_job *job, struct proc_result *ret_result,
+             struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* The launch of a sandbox of the store: a name, a home, no limits but time. */
+void npm_base_launch(struct launch *launch);
+
+#endif

@@ -1,0 +1,245 @@
+#include "store/record.h"
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/mem.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { RECORD_FORMAT = 1 };
+
+static const char *text_of(const cJSON *object, const char *key)
+{
+	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
+}
+
+static double number_of(const cJSON *object, const char *key)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+
+	return cJSON_IsNumber(item) && item->valuedouble > 0 ? item->valuedouble : 0;
+}
+
+cJSON *record_read_json(const char *path, size_t max_bytes)
+{
+	BUF_CLEANUP struct buf bytes = BUF_INIT(max_bytes);
+	struct npxc_error ignored;
+	cJSON *root;
+
+	if (!file_read(path, &bytes, &ignored) || bytes.data == NULL)
+		return NULL;
+	root = cJSON_ParseWithOpts(bytes.data, NULL, true);
+	if (!cJSON_IsObject(root)) {
+		cJSON_Delete(root);
+		return NULL;
+	}
+	return root;
+}
+
+static bool write_json(const char *path, const cJSON *root, struct npxc_error *err)
+{
+	mem_cleanup char *text = cJSON_Print(root);
+
+	if (text == NULL)
+		return error_set(err, ERROR_IO, "%s: out of memory", path);
+	return file_write_atomic(path, text, strlen(text), 0644, err);
+}
+
+/* ---- npxc.json ---- */
+
+struct record_package *record_add(struct record *record, const char *name, const char *version, const char *engines)
+{
+	record->packages = mem_realloc(record->packages, record->package_count + 1, sizeof(*record->packages));
+	record->packages[record->package_count] =
+	    (struct record_package){ .name = str_dup(name), .version = str_dup(version), .engines = str_dup(engines) };
+	return &record->packages[record->package_count++];
+}
+
+static void add_text(cJSON *object, const char *key, const char *value)
+{
+	if (value != NULL)
+		cJSON_AddStringToObject(object, key, value);
+}
+
+static void add_package(cJSON *list, const struct record_package *package)
+{
+	cJSON *object = cJSON_CreateObject();
+	cJSON *bins = cJSON_AddArrayToObject(object, "bins");
+
+	add_text(object, "name", package->name);
+	add_text(object, "version", package->version);
+	add_text(object, "engines", package->engines);
+	for (size_t i = 0; i < package->bins.count; i++) {
+		cJSON *bin = cJSON_CreateObject();
+
+		add_text(bin, "name", package->bins.v[i].name);
+		add_text(bin, "path", package->bins.v[i].path);
+		cJSON_AddItemToArray(bins, bin);
+	}
+	cJSON_AddItemToArray(list, object);
+}
+
+bool record_write(const char *directory, const struct record *record, struct npxc_error *err)
+{
+	cJSON *root = cJSON_CreateObject();
+	cJSON *packages;
+	cJSON *scripts;
+	mem_cleanup char *path = str_printf("%s/npxc.json", directory);
+	bool ok;
+
+	cJSON_AddNumberToObject(root, "format", RECORD_FORMAT);
+	add_text(root, "select", record->select);
+	add_text(root, "label", record->label);
+	packages = cJSON_AddArrayToObject(root, "packages");
+	for (size_t i = 0; i < record->package_count; i++)
+		add_package(packages, &record->packages[i]);
+	add_text(root, "node_version", record->node_version);
+	add_text(root, "node_abi", record->node_abi);
+	scripts = cJSON_AddArrayToObject(root, "scripts");
+	for (size_t i = 0; i < record->scripts.count; i++)
+		cJSON_AddItemToArray(scripts, cJSON_CreateString(record->scripts.v[i]));
+	cJSON_AddNumberToObject(root, "bytes", (double)record->bytes);
+	cJSON_AddNumberToObject(root, "installed_at", (double)record->installed_at);
+	ok = write_json(path, root, err);
+	cJSON_Delete(root);
+	return ok;
+}
+
+static bool read_package(const cJSON *object, struct record *record)
+{
+	const cJSON *bin;
+	struct record_package *package;
+
+	if (text_of(object, "name") == NULL || text_of(object, "version") == NULL)
+		return false;
+	package = record_add(record, text_of(object, "name"), text_of(object, "version"), text_of(object, "engines"));
+	cJSON_ArrayForEach(bin, cJSON_GetObjectItemCaseSensitive(object, "bins"))
+	{
+		if (text_of(bin, "name") == NULL || text_of(bin, "path") == NULL)
+			return false;
+		bins_push(&package->bins, text_of(bin, "name"), text_of(bin, "path"));
+	}
+	return true;
+}
+
+static bool read_fields(const cJSON *root, struct record *record)
+{
+	const cJSON *item;
+
+	if ((int)number_of(root, "format") != RECORD_FORMAT || text_of(root, "label") == NULL)
+		return false;
+	record->select = str_dup(text_of(root, "select"));
+	record->label = str_dup(text_of(root, "label"));
+	record->node_version = str_dup(text_of(root, "node_version"));
+	record->node_abi = str_dup(text_of(root, "node_abi"));
+	record->bytes = (uint64_t)number_of(root, "bytes");
+	record->installed_at = (int64_t)number_of(root, "installed_at");
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(root, "scripts"))
+	{
+		if (!cJSON_IsString(item))
+			return false;
+		strv_push(&record->scripts, item->valuestring);
+	}
+	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(root, "packages"))
+	{
+		if (!read_package(item, record))
+			return false;
+	}
+	return record->package_count > 0;
+}
+
+bool record_read(const char *directory, struct record *ret_record, struct npxc_error *err)
+{
+	mem_cleanup char *path = str_printf("%s/npxc.json", directory);
+	cJSON *root = record_read_json(path, LIMIT_CONFIG_BYTES);
+	struct record record = { 0 };
+	bool ok = root != NULL && read_fields(root, &record);
+
+	cJSON_Delete(root);
+	if (!ok) {
+		record_done(&record);
+		return error_set(err, ERROR_INSTALL, "%s is missing or damaged; run npxc install --force", path);
+	}
+	*ret_record = record;
+	return true;
+}
+
+void record_done(struct record *record)
+{
+	for (size_t i = 0; i < record->package_count; i++) {
+		free(record->packages[i].name);
+		free(record->packages[i].version);
+		free(record->packages[i].engines);
+		bins_done(&record->packages[i].bins);
+	}
+	free(record->packages);
+	free(record->select);
+	free(record->label);
+	free(record->node_version);
+	free(record->node_abi);
+	strv_done(&record->scripts);
+	*record = (struct record){ 0 };
+}
+
+/* ---- resolved.json ---- */
+
+static cJSON *read_resolved(const char *key_directory)
+{
+	mem_cleanup char *path = str_printf("%s/resolved.json", key_directory);
+
+	return record_read_json(path, LIMIT_CONFIG_BYTES);
+}
+
+/* A label becomes part of a path. */
+static bool label_is_safe(const char *label)
+{
+	return label != NULL && label[0] != '\0' && label[0] != '.' &&
+	       strspn(label, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.+-") == strlen(label);
+}
+
+char *record_resolved(const char *key_directory, const char *select)
+{
+	cJSON *root = read_resolved(key_directory);
+	const char *label = text_of(cJSON_GetObjectItemCaseSensitive(root, select), "version");
+	char *result = label_is_safe(label) ? str_dup(label) : NULL;
+
+	cJSON_Delete(root);
+	return result;
+}
+
+bool record_resolve(const char *key_directory, const char *select, const char *label, struct npxc_error *err)
+{
+	mem_cleanup char *path = str_printf("%s/resolved.json", key_directory);
+	cJSON *root = read_resolved(key_directory);
+	cJSON *entry = cJSON_CreateObject();
+	bool ok;
+
+	if (root == NULL)
+		root = cJSON_CreateObject();
+	cJSON_AddStringToObject(entry, "version", label);
+	cJSON_AddNumberToObject(entry, "at", (double)time(NULL));
+	cJSON_DeleteItemFromObjectCaseSensitive(root, select);
+	cJSON_AddItemToObject(root, select, entry);
+	ok = write_json(path, root, err);
+	cJSON_Delete(root);
+	return ok;
+}
+
+char *record_select_of(const char *key_directory, const char *label)
+{
+	cJSON *root = read_resolved(key_directory);
+	const cJSON *entry;
+	char *found = NULL;
+
+	cJSON_ArrayForEach(entry, root)
+	{
+		if (str_equal(text_of(entry, "version"), label) && found == NULL)
+			found = str_dup(entry->string);
+	}
+	cJSON_Delete(root);
+	return found;
+}

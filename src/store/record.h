@@ -1,0 +1,51 @@
+#ifndef NPXC_STORE_RECORD_H
+#define NPXC_STORE_RECORD_H
+
+#include "base/error.h"
+#include "base/str.h"
+#include "store/bin.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct cJSON;
+
+/*
+ * What npxc writes down beside an installed package ("npxc.json") and beside a package's versions ("resolved.json").
+ * A store directory without a readable npxc.json counts as not installed.
+ */
+struct record_package {
+	char *name, *version; /* owned */
+	char *engines;        /* engines.node as written, or NULL */
+	struct bins bins;
+};
+struct record {
+	char *select;                    /* tag, range or version that was asked for; NULL for a directory or a set */
+	char *label;                     /* what stands before the platform in the directory's name */
+	struct record_package *packages; /* those that were asked for */
+	size_t package_count;
+	char *node_version, *node_abi; /* what install scripts ran with */
+	struct strv scripts;           /* places in node_modules whose install scripts ran */
+	uint64_t bytes;
+	int64_t installed_at; /* seconds since 1970 */
+};
+
+struct record_package *record_add(struct record *record, const char *name, const char *version, const char *engines);
+bool record_write(const char *directory, const struct record *record, struct npxc_error *err) NPXC_MUST_CHECK;
+/* ERROR_INSTALL when it cannot be read as one. */
+bool record_read(const char *directory, struct record *ret_record, struct npxc_error *err) NPXC_MUST_CHECK;
+void record_done(struct record *record);
+
+/* The label that `select` was resolved to, owned; NULL when that is not known. */
+char *record_resolved(const char *key_directory, const char *select);
+/* Writes it down, beside what is there; the caller holds the key's lock. */
+bool record_resolve(const char *key_directory, const char *select, const char *label,
+                    struct npxc_error *err) NPXC_MUST_CHECK;
+/* The select that was resolved to `label`, owned; NULL when there is none. */
+char *record_select_of(const char *key_directory, const char *label);
+
+/* A JSON file whose root is an object; the caller deletes it. NULL when it is missing or something else. */
+struct cJSON *record_read_json(const char *path, size_t max_bytes);
+
+#endif

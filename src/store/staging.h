@@ -1,0 +1,56 @@
+#ifndef NPXC_STORE_STAGING_H
+#define NPXC_STORE_STAGING_H
+
+#include "store/store.h"
+
+#include <sys/types.h>
+
+/*
+ * A directory for something unfinished: <store>/staging/<random>/, told to the janitor before it exists. While npm runs
+ * it belongs to the user that the sandbox runs as; what is finished is sealed and renamed into the store.
+ */
+struct staging {
+	const struct store_host *host;
+	char *path; /* owned */
+	unsigned hold;
+	int lock; /* flock on the directory: `clean` leaves it alone */
+	bool held;
+};
+
+bool staging_make(const struct store_host *host, struct staging *ret_staging, struct npxc_error *err) NPXC_MUST_CHECK;
+/* Removes it with all that is in it, and tells the janitor. A failure leaves it to the janitor. */
+void staging_done(struct staging *staging);
+
+/* <staging>/<name>, a new directory that the sandbox may write to; owned. */
+bool staging_add(const struct staging *staging, const char *name, char **ret_path,
+                 struct npxc_error *err) NPXC_MUST_CHECK;
+/* A new file in such a directory, mode 0600, readable for the sandbox. */
+bool staging_add_file(const struct staging *staging, const char *directory, const char *name, const void *bytes,
+                      size_t length, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/*
+ * Makes a finished tree ready for the store, on disk before this returns.
+ * Should: count the bytes on disk; remove sockets, pipes and devices; started by root: give everything to root, so
+ * that no sandbox may change it, and let everybody read it.
+ * Mustn't: follow a symlink; leave a set-user-id bit.
+ */
+bool staging_seal(const struct staging *staging, const char *tree, uint64_t *ret_bytes,
+                  struct npxc_error *err) NPXC_MUST_CHECK;
+
+/*
+ * Renames `tree` to `final`. What is there already is moved aside first, under a name beginning with a dot, and removed
+ * unless a live session uses it.
+ */
+bool staging_settle(const struct staging *staging, const char *tree, const char *final,
+                    struct npxc_error *err) NPXC_MUST_CHECK;
+
+/*
+ * Removes a store directory unless a live session uses it: locked, renamed to a name beginning with a dot (so that
+ * nobody finds it any more), removed. False with ERROR_IO and EWOULDBLOCK when it is in use.
+ */
+bool staging_remove(const char *directory, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* Makes <store> and its fixed subdirectories. */
+bool staging_prepare_store(const char *store_directory, struct npxc_error *err) NPXC_MUST_CHECK;
+
+#endif

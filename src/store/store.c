@@ -1,0 +1,785 @@
+#include "store/store.h"
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/sha256.h"
+#include "config/semver.h"
+#include "store/directory.h"
+#include "store/install.h"
+#include "store/node.h"
+#include "store/npm.h"
+#include "store/record.h"
+#include "store/staging.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/*
+ * Keys that are not of a package begin with "set=0" or "dir=0": in a package key a `=` always has a small letter after
+ * it (spec_package_key), so that none can be equal to one of these.
+ */
+enum { HASH_DIGITS = 32, FINGERPRINT_DIGITS = 12 };
+
+/* ---- what is asked for ---- */
+
+struct ask {
+	struct spec *specs;
+	char **directories; /* real paths; NULL for registry specs */
+	size_t count;
+	char *title; /* as typed, for messages */
+	char *key;
+	char *select; /* what resolved.json is asked for */
+	char *exact;  /* the label when the spec itself names the version; NULL */
+	char *suffix; /* directories: "+<fingerprint>" behind the version; "" otherwise */
+};
+
+static void ask_done(struct ask *ask)
+{
+	for (size_t i = 0; i < ask->count; i++) {
+		spec_done(&ask->specs[i]);
+		free(ask->directories[i]);
+	}
+	free(ask->specs);
+	free(ask->directories);
+	free(ask->title);
+	free(ask->key);
+	free(ask->select);
+	free(ask->exact);
+	free(ask->suffix);
+	*ask = (struct ask){ 0 };
+}
+
+static char *hash_digits(const char *text, size_t digits)
+{
+	mem_cleanup char *whole = sha256_hex(text, strlen(text));
+
+	return str_dup_n(whole, digits);
+}
+
+static bool find_directory(const char *path, const char *cwd, const char *home, char **ret_path, struct npxc_error *err)
+{
+	mem_cleanup char *absolute =
+	    str_starts(path, "~/") && home != NULL ? str_path_join(home, path + 2) : str_path_join(cwd, path);
+
+	if (file_real_path(absolute, ret_path, err))
+		return true;
+	err->kind = ERROR_CONFIG;
+	return error_prefix(err, "no such package directory");
+}
+
+/* What a spec stands for, in one line without line breaks. Owned. */
+static char *canonical(const struct ask *ask, size_t i)
+{
+	if (ask->directories[i] != NULL)
+		return str_dup(ask->directories[i]);
+	return str_printf("%s@%s", ask->specs[i].name, ask->specs[i].select);
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Sorted and joined by line breaks. Owned. */
+static char *join_sorted(struct strv *lines)
+{
+	BUF_CLEANUP struct buf text = BUF_INIT(LIMIT_CONFIG_BYTES);
+	struct npxc_error ignored;
+
+	if (lines->count > 0)
+		qsort(lines->v, lines->count, sizeof(*lines->v), by_text);
+	for (size_t i = 0; i < lines->count; i++)
+		if (!buf_appendf(&text, &ignored, "%s\n", lines->v[i]))
+			break;
+	return buf_take(&text);
+}
+
+static bool name_set(struct ask *ask, struct npxc_error *err)
+{
+	struct strv specs = { 0 };
+	struct strv states = { 0 };
+	mem_cleanup char *spec_text = NULL;
+	mem_cleanup char *state_text = NULL;
+	mem_cleanup char *hash = NULL;
+	mem_cleanup char *state = NULL;
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < ask->count; i++) {
+		mem_cleanup char *fingerprint = NULL;
+
+		strv_push_owned(&specs, canonical(ask, i));
+		if (ask->directories[i] != NULL) {
+			ok = directory_fingerprint(ask->directories[i], &fingerprint, err);
+			if (ok)
+				strv_pushf(&states, "%s %s", ask->directories[i], fingerprint);
+		}
+	}
+	if (ok) {
+		spec_text = join_sorted(&specs);
+		state_text = join_sorted(&states);
+		hash = hash_digits(spec_text, HASH_DIGITS);
+		state = hash_digits(state_text, FINGERPRINT_DIGITS);
+		ask->key = str_printf("set=0%s", hash);
+		ask->select = str_printf("set %s", state);
+		ask->suffix = str_dup("");
+	}
+	strv_done(&specs);
+	strv_done(&states);
+	return ok;
+}
+
+static bool name_one(struct ask *ask, struct npxc_error *err)
+{
+	const struct spec *spec = &ask->specs[0];
+	mem_cleanup char *fingerprint = NULL;
+	mem_cleanup char *hash = NULL;
+
+	if (spec->kind != SPEC_DIRECTORY) {
+		ask->key = spec_package_key(spec->name);
+		ask->select = str_dup(spec->select);
+		ask->suffix = str_dup("");
+		/* Build metadata is no part of a version to the registry. */
+		if (spec->kind == SPEC_VERSION)
+			ask->exact = str_dup_n(spec->select, strcspn(spec->select, "+"));
+		return true;
+	}
+	if (!directory_fingerprint(ask->directories[0], &fingerprint, err))
+		return false;
+	hash = hash_digits(ask->directories[0], HASH_DIGITS);
+	ask->key = str_printf("dir=0%s", hash);
+	ask->select = str_printf("dir %s", fingerprint);
+	ask->suffix = str_printf("+%.*s", FINGERPRINT_DIGITS, fingerprint);
+	return true;
+}
+
+/* "version" of the configuration stands in for a version that nobody typed. */
+static char *with_hint(const char *spec, const char *hint)
+{
+	if (hint == NULL || spec[0] == '\0' || strchr(spec + 1, '@') != NULL || strchr("./~", spec[0]) != NULL ||
+	    str_starts(spec, "file:"))
+		return str_dup(spec);
+	return str_printf("%s@%s", spec, hint);
+}
+
+static bool ask_make(const struct store_request *request, const char *cwd, const char *home, struct ask *ret_ask,
+                     struct npxc_error *err)
+{
+	struct ask ask = { 0 };
+	bool ok = request->spec_count > 0 || error_set(err, ERROR_CONFIG, "no package is named; write npxc PACKAGE");
+
+	ask.specs = mem_alloc(request->spec_count * sizeof(*ask.specs));
+	ask.directories = mem_alloc(request->spec_count * sizeof(*ask.directories));
+	for (size_t i = 0; ok && i < request->spec_count; i++) {
+		mem_cleanup char *text =
+		    with_hint(request->specs[i], request->spec_count == 1 ? request->version_hint : NULL);
+
+		ok = spec_parse(text, &ask.specs[i], err);
+		ask.count += ok;
+		if (ok && ask.specs[i].kind == SPEC_DIRECTORY)
+			ok = find_directory(ask.specs[i].path, cwd, home, &ask.directories[i], err);
+		if (ok && i == 0)
+			ask.title = MEM_TAKE(text);
+	}
+	if (ok && ask.count > 1) {
+		char *title = str_printf("%s and %zu more", ask.title, ask.count - 1);
+
+		free(ask.title);
+		ask.title = title;
+	}
+	ok = ok && (ask.count == 1 ? name_one(&ask, err) : name_set(&ask, err));
+	if (!ok) {
+		ask_done(&ask);
+		return false;
+	}
+	*ret_ask = ask;
+	return true;
+}
+
+/* ---- what is there ---- */
+
+static char *key_directory(const char *store_directory, const char *key)
+{
+	return str_printf("%s/packages/%s", store_directory, key);
+}
+
+static char *final_directory(const char *key_path, const char *label, const char *stem, const char *abi)
+{
+	return str_printf("%s/%s-%s%s", key_path, label, stem, abi);
+}
+
+/* The record of any of a label's directories on this platform, whatever its Node ABI: they hold the same package. */
+static bool any_record(const char *key_path, const char *label, const char *stem, struct record *ret_record)
+{
+	mem_cleanup char *start = str_printf("%s-%s", label, stem);
+	DIR *directory = opendir(key_path);
+	const struct dirent *entry;
+	struct npxc_error ignored;
+	bool found = false;
+
+	if (directory == NULL)
+		return false;
+	while (!found && (entry = readdir(directory)) != NULL) {
+		mem_cleanup char *path = str_printf("%s/%s", key_path, entry->d_name);
+
+		if (str_starts(entry->d_name, start) &&
+		    strspn(entry->d_name + strlen(start), "0123456789") == strlen(entry->d_name + strlen(start)))
+			found = record_read(path, ret_record, &ignored);
+	}
+	closedir(directory);
+	return found;
+}
+
+struct found {
+	char *directory;
+	struct record record;
+	struct store_node node;
+};
+
+static void found_done(struct found *found)
+{
+	free(found->directory);
+	record_done(&found->record);
+	node_done(&found->node);
+	*found = (struct found){ 0 };
+}
+
+/* Looks for what `ask` means, installed for the Node that it would run with. */
+static bool look(const struct store_host *host, const struct node_facts *facts, const struct ask *ask,
+                 struct found *ret_found)
+{
+	mem_cleanup char *key_path = key_directory(host->store_directory, ask->key);
+	mem_cleanup char *label = ask->exact != NULL ? str_dup(ask->exact) : record_resolved(key_path, ask->select);
+	mem_cleanup char *stem = node_platform_stem(facts);
+	struct found found = { 0 };
+	struct record any = { 0 };
+	struct npxc_error ignored;
+	bool ok = false;
+
+	if (label == NULL || !any_record(key_path, label, stem, &any))
+		return false;
+	node_choose(host, facts, any.packages[0].engines, &found.node);
+	record_done(&any);
+	if (found.node.version != NULL) {
+		found.directory = final_directory(key_path, label, stem, found.node.abi);
+		ok = record_read(found.directory, &found.record, &ignored);
+	}
+	if (!ok) {
+		found_done(&found);
+		return false;
+	}
+	*ret_found = found;
+	return true;
+}
+
+/* ---- installing ---- */
+
+/* The directory's name before the platform. */
+static char *label_of(const struct ask *ask, const struct record *record)
+{
+	struct strv lines = { 0 };
+	mem_cleanup char *text = NULL;
+	mem_cleanup char *salted = NULL;
+
+	if (ask->count == 1) {
+		const char *version = record->packages[0].version;
+
+		return str_printf("%.*s%s", (int)strcspn(version, "+"), version, ask->suffix);
+	}
+	for (size_t i = 0; i < record->package_count; i++)
+		strv_pushf(&lines, "%s@%s", record->packages[i].name, record->packages[i].version);
+	text = join_sorted(&lines);
+	salted = str_printf("%s%s", text, ask->select);
+	strv_done(&lines);
+	return hash_digits(salted, HASH_DIGITS);
+}
+
+/* Of a local directory only the newest state is of use. What a live session uses stays until the next `clean`. */
+static void drop_superseded(const char *key_path, const char *kept)
+{
+	DIR *directory = opendir(key_path);
+	const struct dirent *entry;
+	struct strv paths = { 0 };
+
+	if (directory == NULL)
+		return;
+	while ((entry = readdir(directory)) != NULL) {
+		mem_cleanup char *path = str_printf("%s/%s", key_path, entry->d_name);
+
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && strcmp(path, kept) != 0 &&
+		    file_is_directory(path))
+			strv_push(&paths, path);
+	}
+	closedir(directory);
+	for (size_t i = 0; i < paths.count; i++) {
+		struct npxc_error why;
+
+		if (!staging_remove(paths.v[i], &why))
+			log_debug("store", "%s stays: %s", paths.v[i], why.message);
+	}
+	strv_done(&paths);
+}
+
+static bool settle(const struct store_host *host, const struct node_facts *facts, const struct ask *ask,
+                   const struct staging *staging, const char *tree, enum store_wish wish, struct found *found,
+                   struct npxc_error *err)
+{
+	mem_cleanup char *key_path = key_directory(host->store_directory, ask->key);
+	mem_cleanup char *stem = node_platform_stem(facts);
+	struct record there;
+	struct npxc_error ignored;
+
+	found->record.label = label_of(ask, &found->record);
+	found->directory = final_directory(key_path, found->record.label, stem, found->node.abi);
+	if (ask->exact != NULL && strcmp(ask->exact, found->record.label) != 0)
+		return error_set(err, ERROR_INSTALL, "%s: npm installed version %s instead", ask->title,
+		                 found->record.label);
+	if (wish != STORE_FORCE && record_read(found->directory, &there, &ignored)) {
+		/* That very version is there already; what uses it keeps what it has. */
+		record_done(&found->record);
+		found->record = there;
+	} else {
+		found->record.installed_at = (int64_t)time(NULL);
+		if (ask->count == 1 && ask->specs[0].kind != SPEC_DIRECTORY)
+			found->record.select = str_dup(ask->select);
+		if (!staging_seal(staging, tree, &found->record.bytes, err) ||
+		    !record_write(tree, &found->record, err) || !staging_settle(staging, tree, found->directory, err))
+			return false;
+	}
+	if (ask->exact == NULL && !record_resolve(key_path, ask->select, found->record.label, err))
+		return false;
+	if (ask->directories[0] != NULL && ask->count == 1)
+		drop_superseded(key_path, found->directory);
+	return true;
+}
+
+static bool install_locked(const struct store_host *host, const struct node_facts *facts, const struct ask *ask,
+                           enum store_wish wish, struct found *ret_found, struct npxc_error *err)
+{
+	struct install_wish packages = {
+		.specs = ask->specs, .count = ask->count, .directories = ask->directories, .title = ask->title
+	};
+	struct found found = { 0 };
+	struct npm npm;
+	struct staging staging;
+	mem_cleanup char *tree = NULL;
+	bool ok;
+
+	if (!npm_find(host, facts, &npm, err))
+		return false;
+	if (!staging_make(host, &staging, err)) {
+		npm_done(&npm);
+		return false;
+	}
+	ok = install_packages(&npm, &staging, &packages, &tree, &found.record, &found.node, err) &&
+	     settle(host, facts, ask, &staging, tree, wish, &found, err);
+	staging_done(&staging);
+	npm_done(&npm);
+	if (!ok) {
+		found_done(&found);
+		return false;
+	}
+	*ret_found = found;
+	return true;
+}
+
+static bool install(const struct store_host *host, const struct node_facts *facts, const struct ask *ask,
+                    enum store_wish wish, struct found *ret_found, bool *ret_installed, struct npxc_error *err)
+{
+	mem_cleanup char *key_path = key_directory(host->store_directory, ask->key);
+	mem_cleanup char *lock_path = str_printf("%s/lock", key_path);
+	FD_CLEANUP int lock = -1;
+
+	if (!staging_prepare_store(host->store_directory, err))
+		return false;
+	/* `clean` may take an empty key directory away between these two. */
+	for (int attempt = 0; lock == -1; attempt++) {
+		if (!file_make_directories(key_path, 0755, err))
+			return false;
+		if (!file_lock(lock_path, true, &lock, err) && (err->sys_errno != ENOENT || attempt == 8))
+			return false;
+	}
+	if (wish == STORE_ENSURE && look(host, facts, ask, ret_found))
+		return true; /* installed by another start while this one waited */
+	if (!install_locked(host, facts, ask, wish, ret_found, err))
+		return false;
+	*ret_installed = true;
+	return true;
+}
+
+/* ---- the answer ---- */
+
+/* The package whose command is run: the one that has it, else the first. */
+static const struct record_package *package_of(const struct record *record, const char *command)
+{
+	for (size_t i = 0; command != NULL && i < record->package_count; i++)
+		if (bins_find(&record->packages[i].bins, command) != NULL)
+			return &record->packages[i];
+	return &record->packages[0];
+}
+
+static bool fill_command(const struct store_request *request, const struct record_package *package,
+                         struct store_package *to, struct npxc_error *err)
+{
+	const char *bin = request->command;
+
+	if (request->call != NULL) {
+		strv_push(&to->command, "/bin/sh");
+		strv_push(&to->command, "-c");
+		strv_push(&to->command, request->call);
+		return true;
+	}
+	if (bin == NULL && !bin_choose(package->name, &package->bins, &bin, err))
+		return false;
+	to->bin = str_dup(bin);
+	if (bins_find(&package->bins, bin) != NULL)
+		strv_pushf(&to->command, STORE_GUEST_PACKAGE "/node_modules/.bin/%s", bin);
+	else
+		strv_push(&to->command, bin); /* something on the path inside, as with npx */
+	return true;
+}
+
+static bool fill(const struct store_request *request, const struct ask *ask, const struct node_facts *facts,
+                 struct found *found, struct store_package *ret_package, struct npxc_error *err)
+{
+	const struct record_package *package = package_of(&found->record, request->command);
+	mem_cleanup char *stem = node_platform_stem(facts);
+	struct store_package to = { 0 };
+
+	if (!fill_command(request, package, &to, err)) {
+		store_package_done(&to);
+		return false;
+	}
+	to.name = str_dup(package->name);
+	to.version = str_dup(package->version);
+	to.key = str_dup(ask->key);
+	to.package_root = str_printf("node_modules/%s", package->name);
+	to.engines = str_dup(package->engines);
+	to.platform = str_printf("%s%s", stem, found->node.abi);
+	to.bytes = found->record.bytes;
+	to.directory = MEM_TAKE(found->directory);
+	to.node = found->node;
+	found->node = (struct store_node){ 0 };
+	*ret_package = to;
+	return true;
+}
+
+bool store_get(const struct store_host *host, const struct store_request *request, enum store_wish wish,
+               struct store_package *ret_package, struct npxc_error *err)
+{
+	struct node_facts facts = { 0 };
+	struct found found = { 0 };
+	struct ask ask;
+	bool installed = false;
+	bool ok;
+
+	if (!ask_make(request, host->cwd, host->home, &ask, err))
+		return false;
+	ok = node_host(host, &facts, err);
+	if (ok && (wish == STORE_FORCE || wish == STORE_UPDATE || !look(host, &facts, &ask, &found))) {
+		if (wish == STORE_LOOK)
+			ok = error_set(err, ERROR_INSTALL, "%s is not installed; run npxc install %s", ask.title,
+			               request->specs[0]);
+		else
+			ok = install(host, &facts, &ask, wish, &found, &installed, err);
+	}
+	ok = ok && fill(request, &ask, &facts, &found, ret_package, err);
+	if (ok)
+		ret_package->installed_now = installed;
+	found_done(&found);
+	node_facts_done(&facts);
+	ask_done(&ask);
+	return ok;
+}
+
+void store_package_done(struct store_package *package)
+{
+	free(package->name);
+	free(package->version);
+	free(package->key);
+	free(package->directory);
+	free(package->package_root);
+	free(package->bin);
+	strv_done(&package->command);
+	node_done(&package->node);
+	free(package->platform);
+	free(package->engines);
+	*package = (struct store_package){ 0 };
+}
+
+bool store_use(const struct store_package *package, int *ret_fd, struct npxc_error *err)
+{
+	FD_CLEANUP int fd = open(package->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat held;
+	struct stat named;
+
+	if (fd == -1)
+		return error_set_errno(err, ERROR_IO, "open %s", package->directory);
+	if (flock(fd, LOCK_SH | LOCK_NB) == -1 || fstat(fd, &held) == -1)
+		return error_set_errno(err, ERROR_IO, "%s is being removed; start again", package->directory);
+	/* `clean` renames before it removes: a lock on what has no name any more protects nothing. */
+	if (stat(package->directory, &named) == -1 || held.st_dev != named.st_dev || held.st_ino != named.st_ino)
+		return error_set(err, ERROR_IO, "%s has just been removed; start again", package->directory);
+	*ret_fd = fd_take(&fd);
+	return true;
+}
+
+/* ---- listing ---- */
+
+/* The entries of a directory that are directories and do not begin with a dot. */
+static void list_directories(const char *path, struct strv *ret_names)
+{
+	DIR *directory = opendir(path);
+	const struct dirent *entry;
+
+	if (directory == NULL)
+		return;
+	while ((entry = readdir(directory)) != NULL) {
+		mem_cleanup char *child = str_printf("%s/%s", path, entry->d_name);
+
+		if (entry->d_name[0] != '.' && file_is_directory(child))
+			strv_push(ret_names, entry->d_name);
+	}
+	closedir(directory);
+	if (ret_names->count > 0)
+		qsort(ret_names->v, ret_names->count, sizeof(*ret_names->v), by_text);
+}
+
+static void list_version(const char *key_path, const char *key, const char *name, struct store_list *list)
+{
+	mem_cleanup char *path = str_printf("%s/%s", key_path, name);
+	struct npxc_error why;
+	struct record record;
+	struct store_entry *entry;
+
+	if (!record_read(path, &record, &why)) {
+		log_debug("store", "%s", why.message);
+		return;
+	}
+	list->v = mem_realloc(list->v, list->count + 1, sizeof(*list->v));
+	entry = &list->v[list->count++];
+	*entry = (struct store_entry){
+		.name = str_dup(record.packages[0].name),
+		.version = str_dup(record.packages[0].version),
+		.key = str_dup(key),
+		.platform = str_dup(str_starts(name, record.label) && name[strlen(record.label)] == '-'
+		                        ? name + strlen(record.label) + 1
+		                        : ""),
+		.directory = MEM_TAKE(path),
+		.spec = record_select_of(key_path, record.label),
+		.bytes = record.bytes,
+		.installed_at = record.installed_at,
+	};
+	record_done(&record);
+}
+
+bool store_list(const char *store_directory, struct store_list *ret_list, struct npxc_error *err)
+{
+	mem_cleanup char *packages = str_printf("%s/packages", store_directory);
+	struct store_list list = { 0 };
+	struct strv keys = { 0 };
+
+	(void)err;
+	list_directories(packages, &keys);
+	for (size_t i = 0; i < keys.count; i++) {
+		mem_cleanup char *key_path = key_directory(store_directory, keys.v[i]);
+		struct strv versions = { 0 };
+
+		list_directories(key_path, &versions);
+		for (size_t j = 0; j < versions.count; j++)
+			list_version(key_path, keys.v[i], versions.v[j], &list);
+		strv_done(&versions);
+	}
+	strv_done(&keys);
+	*ret_list = list;
+	return true;
+}
+
+void store_list_done(struct store_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		struct store_entry *entry = &list->v[i];
+
+		free(entry->name);
+		free(entry->version);
+		free(entry->key);
+		free(entry->platform);
+		free(entry->directory);
+		free(entry->spec);
+	}
+	free(list->v);
+	*list = (struct store_list){ 0 };
+}
+
+/* ---- cleaning ---- */
+
+struct cleaning {
+	size_t removed;
+	uint64_t bytes;
+	size_t kept;
+};
+
+static bool clean_directory(const char *path, bool counts, struct cleaning *cleaning, struct npxc_error *err)
+{
+	struct record record = { 0 };
+	struct npxc_error why = { 0 };
+	uint64_t bytes = record_read(path, &record, &why) ? record.bytes : 0;
+
+	record_done(&record);
+	if (staging_remove(path, &why)) {
+		cleaning->removed += counts;
+		cleaning->bytes += bytes;
+		return true;
+	}
+	if (why.sys_errno == ENOENT)
+		return true;
+	if (why.sys_errno != EWOULDBLOCK) {
+		*err = why;
+		return false;
+	}
+	cleaning->kept += counts;
+	return true;
+}
+
+/* `label` NULL: all versions. An installation that is going on keeps its key. */
+static bool clean_key(const char *store_directory, const char *key, const char *label, struct cleaning *cleaning,
+                      struct npxc_error *err)
+{
+	mem_cleanup char *key_path = key_directory(store_directory, key);
+	mem_cleanup char *lock_path = str_printf("%s/lock", key_path);
+	mem_cleanup char *start = label != NULL ? str_printf("%s-", label) : NULL;
+	FD_CLEANUP int lock = -1;
+	DIR *directory;
+	const struct dirent *entry;
+	struct npxc_error why = { 0 };
+	struct strv names = { 0 };
+	size_t kept_before = cleaning->kept;
+	bool ok = true;
+
+	if (!file_is_directory(key_path))
+		return true;
+	if (!file_lock(lock_path, false, &lock, &why)) {
+		if (why.sys_errno != EWOULDBLOCK) {
+			*err = why;
+			return false;
+		}
+		cleaning->kept++;
+		return true;
+	}
+	directory = opendir(key_path);
+	while (directory != NULL && (entry = readdir(directory)) != NULL)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			strv_push(&names, entry->d_name);
+	if (directory != NULL)
+		closedir(directory);
+	for (size_t i = 0; ok && i < names.count; i++) {
+		mem_cleanup char *path = str_printf("%s/%s", key_path, names.v[i]);
+
+		if (file_is_directory(path) && (start == NULL || str_starts(names.v[i], start)))
+			ok = clean_directory(path, names.v[i][0] != '.', cleaning, err);
+	}
+	strv_done(&names);
+	if (ok && label == NULL && cleaning->kept == kept_before) {
+		mem_cleanup char *resolved = str_printf("%s/resolved.json", key_path);
+
+		unlink(resolved);
+		unlink(lock_path); /* held: whoever waits for it looks whether it still has this name */
+		rmdir(key_path);
+	}
+	return ok;
+}
+
+static bool clean_everything(const char *store_directory, struct cleaning *cleaning, struct npxc_error *err)
+{
+	mem_cleanup char *packages = str_printf("%s/packages", store_directory);
+	mem_cleanup char *nodes = str_printf("%s/node", store_directory);
+	mem_cleanup char *unfinished = str_printf("%s/staging", store_directory);
+	struct strv keys = { 0 };
+	struct strv others = { 0 };
+	bool ok = true;
+
+	list_directories(packages, &keys);
+	for (size_t i = 0; ok && i < keys.count; i++)
+		ok = clean_key(store_directory, keys.v[i], NULL, cleaning, err);
+	/* A session that still runs may use a Node of the store. */
+	if (ok && cleaning->kept == 0) {
+		list_directories(nodes, &others);
+		for (size_t i = 0; ok && i < others.count; i++) {
+			mem_cleanup char *path = str_printf("%s/%s", nodes, others.v[i]);
+
+			ok = clean_directory(path, false, cleaning, err);
+		}
+	}
+	strv_done(&others);
+	list_directories(unfinished, &others);
+	for (size_t i = 0; ok && i < others.count; i++) {
+		mem_cleanup char *path = str_printf("%s/%s", unfinished, others.v[i]);
+
+		ok = clean_directory(path, false, cleaning, err); /* one that is in use is locked */
+	}
+	strv_done(&keys);
+	strv_done(&others);
+	return ok;
+}
+
+static bool clean_spec(const char *store_directory, const char *text, const char *cwd, struct cleaning *cleaning,
+                       struct npxc_error *err)
+{
+	mem_cleanup char *real = NULL;
+	mem_cleanup char *key = NULL;
+	mem_cleanup char *label = NULL;
+	struct spec spec;
+	bool ok = true;
+
+	if (!spec_parse(text, &spec, err))
+		return false;
+	if (spec.kind == SPEC_DIRECTORY) {
+		/* It may be gone already: then its path as written is all there is. */
+		mem_cleanup char *absolute = str_starts(spec.path, "~/") && getenv("HOME") != NULL
+		                                 ? str_path_join(getenv("HOME"), spec.path + 2)
+		                                 : str_path_join(cwd, spec.path);
+		mem_cleanup char *hash = NULL;
+		struct npxc_error ignored;
+
+		if (!file_real_path(absolute, &real, &ignored))
+			real = MEM_TAKE(absolute);
+		hash = hash_digits(real, HASH_DIGITS);
+		key = str_printf("dir=0%s", hash);
+	} else {
+		key = spec_package_key(spec.name);
+		if (spec.kind == SPEC_VERSION) {
+			label = str_dup_n(spec.select, strcspn(spec.select, "+"));
+		} else if (strchr(text + 1, '@') != NULL) {
+			mem_cleanup char *key_path = key_directory(store_directory, key);
+
+			label = record_resolved(key_path, spec.select);
+			ok = label != NULL ||
+			     error_set(err, ERROR_CONFIG, "%s is not in the store; `npxc list` shows what is", text);
+		}
+	}
+	spec_done(&spec);
+	return ok && clean_key(store_directory, key, label, cleaning, err);
+}
+
+bool store_clean(const char *store_directory, const char *spec, const char *cwd, size_t *ret_removed,
+                 uint64_t *ret_bytes, size_t *ret_kept, struct npxc_error *err)
+{
+	struct cleaning cleaning = { 0 };
+
+	if (spec == NULL ? !clean_everything(store_directory, &cleaning, err)
+	                 : !clean_spec(store_directory, spec, cwd, &cleaning, err))
+		return false;
+	*ret_removed = cleaning.removed;
+	*ret_bytes = cleaning.bytes;
+	*ret_kept = cleaning.kept;
+	return true;
+}
