@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "runtime/cgroup.h"
 #include "runtime/seccomp.h"
 
 #include <errno.h>
@@ -332,6 +333,22 @@ static void examine_namespaces(bool works, struct runtime_findings *findings)
 		               findings);
 }
 
+/* Whether limits of memory, processors and processes could be set for a sandbox started now. */
+static void examine_limits(struct runtime_findings *findings)
+{
+	const struct cgroup_limits limits = { .memory_bytes = 512 * MIB,
+		                              .cpu_millis = 1000,
+		                              .pids = LIMIT_SANDBOX_PIDS };
+	struct cgroup_plan plan;
+	mem_cleanup char *text = NULL;
+
+	cgroup_plan_make("npxc-doctor", &plan);
+	text = cgroup_text(&plan, &limits);
+	add_finding(findings, plan.memory && plan.cpu && plan.pids, str_printf("limits: %s", text),
+	            "start npxc below a cgroup of your own: systemd-run --user --scope npxc ...");
+	cgroup_plan_done(&plan);
+}
+
 void bwrap_examine(const char *cli_name, const char *path_variable, struct runtime_findings *ret_findings)
 {
 	struct runtime_findings findings = { 0 };
@@ -350,6 +367,7 @@ void bwrap_examine(const char *cli_name, const char *path_variable, struct runti
 		            works ? str_dup("a sandbox with all its namespaces starts") : str_dup(err.message),
 		            "allow unprivileged user namespaces (the lines below say which setting refuses them)");
 		examine_namespaces(works, &findings);
+		examine_limits(&findings);
 		runtime_done(&runtime);
 	}
 	*ret_findings = findings;

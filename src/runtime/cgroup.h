@@ -13,6 +13,21 @@
  */
 enum cgroup_version { CGROUP_NONE, CGROUP_V1, CGROUP_V2 };
 
+/*
+ * npxc's own place, as directories that can be seen here. v1 when any of the three controllers is in a v1 hierarchy
+ * (hybrid systems have a v2 one beside it, without them); a v1 directory is NULL when its hierarchy is not mounted
+ * where npxc could see its own cgroup.
+ */
+struct cgroup_layout {
+	enum cgroup_version version;
+	char *memory, *cpu, *pids; /* owned; v1, equal when hierarchies are mounted together */
+	char *own, *top;           /* owned; v2: npxc's own directory, and the mount point above it */
+};
+
+/* Pure. The texts of /proc/self/cgroup (man 7 cgroups) and /proc/self/mountinfo (man 5 proc). */
+void cgroup_layout_parse(const char *self_cgroup, const char *mountinfo, struct cgroup_layout *ret_layout);
+void cgroup_layout_done(struct cgroup_layout *layout);
+
 struct cgroup_plan {
 	enum cgroup_version version;
 	struct strv directories; /* to be made, one per hierarchy (v2: one): <parent>/<name> */
@@ -22,9 +37,12 @@ struct cgroup_plan {
 
 /*
  * Where a cgroup for `name` could be made by this user: v2 below the nearest ancestor whose cgroup.procs and
- * subtree_control this user may write; v1 as root below npxc's own cgroup in each hierarchy. Makes nothing.
+ * subtree_control this user may write and that holds no processes itself (the kernel gives controllers only to children
+ * of such a cgroup, or of the topmost one); v1 as root below npxc's own cgroup in each hierarchy. Makes nothing.
  */
 void cgroup_plan_make(const char *name, struct cgroup_plan *ret_plan);
+/* The same for a layout that is known: looks at its directories only. */
+void cgroup_plan_within(const struct cgroup_layout *layout, const char *name, struct cgroup_plan *ret_plan);
 void cgroup_plan_done(struct cgroup_plan *plan);
 
 struct cgroup_limits {
@@ -36,7 +54,9 @@ struct cgroup_limits {
 /*
  * Makes the plan's directories and sets the limits. A directory that cannot be made or a limit that cannot be set turns
  * the limit off in `plan` with a reason (the caller prints it) and removes what was made for it. `ret_fds` gets one
- * descriptor per directory that stands, open for writing cgroup.procs; a child joins by writing "0" to each.
+ * descriptor per directory that stands, open for writing cgroup.procs; a child joins by writing "0" to each. A limit of
+ * 0 is not set. ERROR_IO only when a directory that was made for nothing cannot be removed again; no descriptor is left
+ * then.
  */
 bool cgroup_make(struct cgroup_plan *plan, const struct cgroup_limits *limits, int ret_fds[static 4],
                  size_t *ret_fd_count, struct npxc_error *err) NPXC_MUST_CHECK;
@@ -44,7 +64,10 @@ bool cgroup_make(struct cgroup_plan *plan, const struct cgroup_limits *limits, i
 /* "memory 512 MiB, cpus 1, pids 512" or "memory: not enforced (reason); ..." for try, inspect, doctor; owned. */
 char *cgroup_text(const struct cgroup_plan *plan, const struct cgroup_limits *limits);
 
-/* rmdir, with all processes in it killed first; gone already is success. For the janitor. */
+/*
+ * rmdir, with all processes in it killed first; gone already is success. For the janitor. ERROR_IO.
+ * Mustn't: kill in a directory that is not a cgroup called "npxc-...".
+ */
 bool cgroup_remove(const char *directory, struct npxc_error *err) NPXC_MUST_CHECK;
 
 #endif
