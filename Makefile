@@ -42,7 +42,7 @@ SHIM_NAMES := container podman docker
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
 
 .PHONY: all help deps deps-test unit unit-asan fuzz fuzz-smoke layers format-check format test clean
-.PHONY: shim lint-fixtures
+.PHONY: shim lint-fixtures demo black-box
 
 all: $(BUILD)/libnpxc.a shim ## builds everything
 
@@ -162,9 +162,18 @@ lint-fixtures: ## fixtures hold no home paths, tokens, real hosts or addresses
 format: ## formats the sources
 	@clang-format -i $(FORMATTED)
 
-test: ## every check: installs what is missing, builds with -Werror, unit tests, sanitizers, layers, format
+demo: ## installs what is missing, builds, and tries a real server in the sandbox
+	@$(MAKE) deps
+	@$(MAKE) all
+	@$(BUILD)/npxc try @modelcontextprotocol/server-everything
+
+black-box: all ## the launcher as users and clients see it
+	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/black_box
+
+test: ## every check: installs what is missing, builds with -Werror, unit tests, sanitizers, layers, format, black box
 	@$(MAKE) deps-test
 	@$(MAKE) layers format-check lint-fixtures
+	@$(MAKE) all
 	@$(MAKE) unit unit-asan
 
 clean: ## removes build/
