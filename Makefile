@@ -8,17 +8,17 @@ VERSION := 0.4.0
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wformat=2 -Wvla -Wstrict-prototypes \
 	-Wmissing-prototypes -Wswitch-enum -Werror
-HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -fno-plt
+HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=2
 OPTIMISE := -O2 -g
 FEATURES := -D_GNU_SOURCE -DNPXC_VERSION='"$(VERSION)"'
 CFLAGS_ALL = -std=c11 $(WARNINGS) $(FEATURES) -Isrc $(CFLAGS)
-LDFLAGS_HARDENED := -pie
 LIBS := -lcjson
 ifeq ($(UNAME),Linux)
-LDFLAGS_HARDENED += -Wl,-z,relro,-z,now
+HARDENING += -fPIE -fno-plt
+LDFLAGS_HARDENED := -pie -Wl,-z,relro,-z,now
 LIBS += -luuid -lseccomp
 endif
-ifeq ($(UNAME),Darwin)
+ifeq ($(UNAME),Darwin) # where every executable is position-independent
 FEATURES += -D_DARWIN_C_SOURCE
 BREW := $(shell brew --prefix 2>/dev/null)
 CFLAGS_ALL += -I$(BREW)/include
@@ -67,22 +67,22 @@ $(BUILD)/asan/%.o: src/%.c Makefile
 
 $(BUILD)/libnpxc.a: $(OBJECTS)
 	@rm -f $@
-	@ar rcs $@ $(OBJECTS)
+	@$(AR) rcs $@ $(OBJECTS)
 
 $(BUILD)/npxc: $(BUILD)/obj/main.o $(BUILD)/libnpxc.a
 	$(CC) $(LDFLAGS_HARDENED) $(LDFLAGS) $^ -o $@ $(LIBS)
 
 $(BUILD)/asan/libnpxc.a: $(SANITIZED_OBJECTS)
 	@rm -f $@
-	@ar rcs $@ $(SANITIZED_OBJECTS)
+	@$(AR) rcs $@ $(SANITIZED_OBJECTS)
 
 $(BUILD)/libshim.a: $(filter-out %/main.o,$(SHIM_OBJECTS))
 	@rm -f $@
-	@ar rcs $@ $^
+	@$(AR) rcs $@ $^
 
 $(BUILD)/asan/libshim.a: $(filter-out %/main.o,$(SANITIZED_SHIM_OBJECTS))
 	@rm -f $@
-	@ar rcs $@ $^
+	@$(AR) rcs $@ $^
 
 $(BUILD)/shim/container: $(BUILD)/obj/shim/main.o $(BUILD)/libshim.a $(BUILD)/libnpxc.a
 	@mkdir -p $(@D)
@@ -139,7 +139,7 @@ $(BUILD)/fuzz/obj/%.o: src/%.c Makefile
 
 $(BUILD)/fuzz/libnpxc.a: $(FUZZ_OBJECTS)
 	@rm -f $@
-	@ar rcs $@ $(FUZZ_OBJECTS)
+	@$(AR) rcs $@ $(FUZZ_OBJECTS)
 
 $(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(BUILD)/fuzz/libnpxc.a
 	@mkdir -p $(@D)
@@ -150,6 +150,10 @@ fuzz: $(addprefix $(BUILD)/fuzz/fuzz_,$(FUZZ_NAMES)) ## fuzzes each target for F
 
 fuzz-smoke: ## fuzzes all targets, FUZZ_SMOKE_SECONDS together
 	@$(MAKE) fuzz FUZZ_SECONDS=$$(( $(FUZZ_SMOKE_SECONDS) / $(words $(FUZZ_NAMES)) ))
+
+.PHONY: cross-macos
+cross-macos: ## compiles and links for arm64 macOS with a cross compiler; fetches that and cJSON's source
+	@BUILD='$(BUILD)' MAKE='$(MAKE)' ci/cross-macos
 
 FORMATTED = $(shell find src tests -name '*.[ch]' | sort)
 
