@@ -154,13 +154,13 @@ static void end_close_opened(struct end *end)
 	*end = (struct end){ .fd = -1 };
 }
 
+#ifdef __linux__
 /*
  * A description of our own for a client's pipe or terminal, where the system gives one: it can be non-blocking without
  * anybody else noticing. Refused for a pipe of another user, or without /proc; then the end stays as it is.
  */
 static void end_reopen(struct end *end)
 {
-#ifdef __linux__
 	char path[32];
 	int fd;
 
@@ -173,10 +173,8 @@ static void end_reopen(struct end *end)
 	end->fd = fd;
 	end->kind = KIND_OWN;
 	end->opened = true;
-#else
-	(void)end;
-#endif
 }
+#endif
 
 static void end_grow(const struct end *end)
 {
