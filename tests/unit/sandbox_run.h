@@ -7,11 +7,11 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "runtime/reach.h"
 #include "runtime/runtime.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,11 +69,8 @@ static inline void sandbox_child(const struct runtime_start *start, char **argv,
 	}
 	if (start->status_fd != -1)
 		sandbox_must(dup2(status, start->status_fd) == start->status_fd, "lay out the status pipe");
-	if (start->drop_to_uid && geteuid() == 0)
-		sandbox_must(setgroups(0, NULL) == 0 &&
-		                 setresgid(SANDBOX_DROP_UID, SANDBOX_DROP_UID, SANDBOX_DROP_UID) == 0 &&
-		                 setresuid(SANDBOX_DROP_UID, SANDBOX_DROP_UID, SANDBOX_DROP_UID) == 0,
-		             "drop to an ordinary user");
+	if (start->drop_to_uid)
+		sandbox_must(reach_and_drop(start->reach.v, start->reach.count, SANDBOX_DROP_UID, &err), err.message);
 	alarm(60);
 	execve(argv[0], argv, environment);
 	sandbox_must(false, argv[0]);
