@@ -344,8 +344,10 @@ static void examine_limits(struct runtime_findings *findings)
 
 	cgroup_plan_make("npxc-doctor", &plan);
 	text = cgroup_text(&plan, &limits);
-	add_finding(findings, plan.memory && plan.cpu && plan.pids, str_printf("limits: %s", text),
-	            "start npxc below a cgroup of your own: systemd-run --user --scope npxc ...");
+	add_finding(
+	    findings, plan.memory && plan.cpu && plan.pids, str_printf("limits: %s", text),
+	    "with cgroup v2, start npxc in a systemd user session (systemd-run --user --scope npxc ...); with v1 "
+	    "only root can limit");
 	cgroup_plan_done(&plan);
 }
 
