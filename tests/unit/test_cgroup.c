@@ -378,14 +378,16 @@ static void root_can_limit_memory_here(void **state)
 {
 	const struct cgroup_limits limits = { .memory_bytes = 64 * MIB, .cpu_millis = 1000, .pids = 512 };
 	struct limited group;
+	mem_cleanup char *reason = NULL;
 
 	(void)state;
 	if (geteuid() != 0 || getenv("NPXC_TEST_NO_CGROUP") != NULL)
 		skip();
 	make_group(&group, &limits);
-	if (!group.plan.memory)
-		fail_msg("%s; set NPXC_TEST_NO_CGROUP=1 if that is so on this machine", group.plan.reason);
+	reason = str_dup(group.plan.memory ? NULL : group.plan.reason);
 	remove_group(&group);
+	if (reason != NULL)
+		fail_msg("%s; set NPXC_TEST_NO_CGROUP=1 if that is so on this machine", reason);
 }
 
 static void limits_that_are_not_wanted_are_not_set(void **state)
