@@ -3,7 +3,6 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
-#include <math.h>
 #include <string.h>
 
 void json_cleanup(cJSON **value)
@@ -90,8 +89,8 @@ bool json_number(const cJSON *object, const char *key, const char *where, int64_
 
 	if (member == NULL)
 		return true;
-	if (!cJSON_IsNumber(member) || member->valuedouble != floor(member->valuedouble) ||
-	    member->valuedouble < (double)least || member->valuedouble > (double)most)
+	if (!cJSON_IsNumber(member) || member->valuedouble < (double)least || member->valuedouble > (double)most ||
+	    member->valuedouble != (double)(int64_t)member->valuedouble)
 		return error_set(err, ERROR_CONFIG, "%s: \"%s\" must be a whole number from %lld to %lld", where, key,
 		                 (long long)least, (long long)most);
 	*ret_value = (int64_t)member->valuedouble;
