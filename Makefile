@@ -121,6 +121,16 @@ unit: $(addprefix $(BUILD)/unit/,$(UNIT_NAMES)) ## unit tests
 unit-asan: $(addprefix $(BUILD)/unit-asan/,$(UNIT_NAMES)) ## unit tests under AddressSanitizer and UBSan
 	@for t in $^; do $$t || exit 1; done
 
+.PHONY: bench-relay
+$(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libnpxc.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(OPTIMISE) -MMD -MP $< $(BUILD)/libnpxc.a -o $@ $(LIBS)
+
+# BENCH_RELAY='build/npxc ... {server_line}' measures a whole npxc instead of the relay alone.
+bench-relay: $(BUILD)/bench/relay ## round trip and throughput of the relay; writes build/bench-relay.json
+	$(PYTHON) tests/bench/relay.py --programs $(BUILD)/bench/relay --output $(BUILD)/bench-relay.json \
+		$(if $(BENCH_RELAY),--relay '$(BENCH_RELAY)') $(BENCH_FLAGS)
+
 layers: ## includes point one way
 	@ci/layers
 

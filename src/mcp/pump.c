@@ -1,5 +1,7 @@
 #include "mcp/pump.h"
 
+#include "base/clock.h"
+#include "base/fd.h"
 #include "base/limits.h"
 #include "base/mem.h"
 
@@ -14,7 +16,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 /* macOS has neither; there SIGPIPE is ignored anyway and a half-closed socket is seen when it is read. */
@@ -85,21 +86,6 @@ struct pump {
 	int64_t last_activity_ms; /* kept only while a clock runs */
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 static size_t smaller(size_t a, size_t b)
 {
 	return a < b ? a : b;
@@ -150,7 +136,7 @@ static bool server_end(int fd, struct end *ret_end, struct npxc_error *err)
 static void end_close_opened(struct end *end)
 {
 	if (end->opened)
-		close_fd(&end->fd);
+		fd_close(&end->fd);
 	*end = (struct end){ .fd = -1 };
 }
 
@@ -363,11 +349,11 @@ static void direction_limit_to_present(struct direction *d)
 
 static void close_server_input(struct pump *pump)
 {
-	close_fd(&pump->ends.server_in);
+	fd_close(&pump->ends.server_in);
 	pump->to_server.target = (struct end){ .fd = -1 };
 	pump->to_server.ended = true;
 	if (!pump->input_closed)
-		pump->last_activity_ms = now_ms();
+		pump->last_activity_ms = clock_now_ms();
 	pump->input_closed = true;
 }
 
@@ -390,7 +376,7 @@ static void release_client_input(struct pump *pump)
 static void server_closed_its_input(struct pump *pump)
 {
 	release_client_input(pump);
-	close_fd(&pump->ends.server_in);
+	fd_close(&pump->ends.server_in);
 	pump->to_server.target = (struct end){ .fd = -1 };
 	pump->to_server.ended = true;
 }
@@ -431,9 +417,9 @@ void pump_free(struct pump *pump)
 		return;
 	end_close_opened(&pump->to_client.target);
 	end_close_opened(&pump->to_stderr.target);
-	close_fd(&pump->ends.server_in);
-	close_fd(&pump->ends.server_out);
-	close_fd(&pump->ends.server_err);
+	fd_close(&pump->ends.server_in);
+	fd_close(&pump->ends.server_out);
+	fd_close(&pump->ends.server_err);
 	free(pump->to_server.bytes);
 	free(pump->to_client.bytes);
 	free(pump->to_stderr.bytes);
@@ -495,7 +481,7 @@ static bool serve_from_server(struct direction *d, int *owned_source)
 		d->needs_target = true;
 		return true;
 	case OUTCOME_SOURCE_ENDED:
-		close_fd(owned_source);
+		fd_close(owned_source);
 		d->source = (struct end){ .fd = -1 };
 		d->ended = true;
 		return true;
@@ -569,7 +555,7 @@ static int poll_timeout(const struct pump *pump)
 
 	if (!clock_runs(pump))
 		return -1;
-	left = pump->last_activity_ms + (int64_t)pump->quiet_ms - now_ms();
+	left = pump->last_activity_ms + (int64_t)pump->quiet_ms - clock_now_ms();
 	if (left < 0)
 		return 0;
 	return left < INT_MAX ? (int)left : INT_MAX;
@@ -578,7 +564,7 @@ static int poll_timeout(const struct pump *pump)
 static void server_has_ended(struct pump *pump)
 {
 	pump->server_ended = true;
-	pump->last_activity_ms = now_ms();
+	pump->last_activity_ms = clock_now_ms();
 	if (!pump->to_server.ended)
 		close_server_input(pump);
 	direction_limit_to_present(&pump->to_client);
@@ -617,8 +603,6 @@ static bool serve_to_client(struct pump *pump, const struct pollfd fds[SLOTS], b
 
 static bool serve(struct pump *pump, const struct pollfd fds[SLOTS], bool *ret_gone, struct npxc_error *err)
 {
-	uint64_t before = progress(pump);
-
 	/* Replies first: whoever waits for one is held up by nothing else. */
 	if (!serve_to_client(pump, fds, ret_gone, err))
 		return false;
@@ -629,8 +613,6 @@ static bool serve(struct pump *pump, const struct pollfd fds[SLOTS], bool *ret_g
 	if (direction_is_ready(&pump->to_stderr, &fds[SLOT_SERVER_ERR], &fds[SLOT_CLIENT_ERR]) &&
 	    !serve_from_server(&pump->to_stderr, &pump->ends.server_err))
 		direction_drop_target(&pump->to_stderr);
-	if ((pump->input_closed || pump->server_ended) && progress(pump) != before)
-		pump->last_activity_ms = now_ms();
 	return true;
 }
 
@@ -639,6 +621,8 @@ static bool run(struct pump *pump, enum pump_end *ret_end, struct npxc_error *er
 	for (;;) {
 		struct pollfd fds[SLOTS];
 		bool client_gone = false;
+		uint64_t before = progress(pump);
+		int timeout;
 		int count;
 
 		if (!pump->server_ended && pump->ends.server_exit < 0 && pump->to_client.ended && pump->to_stderr.ended)
@@ -649,7 +633,8 @@ static bool run(struct pump *pump, enum pump_end *ret_end, struct npxc_error *er
 			return true;
 		}
 		poll_prepare(pump, fds);
-		count = poll(fds, SLOTS, poll_timeout(pump));
+		timeout = poll_timeout(pump);
+		count = poll(fds, SLOTS, timeout);
 		if (count < 0) {
 			if (is_later(errno))
 				continue;
@@ -659,17 +644,23 @@ static bool run(struct pump *pump, enum pump_end *ret_end, struct npxc_error *er
 			*ret_end = PUMP_WOKEN;
 			return true;
 		}
-		if (count == 0) {
-			pump->last_activity_ms = now_ms();
-			*ret_end = pump->server_ended ? PUMP_SERVER_ENDED : PUMP_SERVER_STUCK;
-			return true;
-		}
 		if (!serve(pump, fds, &client_gone, err))
 			return false;
-		if (fds[SLOT_EXIT].revents != 0)
+		if (fds[SLOT_EXIT].revents != 0) {
 			server_has_ended(pump);
+			continue;
+		}
 		if (client_gone && !pump->server_ended) {
 			*ret_end = PUMP_CLIENT_GONE;
+			return true;
+		}
+		if (progress(pump) != before) {
+			if (pump->input_closed || pump->server_ended)
+				pump->last_activity_ms = clock_now_ms();
+		} else if (count == 0 || timeout == 0) {
+			/* The second: a terminal may say "writable" and take nothing; time passes all the same. */
+			pump->last_activity_ms = clock_now_ms();
+			*ret_end = pump->server_ended ? PUMP_SERVER_ENDED : PUMP_SERVER_STUCK;
 			return true;
 		}
 	}
