@@ -127,7 +127,8 @@ bool journal_begin(const char *path, char *const *argv, char *const *environment
 	return true;
 }
 
-static void scribe(struct journal *journal, int from_call)
+/* `ready` tells the call that a signal to its process group does not reach the scribe any more. */
+static void scribe(struct journal *journal, int from_call, int ready)
 {
 	struct npxc_error err = { 0 };
 	unsigned char words[2] = { 0 };
@@ -138,6 +139,7 @@ static void scribe(struct journal *journal, int from_call)
 		signal(signal_number, SIG_IGN);
 	for (int fd = 0; fd < 3; fd++)
 		close(fd);
+	close(ready);
 	do
 		count = read(from_call, words, sizeof(words));
 	while (count < 0 && errno == EINTR);
@@ -148,27 +150,43 @@ static void scribe(struct journal *journal, int from_call)
 	_exit(0);
 }
 
+static void await_end_of_file(int fd)
+{
+	char byte;
+
+	while (read(fd, &byte, 1) < 0 && errno == EINTR)
+		;
+}
+
 bool journal_start_scribe(struct journal *journal, struct npxc_error *err)
 {
 	int ends[2];
+	int ready[2];
+	int to_scribe FD_CLEANUP = -1;
+	int from_call FD_CLEANUP = -1;
+	int when_ready FD_CLEANUP = -1;
 	pid_t pid;
 
 	if (journal->path == NULL)
 		return true;
 	if (!fd_pipe(ends, err))
 		return false;
+	from_call = ends[0];
+	to_scribe = ends[1];
+	if (!fd_pipe(ready, err))
+		return false;
+	when_ready = ready[0];
 	pid = fork();
-	if (pid < 0) {
-		close(ends[0]);
-		close(ends[1]);
-		return error_set_errno(err, ERROR_IO, "fork");
-	}
 	if (pid == 0) {
-		close(ends[1]);
-		scribe(journal, ends[0]);
+		fd_close(&to_scribe);
+		fd_close(&when_ready);
+		scribe(journal, from_call, ready[1]);
 	}
-	close(ends[0]);
-	journal->scribe = ends[1];
+	fd_close(&ready[1]);
+	if (pid < 0)
+		return error_set_errno(err, ERROR_IO, "fork");
+	await_end_of_file(when_ready);
+	journal->scribe = fd_take(&to_scribe);
 	return true;
 }
 

@@ -224,6 +224,33 @@ static bool make_plan(const struct workload *workload, const char *program, stru
 	return ok;
 }
 
+/*
+ * Process 1 of a real container gets only the signals that it handles (--init puts a process before it that passes them
+ * on). Ignoring them in the child would not do: a shell cannot trap what was ignored when it started. Elsewhere than on
+ * Linux nobody tells, and the signal is sent.
+ */
+static void send_signal(const struct workload *workload, pid_t command, int sig)
+{
+#ifdef __linux__
+	static const char label[] = "SigCgt:";
+	mem_cleanup char *path = str_printf("/proc/%ld/status", (long)command);
+	struct buf text BUF_CLEANUP = BUF_INIT(SHIM_MAX_FILE_BYTES);
+	struct npxc_error gone = { 0 };
+	const char *caught = NULL;
+
+	if (!workload->invocation->init) {
+		if (!file_read(path, &text, &gone) || text.data == NULL)
+			return;
+		caught = strstr(text.data, label);
+		if (caught == NULL || ((strtoull(caught + strlen(label), NULL, 16) >> (sig - 1)) & 1) == 0)
+			return;
+	}
+#else
+	(void)workload;
+#endif
+	kill(command, sig);
+}
+
 /* ---- the supervisor ---- */
 
 struct ends {
@@ -242,7 +269,6 @@ static void close_ends(struct ends *ends)
 
 static void start_command(const struct workload *workload, const struct plan *plan, const struct ends *ends)
 {
-	static const int ignored[] = { SIGTERM, SIGINT, SIGUSR1, SIGUSR2 };
 	pid_t supervisor = getppid();
 	sigset_t none;
 
@@ -254,8 +280,6 @@ static void start_command(const struct workload *workload, const struct plan *pl
 		_exit(SHIM_EXIT_BROKEN);
 	for (int sig = 1; sig <= 15; sig++)
 		signal(sig, SIG_DFL);
-	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]) && !workload->invocation->init; i++)
-		signal(ignored[i], SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (workload->invocation->interactive)
@@ -337,7 +361,7 @@ static int status_of(int wait_status)
 }
 
 /* SIGUSR1: end it gently. SIGTERM, SIGALRM: kill it. */
-static int await_command(pid_t command, const sigset_t *awaited)
+static int await_command(const struct workload *workload, pid_t command, const sigset_t *awaited)
 {
 	int wait_status = 0;
 
@@ -349,7 +373,7 @@ static int await_command(pid_t command, const sigset_t *awaited)
 		if (sigwait(awaited, &sig) != 0)
 			continue;
 		if (sig == SIGUSR1)
-			kill(command, SIGTERM);
+			send_signal(workload, command, SIGTERM);
 		else if (sig != SIGCHLD)
 			kill(-command, SIGKILL);
 	}
@@ -407,7 +431,7 @@ static void supervise(const struct workload *workload, const struct plan *plan, 
 		status = SHIM_EXIT_BROKEN;
 	} else {
 		tell(ends->status[1], 'p', command);
-		status = await_command(command, &awaited);
+		status = await_command(workload, command, &awaited);
 		kill_descendants(command);
 	}
 	leave_world(workload);
@@ -457,6 +481,7 @@ static void note_signal(int sig)
 }
 
 struct client {
+	const struct workload *workload;
 	struct ends *ends;
 	int64_t pid;       /* of the command; 0: not known yet */
 	int status;        /* -1: not known yet */
@@ -508,7 +533,7 @@ static bool forward_signals(struct client *client)
 			client->status = 128 + sig; /* before the start the client just ends */
 			return false;
 		}
-		kill((pid_t)client->pid, sig);
+		send_signal(client->workload, (pid_t)client->pid, sig);
 	}
 	return true;
 }
@@ -630,9 +655,11 @@ bool workload_run(const struct workload *workload, const char *program, int *ret
                   struct npxc_error *err)
 {
 	struct ends ends = { { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 } };
-	struct client client = {
-		.ends = &ends, .status = -1, .cut_after = workload->cut_after, .news = BUF_INIT(SHIM_MAX_HOLE_BYTES)
-	};
+	struct client client = { .workload = workload,
+		                 .ends = &ends,
+		                 .status = -1,
+		                 .cut_after = workload->cut_after,
+		                 .news = BUF_INIT(SHIM_MAX_HOLE_BYTES) };
 	struct plan plan = { 0 };
 	pid_t supervisor = -1;
 	bool ok;

@@ -24,8 +24,8 @@
  * Order: the container is in the world before the supervisor starts; the supervisor takes the lock of the box, then
  * enters itself into the world, then starts the command. A container that was removed in between is never started.
  *
- * As inside a container, the command is process 1 of its world and ignores SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 unless
- * it handles them or the command line says --init.
+ * As inside a container, the command is process 1 of its world: a signal that it does not handle does nothing, unless
+ * the command line says --init.
  */
 struct workload {
 	const struct cassette *cassette;
