@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -13,10 +14,12 @@ import time
 import pytest
 
 from conftest import processes_with, wait_until
+from test_schema import valid
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 SHIM = pathlib.Path(os.environ.get("SHIM", TOP / "build" / "shim" / "container")).resolve()
 CASSETTES = sorted((TOP / "fixtures" / "cassettes").glob("*-*.json"))
+SCHEMA = json.loads((TOP / "fixtures" / "cassettes" / "cassette.schema.json").read_text())
 APPLE = [path for path in CASSETTES if path.name.startswith("container-")]
 UNMATCHED, BROKEN = 97, 98
 PATIENCE = 60
@@ -503,7 +506,9 @@ def test_deaf_hang_only_ends_by_sigkill(shim):
     child.send_signal(signal.SIGTERM)
     child.send_signal(signal.SIGINT)
     pending = pathlib.Path("/proc/%d/status" % child.pid).read_text()
-    assert child.poll() is None and "SigIgn" in pending
+    ignored = int(re.search(r"SigIgn:\s*(\w+)", pending)[1], 16)
+    assert ignored >> (signal.SIGTERM - 1) & 1 and ignored >> (signal.SIGINT - 1) & 1
+    assert child.poll() is None
     child.kill()
     assert child.wait(PATIENCE) == -signal.SIGKILL
 
@@ -615,13 +620,21 @@ def test_signals_reach_process_one(shim):
     assert child.wait(PATIENCE) == 128 + signal.SIGTERM
 
 
+def pending_signals(child):
+    try:
+        status = pathlib.Path("/proc/%d/status" % child.pid).read_text()
+    except FileNotFoundError:
+        return 0
+    return sum(int(mask, 16) for mask in re.findall(r"(?:Sig|Shd)Pnd:\s*(\w+)", status))
+
+
 def test_third_signal_ends_the_client_not_the_container(shim):
     shim.load(cassette(RUN, REMOVE))
     child = started(shim, "--rm", "--name", "c", "image", "sh", "-c", "echo up; while :; do sleep 60; done")
     for _ in range(3):  # ignored by a process 1 without a handler
         assert child.poll() is None
         child.terminate()
-        time.sleep(0.05)  # equal signals that are pending together are one
+        assert wait_until(lambda: pending_signals(child) == 0)  # equal ones that are pending together are one
     assert child.wait(PATIENCE) == 1
     assert shim.containers() == [("c", True)]
     shim.ok("rm", "--force", "c")
@@ -789,6 +802,96 @@ def test_there_are_cassettes():
 def test_cassette_is_sound(path):
     checked = subprocess.run([str(SHIM), "--shim-check", str(path)], capture_output=True)
     assert (checked.returncode, checked.stderr) == (0, b"")
+    assert valid(SCHEMA, json.loads(path.read_text()), SCHEMA)
+
+
+def changed(where, value):
+    """A sound cassette with one member changed (or taken away)."""
+    whole = copy(cassette(asked("x", busy={"times": 1, "answer": {}}), CREATE, RUN, LIST,
+                          asked("y", id="y", answer={"drip": {"bytes": 1}, "stdout": "y"})))
+    place = whole
+    for step in where[:-1]:
+        place = place[step]
+    if value is None:
+        del place[where[-1]]
+    else:
+        place[where[-1]] = value
+    return whole
+
+
+X, ADD, RUNS, LISTS, Y = (["interactions", number] for number in range(5))
+
+
+@pytest.mark.parametrize("where, value, why", [
+    (["schema"], None, '"schema" is missing'),
+    (["schema"], "1", "whole number"),
+    (["cli"], "nerdctl", "container, podman or docker"),
+    (["version"], "", '"version" is missing'),
+    (["origin"], None, '"origin" is missing'),
+    (["origin", "kind"], "guessed", '"kind" is'),
+    (["origin", "date"], None, '"date" is missing'),
+    (["world"], {"first_octet": 255}, "first_octet"),
+    (["run_options", "flags"], ["-i", 1], "list of texts"),
+    (X + ["id"], "X", '"id" is made of'),
+    (X + ["argv"], "x", "list of texts"),
+    (X + ["plays"], {"most": 0}, '"most" must be'),
+    (X + ["busy", "times"], 0, '"times" must be'),
+    (X + ["busy", "answer"], None, 'needs an "answer"'),
+    (X + ["await"], {"is": "ready", "name": "x"}, '"await" is'),
+    (X + ["answer"], None, '"answer" is missing'),
+    (X + ["answer", "exit"], 256, '"exit" must be'),
+    (X + ["answer", "exit"], 1.5, '"exit" must be'),
+    (X + ["answer", "signal"], 19, '"signal" must be'),
+    (X + ["answer", "from"], "", 'does not say "from" what it comes'),
+    (X + ["answer", "pause"], 1, 'unknown key "pause"'),
+    (X + ["answer", "stdout"], {"list": "images", "each": "x"}, '"list" is containers or networks'),
+    (ADD + ["effects", 0, "do"], "network-make", "unknown effect"),
+    (LISTS + ["answer", "stdout", "each"], None, 'needs "each"'),
+    (LISTS + ["answer", "stdout", "only"], "stopped", '"only" is running'),
+    (Y + ["answer", "drip", "bytes"], 0, '"bytes" must be'),
+])
+def test_schema_and_shim_refuse_together(tmp_path, where, value, why):
+    check_refused(tmp_path, changed(where, value), why)
+    assert not valid(SCHEMA, changed(where, value), SCHEMA)
+
+
+@pytest.mark.parametrize("where, value, why", [
+    (X + ["argv"], ["{any*}", "{any*}"], "two {any*} without an argument"),
+    (X + ["argv"], [], '"argv" is missing or empty'),
+    (X + ["argv"], ["{name:a}", "{int:a}"], "two holes are called a"),
+    (X + ["argv"], ["{name}{int}"], "two holes without text"),
+    (X + ["argv"], ["a{any*}"], "whole arguments"),
+    (X + ["argv"], ["}"], "a lone '}'"),
+    (X + ["plays"], {"least": 2, "most": 1}, '"least" is more than "most"'),
+    (X + ["busy", "for_ms"], 5, 'either "times" or "for_ms"'),
+    (X + ["busy", "answer", "exec"], {}, "runs nothing"),
+    (X + ["answer", "from"], None, 'does not say "from" what it comes'),
+    (X + ["answer", "stdout"], "${network}", "has no value here"),
+    (X + ["answer", "stdout"], "$x", "neither ${name} nor $$"),
+    (X + ["answer", "exec"], {}, "does not go with exec"),
+    (X + ["refusals"], {"exists": {"from": "x"}}, "nothing here is refused with that word"),
+    (ADD + ["effects", 0, "name"], None, 'has a "name"'),
+    (RUNS + ["effects", 0, "name"], "x", 'but run has a "name"'),
+    (RUNS + ["effects"], [], "need the effect run"),
+    (LISTS + ["answer", "stdout", "each"], "${network} ${users}", "${users} has no value here"),
+    (Y + ["answer", "signal"], 9, None),
+    (["interactions"], [], '"interactions" is missing or empty'),
+])
+def test_shim_refuses_what_a_schema_cannot_say(tmp_path, where, value, why):
+    if why is None:  # the change is no mistake: the sample itself is sound
+        (tmp_path / "c.json").write_text(json.dumps(changed(where, value)))
+        assert subprocess.run([str(SHIM), "--shim-check", str(tmp_path / "c.json")]).returncode == 0
+    else:
+        check_refused(tmp_path, changed(where, value), why)
+    assert valid(SCHEMA, changed(where, value), SCHEMA)
+
+
+def check_refused(tmp_path, whole, why):
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps(whole))
+    checked = subprocess.run([str(SHIM), "--shim-check", str(path)], capture_output=True, text=True)
+    assert (checked.returncode, checked.stdout) == (BROKEN, "")
+    assert why in checked.stderr and checked.stderr.count("\n") == 1
 
 
 def renamed(value, pairs):
