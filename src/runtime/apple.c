@@ -23,24 +23,6 @@ const struct container_dialect apple_dialect = {
 
 /* ---- finding ---- */
 
-static bool parse_numbers(const char *text, unsigned ret_number[static 3], size_t *ret_length)
-{
-	const char *p = text;
-
-	for (int i = 0; i < 3; i++) {
-		unsigned long value = 0;
-		const char *digits = p;
-
-		while (*p >= '0' && *p <= '9' && p - digits < 6)
-			value = value * 10 + (unsigned long)(*p++ - '0');
-		if (p == digits || (i < 2 && *p++ != '.'))
-			return false;
-		ret_number[i] = (unsigned)value;
-	}
-	*ret_length = (size_t)(p - text);
-	return true;
-}
-
 bool apple_parse_version(const char *text, unsigned ret_number[static 3], char **ret_version)
 {
 	static const char before[] = "container CLI version ";
@@ -48,7 +30,7 @@ bool apple_parse_version(const char *text, unsigned ret_number[static 3], char *
 	unsigned number[3];
 	size_t length;
 
-	if (found == NULL || !parse_numbers(found + strlen(before), number, &length))
+	if (found == NULL || !container_parse_numbers(found + strlen(before), number, &length))
 		return false;
 	memcpy(ret_number, number, sizeof(number));
 	*ret_version = str_dup_n(found + strlen(before), length);

@@ -284,6 +284,24 @@ bool container_parse_json(const char *text, size_t length, const char *what, str
 	return true;
 }
 
+bool container_parse_numbers(const char *text, unsigned ret_number[static 3], size_t *ret_length)
+{
+	const char *p = text;
+
+	for (int i = 0; i < 3; i++) {
+		unsigned long value = 0;
+		const char *digits = p;
+
+		while (*p >= '0' && *p <= '9' && p - digits < 6)
+			value = value * 10 + (unsigned long)(*p++ - '0');
+		if (p == digits || (i < 2 && *p++ != '.'))
+			return false;
+		ret_number[i] = (unsigned)value;
+	}
+	*ret_length = (size_t)(p - text);
+	return true;
+}
+
 char *container_error_line(const char *errors, const char *prefix)
 {
 	char *found = NULL;

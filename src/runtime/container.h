@@ -59,6 +59,9 @@ struct launch_tmpfs *container_tmpfs(const struct launch *launch, size_t *ret_co
 bool container_parse_json(const char *text, size_t length, const char *what, struct cJSON **ret_json,
                           struct npxc_error *err) NPXC_MUST_CHECK;
 
+/* "1.2.3" at the start of `text`; whatever follows the third number is left over. Pure. */
+bool container_parse_numbers(const char *text, unsigned ret_number[static 3], size_t *ret_length);
+
 /* The last line of a CLI's stderr that starts with `prefix`, without it, escaped; NULL when there is none. Owned. */
 char *container_error_line(const char *errors, const char *prefix);
 
