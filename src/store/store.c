@@ -190,6 +190,8 @@ static bool ask_make(const struct store_request *request, const char *cwd, const
 		if (ok && i == 0)
 			ask.title = MEM_TAKE(text);
 	}
+	if (ok && ask.count > 1 && request->command == NULL && request->call == NULL)
+		ok = error_set(err, ERROR_CONFIG, "several packages and no command; write npxc -p A -p B COMMAND");
 	if (ok && ask.count > 1) {
 		char *title = str_printf("%s and %zu more", ask.title, ask.count - 1);
 
@@ -331,7 +333,7 @@ static void drop_superseded(const char *key_path, const char *kept)
 
 static bool settle(const struct store_host *host, const struct node_facts *facts, const struct ask *ask,
                    const struct staging *staging, const char *tree, enum store_wish wish, struct found *found,
-                   struct npxc_error *err)
+                   bool *ret_installed, struct npxc_error *err)
 {
 	mem_cleanup char *key_path = key_directory(host->store_directory, ask->key);
 	mem_cleanup char *stem = node_platform_stem(facts);
@@ -354,6 +356,7 @@ static bool settle(const struct store_host *host, const struct node_facts *facts
 		if (!staging_seal(staging, tree, &found->record.bytes, err) ||
 		    !record_write(tree, &found->record, err) || !staging_settle(staging, tree, found->directory, err))
 			return false;
+		*ret_installed = true;
 	}
 	if (ask->exact == NULL && !record_resolve(key_path, ask->select, found->record.label, err))
 		return false;
@@ -363,7 +366,7 @@ static bool settle(const struct store_host *host, const struct node_facts *facts
 }
 
 static bool install_locked(const struct store_host *host, const struct node_facts *facts, const struct ask *ask,
-                           enum store_wish wish, struct found *ret_found, struct npxc_error *err)
+                           enum store_wish wish, struct found *ret_found, bool *ret_installed, struct npxc_error *err)
 {
 	struct install_wish packages = {
 		.specs = ask->specs, .count = ask->count, .directories = ask->directories, .title = ask->title
@@ -381,7 +384,7 @@ static bool install_locked(const struct store_host *host, const struct node_fact
 		return false;
 	}
 	ok = install_packages(&npm, &staging, &packages, &tree, &found.record, &found.node, err) &&
-	     settle(host, facts, ask, &staging, tree, wish, &found, err);
+	     settle(host, facts, ask, &staging, tree, wish, &found, ret_installed, err);
 	staging_done(&staging);
 	npm_done(&npm);
 	if (!ok) {
@@ -390,6 +393,25 @@ static bool install_locked(const struct store_host *host, const struct node_fact
 	}
 	*ret_found = found;
 	return true;
+}
+
+/* After a failure: a key that never held anything leaves nothing behind. The lock is held; whoever waits for it looks
+ * whether it still has its name. */
+static void drop_empty_key(const char *key_path, const char *lock_path)
+{
+	DIR *directory = opendir(key_path);
+	const struct dirent *entry;
+	bool empty = directory != NULL;
+
+	while (empty && (entry = readdir(directory)) != NULL)
+		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+		        strcmp(entry->d_name, "lock") == 0;
+	if (directory != NULL)
+		closedir(directory);
+	if (empty) {
+		unlink(lock_path);
+		rmdir(key_path);
+	}
 }
 
 static bool install(const struct store_host *host, const struct node_facts *facts, const struct ask *ask,
@@ -410,10 +432,10 @@ static bool install(const struct store_host *host, const struct node_facts *fact
 	}
 	if (wish == STORE_ENSURE && look(host, facts, ask, ret_found))
 		return true; /* installed by another start while this one waited */
-	if (!install_locked(host, facts, ask, wish, ret_found, err))
-		return false;
-	*ret_installed = true;
-	return true;
+	if (install_locked(host, facts, ask, wish, ret_found, ret_installed, err))
+		return true;
+	drop_empty_key(key_path, lock_path);
+	return false;
 }
 
 /* ---- the answer ---- */
@@ -484,6 +506,9 @@ bool store_get(const struct store_host *host, const struct store_request *reques
 
 	if (!ask_make(request, host->cwd, host->home, &ask, err))
 		return false;
+	/* What names itself exactly has nothing to be looked up again. */
+	if (wish == STORE_UPDATE && ask.count == 1 && (ask.exact != NULL || ask.directories[0] != NULL))
+		wish = STORE_ENSURE;
 	ok = node_host(host, &facts, err);
 	if (ok && (wish == STORE_FORCE || wish == STORE_UPDATE || !look(host, &facts, &ask, &found))) {
 		if (wish == STORE_LOOK)

@@ -1,0 +1,98 @@
+// A small npm registry on loopback for the tests of the store. Prints its port, ends when its stdin does.
+// What starts with @secret/ is answered only with the token from REGISTRY_TOKEN. GET /-/publish/<name>/<version> adds
+// a version; GET /-/count answers how many requests for packages there were.
+const http = require('node:http')
+const zlib = require('node:zlib')
+const crypto = require('node:crypto')
+
+const token = process.env.REGISTRY_TOKEN
+const bin = '#!/usr/bin/env node\nconsole.log("here")\n'
+const hunt = require('node:fs').readFileSync(require('node:path').join(__dirname, 'hunt.js'), 'utf8')
+const failing = 'console.error("Error: the sky is falling"); process.exit(3)\n'
+
+// name -> versions -> [fields of package.json, other files]
+const packages = {
+  plain: { '1.0.0': [{ bin: 'x.js' }], '1.1.0': [{ bin: 'x.js', engines: { node: '>=10' } }], '2.0.0-rc.1': [{ bin: 'x.js' }] },
+  CapS: { '1.0.0': [{ bin: { CapS: 'x.js', other: 'y.js' } }] },
+  many: { '1.0.0': [{ bin: { one: 'x.js', two: 'y.js' } }] },
+  'no-bin': { '1.0.0': [{}] },
+  '@secret/thing': { '1.0.0': [{ bin: 'x.js', scripts: { postinstall: 'node hunt.js' }, dependencies: { plain: '^1.0.0' } }, { 'hunt.js': hunt }] },
+  scripted: { '1.0.0': [{ bin: 'x.js', scripts: { postinstall: 'node made.js' } }, { 'made.js': 'require("fs").writeFileSync("made", process.env.PATH)' }] },
+  fails: { '1.0.0': [{ bin: 'x.js', scripts: { install: 'node fail.js' } }, { 'fail.js': failing }] },
+  'needs-fails': { '1.0.0': [{ bin: 'x.js', dependencies: { fails: '1', scripted: '1' } }] },
+  'needs-missing': { '1.0.0': [{ bin: 'x.js', dependencies: { missing: '1' } }] },
+  'opt-fails': { '1.0.0': [{ scripts: { install: 'node fail.js' } }, { 'fail.js': failing }] },
+  'opt-parent': { '1.0.0': [{ dependencies: { 'opt-child': '1' } }] },
+  'opt-child': { '1.0.0': [{ scripts: { install: 'node fail.js' } }, { 'fail.js': failing }] },
+  'opt-fine': { '1.0.0': [{ scripts: { install: 'node made.js' } }, { 'made.js': 'require("fs").writeFileSync("made", "")' }] },
+  'has-options': { '1.0.0': [{ bin: 'x.js', optionalDependencies: { 'opt-fails': '1', 'opt-parent': '1', 'opt-fine': '1' } }] },
+  'wants-node': { '1.0.0': [{ bin: 'x.js', engines: { node: '>=999' }, scripts: { postinstall: 'node > answer' } }] },
+  'setuid': { '1.0.0': [{ bin: 'x.js', scripts: { postinstall: 'cp /bin/true evil && chmod 6755 evil && mkfifo pipe && ln -s /etc/passwd link && mkdir closed && touch closed/file && chmod 0700 closed && chmod 0600 closed/file' } }] }
+}
+const fakeNode = version => [{ bin: { node: 'bin/node' } }, { 'bin/node': `#!/bin/sh\n[ "$1" = -p ] && { echo 1${version.split('.')[0]}; exit; }\necho fake ${version}\n` }]
+for (const name of [`node-${process.platform}-${process.arch}`]) {
+  packages[name] = Object.fromEntries(['20.0.0', '999.0.0', '1000.0.0', '1000.1.0', '1001.0.0', '1002.0.0'].map(v => [v, fakeNode(v)]))
+}
+
+const tarballs = new Map()
+const tar = files => {
+  const blocks = []
+  for (const [name, text] of Object.entries(files)) {
+    const body = Buffer.from(text)
+    const head = Buffer.alloc(512)
+    head.write('package/' + name, 0)
+    head.write(/^bin\/|^[xy]\.js$/.test(name) ? '0000755\0' : '0000644\0', 100)
+    head.write('0000000\0' + '0000000\0' + body.length.toString(8).padStart(11, '0') + '\0' + '00000000000\0', 108)
+    head.write('        0', 148)
+    head.write('ustar\x0000', 257)
+    let sum = 0
+    for (const byte of head) sum += byte
+    head.write(sum.toString(8).padStart(6, '0') + '\0 ', 148)
+    blocks.push(head, body, Buffer.alloc((512 - body.length % 512) % 512))
+  }
+  return zlib.gzipSync(Buffer.concat([...blocks, Buffer.alloc(1024)]))
+}
+const tarball = (name, version) => {
+  const id = `${name}@${version}`
+  if (!tarballs.has(id)) {
+    const [fields, files] = packages[name][version]
+    tarballs.set(id, tar({ 'package.json': JSON.stringify({ name, version, ...fields }), 'x.js': bin, 'y.js': bin, ...files }))
+  }
+  return tarballs.get(id)
+}
+const latest = versions => Object.keys(versions).filter(v => !v.includes('-')).sort((a, b) => a.localeCompare(b, 'en', { numeric: true })).pop()
+
+let count = 0
+const server = http.createServer((request, response) => {
+  const url = decodeURIComponent(request.url)
+  const answer = (status, body) => {
+    response.writeHead(status, { 'content-type': typeof body === 'string' ? 'text/plain' : Buffer.isBuffer(body) ? 'application/octet-stream' : 'application/json' })
+    response.end(typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body))
+  }
+  const publish = url.match(/^\/-\/publish\/(.+)\/([^/]+)$/)
+  if (publish) {
+    packages[publish[1]][publish[2]] = [{ bin: 'x.js' }]
+    return answer(200, 'ok')
+  }
+  if (url === '/-/count') return answer(200, String(count))
+  count++
+  const match = url.match(/^\/((?:@[^/]+\/)?[^/]+)(?:\/-\/(.+)\.tgz)?$/)
+  const name = match && match[1]
+  if (!name || !Object.hasOwn(packages, name)) return answer(404, { error: 'not found' })
+  if (name.startsWith('@secret/') && request.headers.authorization !== `Bearer ${token}`) return answer(401, { error: 'unauthorized' })
+  if (match[2]) return answer(200, tarball(name, match[2]))
+  const base = `http://127.0.0.1:${server.address().port}`
+  const versions = {}
+  for (const version of Object.keys(packages[name])) {
+    const [fields] = packages[name][version]
+    const bins = typeof fields.bin === 'string' ? { [name.replace(/^@.*\//, '')]: fields.bin } : fields.bin
+    versions[version] = {
+      name, version, ...fields, bin: bins,
+      hasInstallScript: ['preinstall', 'install', 'postinstall'].some(s => fields.scripts?.[s]) || undefined,
+      dist: { tarball: `${base}/${name}/-/${version}.tgz`, integrity: 'sha512-' + crypto.createHash('sha512').update(tarball(name, version)).digest('base64') }
+    }
+  }
+  answer(200, { name, 'dist-tags': { latest: latest(versions), next: Object.keys(versions).find(v => v.includes('-')) ?? latest(versions) }, versions })
+})
+server.listen(0, '127.0.0.1', () => console.log(server.address().port))
+process.stdin.resume().on('end', () => process.exit(0))

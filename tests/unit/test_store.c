@@ -1,0 +1,836 @@
+/* The store with the npm that is here, bubblewrap, and a registry of its own on loopback. */
+#include "unit.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "store/npm.h"
+#include "store/record.h"
+#include "store_runner.h"
+
+#include <cjson/cJSON.h>
+#include <dirent.h>
+
+static const char token[] = "npmtok-0123456789abcdef0123456789abcdef";
+
+static struct {
+	pid_t pid;
+	int input; /* closing it ends the registry */
+	char port[8];
+	char *root; /* everything of one test; readable for the sandbox's user */
+	char *home;
+	char *store;
+} fixture;
+
+/* ---- the registry, once for all tests ---- */
+
+static int start_registry(void **state)
+{
+	struct npxc_error err;
+	int in[2];
+	int out[2];
+	ssize_t n;
+
+	(void)state;
+	assert_true(fd_pipe(in, &err) && fd_pipe(out, &err));
+	fixture.pid = fork();
+	if (fixture.pid == 0) {
+		dup2(in[0], 0);
+		dup2(out[1], 1);
+		setenv("REGISTRY_TOKEN", token, 1);
+		execlp("node", "node", "tests/registry/registry.js", (char *)NULL);
+		_exit(127);
+	}
+	close(in[0]);
+	close(out[1]);
+	fixture.input = in[1];
+	n = read(out[0], fixture.port, sizeof(fixture.port) - 1);
+	close(out[0]);
+	assert_true(n > 1);
+	fixture.port[strcspn(fixture.port, "\n")] = '\0';
+	return 0;
+}
+
+static int stop_registry(void **state)
+{
+	(void)state;
+	close(fixture.input);
+	return waitpid(fixture.pid, NULL, 0) == fixture.pid ? 0 : -1;
+}
+
+/* ---- a home and a store of each test ---- */
+
+static void write_text(const char *path, const char *text)
+{
+	struct npxc_error err = { 0 };
+
+	if (!file_write_atomic(path, text, strlen(text), 0644, &err))
+		fail_msg("%s", err.message);
+}
+
+static void write_npmrc(const char *more)
+{
+	mem_cleanup char *path = str_printf("%s/.npmrc", fixture.home);
+	mem_cleanup char *text = str_printf("registry=http://127.0.0.1:%s/\n%s", fixture.port, more);
+
+	write_text(path, text);
+}
+
+static char *token_line(void)
+{
+	return str_printf("//127.0.0.1:%s/:_authToken=${STORE_TEST_TOKEN}\n", fixture.port);
+}
+
+static int set_up(void **state)
+{
+	struct npxc_error err = { 0 };
+
+	(void)state;
+	assert_true(file_make_temporary_directory("/tmp", "npxc-store-", &fixture.root, &err));
+	assert_int_equal(chmod(fixture.root, 0755), 0);
+	fixture.home = str_printf("%s/home", fixture.root);
+	fixture.store = str_printf("%s/cache/store", fixture.root);
+	assert_int_equal(mkdir(fixture.home, 0755), 0);
+	setenv("STORE_TEST_TOKEN", token, 1);
+	write_npmrc("");
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct npxc_error err = { 0 };
+	bool ok = file_remove_tree(fixture.root, &err);
+
+	(void)state;
+	free(fixture.root);
+	free(fixture.home);
+	free(fixture.store);
+	return ok ? 0 : -1;
+}
+
+struct setting {
+	struct store_runner runner;
+	struct store_host host;
+};
+
+static void setting_make(struct setting *setting)
+{
+	struct npxc_error err = { 0 };
+
+	if (!runner_make(&setting->runner, fixture.store, fixture.home, &setting->host, &err))
+		fail_msg("%s", err.message);
+}
+
+static void setting_done(struct setting *setting)
+{
+	assert_int_equal(setting->runner.held, setting->runner.released);
+	runner_done(&setting->runner);
+}
+
+static bool get_request(struct setting *setting, const struct store_request *request, enum store_wish wish,
+                        struct store_package *ret_package, struct npxc_error *err)
+{
+	*err = (struct npxc_error){ 0 };
+	return store_get(&setting->host, request, wish, ret_package, err);
+}
+
+static bool get(struct setting *setting, const char *spec, enum store_wish wish, struct store_package *ret_package,
+                struct npxc_error *err)
+{
+	const char *specs[] = { spec };
+	const struct store_request request = { .specs = specs, .spec_count = 1 };
+
+	return get_request(setting, &request, wish, ret_package, err);
+}
+
+static void must_get(struct setting *setting, const char *spec, enum store_wish wish, struct store_package *ret_package)
+{
+	struct npxc_error err;
+
+	if (!get(setting, spec, wish, ret_package, &err))
+		fail_msg("%s: %s", spec, err.message);
+}
+
+/* Installs or looks, and wants this version after so many runs of npm. */
+static void expect(struct setting *setting, const char *spec, enum store_wish wish, const char *version, unsigned runs)
+{
+	struct store_package package;
+	unsigned before = setting->runner.runs;
+
+	must_get(setting, spec, wish, &package);
+	assert_string_equal(package.version, version);
+	assert_int_equal(setting->runner.runs - before, runs);
+	store_package_done(&package);
+}
+
+static size_t entries(const char *directory, const char *below)
+{
+	mem_cleanup char *path = str_printf("%s/%s", directory, below);
+	DIR *opened = opendir(path);
+	size_t count = 0;
+
+	while (opened != NULL && readdir(opened) != NULL)
+		count++;
+	if (opened != NULL)
+		closedir(opened);
+	return count > 2 ? count - 2 : 0;
+}
+
+static void nothing_is_left(void)
+{
+	struct store_list list;
+	struct npxc_error err;
+
+	assert_true(store_list(fixture.store, &list, &err));
+	assert_int_equal(list.count, 0);
+	store_list_done(&list);
+	assert_int_equal(entries(fixture.store, "staging"), 0);
+	assert_int_equal(entries(fixture.store, "packages"), 0);
+}
+
+static bool installed_file(const struct store_package *package, const char *name)
+{
+	mem_cleanup char *path = str_printf("%s/%s", package->directory, name);
+
+	return file_exists(path);
+}
+
+/* ---- tests ---- */
+
+static void installs_once_and_starts_without_a_process(void **state)
+{
+	struct setting setting;
+	struct store_package package;
+	struct npxc_error err;
+	mem_cleanup char *node_json = str_printf("%s/node.json", fixture.store);
+	BUF_CLEANUP struct buf known = BUF_INIT(64 * KIB);
+	char *version;
+
+	(void)state;
+	setting_make(&setting);
+	assert_false(get(&setting, "plain", STORE_LOOK, &package, &err));
+	assert_int_equal(err.kind, ERROR_INSTALL);
+	assert_string_equal(err.message, "plain is not installed; run npxc install plain");
+	must_get(&setting, "plain", STORE_ENSURE, &package);
+	assert_int_equal(setting.runner.runs, 1); /* no scripts, no second step */
+	assert_true(package.installed_now);
+	assert_string_equal(package.name, "plain");
+	assert_string_equal(package.version, "1.1.0");
+	assert_string_equal(package.key, "plain");
+	assert_string_equal(package.bin, "plain");
+	assert_string_equal(package.engines, ">=10");
+	assert_string_equal(package.package_root, "node_modules/plain");
+	assert_int_equal(package.command.count, 1);
+	assert_string_equal(package.command.v[0], STORE_GUEST_PACKAGE "/node_modules/.bin/plain");
+	assert_true(package.bytes > 0);
+	assert_true(installed_file(&package, "node_modules/.bin/plain"));
+	assert_true(installed_file(&package, "npxc.json"));
+	assert_int_equal(entries(fixture.store, "staging"), 0);
+	store_package_done(&package);
+
+	/* Node is not asked either: what is known of it is believed. */
+	assert_true(file_read(node_json, &known, &err));
+	version = strstr(known.data, "\"version\"");
+	assert_non_null(version);
+	version = strchr(version + 9, '"') + 1;
+	version[0] = '9';
+	write_text(node_json, known.data);
+	must_get(&setting, "plain", STORE_LOOK, &package);
+	assert_int_equal(setting.runner.runs, 1);
+	assert_false(package.installed_now);
+	assert_int_equal(package.node.version[0], '9');
+	store_package_done(&package);
+	setting_done(&setting);
+}
+
+static void publish(const char *path)
+{
+	mem_cleanup char *command =
+	    str_printf("node -e 'fetch(\"http://127.0.0.1:%s/-/publish/%s\").then(r=>process.exit(r.ok?0:1))'",
+	               fixture.port, path);
+
+	assert_int_equal(system(command), 0);
+}
+
+static void tags_and_ranges_are_resolved_once(void **state)
+{
+	struct setting setting;
+	struct store_package package;
+	struct npxc_error err;
+	const char *specs[] = { "scripted" };
+	const struct store_request hinted = { .specs = specs, .spec_count = 1, .version_hint = "1.0.0" };
+
+	(void)state;
+	setting_make(&setting);
+	expect(&setting, "plain", STORE_ENSURE, "1.1.0", 1);
+	expect(&setting, "plain@1.0.0", STORE_ENSURE, "1.0.0", 1);
+	expect(&setting, "plain@v1.0.0", STORE_LOOK, "1.0.0", 0);
+	expect(&setting, "plain@^1", STORE_ENSURE, "1.1.0", 1);
+	expect(&setting, "plain@next", STORE_ENSURE, "2.0.0-rc.1", 1);
+	publish("plain/1.2.0");
+	expect(&setting, "plain", STORE_ENSURE, "1.1.0", 0);
+	expect(&setting, "plain@^1", STORE_LOOK, "1.1.0", 0);
+	expect(&setting, "plain@1.1.0", STORE_LOOK, "1.1.0", 0);
+	expect(&setting, "plain@^1", STORE_UPDATE, "1.2.0", 1);
+	expect(&setting, "plain@^1", STORE_LOOK, "1.2.0", 0);
+	expect(&setting, "plain", STORE_LOOK, "1.1.0", 0);
+	expect(&setting, "plain@1.0.0", STORE_UPDATE, "1.0.0", 0); /* an exact version cannot be another one */
+	must_get(&setting, "plain@^1", STORE_UPDATE, &package);
+	assert_false(package.installed_now); /* the same version: what is there stays */
+	store_package_done(&package);
+	must_get(&setting, "plain@^1", STORE_FORCE, &package);
+	assert_true(package.installed_now);
+	store_package_done(&package);
+	if (!get_request(&setting, &hinted, STORE_ENSURE, &package, &err))
+		fail_msg("%s", err.message);
+	store_package_done(&package);
+	assert_false(get(&setting, "scripted", STORE_LOOK, &package, &err)); /* the tag was never asked for */
+	expect(&setting, "scripted@1.0.0", STORE_LOOK, "1.0.0", 0);
+	setting_done(&setting);
+}
+
+static void failures_say_why_and_leave_nothing(void **state)
+{
+	static const struct {
+		const char *spec;
+		const char *npmrc;
+		const char *why;
+	} cases[] = {
+		{ "missing", "", "missing: no such package; npm says: Not Found - GET http://127.0.0.1" },
+		{ "plain@99", "",
+		  "plain@99: no version matching 99; npm says: No matching version found for plain@99." },
+		{ "plain@nosuchtag", "", "no version matching nosuchtag; npm says: " },
+		{ "plain@9.9.9", "", "no version matching 9.9.9; npm says: " },
+		{ "needs-missing", "", "no such package; npm says: Not Found - GET http://127.0.0.1" },
+		{ "@secret/thing", "", "the registry wants credentials" },
+		{ "plain", "registry=http://127.0.0.1:1/\nfetch-retries=0\n",
+		  "the registry cannot be reached; npm says: request to http://127.0.0.1:1/plain failed, reason: "
+		  "connect "
+		  "ECONNREFUSED 127.0.0.1:1" },
+		{ "plain", "registry=http://no-such-host.invalid/\nfetch-retries=0\n",
+		  "the registry cannot be reached" },
+		{ "fails", "", "fails: the install script of fails failed: Error: the sky is falling" },
+		{ "needs-fails", "", "failed: Error: the sky is falling" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct setting setting;
+		struct store_package package;
+		struct npxc_error err;
+
+		setting_make(&setting);
+		write_npmrc(cases[i].npmrc);
+		if (get(&setting, cases[i].spec, STORE_ENSURE, &package, &err))
+			fail_msg("%s was installed", cases[i].spec);
+		assert_int_equal(err.kind, ERROR_INSTALL);
+		if (strstr(err.message, cases[i].why) == NULL)
+			fail_msg("%s: \"%s\" does not say \"%s\"", cases[i].spec, err.message, cases[i].why);
+		assert_null(strchr(err.message, '\n'));
+		nothing_is_left();
+		setting_done(&setting);
+	}
+}
+
+static void wrong_requests_are_refused(void **state)
+{
+	const char *one[] = { "many" };
+	const char *two[] = { "plain", "scripted" };
+	const char *git[] = { "github:a/b" };
+	const char *nowhere[] = { "./nowhere" };
+	const char *empty[] = { "./" };
+	const struct {
+		struct store_request request;
+		const char *why;
+	} cases[] = {
+		{ { .specs = one, .spec_count = 1 }, "many has several commands (one, two); choose one" },
+		{ { .specs = two, .spec_count = 2 }, "several packages and no command" },
+		{ { .specs = git, .spec_count = 1 }, "git and URL specs" },
+		{ { .specs = nowhere, .spec_count = 1 }, "no such package directory" },
+		{ { .specs = empty, .spec_count = 1 }, "has no package.json" },
+		{ { .specs = one, .spec_count = 0 }, "no package is named" },
+	};
+	struct setting setting;
+
+	(void)state;
+	setting_make(&setting);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct store_package package;
+		struct npxc_error err;
+
+		assert_false(get_request(&setting, &cases[i].request, STORE_ENSURE, &package, &err));
+		assert_int_equal(err.kind, ERROR_CONFIG);
+		if (strstr(err.message, cases[i].why) == NULL)
+			fail_msg("\"%s\" does not say \"%s\"", err.message, cases[i].why);
+	}
+	setting_done(&setting);
+}
+
+/* ---- the token ---- */
+
+static void leak(const struct launch *launch)
+{
+	struct launch *second = (struct launch *)(uintptr_t)launch;
+	mem_cleanup char *file = str_printf("%s/leak", fixture.root);
+
+	if (strcmp(launch->command.v[2], "rebuild") != 0)
+		return;
+	write_text(file, token);
+	launch_add_mount(second, file, "/opt/npxc/leak", false);
+	launch_add_env(second, "LEAK", token);
+}
+
+static cJSON *hunt(bool leaking)
+{
+	struct setting setting;
+	struct store_package package;
+	mem_cleanup char *lines = token_line();
+	mem_cleanup char *more = str_printf("%s@secret:registry=http://127.0.0.1:%s/\n", lines, fixture.port);
+	mem_cleanup char *path = NULL;
+	cJSON *result;
+
+	setting_make(&setting);
+	setting.runner.before_run = leaking ? leak : NULL;
+	write_npmrc(more);
+	must_get(&setting, "@secret/thing", leaking ? STORE_FORCE : STORE_ENSURE, &package);
+	assert_int_equal(setting.runner.runs, 2);
+	path = str_printf("%s/node_modules/@secret/thing/hunt.json", package.directory);
+	result = record_read_json(path, 1 * MIB);
+	assert_non_null(result);
+	store_package_done(&package);
+	setting_done(&setting);
+	return result;
+}
+
+static void no_token_in(const char *directory)
+{
+	mem_cleanup char *command = str_printf("! grep -rqF %s %s", token, directory);
+
+	assert_int_equal(system(command), 0);
+}
+
+static void install_scripts_never_see_the_token(void **state)
+{
+	cJSON *clean = hunt(false);
+	cJSON *leaking;
+	const cJSON *found;
+	mem_cleanup char *places = NULL;
+
+	(void)state;
+	found = cJSON_GetObjectItemCaseSensitive(clean, "found");
+	places = cJSON_PrintUnformatted(found);
+	assert_string_equal(places, "[]");
+	/* It did look: at the configuration without the token, at the package, at npm's and its own process. */
+	assert_true(cJSON_GetObjectItemCaseSensitive(clean, "files")->valueint >= 5);
+	assert_true(cJSON_GetObjectItemCaseSensitive(clean, "processes")->valueint >= 4);
+	cJSON_Delete(clean);
+	no_token_in(fixture.store);
+
+	/* And it does find a token that is there, in every place it looks at. */
+	leaking = hunt(true);
+	free(MEM_TAKE(places));
+	places = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(leaking, "found"));
+	assert_non_null(strstr(places, "environment LEAK"));
+	assert_non_null(strstr(places, "file /opt/npxc/leak"));
+	assert_non_null(strstr(places, "proc environ"));
+	cJSON_Delete(leaking);
+}
+
+/* ---- scripts ---- */
+
+static void optional_dependencies_may_fail(void **state)
+{
+	struct setting setting;
+	struct store_package package;
+
+	(void)state;
+	setting_make(&setting);
+	must_get(&setting, "has-options", STORE_ENSURE, &package);
+	assert_true(installed_file(&package, "node_modules/opt-fine/made"));
+	assert_false(installed_file(&package, "node_modules/opt-fails"));
+	assert_false(installed_file(&package, "node_modules/opt-child"));
+	assert_false(installed_file(&package, "node_modules/opt-parent")); /* cannot do without opt-child */
+	store_package_done(&package);
+	must_get(&setting, "scripted", STORE_ENSURE, &package);
+	assert_true(installed_file(&package, "node_modules/scripted/made"));
+	store_package_done(&package);
+	setting_done(&setting);
+}
+
+static void the_users_ignore_scripts_counts(void **state)
+{
+	struct setting setting;
+	struct store_package package;
+
+	(void)state;
+	setting_make(&setting);
+	write_npmrc("ignore-scripts=true\n");
+	must_get(&setting, "scripted", STORE_ENSURE, &package);
+	assert_int_equal(setting.runner.runs, 1);
+	assert_false(installed_file(&package, "node_modules/scripted/made"));
+	store_package_done(&package);
+	setting_done(&setting);
+}
+
+static void what_scripts_leave_is_made_harmless(void **state)
+{
+	struct setting setting;
+	struct store_package package;
+	struct stat st;
+	mem_cleanup char *base = NULL;
+	mem_cleanup char *evil = NULL;
+	mem_cleanup char *file = NULL;
+	mem_cleanup char *link = NULL;
+
+	(void)state;
+	setting_make(&setting);
+	must_get(&setting, "setuid", STORE_ENSURE, &package);
+	base = str_printf("%s/node_modules/setuid", package.directory);
+	evil = str_printf("%s/evil", base);
+	file = str_printf("%s/closed/file", base);
+	link = str_printf("%s/link", base);
+	assert_int_equal(stat(evil, &st), 0);
+	assert_int_equal(st.st_mode & 07000, 0);
+	assert_int_equal(st.st_uid, geteuid());
+	assert_false(installed_file(&package, "node_modules/setuid/pipe"));
+	assert_int_equal(lstat(link, &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	assert_int_equal(stat("/etc/passwd", &st), 0);
+	assert_int_equal(st.st_uid, 0);
+	assert_int_equal(stat(file, &st), 0);
+	if (setting.host.is_root) /* the sandbox's user reads what root owns now */
+		assert_int_equal(st.st_mode & 07777, 0644);
+	assert_int_equal(st.st_mode & 0022, 0);
+	store_package_done(&package);
+	setting_done(&setting);
+}
+
+/* ---- Node ---- */
+
+static void a_missing_node_comes_from_the_registry(void **state)
+{
+	struct setting setting;
+	struct store_package package;
+	mem_cleanup char *answer = NULL;
+	BUF_CLEANUP struct buf said = BUF_INIT(4 * KIB);
+	struct npxc_error err;
+
+	(void)state;
+	setting_make(&setting);
+	must_get(&setting, "wants-node", STORE_ENSURE, &package);
+	assert_string_equal(package.node.version, "1000.1.0"); /* newest patch of the lowest even major */
+	assert_string_equal(package.node.abi, "11000");
+	assert_true(package.node.from_store);
+	assert_true(str_ends(package.platform, "-11000"));
+	assert_true(str_starts(package.node.prefix, fixture.store));
+	answer = str_printf("%s/node_modules/wants-node/answer", package.directory);
+	assert_true(file_read(answer, &said, &err)); /* scripts ran with it */
+	assert_string_equal(said.data, "fake 1000.1.0\n");
+	store_package_done(&package);
+	expect(&setting, "wants-node", STORE_LOOK, "1.0.0", 0);
+
+	setting.host.node_major = 1002; /* a pin beats what the host has */
+	must_get(&setting, "plain@1.0.0", STORE_ENSURE, &package);
+	assert_string_equal(package.node.version, "1002.0.0");
+	store_package_done(&package);
+	expect(&setting, "plain@1.0.0", STORE_LOOK, "1.0.0", 0);
+	setting.host.node_major = 77;
+	assert_false(get(&setting, "plain@1.0.0", STORE_ENSURE, &package, &err));
+	assert_int_equal(err.kind, ERROR_INSTALL);
+	assert_non_null(strstr(err.message, "there is no Node 77 for this platform (defaults.node)"));
+	setting_done(&setting);
+}
+
+static void without_node_or_npm(void **state)
+{
+	struct setting setting;
+	struct store_package package;
+	struct npxc_error err;
+	mem_cleanup char *bin = str_printf("%s/bin", fixture.root);
+	mem_cleanup char *node = str_printf("%s/node", bin);
+	mem_cleanup char *real = NULL;
+
+	(void)state;
+	setting_make(&setting);
+	setting.host.path_variable = bin;
+	assert_int_equal(mkdir(bin, 0755), 0);
+	assert_false(get(&setting, "plain", STORE_ENSURE, &package, &err));
+	assert_int_equal(err.kind, ERROR_INSTALL);
+	assert_non_null(strstr(err.message, "node is not on PATH; install Node.js"));
+	assert_true(file_find_program("node", getenv("PATH"), &real, &err));
+	assert_int_equal(symlink(real, node), 0);
+	assert_false(get(&setting, "plain", STORE_ENSURE, &package, &err));
+	assert_int_equal(err.kind, ERROR_INSTALL);
+	assert_non_null(strstr(err.message, "npm is not here; install Node.js"));
+	setting_done(&setting);
+}
+
+/* ---- directories and sets ---- */
+
+static void directories_are_installed_anew_when_they_change(void **state)
+{
+	struct setting setting;
+	struct store_package package;
+	struct npxc_error err;
+	mem_cleanup char *source = str_printf("%s/My server", fixture.root);
+	mem_cleanup char *manifest = str_printf("%s/package.json", source);
+	mem_cleanup char *script = str_printf("%s/x.js", source);
+	mem_cleanup char *modules = str_printf("%s/node_modules", source);
+	mem_cleanup char *first = NULL;
+	mem_cleanup char *second = NULL;
+	int use = -1;
+
+	(void)state;
+	setting_make(&setting);
+	assert_int_equal(mkdir(source, 0755), 0);
+	write_text(manifest,
+	           "{\"name\":\"@me/server\",\"version\":\"0.1.0\",\"bin\":\"x.js\",\"dependencies\":{\"plain\":"
+	           "\"1.0.0\"},\"scripts\":{\"prepare\":\"touch prepared\",\"postinstall\":\"touch made\"}}");
+	write_text(script, "#!/usr/bin/env node\r\n");
+	setting.host.cwd = fixture.root;
+	must_get(&setting, "./My server", STORE_ENSURE, &package);
+	assert_string_equal(package.name, "@me/server");
+	assert_string_equal(package.version, "0.1.0");
+	assert_string_equal(package.bin, "server");
+	assert_true(str_starts(package.key, "dir=0"));
+	assert_true(installed_file(&package, "node_modules/@me/server/made"));
+	assert_true(installed_file(&package, "node_modules/plain/x.js"));
+	first = str_dup(package.directory);
+	assert_true(store_use(&package, &use, &err));
+	store_package_done(&package);
+	assert_int_equal(entries(source, ""), 2); /* nothing was written there */
+
+	assert_int_equal(mkdir(modules, 0755), 0); /* does not count */
+	expect(&setting, "./My server", STORE_LOOK, "0.1.0", 0);
+	expect(&setting, source, STORE_LOOK, "0.1.0", 0);
+	write_text(script, "#!/usr/bin/env node\n\n");
+	assert_false(get(&setting, "./My server", STORE_LOOK, &package, &err));
+	must_get(&setting, "./My server", STORE_ENSURE, &package);
+	second = str_dup(package.directory);
+	store_package_done(&package);
+	assert_string_not_equal(first, second);
+	assert_true(file_exists(first)); /* in use */
+	fd_close(&use);
+	write_text(script, "#!/usr/bin/env node\n\n\n");
+	expect(&setting, "./My server", STORE_ENSURE, "0.1.0", 2);
+	assert_false(file_exists(first));
+	assert_false(file_exists(second));
+	setting_done(&setting);
+}
+
+static void sets_are_one_installation(void **state)
+{
+	const char *specs[] = { "many", "@secret/thing", "plain@1.0.0" };
+	const char *turned[] = { "plain@1.0.0", "many", "@secret/thing" };
+	const struct store_request two = { .specs = specs, .spec_count = 3, .command = "two" };
+	const struct store_request other = { .specs = turned, .spec_count = 3, .command = "printf" };
+	const struct store_request call = { .specs = turned, .spec_count = 3, .call = "one | two" };
+	const char *alone[] = { "many" };
+	const struct store_request one = { .specs = alone, .spec_count = 1, .command = "one" };
+	struct setting setting;
+	struct store_package package;
+	struct npxc_error err;
+	mem_cleanup char *lines = token_line();
+
+	(void)state;
+	setting_make(&setting);
+	write_npmrc(lines);
+	if (!get_request(&setting, &two, STORE_ENSURE, &package, &err))
+		fail_msg("%s", err.message);
+	assert_string_equal(package.name, "many");
+	assert_string_equal(package.bin, "two");
+	assert_string_equal(package.command.v[0], STORE_GUEST_PACKAGE "/node_modules/.bin/two");
+	assert_true(str_starts(package.key, "set=0"));
+	store_package_done(&package);
+	assert_true(get_request(&setting, &other, STORE_LOOK, &package, &err));
+	assert_string_equal(package.command.v[0], "printf");
+	store_package_done(&package);
+	assert_true(get_request(&setting, &call, STORE_LOOK, &package, &err));
+	assert_int_equal(package.command.count, 3);
+	assert_string_equal(package.command.v[0], "/bin/sh");
+	assert_string_equal(package.command.v[2], "one | two");
+	assert_null(package.bin);
+	store_package_done(&package);
+	assert_true(get_request(&setting, &one, STORE_ENSURE, &package, &err));
+	assert_string_equal(package.key, "many");
+	assert_string_equal(package.bin, "one");
+	store_package_done(&package);
+	setting_done(&setting);
+}
+
+static void capitals_have_a_place_of_their_own(void **state)
+{
+	struct setting setting;
+	struct store_package package;
+
+	(void)state;
+	setting_make(&setting);
+	must_get(&setting, "CapS", STORE_ENSURE, &package);
+	assert_string_equal(package.key, "=cap=s");
+	assert_string_equal(package.bin, "CapS");
+	store_package_done(&package);
+	setting_done(&setting);
+}
+
+/* ---- together ---- */
+
+static void concurrent_first_starts_install_once(void **state)
+{
+	pid_t pids[3];
+	struct setting setting;
+	int counts[2];
+	struct npxc_error err;
+	size_t runs = 0;
+
+	(void)state;
+	assert_true(fd_pipe(counts, &err));
+	for (int i = 0; i < 3; i++) {
+		pids[i] = fork();
+		if (pids[i] == 0) {
+			struct store_package package;
+			char byte;
+
+			setting_make(&setting);
+			if (!get(&setting, "scripted", STORE_ENSURE, &package, &err) ||
+			    strcmp(package.version, "1.0.0") != 0)
+				_exit(1);
+			byte = (char)setting.runner.runs;
+			_exit(write(counts[1], &byte, 1) == 1 ? 0 : 1);
+		}
+	}
+	close(counts[1]);
+	for (int i = 0; i < 3; i++) {
+		int status;
+
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_int_equal(status, 0);
+	}
+	for (char byte; read(counts[0], &byte, 1) == 1;)
+		runs += (size_t)byte;
+	close(counts[0]);
+	assert_int_equal(runs, 2); /* one of the three, with its two steps */
+	setting_make(&setting);
+	expect(&setting, "scripted", STORE_LOOK, "1.0.0", 0);
+	setting_done(&setting);
+}
+
+static void die_in_the_second_step(const struct launch *launch)
+{
+	if (strcmp(launch->command.v[2], "rebuild") == 0)
+		kill(getpid(), SIGKILL);
+}
+
+static void an_interrupted_installation_looks_like_none(void **state)
+{
+	struct setting setting;
+	struct store_package package;
+	struct npxc_error err;
+	struct store_list list;
+	int status;
+	pid_t pid = fork();
+	size_t removed;
+	size_t kept;
+	uint64_t bytes;
+
+	(void)state;
+	if (pid == 0) {
+		setting_make(&setting);
+		setting.runner.before_run = die_in_the_second_step;
+		_exit(get(&setting, "scripted", STORE_ENSURE, &package, &err) ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(entries(fixture.store, "staging"), 1); /* for the janitor, which is not here */
+	setting_make(&setting);
+	assert_false(get(&setting, "scripted", STORE_LOOK, &package, &err));
+	assert_true(store_list(fixture.store, &list, &err));
+	assert_int_equal(list.count, 0);
+	store_list_done(&list);
+	expect(&setting, "scripted", STORE_ENSURE, "1.0.0", 2);
+	assert_int_equal(entries(fixture.store, "staging"), 1);
+	assert_true(store_clean(fixture.store, NULL, "/", &removed, &bytes, &kept, &err));
+	assert_int_equal(removed, 1);
+	nothing_is_left();
+	setting_done(&setting);
+}
+
+static void cleaning_spares_what_is_in_use(void **state)
+{
+	struct setting setting;
+	struct store_package package;
+	struct store_list list;
+	struct npxc_error err;
+	size_t removed;
+	size_t kept;
+	uint64_t bytes;
+	int use;
+	int late;
+
+	(void)state;
+	setting_make(&setting);
+	expect(&setting, "plain@1.0.0", STORE_ENSURE, "1.0.0", 1);
+	expect(&setting, "scripted", STORE_ENSURE, "1.0.0", 2);
+	must_get(&setting, "plain@next", STORE_ENSURE, &package);
+	assert_true(store_use(&package, &use, &err));
+	assert_true(store_list(fixture.store, &list, &err));
+	assert_int_equal(list.count, 3);
+	assert_string_equal(list.v[0].name, "plain");
+	assert_string_equal(list.v[0].version, "1.0.0");
+	assert_null(list.v[0].spec);
+	assert_string_equal(list.v[1].spec, "next");
+	assert_string_equal(list.v[1].platform, package.platform);
+	assert_true(list.v[1].bytes > 0 && list.v[1].installed_at > 0);
+	store_list_done(&list);
+
+	assert_true(store_clean(fixture.store, "plain@1.0.0", "/", &removed, &bytes, &kept, &err));
+	assert_int_equal(removed, 1);
+	assert_int_equal(kept, 0);
+	assert_true(bytes > 0);
+	assert_true(store_clean(fixture.store, "plain@1.0.0", "/", &removed, &bytes, &kept, &err));
+	assert_int_equal(removed, 0);
+	assert_false(store_clean(fixture.store, "plain@beta", "/", &removed, &bytes, &kept, &err));
+	assert_int_equal(err.kind, ERROR_CONFIG);
+	assert_true(store_clean(fixture.store, "plain", "/", &removed, &bytes, &kept, &err));
+	assert_int_equal(removed, 0);
+	assert_int_equal(kept, 1);
+	assert_true(store_clean(fixture.store, NULL, "/", &removed, &bytes, &kept, &err));
+	assert_int_equal(removed, 1); /* scripted */
+	assert_int_equal(kept, 1);
+	expect(&setting, "plain@next", STORE_LOOK, "2.0.0-rc.1", 0);
+	/* A forced installation takes its place without taking it away from the session. */
+	expect(&setting, "plain@next", STORE_FORCE, "2.0.0-rc.1", 1);
+	assert_true(entries(fixture.store, "packages/plain") >= 3);
+	fd_close(&use);
+	assert_true(store_clean(fixture.store, NULL, "/", &removed, &bytes, &kept, &err));
+	assert_int_equal(removed, 1);
+	assert_int_equal(kept, 0);
+	assert_false(store_use(&package, &late, &err));
+	assert_int_equal(err.kind, ERROR_IO);
+	store_package_done(&package);
+	nothing_is_left();
+	setting_done(&setting);
+}
+
+int main(void)
+{
+#define STORE_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		STORE_TEST(installs_once_and_starts_without_a_process),
+		STORE_TEST(tags_and_ranges_are_resolved_once),
+		STORE_TEST(failures_say_why_and_leave_nothing),
+		STORE_TEST(wrong_requests_are_refused),
+		STORE_TEST(install_scripts_never_see_the_token),
+		STORE_TEST(optional_dependencies_may_fail),
+		STORE_TEST(the_users_ignore_scripts_counts),
+		STORE_TEST(what_scripts_leave_is_made_harmless),
+		STORE_TEST(a_missing_node_comes_from_the_registry),
+		STORE_TEST(without_node_or_npm),
+		STORE_TEST(directories_are_installed_anew_when_they_change),
+		STORE_TEST(sets_are_one_installation),
+		STORE_TEST(capitals_have_a_place_of_their_own),
+		STORE_TEST(concurrent_first_starts_install_once),
+		STORE_TEST(an_interrupted_installation_looks_like_none),
+		STORE_TEST(cleaning_spares_what_is_in_use),
+	};
+
+	return cmocka_run_group_tests(tests, start_registry, stop_registry);
+}
