@@ -242,7 +242,8 @@ static bool fetch(const struct npm *npm, const struct staging *staging, const st
 			launch_add_mount(&sources, wish->directories[i], guest, false);
 			strv_push(&job.words, guest);
 		} else {
-			strv_pushf(&job.words, "%s@%s", wish->specs[i].name, wish->specs[i].select);
+			strv_pushf(&job.words, "%s@%s", wish->specs[i].name,
+			           wish->exact != NULL ? wish->exact : wish->specs[i].select);
 		}
 	}
 	job.sources = sources.mounts;

@@ -9,6 +9,7 @@ struct install_wish {
 	const struct spec *specs;
 	size_t count;
 	char *const *directories; /* real path of each directory spec, NULL for the others */
+	const char *exact;        /* the version to take when there is one registry spec; NULL: what the spec says */
 	const char *title;        /* for progress and messages: as the user typed it */
 };
 

@@ -1,19 +1,23 @@
 #include "store/node.h"
 
+#include "base/fd.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/proc.h"
+#include "base/sha256.h"
 #include "config/semver.h"
 #include "store/record.h"
 
 #include <cjson/cJSON.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { KNOWN_MAX = 16 };
 
@@ -61,7 +65,7 @@ static bool read_facts(const cJSON *object, struct node_facts *ret_facts)
 	tail = str_ends(program, "/bin/node") ? program + strlen(program) - strlen("/bin/node") : NULL;
 	*ret_facts = (struct node_facts){
 		.program = str_dup(program),
-		.prefix = tail != NULL && tail > program ? str_dup_n(program, (size_t)(tail - program)) : NULL,
+		.prefix = tail != NULL ? str_dup_n(program, (size_t)(tail - program)) : NULL,
 		.version = str_dup(version),
 		.abi = str_dup(text_of(object, "abi")),
 		.os = str_dup(text_of(object, "os")),
@@ -145,6 +149,72 @@ static bool ask(const struct store_host *host, const char *path, cJSON **ret_ans
 	return answer != NULL;
 }
 
+/* ---- what of it may be seen inside ---- */
+
+/* The directory that holds bin/node is mounted whole: that must not show a home directory or more. */
+static bool is_private(const struct store_host *host, const char *prefix)
+{
+	mem_cleanup char *home = NULL;
+	struct npxc_error ignored;
+
+	if (host->home == NULL || !file_real_path(host->home, &home, &ignored))
+		home = str_dup("/");
+	return prefix[0] == '\0' || str_path_within(home, prefix) || str_ends(prefix, "/.local");
+}
+
+static bool copy_program(const char *from, const char *to, struct npxc_error *err)
+{
+	FD_CLEANUP int in = open(from, O_RDONLY | O_CLOEXEC);
+	FD_CLEANUP int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+	mem_cleanup char *bytes = mem_alloc(1 * MIB);
+	ssize_t n;
+
+	if (in == -1 || out == -1)
+		return error_set_errno(err, ERROR_IO, "copy %s", from);
+	while ((n = read(in, bytes, 1 * MIB)) > 0)
+		if (!fd_write_all(out, bytes, (size_t)n, err))
+			return false;
+	if (n == -1 || fchmod(out, 0755) == -1)
+		return error_set_errno(err, ERROR_IO, "copy %s", from);
+	return true;
+}
+
+/* A copy in a directory of its own, made once for each state of the original. */
+static bool copy_apart(const struct store_host *host, const char *id, struct node_facts *facts, struct npxc_error *err)
+{
+	mem_cleanup char *digest = sha256_hex(id, strlen(id));
+	mem_cleanup char *prefix = str_printf("%s/node/host-%.16s", host->store_directory, digest);
+	mem_cleanup char *bin = str_printf("%s/bin", prefix);
+	mem_cleanup char *program = str_printf("%s/node", bin);
+	mem_cleanup char *random = file_random_hex(16);
+	mem_cleanup char *beside = str_printf("%s/.node-%s", bin, random);
+
+	if (!file_is_regular(program)) {
+		if (!file_make_directories(bin, 0755, err))
+			return false;
+		if (!copy_program(facts->program, beside, err)) {
+			unlink(beside);
+			return false;
+		}
+		if (rename(beside, program) == -1)
+			return error_set_errno(err, ERROR_IO, "copy %s to %s", facts->program, program);
+	}
+	free(facts->prefix);
+	facts->prefix = MEM_TAKE(prefix);
+	return true;
+}
+
+static bool settle_prefix(const struct store_host *host, const char *id, struct node_facts *facts,
+                          struct npxc_error *err)
+{
+	if (facts->prefix != NULL && !is_private(host, facts->prefix))
+		return true;
+	if (copy_apart(host, id, facts, err))
+		return true;
+	node_facts_done(facts);
+	return false;
+}
+
 bool node_host(const struct store_host *host, struct node_facts *ret_facts, struct npxc_error *err)
 {
 	mem_cleanup char *path = NULL;
@@ -161,8 +231,12 @@ bool node_host(const struct store_host *host, struct node_facts *ret_facts, stru
 	if (stat(path, &st) == -1)
 		return error_set_errno(err, ERROR_INSTALL, "%s", path);
 	id = identity(path, &st);
-	if (remembered(host->store_directory, id, ret_facts))
+	if (remembered(host->store_directory, id, &facts)) {
+		if (!settle_prefix(host, id, &facts, err))
+			return false;
+		*ret_facts = facts;
 		return true;
+	}
 	if (!ask(host, path, &answer, err))
 		return false;
 	if (!read_facts(answer, &facts)) {
@@ -174,6 +248,12 @@ bool node_host(const struct store_host *host, struct node_facts *ret_facts, stru
 		remember(host->store_directory, id, answer);
 	else
 		cJSON_Delete(answer);
+	if (stat(facts.program, &st) == 0) {
+		free(MEM_TAKE(id));
+		id = identity(facts.program, &st);
+	}
+	if (!settle_prefix(host, id, &facts, err))
+		return false;
 	*ret_facts = facts;
 	return true;
 }

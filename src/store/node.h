@@ -9,7 +9,7 @@
  */
 struct node_facts {
 	char *program; /* real path of the executable */
-	char *prefix;  /* holds bin/node */
+	char *prefix;  /* holds bin/node and no home directory: a Node in ~/bin or ~/.local is copied apart first */
 	char *version, *abi;
 	char *os, *arch, *libc; /* "linux", "x64", "glibc" or "musl" ("system" elsewhere) */
 };

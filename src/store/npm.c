@@ -37,8 +37,9 @@ static bool find_directory(const struct store_host *host, const struct node_fact
 	if (str_ends(real, "/bin/npm-cli.js"))
 		strv_push_owned(&places, str_dup_n(real, strlen(real) - strlen("/bin/npm-cli.js")));
 	/* `npm` is a script of a version manager: npm lies beside the Node that it stands for. */
-	if (node->prefix != NULL)
-		strv_pushf(&places, "%s/lib/node_modules/npm", node->prefix);
+	if (str_ends(node->program, "/bin/node"))
+		strv_pushf(&places, "%.*s/lib/node_modules/npm", (int)(strlen(node->program) - strlen("/bin/node")),
+		           node->program);
 	strv_push(&places, "/usr/share/nodejs/npm");
 	strv_push(&places, "/usr/lib/node_modules/npm");
 	strv_push(&places, "/usr/local/lib/node_modules/npm");
@@ -114,8 +115,11 @@ static void read_config(struct npm *npm)
 	named = first_of(layers, 3, "globalconfig");
 	if (named != NULL)
 		global_path = config_path(named, npm->host->home);
-	else if (!str_is_empty(prefix) || npm->node->prefix != NULL)
-		global_path = str_printf("%s/etc/npmrc", !str_is_empty(prefix) ? prefix : npm->node->prefix);
+	else if (!str_is_empty(prefix))
+		global_path = str_printf("%s/etc/npmrc", prefix);
+	else if (str_ends(npm->node->program, "/bin/node"))
+		global_path = str_printf("%.*s/etc/npmrc", (int)(strlen(npm->node->program) - strlen("/bin/node")),
+		                         npm->node->program);
 
 	read_config_file(&npm->config, builtin_path);
 	read_config_file(&npm->config, global_path);
@@ -319,17 +323,13 @@ static char *mount_unless_usr(struct launch *launch, const char *path, const cha
 	return str_dup(guest);
 }
 
-static bool add_node_and_npm(struct launch *launch, const struct npm *npm, const struct npm_job *job,
-                             struct npxc_error *err)
+static void add_node_and_npm(struct launch *launch, const struct npm *npm, const struct npm_job *job)
 {
 	bool other = job->node != NULL && job->node->from_store;
 	mem_cleanup char *prefix = NULL;
 	mem_cleanup char *directory = NULL;
 	mem_cleanup char *node = NULL;
 
-	if (npm->node->prefix == NULL)
-		return error_set(err, ERROR_INSTALL, "%s is not in a directory called bin; put a usual Node.js on PATH",
-		                 npm->node->program);
 	prefix = mount_unless_usr(launch, npm->node->prefix, other ? GUEST_NPM_NODE : STORE_GUEST_NODE);
 	directory = mount_unless_usr(launch, npm->directory, GUEST_NPM);
 	if (other) {
@@ -343,11 +343,10 @@ static bool add_node_and_npm(struct launch *launch, const struct npm *npm, const
 		launch_add_env(launch, "NODE_PATH", "/usr/share/nodejs");
 	strv_pushf(&launch->command, "%s/bin/node", prefix);
 	strv_pushf(&launch->command, "%s/bin/npm-cli.js", directory);
-	return true;
 }
 
-static bool make_launch(const struct npm *npm, const struct npm_job *job, const char *config, const char *cache,
-                        bool has_secrets, struct launch *launch, struct npxc_error *err)
+static void make_launch(const struct npm *npm, const struct npm_job *job, const char *config, const char *cache,
+                        bool has_secrets, struct launch *launch)
 {
 	mem_cleanup char *extra = str_printf("%s/extra-ca.pem", config);
 
@@ -356,15 +355,13 @@ static bool make_launch(const struct npm *npm, const struct npm_job *job, const 
 	add_proxies(launch, job->step == NPM_FETCH);
 	if (file_exists(extra))
 		launch_add_env(launch, "NODE_EXTRA_CA_CERTS", GUEST_CONFIG "/extra-ca.pem");
-	if (!add_node_and_npm(launch, npm, job, err))
-		return false;
+	add_node_and_npm(launch, npm, job);
 	strv_push_all(&launch->command, (const char *const *)job->words.v, job->words.count);
 	launch_add_mount(launch, job->package, STORE_GUEST_PACKAGE, true);
 	launch_add_mount(launch, config, GUEST_CONFIG, false);
 	launch_add_mount(launch, cache, GUEST_CACHE, true);
 	for (size_t i = 0; i < job->source_count; i++)
 		launch_add_mount(launch, job->sources[i].source, job->sources[i].target, false);
-	return true;
 }
 
 bool npm_run(const struct npm *npm, const struct npm_job *job, struct proc_result *ret_result, struct npxc_error *err)
@@ -379,8 +376,8 @@ bool npm_run(const struct npm *npm, const struct npm_job *job, struct proc_resul
 
 	if (!make_config(npm, job, &config, &has_secrets, err) || !staging_add(job->staging, cache_name, &cache, err))
 		return false;
-	ok = make_launch(npm, job, config, cache, has_secrets, &launch, err) &&
-	     npm->host->run(npm->host->context, &launch, LIMIT_INSTALL_MS, job->on_stderr, job->context, ret_result,
+	make_launch(npm, job, config, cache, has_secrets, &launch);
+	ok = npm->host->run(npm->host->context, &launch, LIMIT_INSTALL_MS, job->on_stderr, job->context, ret_result,
 	                    err);
 	launch_done(&launch);
 	if (!ok)

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 bool staging_prepare_store(const char *store_directory, struct npxc_error *err)
@@ -75,11 +76,39 @@ bool staging_make(const struct store_host *host, struct staging *ret_staging, st
 	return false;
 }
 
+static bool is_interrupted(const struct store_host *host)
+{
+	return host->interrupted != NULL && host->interrupted(host->context);
+}
+
+bool staging_wait_for_lock(const struct store_host *host, const char *path, int *ret_fd, struct npxc_error *err)
+{
+	static const struct timespec pause = { .tv_nsec = 50 * 1000 * 1000 };
+	struct npxc_error why = { 0 };
+
+	/* flock knows no time limit, and a signal must not wait for somebody else's npm. */
+	for (unsigned attempts = 0; !file_lock(path, false, ret_fd, &why); attempts++) {
+		if (why.sys_errno != EWOULDBLOCK) {
+			*err = why;
+			return false;
+		}
+		if (is_interrupted(host)) {
+			error_set(err, ERROR_IO, "told to end while another npxc installs the same");
+			err->sys_errno = EINTR;
+			return false;
+		}
+		if (attempts == 20)
+			log_notice("waiting for another npxc that installs the same");
+		nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
 void staging_done(struct staging *staging)
 {
 	struct npxc_error why = { 0 };
 
-	if (staging->path != NULL && staging->held) {
+	if (staging->path != NULL && staging->held && !is_interrupted(staging->host)) {
 		if (!file_remove_tree(staging->path, &why) ||
 		    !staging->host->release(staging->host->context, staging->hold, &why))
 			log_warn("store", "%s is left to the janitor: %s", staging->path, why.message);

@@ -18,7 +18,8 @@ struct staging {
 };
 
 bool staging_make(const struct store_host *host, struct staging *ret_staging, struct npxc_error *err) NPXC_MUST_CHECK;
-/* Removes it with all that is in it, and tells the janitor. A failure leaves it to the janitor. */
+/* Removes it with all that is in it, and tells the janitor. After a failure, and when npxc has been told to end, it is
+ * left to the janitor. */
 void staging_done(struct staging *staging);
 
 /* <staging>/<name>, a new directory that the sandbox may write to; owned. */
@@ -49,6 +50,10 @@ bool staging_settle(const struct staging *staging, const char *tree, const char 
  * nobody finds it any more), removed. False with ERROR_IO and EWOULDBLOCK when it is in use.
  */
 bool staging_remove(const char *directory, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* An exclusive lock on a file; says so when it has to wait. ERROR_IO with EINTR when npxc was told to end meanwhile. */
+bool staging_wait_for_lock(const struct store_host *host, const char *path, int *ret_fd,
+                           struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* Makes <store> and its fixed subdirectories. */
 bool staging_prepare_store(const char *store_directory, struct npxc_error *err) NPXC_MUST_CHECK;

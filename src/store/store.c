@@ -368,9 +368,11 @@ static bool settle(const struct store_host *host, const struct node_facts *facts
 static bool install_locked(const struct store_host *host, const struct node_facts *facts, const struct ask *ask,
                            enum store_wish wish, struct found *ret_found, bool *ret_installed, struct npxc_error *err)
 {
-	struct install_wish packages = {
-		.specs = ask->specs, .count = ask->count, .directories = ask->directories, .title = ask->title
-	};
+	struct install_wish packages = { .specs = ask->specs,
+		                         .count = ask->count,
+		                         .directories = ask->directories,
+		                         .exact = ask->exact,
+		                         .title = ask->title };
 	struct found found = { 0 };
 	struct npm npm;
 	struct staging staging;
@@ -414,7 +416,7 @@ static void drop_empty_key(const char *key_path, const char *lock_path)
 	}
 }
 
-static bool install(const struct store_host *host, const struct node_facts *facts, const struct ask *ask,
+static bool install(const struct store_host *host, const struct node_facts *facts, struct ask *ask,
                     enum store_wish wish, struct found *ret_found, bool *ret_installed, struct npxc_error *err)
 {
 	mem_cleanup char *key_path = key_directory(host->store_directory, ask->key);
@@ -427,11 +429,14 @@ static bool install(const struct store_host *host, const struct node_facts *fact
 	for (int attempt = 0; lock == -1; attempt++) {
 		if (!file_make_directories(key_path, 0755, err))
 			return false;
-		if (!file_lock(lock_path, true, &lock, err) && (err->sys_errno != ENOENT || attempt == 8))
+		if (!staging_wait_for_lock(host, lock_path, &lock, err) && (err->sys_errno != ENOENT || attempt == 8))
 			return false;
 	}
 	if (wish == STORE_ENSURE && look(host, facts, ask, ret_found))
 		return true; /* installed by another start while this one waited */
+	/* Resolved once: when only the platform is another one now, the same version is installed for it. */
+	if (wish == STORE_ENSURE && ask->count == 1 && ask->directories[0] == NULL && ask->exact == NULL)
+		ask->exact = record_resolved(key_path, ask->select);
 	if (install_locked(host, facts, ask, wish, ret_found, ret_installed, err))
 		return true;
 	drop_empty_key(key_path, lock_path);

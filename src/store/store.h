@@ -63,6 +63,8 @@ struct store_host {
 	/* Told before a staging directory is made, and when it was renamed into place. */
 	bool (*hold_directory)(void *context, const char *path, unsigned *ret_id, struct npxc_error *err);
 	bool (*release)(void *context, unsigned id, struct npxc_error *err);
+	/* Whether npxc has been told to end; asked while it waits for another installation. NULL: never. */
+	bool (*interrupted)(void *context);
 	const char *store_directory;
 	const char *home;          /* the user's, for npm's configuration */
 	const char *path_variable; /* the host's PATH: where node and npm are found */

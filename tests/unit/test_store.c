@@ -564,6 +564,62 @@ static void without_node_or_npm(void **state)
 	setting_done(&setting);
 }
 
+static void another_abi_keeps_the_version(void **state)
+{
+	struct setting setting;
+	struct store_package package;
+	mem_cleanup char *other = NULL;
+
+	(void)state;
+	setting_make(&setting);
+	must_get(&setting, "CapS", STORE_ENSURE, &package);
+	other = str_printf("%s7", package.directory); /* as if the host's Node had been another one then */
+	assert_int_equal(rename(package.directory, other), 0);
+	store_package_done(&package);
+	publish("CapS/1.5.0");
+	expect(&setting, "CapS", STORE_ENSURE, "1.0.0", 1);
+	assert_true(file_exists(other));
+	expect(&setting, "CapS", STORE_UPDATE, "1.5.0", 1);
+	setting_done(&setting);
+}
+
+static void a_node_in_a_home_directory_is_copied_apart(void **state)
+{
+	static const char *const places[] = { "home/bin", "home/.local/bin", "opt/bin" };
+	struct npxc_error err = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		mem_cleanup char *bin = str_printf("%s/%s", fixture.root, places[i]);
+		mem_cleanup char *node = str_printf("%s/node", bin);
+		mem_cleanup char *text =
+		    str_printf("#!/bin/sh\necho '{\"version\":\"20.1.0\",\"abi\":\"115\",\"program\":\"%s\","
+		               "\"os\":\"linux\",\"arch\":\"x64\",\"libc\":\"glibc\"}'\n",
+		               node);
+		struct setting setting;
+		struct node_facts facts;
+
+		setting_make(&setting);
+		assert_true(file_make_directories(bin, 0755, &err));
+		write_text(node, text);
+		assert_int_equal(chmod(node, 0755), 0);
+		setting.host.path_variable = bin;
+		for (int again = 0; again < 2; again++) {
+			mem_cleanup char *inside = NULL;
+
+			if (!node_host(&setting.host, &facts, &err))
+				fail_msg("%s", err.message);
+			inside = str_printf("%s/bin/node", facts.prefix);
+			assert_true(file_is_regular(inside));
+			/* An ordinary place is mounted as it is. */
+			assert_int_equal(str_starts(facts.prefix, fixture.store), i < 2);
+			assert_int_equal(entries(facts.prefix, "."), 1);
+			node_facts_done(&facts);
+		}
+		setting_done(&setting);
+	}
+}
+
 /* ---- directories and sets ---- */
 
 static void directories_are_installed_anew_when_they_change(void **state)
@@ -713,6 +769,34 @@ static void concurrent_first_starts_install_once(void **state)
 	setting_done(&setting);
 }
 
+static bool told_to_end(void *context)
+{
+	(void)context;
+	return true;
+}
+
+static void waiting_for_another_can_be_interrupted(void **state)
+{
+	struct setting setting;
+	struct store_package package;
+	struct npxc_error err;
+	mem_cleanup char *key = str_printf("%s/packages/plain", fixture.store);
+	mem_cleanup char *path = str_printf("%s/lock", key);
+	int lock;
+
+	(void)state;
+	setting_make(&setting);
+	assert_true(file_make_directories(key, 0755, &err));
+	assert_true(file_lock(path, true, &lock, &err));
+	setting.host.interrupted = told_to_end;
+	assert_false(get(&setting, "plain", STORE_ENSURE, &package, &err));
+	assert_int_equal(err.kind, ERROR_IO);
+	assert_int_equal(err.sys_errno, EINTR);
+	assert_int_equal(setting.runner.runs, 0);
+	fd_close(&lock);
+	setting_done(&setting);
+}
+
 static void die_in_the_second_step(const struct launch *launch)
 {
 	if (strcmp(launch->command.v[2], "rebuild") == 0)
@@ -810,27 +894,51 @@ static void cleaning_spares_what_is_in_use(void **state)
 	setting_done(&setting);
 }
 
+/*
+ * npm takes its seconds. Under the sanitizers, which look at npxc's own code only, the tests run that lead through most
+ * of it.
+ */
+#ifdef __SANITIZE_ADDRESS__
+#define QUICK true
+#else
+#define QUICK false
+#endif
+
 int main(void)
 {
 #define STORE_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-	const struct CMUnitTest tests[] = {
-		STORE_TEST(installs_once_and_starts_without_a_process),
+	const struct CMUnitTest all[] = {
 		STORE_TEST(tags_and_ranges_are_resolved_once),
 		STORE_TEST(failures_say_why_and_leave_nothing),
-		STORE_TEST(wrong_requests_are_refused),
-		STORE_TEST(install_scripts_never_see_the_token),
 		STORE_TEST(optional_dependencies_may_fail),
 		STORE_TEST(the_users_ignore_scripts_counts),
 		STORE_TEST(what_scripts_leave_is_made_harmless),
-		STORE_TEST(a_missing_node_comes_from_the_registry),
-		STORE_TEST(without_node_or_npm),
-		STORE_TEST(directories_are_installed_anew_when_they_change),
+		STORE_TEST(another_abi_keeps_the_version),
 		STORE_TEST(sets_are_one_installation),
 		STORE_TEST(capitals_have_a_place_of_their_own),
 		STORE_TEST(concurrent_first_starts_install_once),
 		STORE_TEST(an_interrupted_installation_looks_like_none),
+		STORE_TEST(install_scripts_never_see_the_token),
+		STORE_TEST(installs_once_and_starts_without_a_process),
+		STORE_TEST(wrong_requests_are_refused),
+		STORE_TEST(a_missing_node_comes_from_the_registry),
+		STORE_TEST(without_node_or_npm),
+		STORE_TEST(a_node_in_a_home_directory_is_copied_apart),
+		STORE_TEST(directories_are_installed_anew_when_they_change),
+		STORE_TEST(waiting_for_another_can_be_interrupted),
+		STORE_TEST(cleaning_spares_what_is_in_use),
+	};
+	const struct CMUnitTest quick[] = {
+		STORE_TEST(installs_once_and_starts_without_a_process),
+		STORE_TEST(wrong_requests_are_refused),
+		STORE_TEST(optional_dependencies_may_fail),
+		STORE_TEST(without_node_or_npm),
+		STORE_TEST(a_node_in_a_home_directory_is_copied_apart),
+		STORE_TEST(directories_are_installed_anew_when_they_change),
+		STORE_TEST(waiting_for_another_can_be_interrupted),
 		STORE_TEST(cleaning_spares_what_is_in_use),
 	};
 
-	return cmocka_run_group_tests(tests, start_registry, stop_registry);
+	return QUICK ? cmocka_run_group_tests(quick, start_registry, stop_registry)
+	             : cmocka_run_group_tests(all, start_registry, stop_registry);
 }
