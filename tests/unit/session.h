@@ -48,6 +48,17 @@ static inline bool all_children_end(void)
 	return false;
 }
 
+/* A fork whose child does not outlive a test that fails. */
+static inline pid_t fork_with_test(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	assert_true(pid >= 0);
+	return pid;
+}
+
 static inline bool proc_text(long pid, const char *file, char *text, size_t size, size_t *ret_count)
 {
 	char path[64];
@@ -67,8 +78,8 @@ static inline bool proc_text(long pid, const char *file, char *text, size_t size
 	return true;
 }
 
-/* Processes that have `marker` as a whole argument. */
-static inline unsigned count_marked(const char *marker)
+/* Processes that have `marker` as a whole argument; they get `number` (0: nothing). */
+static inline unsigned signal_marked(const char *marker, int number)
 {
 	DIR *directory = opendir("/proc");
 	struct dirent *entry;
@@ -85,12 +96,24 @@ static inline unsigned count_marked(const char *marker)
 		for (size_t at = 0; at < count; at += strlen(text + at) + 1) {
 			if (strcmp(text + at, marker) == 0) {
 				found++;
+				kill((pid_t)atol(entry->d_name), number);
 				break;
 			}
 		}
 	}
 	closedir(directory);
 	return found;
+}
+
+static inline unsigned count_marked(const char *marker)
+{
+	return signal_marked(marker, 0);
+}
+
+/* So that a failing test leaves nothing either. */
+static inline unsigned kill_marked(const char *marker)
+{
+	return signal_marked(marker, SIGKILL);
 }
 
 static inline bool marked_become(const char *marker, bool any)
@@ -117,29 +140,45 @@ static inline bool path_goes(const char *path)
 	return true;
 }
 
-/* The only child that the test process has. */
-static inline pid_t only_child(void)
+/* A child of `parent` that is not `other`; 0 when there is none. */
+static inline pid_t child_beside(pid_t parent, pid_t other)
 {
 	DIR *directory = opendir("/proc");
 	struct dirent *entry;
 	pid_t found = 0;
 
 	assert_non_null(directory);
-	while ((entry = readdir(directory)) != NULL) {
+	while (found == 0 && (entry = readdir(directory)) != NULL) {
 		char text[512];
 		size_t count;
-		int parent;
+		int its_parent;
+		pid_t pid = (pid_t)atol(entry->d_name);
 
-		if (!isdigit((unsigned char)entry->d_name[0]) ||
-		    !proc_text(atol(entry->d_name), "stat", text, sizeof(text), &count) ||
-		    sscanf(strrchr(text, ')'), ") %*c %d", &parent) != 1 || parent != getpid())
-			continue;
-		assert_int_equal(found, 0);
-		found = (pid_t)atol(entry->d_name);
+		if (isdigit((unsigned char)entry->d_name[0]) && pid != other &&
+		    proc_text(pid, "stat", text, sizeof(text), &count) && strrchr(text, ')') != NULL &&
+		    sscanf(strrchr(text, ')'), ") %*c %d", &its_parent) == 1 && its_parent == parent)
+			found = pid;
 	}
 	closedir(directory);
-	assert_true(found > 0);
 	return found;
+}
+
+/* The only child that this process has. */
+static inline pid_t only_child(void)
+{
+	pid_t found = child_beside(getpid(), 0);
+
+	assert_true(found > 0);
+	assert_int_equal(child_beside(getpid(), found), 0);
+	return found;
+}
+
+/* The launcher's child beside its janitor, once it leads a session; 0 before. */
+static inline pid_t session_leader_below(pid_t launcher, pid_t keeper)
+{
+	pid_t found = child_beside(launcher, keeper);
+
+	return found > 0 && getsid(found) == found ? found : 0;
 }
 
 static inline char *make_marker(void)
