@@ -13,7 +13,16 @@
 /* MiB: the least a machine may have, from 0.10.0 on. */
 enum { MEMORY_LEAST_MIB = 200 };
 
-static const char *const steering[] = { "PATH", "HOME", "USER", "TMPDIR", "CONTAINER_*", NULL };
+static const char *const steering[] = { "PATH",
+	                                "HOME",
+	                                "USER",
+	                                "TMPDIR",
+	                                "CONTAINER_DEBUG",
+	                                "CONTAINER_APP_ROOT",
+	                                "CONTAINER_INSTALL_ROOT",
+	                                "CONTAINER_LOG_ROOT",
+	                                "CONTAINER_DEFAULT_PLATFORM",
+	                                NULL };
 
 const struct container_dialect apple_dialect = {
 	.word = "apple",

@@ -477,6 +477,7 @@ static void what_is_just_allowed(void **state)
 		{ COMMAND_WORD, "node" },
 		{ VARIABLE, "PATH_TO_X" },
 		{ VARIABLE, "_x9" },
+		{ VARIABLE, "CONTAINER_NAME" },
 	};
 
 	(void)state;
