@@ -22,6 +22,10 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #endif
+#ifdef __APPLE__
+#include <libproc.h>
+#include <sys/proc.h>
+#endif
 
 extern char **environ;
 
@@ -421,6 +425,32 @@ static bool any_alive_in(pid_t pgid)
 	closedir(proc);
 	return alive;
 }
+#elif defined(__APPLE__)
+/* Of a group of zombies kill says EPERM here, and also of one whose processes are another user's. Only the list tells.
+ */
+static bool any_alive_in(pid_t pgid)
+{
+	pid_t members[1024];
+	int bytes = proc_listpids(PROC_PGRP_ONLY, (uint32_t)pgid, members, (int)sizeof(members));
+
+	if (bytes <= 0 || bytes == (int)sizeof(members))
+		return true; /* no list, or not all of it */
+	for (size_t i = 0; i < (size_t)bytes / sizeof(members[0]); i++) {
+		struct proc_bsdinfo info;
+
+		/* 1: zombies too. Less than the whole answer: gone meanwhile. */
+		if (proc_pidinfo(members[i], PROC_PIDTBSDINFO, 1, &info, (int)sizeof(info)) == (int)sizeof(info) &&
+		    info.pbi_status != SZOMB)
+			return true;
+	}
+	return false;
+}
+#else
+static bool any_alive_in(pid_t pgid)
+{
+	(void)pgid;
+	return true; /* the signal found somebody; whether zombies nobody says */
+}
 #endif
 
 bool proc_group_alive(pid_t pgid)
@@ -428,9 +458,5 @@ bool proc_group_alive(pid_t pgid)
 	/* 0 is one's own group, -1 everybody: never what was meant. */
 	if (pgid <= 1 || (kill(-pgid, 0) == -1 && errno == ESRCH))
 		return false;
-#ifdef __linux__
 	return any_alive_in(pgid);
-#else
-	return true;
-#endif
 }

@@ -48,7 +48,7 @@ void proc_result_done(struct proc_result *result);
 /* "exit status 3", "signal 9 (Killed)", "no answer within 20 s"; owned. */
 char *proc_result_text(const struct proc_result *result, unsigned timeout_ms);
 
-/* Whether any process of the group is alive (zombies are not). Linux: /proc; elsewhere kill(-pgid, 0). */
+/* Whether any process of the group is alive (zombies are not). Linux: /proc; macOS: libproc. In doubt: true. */
 bool proc_group_alive(pid_t pgid);
 
 #endif
