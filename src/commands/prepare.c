@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "session/signals.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -156,6 +157,12 @@ static bool store_release(void *context, unsigned id, struct npxc_error *err)
 	return janitor_release(p->session.janitor, id, err);
 }
 
+static bool store_interrupted(void *context)
+{
+	(void)context;
+	return signals_caught() != 0;
+}
+
 bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error *err)
 {
 	const int64_t began = clock_now_us();
@@ -165,6 +172,7 @@ bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error
 		.run = store_run,
 		.hold_directory = store_hold_directory,
 		.release = store_release,
+		.interrupted = store_interrupted,
 		.store_directory = p->paths.store_directory,
 		.home = p->paths.home,
 		.path_variable = path == NULL ? "/usr/local/bin:/usr/bin:/bin" : path,
