@@ -13,6 +13,7 @@ const failing = 'console.error("Error: the sky is falling"); process.exit(3)\n'
 // name -> versions -> [fields of package.json, other files]
 const packages = {
   plain: { '1.0.0': [{ bin: 'x.js' }], '1.1.0': [{ bin: 'x.js', engines: { node: '>=10' } }], '2.0.0-rc.1': [{ bin: 'x.js' }] },
+  moving: { '1.0.0': [{ bin: 'x.js' }], '1.1.0': [{ bin: 'x.js' }], '2.0.0-rc.1': [{ bin: 'x.js' }] },
   CapS: { '1.0.0': [{ bin: { CapS: 'x.js', other: 'y.js' } }] },
   many: { '1.0.0': [{ bin: { one: 'x.js', two: 'y.js' } }] },
   'no-bin': { '1.0.0': [{}] },

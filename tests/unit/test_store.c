@@ -261,23 +261,23 @@ static void tags_and_ranges_are_resolved_once(void **state)
 
 	(void)state;
 	setting_make(&setting);
-	expect(&setting, "plain", STORE_ENSURE, "1.1.0", 1);
-	expect(&setting, "plain@1.0.0", STORE_ENSURE, "1.0.0", 1);
-	expect(&setting, "plain@v1.0.0", STORE_LOOK, "1.0.0", 0);
-	expect(&setting, "plain@^1", STORE_ENSURE, "1.1.0", 1);
-	expect(&setting, "plain@next", STORE_ENSURE, "2.0.0-rc.1", 1);
-	publish("plain/1.2.0");
-	expect(&setting, "plain", STORE_ENSURE, "1.1.0", 0);
-	expect(&setting, "plain@^1", STORE_LOOK, "1.1.0", 0);
-	expect(&setting, "plain@1.1.0", STORE_LOOK, "1.1.0", 0);
-	expect(&setting, "plain@^1", STORE_UPDATE, "1.2.0", 1);
-	expect(&setting, "plain@^1", STORE_LOOK, "1.2.0", 0);
-	expect(&setting, "plain", STORE_LOOK, "1.1.0", 0);
-	expect(&setting, "plain@1.0.0", STORE_UPDATE, "1.0.0", 0); /* an exact version cannot be another one */
-	must_get(&setting, "plain@^1", STORE_UPDATE, &package);
+	expect(&setting, "moving", STORE_ENSURE, "1.1.0", 1);
+	expect(&setting, "moving@1.0.0", STORE_ENSURE, "1.0.0", 1);
+	expect(&setting, "moving@v1.0.0", STORE_LOOK, "1.0.0", 0);
+	expect(&setting, "moving@^1", STORE_ENSURE, "1.1.0", 1);
+	expect(&setting, "moving@next", STORE_ENSURE, "2.0.0-rc.1", 1);
+	publish("moving/1.2.0");
+	expect(&setting, "moving", STORE_ENSURE, "1.1.0", 0);
+	expect(&setting, "moving@^1", STORE_LOOK, "1.1.0", 0);
+	expect(&setting, "moving@1.1.0", STORE_LOOK, "1.1.0", 0);
+	expect(&setting, "moving@^1", STORE_UPDATE, "1.2.0", 1);
+	expect(&setting, "moving@^1", STORE_LOOK, "1.2.0", 0);
+	expect(&setting, "moving", STORE_LOOK, "1.1.0", 0);
+	expect(&setting, "moving@1.0.0", STORE_UPDATE, "1.0.0", 0); /* an exact version cannot be another one */
+	must_get(&setting, "moving@^1", STORE_UPDATE, &package);
 	assert_false(package.installed_now); /* the same version: what is there stays */
 	store_package_done(&package);
-	must_get(&setting, "plain@^1", STORE_FORCE, &package);
+	must_get(&setting, "moving@^1", STORE_FORCE, &package);
 	assert_true(package.installed_now);
 	store_package_done(&package);
 	if (!get_request(&setting, &hinted, STORE_ENSURE, &package, &err))
