@@ -207,6 +207,7 @@ bool session_run(struct session *session, const struct launch *launch, unsigned 
 		fine = false;
 	}
 	sandbox_done(&sandbox);
+	cgroup_plan_done(&session->cgroups); /* they were this sandbox's, not those of the server that may come */
 	if (fine && signals_caught())
 		fine = interrupted(err);
 	if (!fine) {

@@ -124,6 +124,16 @@ def test_try_shows_sandbox_server_tools_and_times(world, installed):
         assert word in text, word
 
 
+def test_the_first_try_shows_the_limits_of_the_server(world, probe):
+    """Not those of the sandbox that installed it just before, which has none for memory and processors."""
+    own = {"XDG_CACHE_HOME": str(world.home / "cache")}
+    first, second = (
+        [line for line in world.run("try", probe, env=own).stdout.decode().splitlines() if line.startswith("limits ")]
+        for _ in range(2))
+    assert len(first) == 1
+    assert first == second
+
+
 def test_try_names_variables_that_are_set_but_not_forwarded(world, installed):
     result = world.run("try", installed, env={"PROBE_EXIT_STATUS": "0"})
     assert "set here, not forwarded; -e PROBE_EXIT_STATUS would" in result.stdout.decode()
