@@ -121,7 +121,10 @@ unit: $(addprefix $(BUILD)/unit/,$(UNIT_NAMES)) ## unit tests
 unit-asan: $(addprefix $(BUILD)/unit-asan/,$(UNIT_NAMES)) ## unit tests under AddressSanitizer and UBSan
 	@for t in $^; do $$t || exit 1; done
 
-.PHONY: bench-relay
+.PHONY: bench bench-relay
+bench: all $(BUILD)/bench/relay ## start, relay, memory and size of npxc itself; writes build/bench.json
+	$(PYTHON) tests/bench/all.py --npxc $(BUILD)/npxc --programs $(BUILD)/bench/relay --output $(BUILD)/bench.json
+
 $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libnpxc.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $(OPTIMISE) -MMD -MP $< $(BUILD)/libnpxc.a -o $@ $(LIBS)
