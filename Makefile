@@ -188,6 +188,14 @@ demo: ## installs what is missing, builds, and tries a real server in the sandbo
 black-box: all ## the launcher as users and clients see it
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/black_box
 
+.PHONY: corpus corpus-ci
+corpus: all ## 46 real servers give the tools they give bare: some 5 GB of packages; CORPUS_FLAGS are run.py's
+	@$(PYTHON) conformance/corpus/run.py --npxc $(BUILD)/npxc --output $(BUILD)/corpus.json $(CORPUS_FLAGS)
+
+corpus-ci: all ## the six of them for every push, in the store of the black-box tests
+	@$(PYTHON) conformance/corpus/run.py --npxc $(BUILD)/npxc --output $(BUILD)/corpus.json --ci \
+		--cache "$${NPXC_TEST_CACHE:-$(BUILD)/test-cache-$$(id -u)}" $(CORPUS_FLAGS)
+
 test: ## every check: installs what is missing, builds with -Werror, unit tests, sanitizers, layers, format, black box
 	@$(MAKE) deps-test
 	@$(MAKE) layers format-check lint-fixtures
