@@ -103,12 +103,27 @@ bool session_start(struct session *session, const struct plan *plan, struct sand
 	return start(session, &plan->launch, &plan->start, ret_sandbox, err);
 }
 
-/* The server's own end, as the runtime tells it. */
+static bool has_ended(const struct sandbox *sandbox)
+{
+	struct pollfd one = { .fd = sandbox->exit_fd, .events = POLLIN };
+	return poll(&one, 1, 0) == 1;
+}
+
+/*
+ * The server's own end, as the runtime tells it. A process that has ended is reaped first: an empty group without even
+ * a zombie is seen with one call, a zombie's group only by reading all of /proc. While anybody of the group lives its
+ * number stays its own.
+ */
 bool session_finish(struct session *session, struct sandbox *sandbox, const char *errors, int *ret_status,
                     struct npxc_error *err)
 {
 	int exit_status, signal_number;
-	if (!janitor_end_sandbox(session->janitor, 0, err) || !sandbox_wait(sandbox, &exit_status, &signal_number, err))
+	const bool ended = has_ended(sandbox);
+	if (ended && !sandbox_wait(sandbox, &exit_status, &signal_number, err))
+		return false;
+	if (!janitor_end_sandbox(session->janitor, 0, err))
+		return false;
+	if (!ended && !sandbox_wait(sandbox, &exit_status, &signal_number, err))
 		return false;
 	struct buf status_text BUF_CLEANUP = BUF_INIT(64 * KIB);
 	struct npxc_error ignored;
