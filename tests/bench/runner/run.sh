@@ -1,3 +1,6 @@
 #!/bin/sh
-[ "$#" -gt 0 ] || exit 0
+if [ "$#" -eq 0 ]; then
+	echo ready
+	exit 0
+fi
 exec "$@"
