@@ -220,6 +220,53 @@ static bool write_root_manifest(const struct staging *staging, const char *tree,
 	return staging_add_file(staging, tree, "package.json", manifest, sizeof(manifest) - 1, err);
 }
 
+/*
+ * npm before version 11 runs a directory's `prepare` while it packs the directory, whatever --ignore-scripts says: that
+ * would be in this step, which knows credentials. So each npm finds a manifest without it. Written anew, not cut: of
+ * two equal keys npm takes the last.
+ */
+static bool hide_prepare(const struct staging *staging, const char *directory, const char *name, const char *guest,
+                         struct launch *sources, struct npxc_error *err)
+{
+	mem_cleanup char *path = str_printf("%s/package.json", directory);
+	mem_cleanup char *inside = str_printf("%s/package.json", guest);
+	mem_cleanup char *kept = NULL;
+	mem_cleanup char *copy = NULL;
+	mem_cleanup char *text = NULL;
+	cJSON *manifest = record_read_json(path, LIMIT_PACKAGE_JSON_BYTES);
+	cJSON *entry;
+
+	if (manifest == NULL)
+		return error_set(err, ERROR_INSTALL, "%s is no JSON object that npm could install", path);
+	cJSON_ArrayForEach(entry, manifest)
+	{
+		while (strcmp(entry->string, "scripts") == 0 &&
+		       cJSON_GetObjectItemCaseSensitive(entry, "prepare") != NULL)
+			cJSON_DeleteItemFromObjectCaseSensitive(entry, "prepare");
+	}
+	text = cJSON_Print(manifest);
+	cJSON_Delete(manifest);
+	if (text == NULL)
+		return error_set(err, ERROR_INSTALL, "%s cannot be written anew", path);
+	if (!staging_add(staging, name, &kept, err) ||
+	    !staging_add_file(staging, kept, "package.json", text, strlen(text), err))
+		return false;
+	copy = str_printf("%s/package.json", kept);
+	launch_add_mount(sources, copy, inside, false);
+	return true;
+}
+
+static bool add_directory(const struct staging *staging, const char *directory, size_t index, struct launch *sources,
+                          struct strv *words, struct npxc_error *err)
+{
+	mem_cleanup char *name = str_printf("source-%zu", index);
+	mem_cleanup char *guest = str_printf("/opt/npxc/%s", name);
+
+	launch_add_mount(sources, directory, guest, false);
+	strv_push(words, guest);
+	return hide_prepare(staging, directory, name, guest, sources, err);
+}
+
 static bool fetch(const struct npm *npm, const struct staging *staging, const struct install_wish *wish,
                   const char *tree, struct install_progress *progress, struct npxc_error *err)
 {
@@ -228,28 +275,24 @@ static bool fetch(const struct npm *npm, const struct staging *staging, const st
 	struct launch sources = { 0 };
 	struct npm_job job = { .step = NPM_FETCH, .staging = staging, .package = tree };
 	struct proc_result result = { 0 };
-	bool ok;
+	bool ok = true;
 
 	job.on_stderr = install_progress_stderr;
 	job.context = progress;
 	strv_push_all(&job.words, words, sizeof(words) / sizeof(words[0]));
 	strv_push(&job.words, progress->terminal ? "--loglevel=http" : "--loglevel=error");
 	strv_push(&job.words, "--");
-	for (size_t i = 0; i < wish->count; i++) {
-		if (wish->specs[i].kind == SPEC_DIRECTORY) {
-			mem_cleanup char *guest = str_printf("/opt/npxc/source-%zu", i);
-
-			launch_add_mount(&sources, wish->directories[i], guest, false);
-			strv_push(&job.words, guest);
-		} else {
+	for (size_t i = 0; ok && i < wish->count; i++) {
+		if (wish->specs[i].kind == SPEC_DIRECTORY)
+			ok = add_directory(staging, wish->directories[i], i, &sources, &job.words, err);
+		else
 			strv_pushf(&job.words, "%s@%s", wish->specs[i].name,
 			           wish->exact != NULL ? wish->exact : wish->specs[i].select);
-		}
 	}
 	job.sources = sources.mounts;
 	job.source_count = sources.mount_count;
 	install_progress_phase(progress, "fetching");
-	ok = npm_run(npm, &job, &result, err);
+	ok = ok && npm_run(npm, &job, &result, err);
 	if (ok && result.exit_status != 0)
 		ok = fetch_failed(wish, &result, err);
 	proc_result_done(&result);

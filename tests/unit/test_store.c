@@ -673,6 +673,49 @@ static void directories_are_installed_anew_when_they_change(void **state)
 	setting_done(&setting);
 }
 
+/* npm before 11 runs `prepare` while it packs a directory, where credentials are; with any npm it finds none. */
+static void a_directory_is_packed_without_its_prepare_script(void **state)
+{
+	static const char *const manifests[] = {
+		"{\"name\":\"@me/eager\",\"version\":\"0.1.0\",\"bin\":\"x.js\",\"scripts\":{\"prepare\":\"exit 9\"}}",
+		"{\"name\":\"@me/eager\",\"version\":\"0.1.1\",\"bin\":\"x.js\",\"scripts\":{},"
+		"\"scripts\":{\"prepare\":\"exit 9\",\"test\":\"true\",\"prepa\\u0072e\":\"exit 9\"}}",
+	};
+	struct setting setting;
+	mem_cleanup char *source = str_printf("%s/eager", fixture.root);
+	mem_cleanup char *manifest = str_printf("%s/package.json", source);
+	mem_cleanup char *script = str_printf("%s/x.js", source);
+
+	(void)state;
+	setting_make(&setting);
+	assert_int_equal(mkdir(source, 0755), 0);
+	write_text(script, "#!/usr/bin/env node\n");
+	for (size_t i = 0; i < sizeof(manifests) / sizeof(manifests[0]); i++) {
+		BUF_CLEANUP struct buf bytes = BUF_INIT(64 * KIB);
+		struct store_package package;
+		struct npxc_error err;
+		mem_cleanup char *installed = NULL;
+
+		write_text(manifest, manifests[i]);
+		must_get(&setting, source, STORE_ENSURE, &package);
+		installed = str_printf("%s/node_modules/@me/eager/package.json", package.directory);
+		assert_true(file_read(installed, &bytes, &err));
+		assert_null(strstr(bytes.data, "exit 9"));
+		assert_int_equal(strstr(bytes.data, "test") != NULL, i == 1);
+		store_package_done(&package);
+	}
+	write_text(manifest, "{\"name\":\"@me/eager\",");
+	{
+		struct store_package package;
+		struct npxc_error err;
+
+		assert_false(get(&setting, source, STORE_ENSURE, &package, &err));
+		assert_int_equal(err.kind, ERROR_INSTALL);
+		assert_non_null(strstr(err.message, "package.json is no JSON object"));
+	}
+	setting_done(&setting);
+}
+
 static void sets_are_one_installation(void **state)
 {
 	const char *specs[] = { "many", "@secret/thing", "plain@1.0.0" };
@@ -925,6 +968,7 @@ int main(void)
 		STORE_TEST(without_node_or_npm),
 		STORE_TEST(a_node_in_a_home_directory_is_copied_apart),
 		STORE_TEST(directories_are_installed_anew_when_they_change),
+		STORE_TEST(a_directory_is_packed_without_its_prepare_script),
 		STORE_TEST(waiting_for_another_can_be_interrupted),
 		STORE_TEST(cleaning_spares_what_is_in_use),
 	};
@@ -935,6 +979,7 @@ int main(void)
 		STORE_TEST(without_node_or_npm),
 		STORE_TEST(a_node_in_a_home_directory_is_copied_apart),
 		STORE_TEST(directories_are_installed_anew_when_they_change),
+		STORE_TEST(a_directory_is_packed_without_its_prepare_script),
 		STORE_TEST(waiting_for_another_can_be_interrupted),
 		STORE_TEST(cleaning_spares_what_is_in_use),
 	};
