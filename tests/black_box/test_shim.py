@@ -599,8 +599,7 @@ def test_killed_client_leaves_the_container_running(shim):
 def test_forced_removal_ends_descendants_too(shim):
     shim.load(cassette(RUN, REMOVE))
     child = started(shim, "--rm", "--name", "c", "image", "sh", "-c",
-                    "setsid sh -c 'exec sleep 9999 > /dev/null 2>&1 < /dev/null' & "
-                    "while ! pgrep -s $! > /dev/null; do :; done; echo up; wait",
+                    "setsid sh -c 'echo up; exec sleep 9999 > /dev/null 2>&1 < /dev/null' & wait",
                     "sh", str(shim.home))
     box = str(shim.home.resolve() / "bin" / ".." / "state" / "boxes")
     assert len(processes_with(box)) >= 2  # by HOME in their environment
