@@ -71,6 +71,21 @@ static bool add_asked(struct gather *g, const struct config_mount *mount, const 
 	return true;
 }
 
+/* Asked for, and not merely mentioned by an argument or a variable. */
+static bool is_asked(const struct mounts_entry *e)
+{
+	return !str_starts(e->origin, "argument ") && !str_starts(e->origin, "variable ");
+}
+
+/* Whether --mount or the configuration shows it already: those were gathered before any word was considered. */
+static bool is_asked_for(const struct gather *g, const char *path)
+{
+	for (size_t i = 0; i < g->out.count; i++)
+		if (is_asked(&g->out.v[i]) && str_path_within(path, g->out.v[i].target))
+			return true;
+	return false;
+}
+
 /*
  * One word that may name a file. Nothing is mounted unless it exists as a file or directory beneath the working
  * directory, both as written and as resolved.
@@ -99,7 +114,7 @@ static void consider(struct gather *g, const char *word, const char *origin)
 		add(g, real, path, g->in->writable, S_ISDIR(info.st_mode), str_dup(origin));
 		return;
 	}
-	if (!names_a_path || str_equal(path, "/"))
+	if (!names_a_path || str_equal(path, "/") || is_asked_for(g, path))
 		return;
 	if (!g->out.cwd_in_scope && str_path_within(path, g->in->cwd))
 		strv_pushf(
@@ -140,12 +155,6 @@ static int by_target(const void *a, const void *b)
 {
 	const struct mounts_entry *x = a, *y = b;
 	return strcmp(x->target, y->target);
-}
-
-/* "asked for" beats "mentioned" where both give a target. */
-static bool is_asked(const struct mounts_entry *e)
-{
-	return !str_starts(e->origin, "argument ") && !str_starts(e->origin, "variable ");
 }
 
 static void drop_entry(struct mounts *m, size_t at)

@@ -221,6 +221,25 @@ static void asked_mounts_may_lie_anywhere_and_are_marked(void **state)
 	mounts_done(&m);
 }
 
+static void a_mention_of_what_was_asked_for_is_no_news(void **state)
+{
+	const struct world *w = *state;
+	struct strv arguments = { 0 };
+	mem_cleanup char *outside = str_path_join(w->top, "outside.txt");
+	struct config_mount flagged = { .host = outside };
+	strv_push(&arguments, outside);
+	struct mounts_input input = input_of(w, &arguments);
+	struct mounts m;
+	struct npxc_error err = { 0 };
+	input.flagged = &flagged;
+	input.flagged_count = 1;
+	assert_true(mounts_gather(&input, &m, &err));
+	assert_int_equal(m.count, 1);
+	assert_int_equal(m.notes.count, 0);
+	mounts_done(&m);
+	strv_done(&arguments);
+}
+
 static void a_mention_inside_the_project_adds_nothing(void **state)
 {
 	const struct world *w = *state;
@@ -324,6 +343,7 @@ int main(void)
 		WORLD(variables_count_only_when_written_as_paths),
 		WORLD(a_wide_working_directory_gives_nothing),
 		WORLD(asked_mounts_may_lie_anywhere_and_are_marked),
+		WORLD(a_mention_of_what_was_asked_for_is_no_news),
 		WORLD(a_mention_inside_the_project_adds_nothing),
 		WORLD(mounts_that_are_refused),
 		WORLD(two_sources_for_one_target_are_refused),
