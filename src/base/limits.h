@@ -68,6 +68,20 @@
 /* milliseconds: a killed process group must be gone by then; it is a kernel matter and normally takes 3 to 6 ms. */
 #define LIMIT_KILL_VERIFY_MS 5000
 
+/* milliseconds: one removal of a container; podman's takes 0.15 s. Cut off, it is tried again. */
+#define LIMIT_REMOVE_MS 5000
+
+/* milliseconds: a container CLI ends by itself once its container has been removed; later it is killed. Long, because
+ * one that is killed while it starts a container leaves processes behind that no removal finds. */
+#define LIMIT_CONTAINER_END_MS 10000
+
+/* milliseconds: from the first signal to npxc's exit. Clients send SIGKILL after 2 s; the janitor goes on. */
+#define LIMIT_SIGNAL_MS 1800
+
+/* milliseconds: without a signal, how long npxc waits at its end: the removals of a container and five deletes of a
+ * network, each with its own limit. */
+#define LIMIT_TEARDOWN_MS 60000
+
 /* bytes, entries: one frame to the janitor (a path, or a container's removal command), and what it holds. */
 #define LIMIT_JANITOR_FRAME_BYTES (16 * KIB)
 #define LIMIT_JANITOR_ENTRIES 256

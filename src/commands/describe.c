@@ -68,8 +68,11 @@ void describe_text(const struct prepared *p, bool argv)
 	mem_cleanup char *network = policy_text(&p->policy);
 	mem_cleanup char *limits = describe_limits(p);
 	printf("%-10s%s %s\n", "package", p->package.name, p->package.version);
-	printf("%-10sv%s%s\n", "node", p->package.node.version,
-	       p->package.node.from_store ? " (from the store: the host's does not satisfy the package)" : "");
+	if (p->package.node.prefix == NULL)
+		printf("%-10sv%s (of the image %s)\n", "node", p->package.node.version, p->plan.launch.image);
+	else
+		printf("%-10sv%s%s\n", "node", p->package.node.version,
+		       p->package.node.from_store ? " (from the store: the host's does not satisfy the package)" : "");
 	printf("%-10s%s: %s\n", "runtime", runtime_kind_word(p->session.runtime.kind),
 	       runtime_boundary(p->session.runtime.kind));
 	printf("%-10s%s (%s)%s\n", "network", network, p->policy.origin,
@@ -152,7 +155,10 @@ cJSON *describe_json(const struct prepared *p)
 		cJSON_AddStringToObject(package, "bin", p->package.bin);
 	cJSON *node = cJSON_AddObjectToObject(json, "node");
 	cJSON_AddStringToObject(node, "version", p->package.node.version);
-	cJSON_AddStringToObject(node, "prefix", p->package.node.prefix);
+	if (p->package.node.prefix == NULL)
+		cJSON_AddStringToObject(node, "image", p->plan.launch.image);
+	else
+		cJSON_AddStringToObject(node, "prefix", p->package.node.prefix);
 	cJSON_AddBoolToObject(node, "from_store", p->package.node.from_store);
 	cJSON *runtime = cJSON_AddObjectToObject(json, "runtime");
 	cJSON_AddStringToObject(runtime, "name", runtime_kind_word(p->session.runtime.kind));
@@ -165,6 +171,7 @@ cJSON *describe_json(const struct prepared *p)
 		cJSON_AddStringToObject(network, "name", p->policy.network);
 	cJSON_AddStringToObject(network, "origin", p->policy.origin);
 	cJSON_AddStringToObject(network, "link", policy_link_word(p->policy.link));
+	cJSON_AddBoolToObject(network, "managed", p->network.managed);
 	cJSON_AddItemToObject(network, "allow", strings(&p->policy.allow));
 	cJSON_AddItemToObject(json, "mounts", mounts_json(p));
 	cJSON_AddItemToObject(json, "masked_sockets", strings(&p->mounts.masks));

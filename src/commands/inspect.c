@@ -12,7 +12,7 @@ bool inspect_command(const struct options *options, int *ret_status, struct npxc
 	if (!prepare_config(options, &p, err))
 		return false;
 	bool fine = prepare_package_config(&p, err) && prepare_session(&p, err) &&
-	            prepare_package(&p, STORE_LOOK, err) && prepare_plan(&p, "<session>", !options->json, err);
+	            prepare_package(&p, STORE_LOOK, err) && prepare_plan(&p, NULL, !options->json, err);
 	if (fine && options->json) {
 		cJSON *json = describe_json(&p);
 		fine = print_json(json, err);

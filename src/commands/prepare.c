@@ -79,7 +79,10 @@ static bool make_policy(struct prepared *p, struct npxc_error *err)
 		.option_allow = &p->options->allow,
 	};
 	policy_done(&p->policy);
-	return policy_make(&sources, &p->policy, err) && plan_check_policy(&p->policy, err);
+	if (!policy_make(&sources, &p->policy, err))
+		return false;
+	/* Of a set the package, and so its policy, is known only after the runtime. */
+	return !p->session.has_runtime || network_check_policy(&p->session.runtime, &p->policy, err);
 }
 
 static bool load_package_config(struct prepared *p, const char *name, struct npxc_error *err)
@@ -126,7 +129,8 @@ bool prepare_session(struct prepared *p, struct npxc_error *err)
 	if (!runtime_kind_of(word, &kind, err) || !session_open(&p->session, err))
 		return false;
 	p->has_session = true;
-	return session_use_runtime(&p->session, kind, prepare_cli_name(kind, &p->config), getenv("PATH"), err);
+	return session_use_runtime(&p->session, kind, prepare_cli_name(kind, &p->config), getenv("PATH"), err) &&
+	       network_check_policy(&p->session.runtime, &p->policy, err);
 }
 
 /* ---- what the store needs from above ---- */
@@ -141,6 +145,7 @@ static bool store_run(void *context, const struct launch *launch, unsigned timeo
 	/* npm and the scripts of packages want more than a server: memory is not bounded, processes generously. */
 	struct launch borrowed = *launch;
 	borrowed.name = name;
+	borrowed.image = p->config.defaults.node_image;
 	borrowed.pids = LIMIT_INSTALL_PIDS;
 	return session_run(&p->session, &borrowed, timeout_ms, on_stderr, progress, ret_result, err);
 }
@@ -177,6 +182,8 @@ bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error
 		.home = p->paths.home,
 		.path_variable = path == NULL ? "/usr/local/bin:/usr/bin:/bin" : path,
 		.cwd = p->cwd,
+		.image = p->session.runtime.kind == RUNTIME_BWRAP ? NULL : p->config.defaults.node_image,
+		.runtime = runtime_kind_word(p->session.runtime.kind),
 		.node_major = p->config.defaults.node,
 		.is_root = geteuid() == 0,
 		.progress = isatty(STDERR_FILENO) == 1,
@@ -229,6 +236,24 @@ static void gather_variables(struct prepared *p)
 	}
 }
 
+static bool choose_network(struct prepared *p, bool starts, struct npxc_error *err)
+{
+	if (starts || p->policy.kind != POLICY_ALLOWLIST)
+		return session_provision(&p->session, &p->policy, &p->network, err);
+	p->network.argument = str_dup(NETWORK_PLACEHOLDER);
+	p->network.managed = true;
+	return true;
+}
+
+static void note_network(const struct prepared *p)
+{
+	const char *gateway = p->network.network.gateway;
+	if (p->network.managed)
+		log_notice("network allowlist: its rules are not built yet, so nothing outside this host can be "
+		           "reached; services of this host that listen on all addresses can be, at the gateway%s%s",
+		           gateway == NULL ? "" : " ", gateway == NULL ? "" : gateway);
+}
+
 bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct npxc_error *err)
 {
 	const int64_t began = clock_now_us();
@@ -250,6 +275,10 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 		return false;
 	for (size_t i = 0; notes && i < p->mounts.notes.count; i++)
 		log_notice("%s", p->mounts.notes.v[i]);
+	if (!choose_network(p, session_id != NULL, err))
+		return false;
+	if (notes)
+		note_network(p);
 	mem_cleanup char *key = spec_package_key(p->package.name);
 	mem_cleanup char *data = str_path_join(p->paths.data_directory, key);
 	const struct plan_input input = {
@@ -258,6 +287,7 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 		.package = &p->package,
 		.runtime = &p->session.runtime,
 		.policy = &p->policy,
+		.network = &p->network,
 		.mounts = &p->mounts,
 		.arguments = &p->options->arguments,
 		.env = p->env,
@@ -269,7 +299,7 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 		.data_directory = data,
 		.term = getenv("TERM"),
 		.lang = getenv("LANG"),
-		.session_id = session_id,
+		.session_id = session_id != NULL ? session_id : "<session>",
 	};
 	p->has_plan = plan_make(&input, &p->plan, err);
 	p->plan_us = clock_now_us() - began;
@@ -297,6 +327,7 @@ void prepare_done(struct prepared *p)
 		session_close(&p->session);
 	if (p->has_plan)
 		plan_done(&p->plan);
+	network_choice_done(&p->network);
 	mounts_done(&p->mounts);
 	for (size_t i = 0; i < p->env_count; i++) {
 		free(p->env[i].name);

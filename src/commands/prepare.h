@@ -34,6 +34,7 @@ struct prepared {
 	struct config_variable *env; /* declared variables with their values */
 	size_t env_count;
 	struct mounts mounts;
+	struct network_choice network; /* what the policy came to */
 	bool has_plan;
 	struct plan plan;
 	int64_t install_us, plan_us; /* durations */
@@ -44,11 +45,12 @@ bool prepare_config(const struct options *options, struct prepared *ret_prepared
                     struct npxc_error *err) NPXC_MUST_CHECK;
 /* The package's file, when the spec names a package, and the policy: all that can be refused without a registry. */
 bool prepare_package_config(struct prepared *p, struct npxc_error *err) NPXC_MUST_CHECK;
-/* The janitor, signals, the runtime. */
+/* The janitor, signals, the runtime, and whether that one can keep the policy. */
 bool prepare_session(struct prepared *p, struct npxc_error *err) NPXC_MUST_CHECK;
 /* The package from the store, installed if `wish` says so. */
 bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error *err) NPXC_MUST_CHECK;
-/* Environment, mounts, plan. `session_id` as in plan_input. Prints the notes about mounts when `notes`. */
+/* Environment, mounts, network, plan. `session_id` as in plan_input; NULL for inspect: nothing is made, and where a run
+ * has something random stands a placeholder. Prints the notes about mounts and network when `notes`. */
 bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* The name under which a runtime's CLI is looked for; borrowed. */

@@ -481,6 +481,14 @@ bool network_delete_with_retry(const struct runtime *runtime, const char *name, 
 	return still_there(name, NETWORK_DELETE_ATTEMPTS, &last, err);
 }
 
+bool network_delete_again(const struct runtime *runtime, const char *name, struct npxc_error *err)
+{
+	if (!network_is_managed_name(name))
+		return network_delete(runtime, name, err);
+	return network_look(runtime, name, network_schedule.background_pause_ms) == NETWORK_STATE_GONE ||
+	       network_delete(runtime, name, err);
+}
+
 bool network_delete_blocking(const struct runtime *runtime, const char *name, struct npxc_error *err)
 {
 	int64_t end = clock_now_ms() + network_schedule.background_ms;
@@ -489,8 +497,8 @@ bool network_delete_blocking(const struct runtime *runtime, const char *name, st
 	if (network_delete_with_retry(runtime, name, &last))
 		return true;
 	while (network_is_managed_name(name) && clock_now_ms() + network_schedule.background_pause_ms < end) {
-		if (gone_after_pause(runtime, name, network_schedule.background_pause_ms) ||
-		    network_delete(runtime, name, &last))
+		sleep_until(clock_now_ms() + network_schedule.background_pause_ms);
+		if (network_delete_again(runtime, name, &last))
 			return true;
 	}
 	*err = last;

@@ -98,13 +98,15 @@ enum network_state { NETWORK_STATE_UNKNOWN, NETWORK_STATE_THERE, NETWORK_STATE_G
 enum network_state network_look(const struct runtime *runtime, const char *name, unsigned timeout_ms);
 
 /*
- * Deleting, once the container is gone. Success: it is gone. All three refuse a name that npxc did not make
+ * Deleting, once the container is gone. Success: it is gone. All of them refuse a name that npxc did not make
  * (ERROR_RUNTIME). The error names the network and quotes the runtime.
- * network_delete: one call of the CLI. network_delete_with_retry: the schedule's attempts.
- * network_delete_blocking: these, then again every background pause until it is gone or `background_ms` are over.
+ * network_delete: one call of the CLI. network_delete_with_retry: the schedule's attempts. network_delete_again: one
+ * more, after a look whether it is gone. network_delete_blocking: the schedule's attempts, then one more after every
+ * background pause until it is gone or `background_ms` are over.
  */
 bool network_delete(const struct runtime *runtime, const char *name, struct npxc_error *err) NPXC_MUST_CHECK;
 bool network_delete_with_retry(const struct runtime *runtime, const char *name, struct npxc_error *err) NPXC_MUST_CHECK;
+bool network_delete_again(const struct runtime *runtime, const char *name, struct npxc_error *err) NPXC_MUST_CHECK;
 bool network_delete_blocking(const struct runtime *runtime, const char *name, struct npxc_error *err) NPXC_MUST_CHECK;
 
 void network_done(struct network *network);

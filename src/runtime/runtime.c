@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "runtime/apple.h"
 #include "runtime/bwrap.h"
+#include "runtime/podman.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,17 +49,6 @@ const char *runtime_boundary(enum runtime_kind kind)
 	return kinds[kind].boundary;
 }
 
-static bool refuse_not_built(enum runtime_kind kind, struct npxc_error *err)
-{
-	return error_set(err, ERROR_CONFIG, "runtime \"%s\" is not built yet; use %s", runtime_kind_word(kind),
-#ifdef __APPLE__
-	                 "apple"
-#else
-	                 "bwrap"
-#endif
-	);
-}
-
 bool runtime_find(enum runtime_kind kind, const char *cli_name, const char *path_variable, struct runtime *ret_runtime,
                   struct npxc_error *err)
 {
@@ -71,7 +61,7 @@ bool runtime_find(enum runtime_kind kind, const char *cli_name, const char *path
 	case RUNTIME_DOCKER:
 		break;
 	}
-	return refuse_not_built(kind, err);
+	return podman_find(kind, cli_name, path_variable, ret_runtime, err);
 }
 
 void runtime_done(struct runtime *runtime)
@@ -97,7 +87,7 @@ bool runtime_make_start(const struct runtime *runtime, const struct launch *laun
 	case RUNTIME_DOCKER:
 		break;
 	}
-	return refuse_not_built(runtime->kind, err);
+	return podman_make_start(runtime, launch, ret_start, err);
 }
 
 bool runtime_judge_end(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
@@ -112,7 +102,7 @@ bool runtime_judge_end(const struct runtime *runtime, int exit_status, int term_
 	case RUNTIME_DOCKER:
 		break;
 	}
-	return refuse_not_built(runtime->kind, err);
+	return podman_judge_end(runtime, exit_status, term_signal, status_text, errors, ret_status, err);
 }
 
 void runtime_remove_argv(const struct runtime *runtime, const char *name, struct strv *ret_argv)
@@ -128,21 +118,12 @@ void runtime_remove_argv(const struct runtime *runtime, const char *name, struct
 	case RUNTIME_DOCKER:
 		break;
 	}
-	*ret_argv = (struct strv){ 0 };
-}
-
-static void examine_refused(const struct npxc_error *why, struct runtime_findings *ret_findings)
-{
-	*ret_findings = (struct runtime_findings){ .v = mem_alloc(sizeof(*ret_findings->v)), .count = 1 };
-	ret_findings->v[0].what = str_dup(why->message);
-	ret_findings->v[0].fix = str_dup("choose another runtime: --runtime, or \"runtime\" in the configuration");
+	podman_remove_argv(runtime, name, ret_argv);
 }
 
 void runtime_examine(enum runtime_kind kind, const char *cli_name, const char *path_variable,
                      struct runtime_findings *ret_findings)
 {
-	struct npxc_error why = { 0 };
-
 	switch (kind) {
 	case RUNTIME_BWRAP:
 		bwrap_examine(cli_name, path_variable, ret_findings);
@@ -152,10 +133,9 @@ void runtime_examine(enum runtime_kind kind, const char *cli_name, const char *p
 		return;
 	case RUNTIME_PODMAN:
 	case RUNTIME_DOCKER:
-		refuse_not_built(kind, &why);
 		break;
 	}
-	examine_refused(&why, ret_findings);
+	podman_examine(kind, cli_name, path_variable, ret_findings);
 }
 
 void runtime_findings_done(struct runtime_findings *findings)

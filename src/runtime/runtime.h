@@ -111,7 +111,7 @@ struct runtime {
 /*
  * Finds the CLI on `path_variable` (for apple: the name in `cli_name`, which may be a path) and reads what a start
  * needs to know. bwrap: starts no process (a warm start must not pay for it). apple: asks `--version` and refuses
- * below 0.12.0, the first release with --cap-drop. podman, docker: "not built yet".
+ * below 0.12.0, the first release with --cap-drop. podman, docker: asks `version` and refuses below 4.0.0 and 20.10.0.
  * Errors: ERROR_RUNTIME_UNAVAILABLE, with the next step; on a wrong platform too (bwrap on macOS).
  */
 bool runtime_find(enum runtime_kind kind, const char *cli_name, const char *path_variable, struct runtime *ret_runtime,

@@ -201,9 +201,10 @@ static bool ask_inner(const struct group *group)
 
 #endif
 
-/* False when nobody was there to be asked. */
-static bool ask(const struct group *group)
+bool group_ask(const struct group *group)
 {
+	if (!is_ours(group))
+		return false;
 	switch (group->asked) {
 	case JANITOR_ASK_INNER:
 		return ask_inner(group);
@@ -217,8 +218,7 @@ static bool ask(const struct group *group)
 
 /* ---- waiting and killing ---- */
 
-/* Until the first process has ended, `hangup_fd` (or -1) is readable, or the time is over. */
-static void wait_for_first(const struct group *group, unsigned ms, int hangup_fd)
+void group_wait_for_first(const struct group *group, unsigned ms, int hangup_fd)
 {
 	int64_t deadline = clock_now_ms() + ms;
 	struct pollfd fds[2] = { { .fd = group->pidfd, .events = POLLIN }, { .fd = hangup_fd, .events = POLLIN } };
@@ -239,11 +239,11 @@ static void wait_for_first(const struct group *group, unsigned ms, int hangup_fd
 	}
 }
 
-static bool first_has_ended(const struct group *group)
+bool group_first_ended(const struct group *group)
 {
 	struct pollfd one = { .fd = group->pidfd, .events = POLLIN };
 
-	return group->pidfd == -1 || poll(&one, 1, 0) == 1;
+	return group->pidfd == -1 ? !proc_group_alive(group->pid) : poll(&one, 1, 0) == 1;
 }
 
 static void strike(const struct group *group)
@@ -279,8 +279,8 @@ static bool kill_verified(const struct group *group, struct npxc_error *err)
 	while (is_ours(group)) {
 		strike(group);
 		/* A pid namespace's first process ends after all others in it: the group's end is everybody's. */
-		wait_for_first(group, LIMIT_KILL_VERIFY_MS / 5, -1);
-		if (first_has_ended(group) && (is_empty_soon(group) || !proc_group_alive(group->pid)))
+		group_wait_for_first(group, LIMIT_KILL_VERIFY_MS / 5, -1);
+		if (group_first_ended(group) && (is_empty_soon(group) || !proc_group_alive(group->pid)))
 			break;
 		if (clock_now_ms() >= deadline)
 			return error_set(err, ERROR_IO, "process group %ld is still alive %d ms after SIGKILL",
@@ -293,7 +293,7 @@ static bool kill_verified(const struct group *group, struct npxc_error *err)
 
 bool group_end(const struct group *group, unsigned grace_ms, int hangup_fd, struct npxc_error *err)
 {
-	if (grace_ms > 0 && is_ours(group) && ask(group))
-		wait_for_first(group, grace_ms, hangup_fd);
+	if (grace_ms > 0 && group_ask(group))
+		group_wait_for_first(group, grace_ms, hangup_fd);
 	return kill_verified(group, err);
 }

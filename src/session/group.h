@@ -23,6 +23,13 @@ struct group {
 bool group_open(pid_t pid, enum janitor_asked asked, struct group *ret_group, struct npxc_error *err) NPXC_MUST_CHECK;
 void group_done(struct group *group); /* forgets it, signals nobody */
 
+/* Whether the first process has ended. */
+bool group_first_ended(const struct group *group);
+/* SIGTERM, see enum janitor_asked. False when nobody is there to be asked. */
+bool group_ask(const struct group *group);
+/* Until the first process has ended, `hangup_fd` (or -1) is readable, or the time is over. */
+void group_wait_for_first(const struct group *group, unsigned ms, int hangup_fd);
+
 /*
  * Asks (SIGTERM) when grace_ms > 0 and somebody is there to be asked, waits for the first process's end as long as that
  * or until `hangup_fd` becomes readable, sends SIGKILL, and returns when nothing of the group lives.

@@ -9,8 +9,11 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "runtime/cgroup.h"
+#include "runtime/network.h"
+#include "runtime/runtime.h"
 #include "session/group.h"
 #include "session/keep.h"
+#include "session/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,7 +42,7 @@ enum verb {
 	VERB_END_SANDBOX, /* a: milliseconds of grace */
 	VERB_END,
 	/* and back */
-	VERB_DONE,
+	VERB_DONE,    /* a: of a hold the id; of the end 1 when something is tried again in the background */
 	VERB_REFUSED, /* payload: why */
 	VERB_WARNING, /* payload: text; no answer */
 	VERB_STEP,    /* the same, for the log's debug level */
@@ -55,20 +58,50 @@ enum { TEXT_SIZE = 1024 }; /* bytes: a payload on the way back */
 
 enum received { RECEIVED, RECEIVED_END, RECEIVED_TIMEOUT };
 
-/* Waits at most until `deadline` (0: for ever). A broken channel is an end of file. */
-static enum received receive(int fd, void *bytes, size_t count, int64_t deadline)
+struct patience {
+	int64_t deadline;   /* 0: for ever */
+	bool heeds_signals; /* the launcher: a signal leaves it LIMIT_SIGNAL_MS, counted from the signal */
+};
+
+static int64_t deadline_of(const struct patience *patience)
+{
+	int64_t last = signals_time_ms() + LIMIT_SIGNAL_MS;
+
+	if (patience->heeds_signals && signals_caught() != 0 && (patience->deadline == 0 || last < patience->deadline))
+		return last;
+	return patience->deadline;
+}
+
+/* True when there is something to read, or the end of it. */
+static bool await_bytes(int fd, const struct patience *patience)
+{
+	for (;;) {
+		bool heeds = patience->heeds_signals && signals_caught() == 0;
+		struct pollfd fds[2] = { { .fd = fd, .events = POLLIN },
+			                 { .fd = heeds ? signals_fd() : -1, .events = POLLIN } };
+		int64_t deadline = deadline_of(patience);
+		int64_t left = deadline - clock_now_ms();
+		int timeout = deadline == 0 ? -1 : left <= 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
+
+		if (poll(fds, 2, timeout) == -1)
+			continue; /* EINTR; fds was not written */
+		if (fds[0].revents != 0)
+			return true;
+		if (deadline != 0 && left <= 0)
+			return false;
+	}
+}
+
+/* A broken channel is an end of file. */
+static enum received receive(int fd, void *bytes, size_t count, const struct patience *patience)
 {
 	char *next = bytes;
 
 	while (count > 0) {
-		struct pollfd one = { .fd = fd, .events = POLLIN };
-		int64_t left = deadline - clock_now_ms();
 		ssize_t got;
 
-		if (deadline != 0 && left <= 0)
+		if (!await_bytes(fd, patience))
 			return RECEIVED_TIMEOUT;
-		if (deadline != 0 && poll(&one, 1, left > INT32_MAX ? INT32_MAX : (int)left) != 1)
-			continue;
 		got = recv(fd, next, count, 0);
 		if (got == 0 || (got == -1 && errno != EINTR))
 			return RECEIVED_END;
@@ -131,23 +164,73 @@ static void sayf(struct keeper *keeper, enum verb verb, const char *fmt, ...)
 	say(keeper, verb, 0, text);
 }
 
+/* ---- one resource ---- */
+
+/* The CLIs' words for a container that is not there, in a line that names it. */
+static bool says_no_container(const char *errors, const char *name)
+{
+	for (const char *line = errors; *line != '\0';) {
+		size_t length = strcspn(line, "\n");
+		mem_cleanup char *copy = str_dup_n(line, length);
+
+		if (strstr(copy, name) != NULL &&
+		    (strcasestr(copy, "not found") != NULL || strcasestr(copy, "no such container") != NULL))
+			return true;
+		line += length + (line[length] == '\n');
+	}
+	return false;
+}
+
+/* One call of the removal command. That there is no such container is a success. */
 static bool remove_container(const struct strv *words, struct npxc_error *err)
 {
-	struct proc_command command = { .argv = words->v, .timeout_ms = LIMIT_CLI_MS, .max_output_bytes = 4 * KIB };
+	struct proc_command command = { .argv = words->v, .timeout_ms = LIMIT_REMOVE_MS, .max_output_bytes = 4 * KIB };
 	struct proc_result result = { 0 };
-	mem_cleanup char *ended = NULL;
 	mem_cleanup char *shown = strv_shell(words);
 	bool ok;
 
 	if (!proc_run(&command, &result, err))
 		return false;
 	ok = result.exit_status == 0 && !result.timed_out;
+	if (!ok && !result.timed_out && says_no_container(result.errors.data, words->v[words->count - 1]))
+		ok = true;
 	if (!ok) {
-		ended = proc_result_text(&result, command.timeout_ms);
-		error_set(err, ERROR_RUNTIME, "%s: %s: %s", shown, ended,
-		          result.errors.data != NULL ? str_trim(result.errors.data) : "");
+		mem_cleanup char *ended = proc_result_text(&result, command.timeout_ms);
+
+		error_set(err, ERROR_RUNTIME, "%s: %s: %s", shown, ended, str_trim(result.errors.data));
 	}
 	proc_result_done(&result);
+	return ok;
+}
+
+enum { REMOVE_ATTEMPTS = 3, REMOVE_PAUSE_MS = 200 };
+
+/* A removal may meet the runtime in the middle of its own, and fail for that. */
+static bool remove_container_surely(const struct strv *words, struct npxc_error *err)
+{
+	for (int attempt = 1; !remove_container(words, err); attempt++) {
+		if (attempt == REMOVE_ATTEMPTS || err->sys_errno == ENOENT)
+			return false;
+		poll(NULL, 0, REMOVE_PAUSE_MS);
+	}
+	return true;
+}
+
+/* The words of a JANITOR_NETWORK. */
+enum { NETWORK_CLI, NETWORK_RUNTIME, NETWORK_NAME, NETWORK_WORDS };
+
+typedef bool network_deleter(const struct runtime *runtime, const char *name, struct npxc_error *err);
+
+static bool remove_network(const struct strv *words, network_deleter *delete, struct npxc_error *err)
+{
+	struct runtime runtime = { .cli = str_dup(words->v[NETWORK_CLI]) };
+	bool ok;
+
+	for (size_t i = NETWORK_WORDS; i < words->count; i++)
+		strv_push(&runtime.environment, words->v[i]);
+	ok = runtime_kind_of(words->v[NETWORK_RUNTIME], &runtime.kind, err) &&
+	     delete (&runtime, words->v[NETWORK_NAME], err);
+	runtime_done(&runtime);
 	return ok;
 }
 
@@ -157,7 +240,9 @@ static bool remove_entry(const struct entry *entry, struct npxc_error *err)
 	case JANITOR_CGROUP:
 		return cgroup_remove(entry->words.v[0], err);
 	case JANITOR_CONTAINER:
-		return remove_container(&entry->words, err);
+		return remove_container_surely(&entry->words, err);
+	case JANITOR_NETWORK:
+		return remove_network(&entry->words, network_delete_with_retry, err);
 	case JANITOR_DIRECTORY:
 	case JANITOR_FILE:
 		break;
@@ -165,50 +250,184 @@ static bool remove_entry(const struct entry *entry, struct npxc_error *err)
 	return file_remove_tree(entry->words.v[0], err);
 }
 
+static const char *shown_name(const struct entry *entry)
+{
+	return entry->words.v[entry->kind == JANITOR_NETWORK ? NETWORK_NAME : entry->words.count - 1];
+}
+
+static void forget(struct keeper *keeper, size_t index)
+{
+	struct entry *entry = &keeper->entries[index];
+
+	strv_done(&entry->words);
+	keeper->count--;
+	memmove(entry, entry + 1, (keeper->count - index) * sizeof(*entry));
+}
+
+static bool holds(const struct keeper *keeper, enum janitor_resource kind)
+{
+	for (size_t i = 0; i < keeper->count; i++)
+		if (keeper->entries[i].kind == kind)
+			return true;
+	return false;
+}
+
 static void remove_all_of(struct keeper *keeper, enum janitor_resource kind)
 {
-	static const char *const names[] = { "cgroup", "directory", "file", "container" };
+	static const char *const names[] = { "cgroup", "directory", "file", "container", "network" };
 
 	/* What was acquired later may lie in what was acquired earlier. */
 	for (size_t i = keeper->count; i > 0; i--) {
 		const struct entry *entry = &keeper->entries[i - 1];
-		const char *shown = entry->words.v[entry->words.count - 1];
 		struct npxc_error err = { 0 };
 
 		if (entry->kind != kind)
 			continue;
-		if (remove_entry(entry, &err))
-			sayf(keeper, VERB_STEP, "%s %s removed", names[kind], shown);
-		else
-			sayf(keeper, VERB_WARNING, "%s %s is left behind: %s", names[kind], shown, err.message);
+		if (remove_entry(entry, &err)) {
+			sayf(keeper, VERB_STEP, "%s %s removed", names[kind], shown_name(entry));
+			forget(keeper, i - 1);
+		} else if (kind == JANITOR_NETWORK) {
+			say(keeper, VERB_WARNING, 0, err.message); /* names it */
+		} else {
+			sayf(keeper, VERB_WARNING, "%s %s is left behind: %s", names[kind], shown_name(entry),
+			     err.message);
+		}
 	}
 }
 
-static void end_group(struct keeper *keeper)
-{
-	struct npxc_error err = { 0 };
+/* ---- the sandbox ---- */
 
-	if (keeper->sandbox.pid == 0)
-		return;
-	if (group_end(&keeper->sandbox, 0, -1, &err))
-		sayf(keeper, VERB_STEP, "sandbox %ld ended", (long)keeper->sandbox.pid);
-	else
-		sayf(keeper, VERB_WARNING, "%s", err.message);
+/* The container of the sandbox that runs: the one held last. keeper->count when there is none. */
+static size_t newest_container(const struct keeper *keeper)
+{
+	for (size_t i = keeper->count; i > 0; i--)
+		if (keeper->entries[i - 1].kind == JANITOR_CONTAINER)
+			return i - 1;
+	return keeper->count;
 }
+
+/*
+ * A CLI that is killed while it starts a container leaves the runtime's own processes behind, and no removal finds
+ * them. So it is left to end by itself, which it does once its container has been removed.
+ */
+static bool end_container(struct keeper *keeper, unsigned grace_ms, int hangup_fd, struct npxc_error *err)
+{
+	const struct group *group = &keeper->sandbox;
+	size_t container = newest_container(keeper);
+	struct npxc_error why = { 0 };
+	int64_t deadline;
+
+	/* After an end of its own the teardown removes the container; it need not be done twice. */
+	if (container == keeper->count || group_first_ended(group))
+		return group_end(group, grace_ms, hangup_fd, err);
+	if (grace_ms > 0 && group_ask(group))
+		group_wait_for_first(group, grace_ms, hangup_fd);
+	deadline = clock_now_ms() + LIMIT_CONTAINER_END_MS;
+	while (!group_first_ended(group) && clock_now_ms() < deadline) {
+		if (!remove_container(&keeper->entries[container].words, &why))
+			sayf(keeper, VERB_STEP, "%s", why.message);
+		group_wait_for_first(group, REMOVE_PAUSE_MS, -1);
+	}
+	if (!group_end(group, 0, -1, err))
+		return false;
+	if (remove_container_surely(&keeper->entries[container].words, &why)) {
+		sayf(keeper, VERB_STEP, "container %s removed", shown_name(&keeper->entries[container]));
+		forget(keeper, container);
+	}
+	return true;
+}
+
+static bool end_sandbox(struct keeper *keeper, unsigned grace_ms, int hangup_fd, struct npxc_error *err)
+{
+	if (keeper->sandbox.pid == 0)
+		return true;
+	switch (keeper->sandbox.asked) {
+	case JANITOR_ASK_LEADER:
+		return end_container(keeper, grace_ms, hangup_fd, err);
+	case JANITOR_ASK_INNER:
+		break;
+	}
+	return group_end(&keeper->sandbox, grace_ms, hangup_fd, err);
+}
+
+/* ---- everything ---- */
 
 /* The only implementation of teardown. The order is that of the header: nothing is removed from under a process. */
 static void tear_down(struct keeper *keeper)
 {
-	end_group(keeper);
+	struct npxc_error err = { 0 };
+
+	if (!end_sandbox(keeper, 0, -1, &err))
+		sayf(keeper, VERB_WARNING, "%s", err.message);
+	else if (keeper->sandbox.pid != 0)
+		sayf(keeper, VERB_STEP, "sandbox %ld ended", (long)keeper->sandbox.pid);
 	remove_all_of(keeper, JANITOR_CONTAINER);
+	if (!holds(keeper, JANITOR_CONTAINER))
+		remove_all_of(keeper, JANITOR_NETWORK);
 	remove_all_of(keeper, JANITOR_CGROUP);
 	remove_all_of(keeper, JANITOR_FILE);
 	remove_all_of(keeper, JANITOR_DIRECTORY);
 }
 
+/* One more try at each; a CLI that is not there any more removes nothing. */
+static void try_again(struct keeper *keeper, enum janitor_resource kind)
+{
+	for (size_t i = keeper->count; i > 0; i--) {
+		const struct strv *words = &keeper->entries[i - 1].words;
+		struct npxc_error err = { 0 };
+		bool gone;
+
+		if (keeper->entries[i - 1].kind != kind)
+			continue;
+		gone = kind == JANITOR_NETWORK ? remove_network(words, network_delete_again, &err)
+		                               : remove_container(words, &err);
+		if (gone || err.sys_errno == ENOENT)
+			forget(keeper, i - 1);
+	}
+}
+
+/* What a teardown could not remove: a runtime may hold a network for long after its container has gone. */
+static void tear_down_late(struct keeper *keeper)
+{
+	int64_t end = clock_now_ms() + network_schedule.background_ms;
+
+	while ((holds(keeper, JANITOR_CONTAINER) || holds(keeper, JANITOR_NETWORK)) &&
+	       clock_now_ms() + network_schedule.background_pause_ms < end) {
+		poll(NULL, 0, (int)network_schedule.background_pause_ms);
+		try_again(keeper, JANITOR_CONTAINER);
+		if (!holds(keeper, JANITOR_CONTAINER))
+			try_again(keeper, JANITOR_NETWORK);
+	}
+}
+
 static void refuse(struct keeper *keeper, const char *why)
 {
 	say(keeper, VERB_REFUSED, 0, why);
+}
+
+/* A list of at least that many words, by their NULs. */
+static bool has_words(const struct keeper *keeper, const struct frame *frame, unsigned least)
+{
+	unsigned count = 0;
+
+	for (uint32_t i = 0; i < frame->length; i++)
+		count += keeper->payload[i] == '\0';
+	return count >= least;
+}
+
+static const char *network_objection(const struct keeper *keeper, const struct frame *frame)
+{
+	const char *word = keeper->payload + strlen(keeper->payload) + 1;
+	struct npxc_error ignored = { 0 };
+	enum runtime_kind kind;
+
+	if (!has_words(keeper, frame, NETWORK_WORDS))
+		return "a network without its runtime or name";
+	if (!runtime_kind_of(word, &kind, &ignored) || kind == RUNTIME_BWRAP)
+		return "no runtime that has networks";
+	if (!network_is_managed_name(word + strlen(word) + 1))
+		return "not a network that npxc makes";
+	return NULL;
 }
 
 /* NULL when what has been sent may be held, else why not. */
@@ -218,12 +437,14 @@ static const char *hold_objection(const struct keeper *keeper, const struct fram
 
 	if (keeper->count == LIMIT_JANITOR_ENTRIES)
 		return "too many resources are held";
-	if (frame->a > JANITOR_CONTAINER)
+	if (frame->a > JANITOR_NETWORK)
 		return "unknown kind of resource";
 	if (frame->length == 0 || keeper->payload[frame->length - 1] != '\0')
 		return "a resource without a name";
 	if (keeper->payload[0] != '/')
 		return "the path is not absolute";
+	if (frame->a == JANITOR_NETWORK)
+		return network_objection(keeper, frame);
 	if (frame->a == JANITOR_CONTAINER)
 		return NULL;
 	clean = str_path_clean(keeper->payload);
@@ -253,13 +474,9 @@ static void on_hold(struct keeper *keeper, const struct frame *frame)
 static void on_release(struct keeper *keeper, const struct frame *frame)
 {
 	for (size_t i = 0; i < keeper->count; i++) {
-		struct entry *entry = &keeper->entries[i];
-
-		if (entry->id != frame->a)
+		if (keeper->entries[i].id != frame->a)
 			continue;
-		strv_done(&entry->words);
-		keeper->count--;
-		memmove(entry, entry + 1, (keeper->count - i) * sizeof(*entry));
+		forget(keeper, i);
 		say(keeper, VERB_DONE, 0, NULL);
 		return;
 	}
@@ -288,7 +505,7 @@ static void on_end_sandbox(struct keeper *keeper, const struct frame *frame)
 	struct npxc_error err = { 0 };
 
 	/* A launcher that dies meanwhile makes the channel readable: the grace ends then. */
-	if (keeper->sandbox.pid != 0 && !group_end(&keeper->sandbox, frame->a, keeper->fd, &err)) {
+	if (!end_sandbox(keeper, frame->a, keeper->fd, &err)) {
 		refuse(keeper, err.message);
 		return;
 	}
@@ -300,14 +517,15 @@ static void on_end_sandbox(struct keeper *keeper, const struct frame *frame)
 /* Until END or the end of file; a frame that cannot be one of ours counts as the latter. */
 static void serve(struct keeper *keeper)
 {
+	static const struct patience for_ever = { 0 };
 	struct frame frame;
 
-	while (receive(keeper->fd, &frame, sizeof(frame), 0) == RECEIVED) {
+	while (receive(keeper->fd, &frame, sizeof(frame), &for_ever) == RECEIVED) {
 		if (frame.length > sizeof(keeper->payload) || frame.verb < VERB_HOLD || frame.verb > VERB_END) {
 			say(keeper, VERB_WARNING, 0, "a message that is none of ours; everything is taken down");
 			return;
 		}
-		if (receive(keeper->fd, keeper->payload, frame.length, 0) != RECEIVED)
+		if (receive(keeper->fd, keeper->payload, frame.length, &for_ever) != RECEIVED)
 			return;
 		switch ((enum verb)frame.verb) {
 		case VERB_HOLD:
@@ -328,7 +546,9 @@ static void serve(struct keeper *keeper)
 		case VERB_STEP: /* these four are only on the way back, which has been looked at */
 		case VERB_END:
 			tear_down(keeper);
-			say(keeper, VERB_DONE, 0, NULL);
+			say(keeper, VERB_DONE, holds(keeper, JANITOR_CONTAINER) || holds(keeper, JANITOR_NETWORK),
+			    NULL);
+			tear_down_late(keeper);
 			_exit(0);
 		}
 	}
@@ -376,6 +596,7 @@ static void run_keeper(int fd, pid_t launcher, pid_t launcher_group)
 	serve(&keeper);
 	keeper.deaf = true;
 	tear_down(&keeper);
+	tear_down_late(&keeper);
 	_exit(0);
 }
 
@@ -383,7 +604,8 @@ static void run_keeper(int fd, pid_t launcher, pid_t launcher_group)
 
 struct janitor {
 	pid_t pid;
-	int fd;
+	int fd;       /* -1: lost */
+	bool is_slow; /* lost because it took too long; it goes on by itself */
 };
 
 bool janitor_start(struct janitor **ret_janitor, struct npxc_error *err)
@@ -439,22 +661,21 @@ static bool send_frame(struct janitor *janitor, const struct frame *frame, const
 }
 
 /* Logs what comes before the answer. */
-static bool await_answer(struct janitor *janitor, int64_t ms, uint32_t *ret_a, bool *ret_timeout,
-                         struct npxc_error *err)
+static bool await_answer(struct janitor *janitor, int64_t ms, uint32_t *ret_a, struct npxc_error *err)
 {
-	int64_t deadline = clock_now_ms() + ms;
+	struct patience patience = { .deadline = clock_now_ms() + ms, .heeds_signals = true };
 	char text[TEXT_SIZE];
 	struct frame frame;
 
 	for (;;) {
-		enum received got = receive(janitor->fd, &frame, sizeof(frame), deadline);
+		enum received got = receive(janitor->fd, &frame, sizeof(frame), &patience);
 
 		if (got == RECEIVED && frame.length >= sizeof(text))
 			return channel_lost(janitor, "sent what is none of its messages", err);
 		if (got == RECEIVED)
-			got = receive(janitor->fd, text, frame.length, deadline);
+			got = receive(janitor->fd, text, frame.length, &patience);
 		if (got == RECEIVED_TIMEOUT)
-			*ret_timeout = true;
+			janitor->is_slow = true;
 		if (got != RECEIVED)
 			return channel_lost(
 			    janitor, got == RECEIVED_TIMEOUT ? "does not answer" : "has ended unexpectedly", err);
@@ -477,10 +698,8 @@ static bool await_answer(struct janitor *janitor, int64_t ms, uint32_t *ret_a, b
 static bool ask_janitor(struct janitor *janitor, struct frame frame, const void *payload, int64_t extra_ms,
                         uint32_t *ret_a, struct npxc_error *err)
 {
-	bool timed_out = false;
-
 	return send_frame(janitor, &frame, payload, err) &&
-	       await_answer(janitor, LIMIT_JANITOR_ANSWER_MS + extra_ms, ret_a, &timed_out, err);
+	       await_answer(janitor, LIMIT_JANITOR_ANSWER_MS + extra_ms, ret_a, err);
 }
 
 bool janitor_hold(struct janitor *janitor, enum janitor_resource kind, const struct strv *words, unsigned *ret_id,
@@ -533,26 +752,25 @@ bool janitor_sandbox(struct janitor *janitor, pid_t group, enum janitor_asked as
 bool janitor_end_sandbox(struct janitor *janitor, unsigned grace_ms, struct npxc_error *err)
 {
 	struct frame frame = { .verb = VERB_END_SANDBOX, .a = grace_ms };
+	int64_t extra_ms = (int64_t)grace_ms + LIMIT_KILL_VERIFY_MS + LIMIT_CONTAINER_END_MS +
+	                   (REMOVE_ATTEMPTS + 1) * (LIMIT_REMOVE_MS + REMOVE_PAUSE_MS);
 	uint32_t ignored;
 
-	return ask_janitor(janitor, frame, NULL, (int64_t)grace_ms + LIMIT_KILL_VERIFY_MS, &ignored, err) ||
-	       error_prefix(err, "end the sandbox");
+	return ask_janitor(janitor, frame, NULL, extra_ms, &ignored, err) || error_prefix(err, "end the sandbox");
 }
 
 bool janitor_end(struct janitor *janitor, unsigned timeout_ms, struct npxc_error *err)
 {
 	struct frame frame = { .verb = VERB_END };
 	struct npxc_error lost = { 0 };
-	bool timed_out = false;
-	uint32_t ignored;
-	bool ok =
-	    send_frame(janitor, &frame, NULL, &lost) && await_answer(janitor, timeout_ms, &ignored, &timed_out, &lost);
+	uint32_t goes_on = 0;
+	bool ok = send_frame(janitor, &frame, NULL, &lost) && await_answer(janitor, timeout_ms, &goes_on, &lost);
 
 	fd_close(&janitor->fd);
-	if (timed_out) {
-		log_warn("janitor", "not done after %u ms; goes on in the background", timeout_ms);
+	if (janitor->is_slow) {
+		log_warn("janitor", "not done in time; goes on in the background");
 		ok = true;
-	} else {
+	} else if (goes_on == 0) {
 		while (waitpid(janitor->pid, NULL, 0) == -1 && errno == EINTR)
 			;
 	}

@@ -15,23 +15,32 @@
  * The channel is a socket pair with length-prefixed frames. End of file without END means that the launcher has died;
  * the janitor then tears down on its own.
  *
- * Teardown, in this order, each step logged by name: the sandbox's process group (SIGKILL, then verified by /proc),
- * containers (their removal command), networks, cgroups, files and directories.
+ * Teardown, in this order, each step logged by name: the sandbox's process group (SIGKILL, then verified by /proc; a
+ * container CLI is not killed before its container is gone, see below), containers (their removal command), networks
+ * (network_delete_with_retry), cgroups, files and directories. Then the launcher is told, and what is still there of
+ * containers and networks is tried again in the background, as network_schedule says.
+ * Mustn't: delete a network while a container is not known to be gone.
  */
 enum janitor_resource {
 	JANITOR_CGROUP,    /* directory, removed once the group is gone */
 	JANITOR_DIRECTORY, /* a tree */
 	JANITOR_FILE,
-	JANITOR_CONTAINER, /* removal command: an argv */
+	JANITOR_CONTAINER, /* removal command: an argv, the container's name last */
+	JANITOR_NETWORK,   /* the CLI's path, the runtime's word, the name, then the CLI's environment (NAME=value) */
 };
 
 struct janitor;
 
 /* Who is asked to end before SIGKILL. */
 enum janitor_asked {
-	JANITOR_ASK_LEADER, /* the first process itself: a container CLI passes the signal on */
-	JANITOR_ASK_INNER,  /* bubblewrap: everything but the first process and its children. These die of SIGTERM at
-	                     * once  (or never, as the namespace's pid 1) and would take the server along unasked. */
+	/*
+	 * The first process itself: a container CLI passes the signal on. Its container is the one held last. After the
+	 * grace that is removed, again and again while the CLI lives (it may be about to create it), and once more when
+	 * the CLI has gone; only a CLI that lives LIMIT_CONTAINER_END_MS longer is killed.
+	 */
+	JANITOR_ASK_LEADER,
+	JANITOR_ASK_INNER, /* bubblewrap: everything but the first process and its children. These die of SIGTERM at
+	                    * once  (or never, as the namespace's pid 1) and would take the server along unasked. */
 };
 
 /*
@@ -42,7 +51,8 @@ bool janitor_start(struct janitor **ret_janitor, struct npxc_error *err) NPXC_MU
 
 /*
  * Returns once the janitor has written it down; `*ret_id` names the entry for janitor_release. A path is absolute and
- * clean (see str_path_clean) and not "/"; a removal command begins with an absolute path. All words together:
+ * clean (see str_path_clean) and not "/"; a removal command begins with an absolute path; a network's name is one that
+ * npxc makes. All words together:
  * LIMIT_JANITOR_FRAME_BYTES; all entries: LIMIT_JANITOR_ENTRIES. ERROR_IO for more, and when the janitor has gone.
  */
 bool janitor_hold(struct janitor *janitor, enum janitor_resource kind, const struct strv *words, unsigned *ret_id,
@@ -61,14 +71,19 @@ bool janitor_sandbox(struct janitor *janitor, pid_t group, enum janitor_asked as
                      struct npxc_error *err) NPXC_MUST_CHECK;
 /*
  * Ends the sandbox's group now, whoever of it is left: asked to end (SIGTERM, see enum janitor_asked) when grace_ms >
- * 0, SIGKILL after that, verified. Returns when it is gone, at the latest after grace_ms and LIMIT_KILL_VERIFY_MS; the
- * first process is left to be reaped. The other resources stay. Without a sandbox it is a success.
+ * 0, SIGKILL after that, verified. Returns when it is gone, at the latest after grace_ms and the limits of the ways to
+ * end; the first process is left to be reaped. The other resources stay, but for a container that was removed on the
+ * way. Without a sandbox it is a success.
  */
 bool janitor_end_sandbox(struct janitor *janitor, unsigned grace_ms, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
- * Everything that is still held goes; returns when the janitor is done and has been reaped, or after `timeout_ms` (the
- * janitor goes on by itself then; a warning says so). Its warnings are logged here, as "janitor". Frees the janitor in
+ * No answer is waited for longer than LIMIT_SIGNAL_MS after a signal (session/signals): npxc ends then, and the janitor
+ * goes on by itself.
+ *
+ * janitor_end: everything that is still held goes; returns when the janitor is done (and has been reaped, unless it has
+ * something left to try in the background), or after `timeout_ms` (the janitor goes on by itself then; a warning says
+ * so). Its warnings are logged here, as "janitor". Frees the janitor in
  * every case. ERROR_IO when the janitor ended before it was done.
  */
 bool janitor_end(struct janitor *janitor, unsigned timeout_ms, struct npxc_error *err) NPXC_MUST_CHECK;

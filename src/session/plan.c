@@ -43,32 +43,25 @@ const char *plan_hidden_text(void)
 	       "devices";
 }
 
-bool plan_check_policy(const struct policy *policy, struct npxc_error *err)
-{
-	if (policy->kind != POLICY_ALLOWLIST)
-		return true;
-	return error_set(err, ERROR_CONFIG,
-	                 "network allowlist (from %s) is not built yet, and nothing is run open in its place; "
-	                 "use --network none or, knowing what it means, --network open",
-	                 policy->origin);
-}
-
 static bool add_network(const struct plan_input *in, struct launch *launch, struct npxc_error *err)
 {
 	switch (in->policy->kind) {
 	case POLICY_NONE:
-	case POLICY_ALLOWLIST:
 		launch->network = LAUNCH_NETWORK_NONE;
-		break;
+		return true;
 	case POLICY_OPEN:
 		launch->network = LAUNCH_NETWORK_OPEN;
+		return true;
+	case POLICY_ALLOWLIST:
+		if (!in->network->managed)
+			return error_set(err, ERROR_CONFIG, "an allowlist without a network of its own");
 		break;
 	case POLICY_NAMED:
-		launch->network = LAUNCH_NETWORK_NAMED;
-		launch->network_name = str_dup(in->policy->network);
 		break;
 	}
-	return plan_check_policy(in->policy, err);
+	launch->network = LAUNCH_NETWORK_NAMED;
+	launch->network_name = str_dup(in->network->argument);
+	return true;
 }
 
 static void add_storage(const struct plan_input *in, struct plan *plan)
@@ -92,7 +85,7 @@ static bool fill_launch(const struct plan_input *in, struct plan *plan, struct n
 	launch->home = plan_home(in->home);
 
 	launch_add_mount(launch, package->directory, STORE_GUEST_PACKAGE, false);
-	if (package->node.from_store || !str_equal(package->node.prefix, "/usr")) {
+	if (package->node.prefix != NULL && !str_equal(package->node.prefix, "/usr")) {
 		launch_add_mount(launch, package->node.prefix, STORE_GUEST_NODE, false);
 		launch->path_prefix = str_dup(STORE_GUEST_PACKAGE "/node_modules/.bin:" STORE_GUEST_NODE "/bin");
 	} else {

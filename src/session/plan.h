@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "config/config.h"
 #include "config/policy.h"
+#include "runtime/network.h"
 #include "runtime/runtime.h"
 #include "session/mounts.h"
 #include "store/store.h"
@@ -22,6 +23,7 @@ struct plan_input { /* borrowed */
 	const struct store_package *package;
 	const struct runtime *runtime;
 	const struct policy *policy;
+	const struct network_choice *network; /* what the policy came to; for inspect with a placeholder as its name */
 	const struct mounts *mounts;
 	const struct strv *arguments;      /* the server's */
 	const struct config_variable *env; /* declared variables with their values; a later one wins */
@@ -44,14 +46,11 @@ struct plan {
 
 /*
  * Should: fail when anything asked for cannot be had on this runtime.
- * Mustn't: start anything open that was asked to be closed: an allowlist is refused until there is egress control.
+ * Mustn't: start anything open that was asked to be closed: an allowlist without a managed network is refused.
  * Errors: ERROR_CONFIG, ERROR_RUNTIME_UNAVAILABLE.
  */
 bool plan_make(const struct plan_input *input, struct plan *ret_plan, struct npxc_error *err) NPXC_MUST_CHECK;
 void plan_done(struct plan *plan);
-
-/* What plan_make would refuse of a policy, for those who want to know before they install. ERROR_CONFIG. */
-bool plan_check_policy(const struct policy *policy, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* npxc-<slug of the package>-<id>, at most 63 characters of [a-z0-9-]; owned. */
 char *plan_session_name(const char *package, const char *session_id);

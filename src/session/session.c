@@ -60,11 +60,12 @@ static bool acquire(struct session *session, const struct launch *launch, int cg
 	session->limits = (struct cgroup_limits){ .memory_bytes = launch->memory_bytes,
 		                                  .cpu_millis = launch->cpu_millis,
 		                                  .pids = launch->pids };
+	session->container_hold = 0;
 	if (session->runtime.kind != RUNTIME_BWRAP) {
 		struct strv removal = { 0 };
-		unsigned id;
 		runtime_remove_argv(&session->runtime, launch->name, &removal);
-		const bool held = janitor_hold(session->janitor, JANITOR_CONTAINER, &removal, &id, err);
+		const bool held =
+		    janitor_hold(session->janitor, JANITOR_CONTAINER, &removal, &session->container_hold, err);
 		strv_done(&removal);
 		return held;
 	}
@@ -92,12 +93,36 @@ static bool start(struct session *session, const struct launch *launch, const st
 	return started;
 }
 
+static bool announce_network(void *context, const char *name, struct npxc_error *err)
+{
+	struct session *session = context;
+	const struct runtime *runtime = &session->runtime;
+	struct strv words = { 0 };
+	unsigned ignored;
+	strv_push(&words, runtime->cli);
+	strv_push(&words, runtime_kind_word(runtime->kind));
+	strv_push(&words, name);
+	strv_push_all(&words, (const char *const *)runtime->environment.v, runtime->environment.count);
+	const bool held = janitor_hold(session->janitor, JANITOR_NETWORK, &words, &ignored, err);
+	strv_done(&words);
+	return held;
+}
+
+bool session_provision(struct session *session, const struct policy *policy, struct network_choice *ret_choice,
+                       struct npxc_error *err)
+{
+	if (signals_caught())
+		return interrupted(err);
+	return network_provision(&session->runtime, policy, announce_network, session, ret_choice, err);
+}
+
 bool session_start(struct session *session, const struct plan *plan, struct sandbox *ret_sandbox,
                    struct npxc_error *err)
 {
 	if (plan->data_directory != NULL && !file_make_directories(plan->data_directory, 0700, err))
 		return error_prefix(err, "storage.persist");
-	if (plan->data_directory != NULL && plan->start.drop_to_uid &&
+	/* Started by root, the server is somebody else. */
+	if (plan->data_directory != NULL && session->runtime.is_root &&
 	    chown(plan->data_directory, SANDBOX_DROP_UID, SANDBOX_DROP_UID) < 0)
 		return error_set_errno(err, ERROR_IO, "storage.persist: %s", plan->data_directory);
 	return start(session, &plan->launch, &plan->start, ret_sandbox, err);
@@ -223,6 +248,9 @@ bool session_run(struct session *session, const struct launch *launch, unsigned 
 	}
 	sandbox_done(&sandbox);
 	cgroup_plan_done(&session->cgroups); /* they were this sandbox's, not those of the server that may come */
+	/* The CLI has ended by itself, and --rm with it; else the janitor looks at its end. */
+	if (fine && ended && session->container_hold != 0)
+		fine = janitor_release(session->janitor, session->container_hold, err);
 	if (fine && signals_caught())
 		fine = interrupted(err);
 	if (!fine) {
@@ -328,7 +356,7 @@ bool session_relay(struct session *session, struct sandbox *sandbox, const char 
 void session_close(struct session *session)
 {
 	struct npxc_error err;
-	if (session->janitor != NULL && !janitor_end(session->janitor, LIMIT_KILL_VERIFY_MS, &err))
+	if (session->janitor != NULL && !janitor_end(session->janitor, LIMIT_TEARDOWN_MS, &err))
 		log_warn("janitor", "%s", err.message);
 	session->janitor = NULL;
 	if (session->has_runtime)

@@ -5,6 +5,7 @@
 #include "base/proc.h"
 #include "mcp/pump.h"
 #include "runtime/cgroup.h"
+#include "runtime/network.h"
 #include "runtime/runtime.h"
 #include "session/janitor.h"
 #include "session/plan.h"
@@ -18,6 +19,7 @@
  *
  *   session_open    the janitor is forked before anything else happens, then signals are caught
  *   session_run     installs: one sandbox to its end, its output kept
+ *   session_provision  the network of the server's sandbox
  *   session_start   the server's sandbox; the janitor knows each resource before it is acquired
  *   session_relay   the client's pipes and the server's, until one side ends
  *   session_close   everything goes, by the janitor
@@ -31,6 +33,7 @@ struct session {
 	bool has_runtime;
 	struct cgroup_plan cgroups; /* of the running sandbox: which limits hold */
 	struct cgroup_limits limits;
+	unsigned container_hold; /* the janitor's entry for the container started last; 0: none */
 };
 
 bool session_open(struct session *ret_session, struct npxc_error *err) NPXC_MUST_CHECK;
@@ -43,6 +46,10 @@ bool session_use_runtime(struct session *session, enum runtime_kind kind, const 
 bool session_run(struct session *session, const struct launch *launch, unsigned timeout_ms,
                  void (*on_stderr)(void *context, const char *bytes, size_t count), void *context,
                  struct proc_result *ret_result, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* network_provision, with the janitor told of a network before it is made. */
+bool session_provision(struct session *session, const struct policy *policy, struct network_choice *ret_choice,
+                       struct npxc_error *err) NPXC_MUST_CHECK;
 
 bool session_start(struct session *session, const struct plan *plan, struct sandbox *ret_sandbox,
                    struct npxc_error *err) NPXC_MUST_CHECK;
@@ -58,7 +65,8 @@ bool session_relay(struct session *session, struct sandbox *sandbox, const char 
 bool session_finish(struct session *session, struct sandbox *sandbox, const char *errors, int *ret_status,
                     struct npxc_error *err) NPXC_MUST_CHECK;
 
-/* Never fails: what could not be removed in time is logged, and the janitor goes on. */
+/* Never fails: what could not be removed in time is logged, and the janitor goes on. After a signal it returns before
+ * LIMIT_SIGNAL_MS are over. */
 void session_close(struct session *session);
 
 #endif

@@ -1,5 +1,6 @@
 #include "session/signals.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 
 #include <errno.h>
@@ -8,12 +9,14 @@
 
 static int wake[2] = { -1, -1 };
 static volatile sig_atomic_t caught;
+static volatile int64_t caught_ms; /* written before `caught`, read after it, by the same thread */
 
 /* One byte is enough, and it is never read: the descriptor stays readable. */
 static void on_signal(int number)
 {
 	const int saved = errno;
 	if (caught == 0) {
+		caught_ms = clock_now_ms();
 		caught = number;
 		const ssize_t ignored = write(wake[1], "!", 1);
 		(void)ignored;
@@ -48,4 +51,9 @@ int signals_fd(void)
 int signals_caught(void)
 {
 	return caught;
+}
+
+int64_t signals_time_ms(void)
+{
+	return caught == 0 ? 0 : caught_ms;
 }

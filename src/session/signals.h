@@ -4,6 +4,7 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * SIGTERM, SIGINT and SIGHUP end a session in order; they are caught once and seen as a readable descriptor by every
@@ -15,5 +16,7 @@ bool signals_install(struct npxc_error *err) NPXC_MUST_CHECK;
 int signals_fd(void);
 /* The first of them that came, or 0. */
 int signals_caught(void);
+/* When it came, as clock_now_ms counts; 0 without one. */
+int64_t signals_time_ms(void);
 
 #endif

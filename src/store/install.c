@@ -493,7 +493,18 @@ static bool choose_node(const struct npm *npm, const struct record *record, stru
 	const char *engines = record->packages[0].engines;
 
 	node_choose(npm->host, npm->node, engines, ret_node);
-	return ret_node->version != NULL || provision_node(npm, engines, ret_node, err);
+	if (ret_node->version != NULL)
+		return true;
+	if (npm->host->image == NULL)
+		return provision_node(npm, engines, ret_node, err);
+	if (npm->host->node_major != 0)
+		return error_set(
+		    err, ERROR_INSTALL,
+		    "image %s has Node %s, and defaults.node asks for %u; set node_image to one that has it",
+		    npm->host->image, npm->node->version, npm->host->node_major);
+	return error_set(err, ERROR_INSTALL,
+	                 "%s wants Node \"%s\" and image %s has %s; set node_image to one that satisfies it",
+	                 record->packages[0].name, engines, npm->host->image, npm->node->version);
 }
 
 static bool install_in(const struct npm *npm, const struct staging *staging, const struct install_wish *wish,

@@ -8,6 +8,7 @@
 #include "base/proc.h"
 #include "base/sha256.h"
 #include "config/semver.h"
+#include "store/npm.h"
 #include "store/record.h"
 
 #include <cjson/cJSON.h>
@@ -258,6 +259,66 @@ bool node_host(const struct store_host *host, struct node_facts *ret_facts, stru
 	return true;
 }
 
+/* ---- an image's ---- */
+
+static bool ask_image(const struct store_host *host, cJSON **ret_answer, struct npxc_error *err)
+{
+	struct launch launch;
+	struct proc_result result = { 0 };
+	cJSON *answer = NULL;
+	bool ok;
+
+	npm_base_launch(&launch);
+	launch.network = LAUNCH_NETWORK_NONE;
+	free(launch.directory);
+	launch.directory = str_dup("/tmp");
+	strv_push(&launch.command, "node");
+	strv_push(&launch.command, "-e");
+	strv_push(&launch.command, question);
+	/* As long as an installation: the first start may fetch the image. */
+	ok = host->run(host->context, &launch, LIMIT_INSTALL_MS, NULL, NULL, &result, err);
+	launch_done(&launch);
+	if (!ok)
+		return error_prefix(err, "Node of image %s", host->image);
+	if (result.exit_status == 0 && result.output.data != NULL)
+		answer = cJSON_Parse(result.output.data);
+	if (answer == NULL) {
+		mem_cleanup char *text = proc_result_text(&result, LIMIT_INSTALL_MS);
+
+		error_set(err, ERROR_INSTALL, "image %s has no Node that works (%s); set node_image to one that has",
+		          host->image, text);
+	}
+	proc_result_done(&result);
+	*ret_answer = answer;
+	return answer != NULL;
+}
+
+bool node_image(const struct store_host *host, bool anew, bool may_ask, struct node_facts *ret_facts,
+                struct npxc_error *err)
+{
+	mem_cleanup char *id = str_printf("image|%s|%s", host->runtime, host->image);
+	struct node_facts facts = { 0 };
+	cJSON *answer = NULL;
+
+	if (anew || !remembered(host->store_directory, id, &facts)) {
+		if (!may_ask)
+			return error_set(err, ERROR_INSTALL, "nothing is known of image %s yet", host->image);
+		if (!ask_image(host, &answer, err))
+			return false;
+		if (!read_facts(answer, &facts)) {
+			cJSON_Delete(answer);
+			return error_set(err, ERROR_INSTALL,
+			                 "image %s has no Node that says what it is; set node_image to one that does",
+			                 host->image);
+		}
+		remember(host->store_directory, id, answer);
+	}
+	free(facts.prefix);
+	facts.prefix = NULL;
+	*ret_facts = facts;
+	return true;
+}
+
 char *node_platform_stem(const struct node_facts *facts)
 {
 	return str_printf("%s-%s-%s-", facts->os, facts->arch, facts->libc);
@@ -365,6 +426,8 @@ void node_choose(const struct store_host *host, const struct node_facts *facts, 
 		ret_node->prefix = str_dup(facts->prefix);
 		return;
 	}
+	if (host->image != NULL)
+		return;
 	list_stored(host, facts, &versions, &abis);
 	best = node_best((const char *const *)versions.v, versions.count, engines, host->node_major);
 	for (size_t i = 0; i < versions.count && best != NULL; i++) {

@@ -16,6 +16,13 @@ struct node_facts {
 
 /* ERROR_INSTALL, with the next step, when there is none on host->path_variable or it does not answer. */
 bool node_host(const struct store_host *host, struct node_facts *ret_facts, struct npxc_error *err) NPXC_MUST_CHECK;
+/*
+ * The Node of host->image, asked by running it once and kept in <store>/node.json under runtime and image; `prefix` is
+ * NULL. `anew`: asked although it is kept. With `may_ask` false what is not kept is an error: nothing is started.
+ * Errors: ERROR_INSTALL when the image has none that works, naming node_image, and what host->run gives.
+ */
+bool node_image(const struct store_host *host, bool anew, bool may_ask, struct node_facts *ret_facts,
+                struct npxc_error *err) NPXC_MUST_CHECK;
 void node_facts_done(struct node_facts *facts);
 
 /* "linux-x64-glibc-" */
@@ -24,6 +31,7 @@ char *node_platform_stem(const struct node_facts *facts);
 /*
  * The Node that a package runs with: the pinned major or what satisfies `engines` (NULL: anything): the host's when it
  * does, else the one in the store. ret_node->version is NULL when neither does and one has to be installed.
+ * With an image there is no other Node than its own.
  * A range that nothing can be made of counts as "anything", as npm only warns about it.
  */
 void node_choose(const struct store_host *host, const struct node_facts *facts, const char *engines,

@@ -91,6 +91,21 @@ static const char *first_of(const struct npmrc *const *layers, size_t count, con
 	return NULL;
 }
 
+/* The host's Node, beside which npm's global configuration lies. With an image there may be none. Owned or NULL. */
+static char *host_program(const struct npm *npm)
+{
+	mem_cleanup char *path = NULL;
+	char *real = NULL;
+	struct npxc_error ignored;
+
+	if (npm->host->image == NULL)
+		return str_dup(npm->node->program);
+	if (!file_find_program("node", npm->host->path_variable, &path, &ignored) ||
+	    !file_real_path(path, &real, &ignored))
+		return NULL;
+	return real;
+}
+
 /*
  * npm's order: environment over the user's file over the global one over npm's own. The project's file does not count,
  * because the store is shared between projects.
@@ -101,7 +116,8 @@ static void read_config(struct npm *npm)
 	struct npmrc builtin = { 0 };
 	struct npmrc user = { 0 };
 	const struct npmrc *const layers[] = { &environment, &user, &builtin };
-	mem_cleanup char *builtin_path = str_printf("%s/npmrc", npm->directory);
+	mem_cleanup char *builtin_path = npm->directory != NULL ? str_printf("%s/npmrc", npm->directory) : NULL;
+	mem_cleanup char *program = host_program(npm);
 	mem_cleanup char *user_path = NULL;
 	mem_cleanup char *global_path = NULL;
 	const char *prefix = getenv("PREFIX");
@@ -117,9 +133,8 @@ static void read_config(struct npm *npm)
 		global_path = config_path(named, npm->host->home);
 	else if (!str_is_empty(prefix))
 		global_path = str_printf("%s/etc/npmrc", prefix);
-	else if (str_ends(npm->node->program, "/bin/node"))
-		global_path = str_printf("%.*s/etc/npmrc", (int)(strlen(npm->node->program) - strlen("/bin/node")),
-		                         npm->node->program);
+	else if (program != NULL && str_ends(program, "/bin/node"))
+		global_path = str_printf("%.*s/etc/npmrc", (int)(strlen(program) - strlen("/bin/node")), program);
 
 	read_config_file(&npm->config, builtin_path);
 	read_config_file(&npm->config, global_path);
@@ -134,11 +149,11 @@ bool npm_find(const struct store_host *host, const struct node_facts *node, stru
 {
 	struct npm npm = { .host = host, .node = node };
 
-	if (!find_directory(host, node, &npm.directory))
+	if (host->image == NULL && !find_directory(host, node, &npm.directory))
 		return error_set(err, ERROR_INSTALL,
 		                 "npm is not here; install Node.js with npm (https://nodejs.org, or apt-get install "
 		                 "npm)");
-	npm.version = version_of(npm.directory);
+	npm.version = npm.directory != NULL ? version_of(npm.directory) : NULL;
 	read_config(&npm);
 	npm.ignore_scripts = npmrc_is_true(&npm.config, "ignore-scripts");
 	*ret_npm = npm;
@@ -230,7 +245,7 @@ static void add_fixed_settings(const struct npm *npm, const struct npm_job *job,
 		npmrc_set(config, "ignore-scripts", "true");
 		if (has_secrets)
 			npmrc_set(config, "allow-git", "none");
-	} else if (nodedir != NULL && str_path_within(nodedir, "/usr") &&
+	} else if (nodedir != NULL && npm->host->image == NULL && str_path_within(nodedir, "/usr") &&
 	           (job->node == NULL || !job->node->from_store)) {
 		npmrc_set(config, "nodedir", nodedir); /* Node's headers, where the sandbox has them too */
 	}
@@ -330,6 +345,10 @@ static void add_node_and_npm(struct launch *launch, const struct npm *npm, const
 	mem_cleanup char *directory = NULL;
 	mem_cleanup char *node = NULL;
 
+	if (npm->directory == NULL) {
+		strv_push(&launch->command, "npm");
+		return;
+	}
 	prefix = mount_unless_usr(launch, npm->node->prefix, other ? GUEST_NPM_NODE : STORE_GUEST_NODE);
 	directory = mount_unless_usr(launch, npm->directory, GUEST_NPM);
 	if (other) {

@@ -8,7 +8,7 @@
 
 /*
  * The host's npm, run inside a sandbox. It is run by the host's Node, from where both lie when that is /usr, else from
- * a mount of their own.
+ * a mount of their own. With host->image it is the image's npm, and nothing of the host's is mounted.
  *
  * NPM_FETCH: knows the registries' credentials and runs nothing that a package brings (--ignore-scripts; with
  *   credentials no git dependency either, whose preparation would run its own scripts and configuration).
@@ -20,8 +20,8 @@ enum npm_step { NPM_FETCH, NPM_SCRIPTS };
 struct npm {
 	const struct store_host *host;
 	const struct node_facts *node;
-	char *directory; /* npm's package directory on the host: holds bin/npm-cli.js */
-	char *version;
+	char *directory;     /* npm's package directory on the host: holds bin/npm-cli.js; NULL: the image's npm */
+	char *version;       /* NULL when it is not known */
 	struct npmrc config; /* the user's: builtin, global, user file, environment */
 	bool ignore_scripts; /* the user's own setting: no scripts at all */
 };

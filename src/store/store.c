@@ -500,6 +500,17 @@ static bool fill(const struct store_request *request, const struct ask *ask, con
 	return true;
 }
 
+/* Whose Node it is that a package runs with. What is looked for only starts nothing. */
+static bool find_node(const struct store_host *host, const struct ask *ask, enum store_wish wish,
+                      struct node_facts *ret_facts, struct npxc_error *err)
+{
+	if (host->image == NULL)
+		return node_host(host, ret_facts, err);
+	if (node_image(host, wish == STORE_FORCE || wish == STORE_UPDATE, wish != STORE_LOOK, ret_facts, err))
+		return true;
+	return wish != STORE_LOOK ? false : error_prefix(err, "%s is not installed; run npxc install", ask->title);
+}
+
 bool store_get(const struct store_host *host, const struct store_request *request, enum store_wish wish,
                struct store_package *ret_package, struct npxc_error *err)
 {
@@ -511,10 +522,10 @@ bool store_get(const struct store_host *host, const struct store_request *reques
 
 	if (!ask_make(request, host->cwd, host->home, &ask, err))
 		return false;
+	ok = find_node(host, &ask, wish, &facts, err);
 	/* What names itself exactly has nothing to be looked up again. */
 	if (wish == STORE_UPDATE && ask.count == 1 && (ask.exact != NULL || ask.directories[0] != NULL))
 		wish = STORE_ENSURE;
-	ok = node_host(host, &facts, err);
 	if (ok && (wish == STORE_FORCE || wish == STORE_UPDATE || !look(host, &facts, &ask, &found))) {
 		if (wish == STORE_LOOK)
 			ok = error_set(err, ERROR_INSTALL, "%s is not installed; run npxc install %s", ask.title,

@@ -15,7 +15,8 @@
  * The store: installed packages, one read-only directory per resolved version and platform (os, arch, libc, Node ABI).
  *
  *   <store>/node.json                               what is known of the host's Node (path, device, inode, mtime,
- * version, ABI) <store>/packages/<key>/resolved.json            what specs (tags, ranges) were resolved to, and when
+ *                                                   version, ABI), and of an image's (runtime, name)
+ *   <store>/packages/<key>/resolved.json            what specs (tags, ranges) were resolved to, and when
  *   <store>/packages/<key>/lock                     held while installing
  *   <store>/packages/<key>/<version>-<platform>/    node_modules, package.json, package-lock.json, npxc.json (facts)
  *   <store>/node/<version>-<platform>/bin/node      a Node that a package needs and the host has not
@@ -33,7 +34,8 @@
 struct store_node {
 	char *version;   /* "20.20.2", without v */
 	char *abi;       /* process.versions.modules */
-	char *prefix;    /* host directory that holds bin/node; mounted at STORE_GUEST_NODE unless it is /usr */
+	char *prefix;    /* host directory that holds bin/node; mounted at STORE_GUEST_NODE unless it is /usr;
+	                  * NULL: the image's Node */
 	bool from_store; /* installed by npxc because the host's did not satisfy */
 };
 
@@ -69,9 +71,11 @@ struct store_host {
 	const char *home;          /* the user's, for npm's configuration */
 	const char *path_variable; /* the host's PATH: where node and npm are found */
 	const char *cwd;           /* relative directory specs */
-	unsigned node_major;       /* defaults.node, 0: whatever satisfies */
-	bool is_root;              /* staging belongs to SANDBOX_DROP_UID while npm runs, to root afterwards */
-	bool progress;             /* stderr is a terminal */
+	const char *image;   /* container runtimes: Node and npm are this image's, `run` starts it; NULL: the host's */
+	const char *runtime; /* the runtime's word, for what is remembered of the image */
+	unsigned node_major; /* defaults.node, 0: whatever satisfies */
+	bool is_root;        /* staging belongs to SANDBOX_DROP_UID while npm runs, to root afterwards */
+	bool progress;       /* stderr is a terminal */
 };
 
 enum store_wish {

@@ -33,7 +33,6 @@ def refused(result, status, *words):
     (["../nothing-here"], 1, ""),
     (["--network", "allowlist", "npxc-nothing"], 1, "not built yet"),
     (["--allow", "example.org", "npxc-nothing"], 1, "--allow"),
-    (["--runtime", "podman", "npxc-nothing"], 1, "not built yet"),
     (["--runtime", "apple", "npxc-nothing"], 2, ""),
     (["--config", "missing.json", "x"], 1, "missing.json"),
     (["--cwd", "missing", "x"], 1, "missing"),
@@ -43,6 +42,11 @@ def refused(result, status, *words):
 ])
 def test_refusals(world, words, status, said):
     refused(world.run(*words), status, said)
+
+
+@pytest.mark.parametrize("runtime", ["podman", "docker"])
+def test_a_cli_that_is_not_there_is_named(world, runtime):
+    refused(world.run("--runtime", runtime, "npxc-nothing", env={"PATH": "/nowhere"}), 2, runtime, "not found")
 
 
 def test_a_bad_mount_is_refused_before_anything_runs(world, installed):

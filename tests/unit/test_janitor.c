@@ -327,7 +327,8 @@ static void bad_resources_are_refused(void **state)
 		{ JANITOR_FILE, "/tmp/x/", "not a clean one" },
 		{ JANITOR_CGROUP, "/sys/./x", "not a clean one" },
 		{ JANITOR_CONTAINER, "podman", "not absolute" },
-		{ (enum janitor_resource)4, "/tmp/x", "unknown kind" },
+		{ JANITOR_NETWORK, "/usr/bin/podman", "without its runtime or name" },
+		{ (enum janitor_resource)5, "/tmp/x", "unknown kind" },
 	};
 	struct janitor *janitor = started();
 	struct strv none = { 0 };

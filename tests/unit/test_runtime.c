@@ -40,32 +40,55 @@ static void unknown_words_are_refused(void **state)
 	}
 }
 
-static void runtimes_that_are_not_built_are_refused(void **state)
+/* Each kind reaches its own driver: what podman says in one call, docker says in other words. */
+static void container_clis_have_their_drivers(void **state)
 {
-	static const enum runtime_kind kinds[] = { RUNTIME_PODMAN, RUNTIME_DOCKER };
+	static const struct {
+		enum runtime_kind kind;
+		const char *word, *open_network, *remove;
+	} cases[] = { { RUNTIME_APPLE, "container", "default", "--force" },
+		      { RUNTIME_PODMAN, "podman", "podman", "--ignore" },
+		      { RUNTIME_DOCKER, "docker", "bridge", "-v" } };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		struct runtime runtime = { .kind = kinds[i] };
-		struct launch launch = { .network = LAUNCH_NETWORK_NONE };
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct runtime runtime = { .kind = cases[i].kind, .uid = 65533, .gid = 65533, .number = { 99, 0, 0 } };
+		struct launch launch = { .network = LAUNCH_NETWORK_OPEN };
 		struct runtime_start start;
 		struct runtime_findings findings;
 		struct strv argv;
-		int status;
+		int status = -1;
 		struct npxc_error err = { 0 };
 
-		assert_false(runtime_find(kinds[i], NULL, "/usr/bin", &runtime, &err));
-		assert_int_equal(err.kind, ERROR_CONFIG);
-		assert_non_null(strstr(err.message, "not built yet"));
-		assert_false(runtime_make_start(&runtime, &launch, &start, &err));
-		assert_int_equal(err.kind, ERROR_CONFIG);
-		assert_false(runtime_judge_end(&runtime, 0, 0, "", "", &status, &err));
+		assert_false(runtime_find(cases[i].kind, cases[i].word, "/nowhere", &runtime, &err));
+		assert_int_equal(err.kind, ERROR_RUNTIME_UNAVAILABLE);
+		assert_non_null(strstr(err.message, cases[i].word));
+
+		runtime.cli = str_printf("/usr/bin/%s", cases[i].word);
+		launch.name = str_dup("npxc-x-0123abcd");
+		launch.image = str_dup("node:lts-slim");
+		launch.home = str_dup("/home/npxc");
+		launch.directory = str_dup("/tmp");
+		strv_push(&launch.command, "node");
+		if (!runtime_make_start(&runtime, &launch, &start, &err))
+			fail_msg("%s", err.message);
+		assert_string_equal(start.argv.v[0], runtime.cli);
+		assert_true(strv_contains(&start.argv, cases[i].open_network));
+		runtime_start_done(&start);
+		launch_done(&launch);
+
+		assert_true(runtime_judge_end(&runtime, 3, 0, "", "", &status, &err));
+		assert_int_equal(status, 3);
 		runtime_remove_argv(&runtime, "npxc-x", &argv);
-		assert_int_equal(argv.count, 0);
-		runtime_examine(kinds[i], NULL, "/usr/bin", &findings);
-		assert_int_equal(findings.count, 1);
+		assert_true(strv_contains(&argv, cases[i].remove));
+		assert_string_equal(argv.v[argv.count - 1], "npxc-x");
+		strv_done(&argv);
+		runtime_done(&runtime);
+
+		runtime_examine(cases[i].kind, cases[i].word, "/nowhere", &findings);
+		assert_true(findings.count >= 1);
 		assert_false(findings.v[0].ok);
-		assert_non_null(strstr(findings.v[0].what, "not built yet"));
+		assert_non_null(strstr(findings.v[0].what, cases[i].word));
 		runtime_findings_done(&findings);
 	}
 }
@@ -135,7 +158,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(words_name_kinds),
 		cmocka_unit_test(unknown_words_are_refused),
-		cmocka_unit_test(runtimes_that_are_not_built_are_refused),
+		cmocka_unit_test(container_clis_have_their_drivers),
 		cmocka_unit_test(bwrap_is_found_without_starting_it),
 		cmocka_unit_test(missing_bwrap_is_refused_with_the_next_step),
 		cmocka_unit_test(launch_replaces_equal_variables),
