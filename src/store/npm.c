@@ -12,9 +12,25 @@
 #define GUEST_NPM "/opt/npxc/npm"
 #define GUEST_NPM_NODE "/opt/npxc/npm-node"
 #define GUEST_CONFIG "/opt/npxc/npm-config"
+#define GUEST_GUARD GUEST_CONFIG "/guard.js"
 #define GUEST_CACHE "/opt/npxc/npm-cache"
 
 extern char **environ;
+
+/*
+ * Loaded by npm's Node before npm in the step that knows credentials: npm itself needs no other program there. Before
+ * version 11 it runs the `prepare` scripts of dependencies from git, which it may fetch without git, whatever
+ * --ignore-scripts and a setting that it does not know yet (allow-git) say.
+ */
+static const char guard[] = "'use strict'\n"
+                            "const programs = require('child_process')\n"
+                            "for (const name of Object.keys(programs))\n"
+                            "  if (/^_?(spawn|exec|fork)/.test(name))\n"
+                            "    programs[name] = () => {\n"
+                            "      throw Object.assign(new Error('no program is run while a registry token is in "
+                            "use'), { code: 'EALLOWGIT' })\n"
+                            "    }\n"
+                            "require('module').syncBuiltinESMExports()\n";
 
 /* ---- where npm is ---- */
 
@@ -275,6 +291,8 @@ static bool make_config(const struct npm *npm, const struct npm_job *job, char *
 
 		ok = copy_in(job->staging, directory, extra_ca, "extra-ca.pem", &guest, err);
 	}
+	if (ok && has_secrets && job->step == NPM_FETCH)
+		ok = staging_add_file(job->staging, directory, "guard.js", guard, sizeof(guard) - 1, err);
 	if (!ok)
 		return false;
 	*ret_has_secrets = has_secrets;
@@ -322,6 +340,7 @@ static void add_environment(struct launch *launch, const struct npm_job *job, bo
 		 * npm prepares a git dependency with an npm of its own, which reads the configuration file in that
 		 * repository: it could name a program as `git` or options for Node. The environment beats that file.
 		 */
+		launch_add_env(launch, "NODE_OPTIONS", "--require=" GUEST_GUARD);
 		launch_add_env(launch, "npm_config_ignore_scripts", "true");
 		launch_add_env(launch, "npm_config_git", "/nonexistent/git-is-refused");
 		launch_add_env(launch, "npm_config_node_options", "--no-deprecation");
@@ -358,7 +377,7 @@ static void add_node_and_npm(struct launch *launch, const struct npm *npm, const
 		launch->path_prefix = str_printf("%s/bin", prefix);
 	}
 	/* Debian's npm finds its modules through its own Node's built-in path. */
-	if (str_path_within(npm->directory, "/usr/share/nodejs") && !str_path_within(npm->node->prefix, "/usr"))
+	if (str_path_within(npm->directory, "/usr/share/nodejs") && strcmp(npm->node->prefix, "/usr") != 0)
 		launch_add_env(launch, "NODE_PATH", "/usr/share/nodejs");
 	strv_pushf(&launch->command, "%s/bin/node", prefix);
 	strv_pushf(&launch->command, "%s/bin/npm-cli.js", directory);

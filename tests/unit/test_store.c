@@ -435,6 +435,59 @@ static void install_scripts_never_see_the_token(void **state)
 	cJSON_Delete(leaking);
 }
 
+static unsigned guarded;
+
+/* The step that holds the token starts no program, by whichever function: npm before 11 would, for a git dependency. */
+static void try_guard(const struct launch *launch)
+{
+	mem_cleanup char *guard = NULL;
+	mem_cleanup char *command = NULL;
+	bool loaded = false;
+
+	for (size_t i = 0; i < launch->mount_count; i++)
+		if (strcmp(launch->mounts[i].target, "/opt/npxc/npm-config") == 0)
+			guard = str_printf("%s/guard.js", launch->mounts[i].source);
+	assert_non_null(guard);
+	for (size_t i = 0; i < launch->env_count; i++)
+		loaded = loaded || (strcmp(launch->env[i].name, "NODE_OPTIONS") == 0 &&
+		                    strcmp(launch->env[i].value, "--require=/opt/npxc/npm-config/guard.js") == 0);
+	if (strcmp(launch->command.v[2], "rebuild") == 0) {
+		assert_false(loaded || file_exists(guard));
+		return;
+	}
+	assert_true(loaded);
+	command =
+	    str_printf("node --require='%s' --input-type=module -e '"
+	               "import all, { spawn } from \"child_process\";"
+	               "const { exec, execSync, execFile, execFileSync, fork, spawnSync } = all;"
+	               "let missed = 0;"
+	               "for (const run of [spawn, exec, execSync, execFile, execFileSync, fork, spawnSync])"
+	               "  try { run(\"true\"); missed++ } catch (e) { missed += e.code === \"EALLOWGIT\" ? 0 : 1 }"
+	               "process.exit(missed)'",
+	               guard);
+	assert_int_equal(system(command), 0);
+	guarded++;
+}
+
+static void no_program_runs_beside_the_token(void **state)
+{
+	struct setting setting;
+	struct store_package package;
+	mem_cleanup char *lines = token_line();
+	mem_cleanup char *more = str_printf("%s@secret:registry=http://127.0.0.1:%s/\n", lines, fixture.port);
+
+	(void)state;
+	setting_make(&setting);
+	setting.runner.before_run = try_guard;
+	write_npmrc(more);
+	guarded = 0;
+	must_get(&setting, "@secret/thing", STORE_ENSURE, &package);
+	assert_int_equal(guarded, 1);
+	assert_int_equal(setting.runner.runs, 2);
+	store_package_done(&package);
+	setting_done(&setting);
+}
+
 /* ---- scripts ---- */
 
 static void optional_dependencies_may_fail(void **state)
@@ -962,6 +1015,7 @@ int main(void)
 		STORE_TEST(concurrent_first_starts_install_once),
 		STORE_TEST(an_interrupted_installation_looks_like_none),
 		STORE_TEST(install_scripts_never_see_the_token),
+		STORE_TEST(no_program_runs_beside_the_token),
 		STORE_TEST(installs_once_and_starts_without_a_process),
 		STORE_TEST(wrong_requests_are_refused),
 		STORE_TEST(a_missing_node_comes_from_the_registry),
