@@ -134,6 +134,17 @@ bench-relay: $(BUILD)/bench/relay ## round trip and throughput of the relay; wri
 	$(PYTHON) tests/bench/relay.py --programs $(BUILD)/bench/relay --output $(BUILD)/bench-relay.json \
 		$(if $(BENCH_RELAY),--relay '$(BENCH_RELAY)') $(BENCH_FLAGS)
 
+# Parts of npxc held against other implementations of the same thing.
+DIFFERENTIAL_NAMES := $(patsubst tests/differential/%.c,%,$(sort $(wildcard tests/differential/*.c)))
+
+$(BUILD)/differential/%: tests/differential/%.c $(BUILD)/asan/libnpxc.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(SANITIZERS) -MMD -MP $< $(BUILD)/asan/libnpxc.a -o $@ $(LIBS)
+
+.PHONY: differential
+differential: $(addprefix $(BUILD)/differential/,$(DIFFERENTIAL_NAMES)) ## compares the JSON scanner with Python's
+	@NPXC_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/differential
+
 layers: ## includes point one way
 	@ci/layers
 
@@ -201,6 +212,7 @@ test: ## every check: installs what is missing, builds with -Werror, unit tests,
 	@$(MAKE) layers format-check lint-fixtures
 	@$(MAKE) all
 	@$(MAKE) unit unit-asan
+	@$(MAKE) differential
 	@$(MAKE) black-box
 
 clean: ## removes build/

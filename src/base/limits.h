@@ -37,6 +37,13 @@
 /* bytes: a relay buffer of one direction when bytes are copied; also the pipe size that is asked for. */
 #define LIMIT_RELAY_BYTES (1 * MIB)
 
+/* levels: nesting of a message that npxc has to understand. Real ones stay below 20; what is deeper is not rewritten.
+ */
+#define LIMIT_MESSAGE_DEPTH 256
+
+/* bytes: a message that a decision hangs on and that is therefore held whole; longer ones only stream through. */
+#define LIMIT_MESSAGE_BYTES (64 * MIB)
+
 /* entries: files looked at when a mounted tree is scanned for UNIX sockets; above it the mount is refused. */
 #define LIMIT_SOCKET_SCAN_ENTRIES 200000
 
