@@ -362,7 +362,6 @@ static void add_node_and_npm(struct launch *launch, const struct npm *npm, const
 	bool other = job->node != NULL && job->node->from_store;
 	mem_cleanup char *prefix = NULL;
 	mem_cleanup char *directory = NULL;
-	mem_cleanup char *node = NULL;
 
 	if (npm->directory == NULL) {
 		strv_push(&launch->command, "npm");
