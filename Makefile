@@ -15,7 +15,7 @@ FEATURES := -D_GNU_SOURCE -DNPXC_VERSION='"$(VERSION)"'
 CFLAGS_ALL = -std=c11 $(WARNINGS) $(FEATURES) -Isrc $(CFLAGS)
 LIBS := -lcjson
 ifeq ($(UNAME),Linux)
-HARDENING += -fPIE -fno-plt
+HARDENING += -fPIE
 LDFLAGS_HARDENED := -pie -Wl,-z,relro,-z,now -Wl,--gc-sections
 LIBS += -luuid -lseccomp
 endif
