@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "commands/commands.h"
@@ -113,12 +114,21 @@ static bool parse(int argc, char **argv, struct options *ret_options, struct npx
 	                     ret_options, err);
 }
 
+/* What was printed has to have arrived: `npxc list > file` on a full disk must not pass for success. */
+static bool flush_output(struct npxc_error *err)
+{
+	if (fflush(stdout) == EOF)
+		return error_set_errno(err, ERROR_IO, "cannot write to stdout");
+	return !ferror(stdout) || error_set(err, ERROR_IO, "cannot write all of the output to stdout");
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
 	struct npxc_error err = { 0 };
 	int status = 0;
-	if (!parse(argc, argv, &options, &err)) {
+	signals_reset();
+	if (!fd_fill_standard(&err) || !parse(argc, argv, &options, &err)) {
 		print_error(&err, false);
 		return status_of(err.kind);
 	}
@@ -133,10 +143,13 @@ int main(int argc, char **argv)
 		if (signals_caught() == 0)
 			print_error(&err, options.json);
 	}
+	const bool json = options.json;
 	options_done(&options);
 	if (signals_caught() != 0)
 		return 128 + signals_caught();
-	if (fflush(stdout) == EOF && status == 0)
-		return status_of(ERROR_IO);
+	if (err.kind == ERROR_NONE && !flush_output(&err)) {
+		print_error(&err, json);
+		status = status_of(err.kind);
+	}
 	return status;
 }

@@ -42,6 +42,18 @@ int fd_take(int *fd)
 	return taken;
 }
 
+bool fd_fill_standard(struct npxc_error *err)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) != -1)
+			continue;
+		/* The lowest free number, and those below are taken: it becomes `fd`. */
+		if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			return error_set_errno(err, ERROR_IO, "open /dev/null");
+	}
+	return true;
+}
+
 bool fd_set_close_on_exec(int fd, bool on, struct npxc_error *err)
 {
 	int flags = fcntl(fd, F_GETFD);

@@ -18,6 +18,12 @@ void fd_cleanup(int *fd); /* for FD_CLEANUP */
 #define FD_CLEANUP __attribute__((cleanup(fd_cleanup)))
 int fd_take(int *fd); /* hands ownership on: the number, and -1 stays behind */
 
+/*
+ * Puts /dev/null on those of 0, 1 and 2 that the parent left closed, the wrong way round: reading such a stdin or
+ * writing to such a stdout fails as on a closed descriptor, but no pipe of npxc's own ever gets one of these numbers.
+ */
+bool fd_fill_standard(struct npxc_error *err) NPXC_MUST_CHECK;
+
 /* [0] is the reading end, [1] the writing one. */
 bool fd_pipe(int ret_ends[2], struct npxc_error *err) NPXC_MUST_CHECK;
 /* A connected UNIX stream socket pair. */

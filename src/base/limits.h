@@ -102,6 +102,9 @@
 #define LIMIT_TMPFS_HOME_BYTES (512 * MIB)
 #define LIMIT_TMPFS_SHM_BYTES (64 * MIB)
 
+/* words: of bubblewrap's command line and its --args together (MAX_ARGS in its source). */
+#define LIMIT_BWRAP_WORDS 9000
+
 /* processes and threads in a sandbox. Below 10 Node hangs. */
 #define LIMIT_SANDBOX_PIDS 512
 

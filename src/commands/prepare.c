@@ -15,8 +15,9 @@
 
 static bool find_cwd(const struct options *options, char **ret_cwd, struct npxc_error *err)
 {
-	char here[PATH_MAX];
-	if (getcwd(here, sizeof(here)) == NULL)
+	char here[PATH_MAX] = "/";
+	/* An absolute --cwd serves where the directory that npxc was started in has been removed. */
+	if ((options->cwd == NULL || options->cwd[0] != '/') && getcwd(here, sizeof(here)) == NULL)
 		return error_set_errno(err, ERROR_CONFIG, "the working directory cannot be found; name one with --cwd");
 	mem_cleanup char *cwd = options->cwd == NULL ? str_dup(here) : str_path_join(here, options->cwd);
 	if (!file_is_directory(cwd))
@@ -129,7 +130,8 @@ bool prepare_session(struct prepared *p, struct npxc_error *err)
 	if (!runtime_kind_of(word, &kind, err) || !session_open(&p->session, err))
 		return false;
 	p->has_session = true;
-	return session_use_runtime(&p->session, kind, prepare_cli_name(kind, &p->config), getenv("PATH"), err) &&
+	mem_cleanup char *search = paths_search(getenv("PATH"));
+	return session_use_runtime(&p->session, kind, prepare_cli_name(kind, &p->config), search, err) &&
 	       network_check_policy(&p->session.runtime, &p->policy, err);
 }
 
@@ -171,7 +173,7 @@ static bool store_interrupted(void *context)
 bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error *err)
 {
 	const int64_t began = clock_now_us();
-	const char *path = getenv("PATH");
+	mem_cleanup char *search = paths_search(getenv("PATH"));
 	const struct store_host host = {
 		.context = p,
 		.run = store_run,
@@ -180,7 +182,7 @@ bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error
 		.interrupted = store_interrupted,
 		.store_directory = p->paths.store_directory,
 		.home = p->paths.home,
-		.path_variable = path == NULL ? "/usr/local/bin:/usr/bin:/bin" : path,
+		.path_variable = search,
 		.cwd = p->cwd,
 		.image = p->session.runtime.kind == RUNTIME_BWRAP ? NULL : p->config.defaults.node_image,
 		.runtime = runtime_kind_word(p->session.runtime.kind),
@@ -258,6 +260,12 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 {
 	const int64_t began = clock_now_us();
 	gather_variables(p);
+	struct strv own = { 0 };
+	strv_push(&own, p->paths.config_file);
+	strv_push(&own, p->paths.packages_directory);
+	strv_push(&own, p->paths.store_directory);
+	strv_push(&own, p->paths.data_directory);
+	strv_push(&own, p->paths.state_directory);
 	const struct mounts_input mounts_input = {
 		.cwd = p->cwd,
 		.home = p->paths.home,
@@ -270,8 +278,11 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 		.flagged_count = p->options->mount_count,
 		.project = p->options->project_set ? p->options->project : p->package_config.project,
 		.writable = p->config.defaults.mount_writable,
+		.own = &own,
 	};
-	if (!mounts_gather(&mounts_input, &p->mounts, err))
+	const bool gathered = mounts_gather(&mounts_input, &p->mounts, err);
+	strv_done(&own);
+	if (!gathered)
 		return false;
 	for (size_t i = 0; notes && i < p->mounts.notes.count; i++)
 		log_notice("%s", p->mounts.notes.v[i]);

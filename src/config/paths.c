@@ -62,3 +62,23 @@ void paths_done(struct paths *paths)
 	free(paths->state_directory);
 	*paths = (struct paths){ 0 };
 }
+
+char *paths_search(const char *path_variable)
+{
+	static const char packages[] = "/node_modules/.bin";
+	mem_cleanup char *copy = str_dup(str_is_empty(path_variable) ? "/usr/local/bin:/usr/bin:/bin" : path_variable);
+	char *kept = str_dup("");
+	char *rest = copy;
+
+	for (char *entry = strsep(&rest, ":"); entry != NULL; entry = strsep(&rest, ":")) {
+		mem_cleanup char *clean = entry[0] == '/' ? str_path_clean(entry) : NULL;
+		char *longer;
+
+		if (clean == NULL || str_ends(clean, packages))
+			continue;
+		longer = str_printf("%s%s%s", kept, kept[0] != '\0' ? ":" : "", entry);
+		free(kept);
+		kept = longer;
+	}
+	return kept;
+}

@@ -31,4 +31,12 @@ bool paths_make(const struct paths_environment *environment, const char *config_
                 struct paths *ret_paths, struct npxc_error *err) NPXC_MUST_CHECK;
 void paths_done(struct paths *paths);
 
+/*
+ * Where programs of the host are looked for: `path_variable` (NULL or empty: the system's ordinary directories) without
+ * entries that are not absolute and without any node_modules/.bin. Packages put programs there, and `npm run` puts such
+ * a directory of the project first: a server that may write to the project must not choose what runs outside the
+ * sandbox. Owned.
+ */
+char *paths_search(const char *path_variable);
+
 #endif

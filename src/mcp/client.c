@@ -17,7 +17,8 @@
 
 enum {
 	ERRORS_KEPT = 16 * 1024,
-	PAGES_MAX = 1000, /* of one list: a server that pages for ever is stopped */
+	PAGES_MAX = 1000,  /* of one list: a server that pages for ever is stopped */
+	LIST_MESSAGES = 4, /* as many of the largest messages: what all pages of one list may hold together */
 };
 
 static bool make_non_blocking(int fd, struct npxc_error *err)
@@ -68,8 +69,10 @@ static bool read_input(struct client *c, struct npxc_error *err)
 	const ssize_t got = read(c->from_server, c->input.data + c->input.length, 64 * KIB);
 	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
 		c->ended = true;
-	if (got > 0)
+	if (got > 0) {
 		c->input.length += (size_t)got;
+		c->received += (uint64_t)got;
+	}
 	return true;
 }
 
@@ -254,6 +257,7 @@ bool client_list(struct client *c, const char *method, const char *key, unsigned
 {
 	cJSON *all = cJSON_CreateArray();
 	mem_cleanup char *cursor = NULL;
+	const uint64_t before = c->received;
 	for (unsigned page = 0; page < PAGES_MAX; page++) {
 		cJSON *params = cJSON_CreateObject();
 		if (cursor != NULL)
@@ -262,6 +266,12 @@ bool client_list(struct client *c, const char *method, const char *key, unsigned
 		if (!client_call(c, method, params, timeout_ms, &result, err)) {
 			cJSON_Delete(all);
 			return false;
+		}
+		if (c->received - before > (size_t)LIST_MESSAGES * LIMIT_TRY_MESSAGE_BYTES) {
+			cJSON_Delete(result);
+			cJSON_Delete(all);
+			return error_set(err, ERROR_RUNTIME, "%s: more than %zu MiB of answers", method,
+			                 (size_t)LIST_MESSAGES * LIMIT_TRY_MESSAGE_BYTES / MIB);
 		}
 		cJSON *items = cJSON_GetObjectItemCaseSensitive(result, key);
 		while (cJSON_IsArray(items) && items->child != NULL)

@@ -5,6 +5,7 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct cJSON;
 
@@ -20,6 +21,7 @@ struct client {
 	struct buf errors;                         /* the last of the server's stderr */
 	unsigned next_id;
 	unsigned stray_lines; /* lines on stdout that were not JSON */
+	uint64_t received;    /* bytes, in all */
 	bool ended;           /* the server closed its stdout */
 };
 

@@ -373,6 +373,15 @@ bool bwrap_make_start(const struct runtime *runtime, const struct launch *launch
 	push2(argv, "--chdir", launch->directory);
 	push(argv, "--");
 	strv_push_all(argv, (const char *const *)launch->command.v, launch->command.count);
+	/* --setenv takes three words of --args each; PATH, HOME, TMPDIR, LANG and TERM are the driver's own. */
+	if (argv->count + 3 * (launch->env_count + 5) > LIMIT_BWRAP_WORDS) {
+		runtime_start_done(&start);
+		return error_set(
+		    err, ERROR_CONFIG,
+		    "%zu arguments for the server: bubblewrap takes at most %d words, its own included; give "
+		    "the server fewer, or a file that holds them",
+		    launch->command.count - 1, LIMIT_BWRAP_WORDS);
+	}
 	if (runtime->is_root)
 		add_reach(runtime, launch, &start);
 	*ret_start = start;

@@ -150,7 +150,8 @@ static bool place(int from, int to)
 	return dup2(from, to) == to;
 }
 
-enum { ABOVE_TARGETS = 512 };
+/* A trial hides no sockets. Higher numbers may be more than `ulimit -n` allows. */
+enum { ABOVE_TARGETS = BWRAP_FD_MASKS };
 
 /* Only async-signal-safe calls, exit status 126 when a step fails. */
 static void trial_child(char *const *argv, char *const *environment, const struct runtime_start *start,

@@ -65,6 +65,12 @@ static bool add_asked(struct gather *g, const struct config_mount *mount, const 
 	if (stat(real, &info) < 0)
 		return error_set_errno(err, ERROR_PATH_NOT_FOUND, "%s %s", origin, mount->host);
 	const char *target = mount->container == NULL ? host : mount->container;
+	if (g->out.cwd_in_scope && str_path_within(host, g->in->cwd) && !str_path_within(real, g->real_cwd))
+		return error_set(
+		    err, ERROR_CONFIG,
+		    "%s %s leads out of the working directory by a symbolic link, which a server may have made; "
+		    "if it is meant, name where it leads: --mount %s:%s",
+		    origin, mount->host, real, target);
 	if (!mounts_check_target(target, err))
 		return error_prefix(err, "%s %s", origin, mount->host);
 	add(g, real, target, mount->writable, S_ISDIR(info.st_mode), str_dup(origin));
@@ -208,6 +214,36 @@ static bool settle(struct mounts *m, struct npxc_error *err)
 	return true;
 }
 
+/* As realpath, where the end of the path need not exist yet. Owned. */
+static char *real_or_future(const char *path)
+{
+	struct npxc_error ignored;
+	char *real = NULL;
+	if (file_real_path(path, &real, &ignored) || str_equal(path, "/"))
+		return real == NULL ? str_dup("/") : real;
+	mem_cleanup char *parent = str_path_join(path, "..");
+	mem_cleanup char *real_parent = real_or_future(parent);
+	return str_path_join(real_parent, strrchr(path, '/') + 1);
+}
+
+/* A server that could write the configuration or the store would decide what the next session is given. */
+static bool protect_own(const struct mounts *m, const struct strv *own, struct npxc_error *err)
+{
+	for (size_t k = 0; own != NULL && k < own->count; k++) {
+		mem_cleanup char *path = real_or_future(own->v[k]);
+		for (size_t i = 0; i < m->count; i++) {
+			const struct mounts_entry *e = &m->v[i];
+			if (e->writable && (str_path_within(path, e->source) || str_path_within(e->source, path)))
+				return error_set(
+				    err, ERROR_CONFIG,
+				    "%s: %s would be writable, and with it npxc's own %s; mount it read-only or "
+				    "a directory beside that",
+				    e->origin, e->source, path);
+		}
+	}
+	return true;
+}
+
 static bool mask_sockets(struct mounts *m, struct npxc_error *err)
 {
 	for (size_t i = 0; i < m->count; i++) {
@@ -252,7 +288,7 @@ static bool gather_all(struct gather *g, struct npxc_error *err)
 		consider_argument(g, in->arguments->v[i], i + 1);
 	for (size_t i = 0; i < in->env_count; i++)
 		consider_variable(g, &in->env[i]);
-	return settle(&g->out, err) && mask_sockets(&g->out, err);
+	return settle(&g->out, err) && protect_own(&g->out, in->own, err) && mask_sockets(&g->out, err);
 }
 
 bool mounts_gather(const struct mounts_input *input, struct mounts *ret_mounts, struct npxc_error *err)

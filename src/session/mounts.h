@@ -25,6 +25,8 @@ struct mounts_input {     /* borrowed */
 	size_t flagged_count;
 	enum config_project project;
 	bool writable; /* mount_mode rw: what arguments and variables name is mounted read-write */
+	const struct strv
+	    *own; /* npxc's own files (configuration, store, data): no server may write them; may be NULL */
 };
 
 struct mounts_entry {
@@ -46,6 +48,8 @@ struct mounts {
 /*
  * Should: refuse what cannot be honoured (a --mount whose source is missing, a target over the system's own paths, two
  * sources for one target, a tree too large to be searched for sockets). ERROR_CONFIG, ERROR_PATH_NOT_FOUND.
+ * Mustn't: let an earlier server choose what a later one sees. It may have written to the working directory, so a mount
+ * named by a path beneath it must not lead out of it by a symlink, and npxc's own files are never mounted writable.
  * Mustn't: mount on a mere mention anything that lies, or by a symlink leads, outside the working directory.
  */
 bool mounts_gather(const struct mounts_input *input, struct mounts *ret_mounts, struct npxc_error *err) NPXC_MUST_CHECK;

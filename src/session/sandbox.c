@@ -88,14 +88,15 @@ static bool move_up(int *fd, int floor, struct npxc_error *err)
 	int moved = fcntl(*fd, F_DUPFD_CLOEXEC, floor);
 
 	if (moved == -1)
-		return error_set_errno(err, ERROR_RUNTIME, "descriptor %d for the sandbox", floor);
+		return error_set_errno(err, ERROR_RUNTIME,
+		                       "too few open files are allowed (ulimit -n) for a descriptor above %d", floor);
 	*fd = moved;
 	return true;
 }
 
 static int floor_above(const struct runtime_start *start)
 {
-	int floor = 64;
+	int floor = STDERR_FILENO + 1;
 
 	if (start->status_fd >= floor)
 		floor = start->status_fd + 1;
@@ -187,6 +188,9 @@ static bool prepare_and_exec(const struct runtime_start *start, struct ends *end
 	if (start->drop_to_uid && !reach_and_drop(start->reach.v, start->reach.count, SANDBOX_DROP_UID, err))
 		return false;
 	execve(start->argv.v[0], start->argv.v, start->env.v != NULL ? start->env.v : no_variables);
+	if (errno == E2BIG)
+		return error_set(err, ERROR_CONFIG,
+		                 "the server's arguments are longer than this system allows; give it fewer, or a file");
 	return error_set_errno(err, ERROR_RUNTIME_UNAVAILABLE, "cannot execute %s", start->argv.v[0]);
 }
 
@@ -293,7 +297,8 @@ bool sandbox_start(struct janitor *janitor, enum runtime_kind kind, const struct
 
 	if (!ends_make(start, &ends, err)) {
 		ends_done(&ends);
-		return false;
+		return err->sys_errno == EMFILE ? error_prefix(err, "raise the limit of open files (ulimit -n)")
+		                                : false;
 	}
 	/* The launcher's handlers must not run in the child. */
 	sigfillset(&all);

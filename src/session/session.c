@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -347,8 +348,11 @@ bool session_relay(struct session *session, struct sandbox *sandbox, const char 
 		*ret_status = 0;
 		return true;
 	}
-	log_notice("%s ended by itself with %s %d", package, status > 128 ? "signal" : "status",
-	           status > 128 ? status - 128 : status);
+	if (status > 128 && status < 128 + NSIG)
+		log_notice("%s ended by itself with status %d (signal %d, %s)", package, status, status - 128,
+		           strsignal(status - 128));
+	else
+		log_notice("%s ended by itself with status %d", package, status);
 	*ret_status = status;
 	return true;
 }

@@ -24,6 +24,17 @@ static void on_signal(int number)
 	errno = saved;
 }
 
+void signals_reset(void)
+{
+	static const int NEEDED[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGALRM };
+	sigset_t set;
+	signal(SIGCHLD, SIG_DFL);
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(NEEDED) / sizeof(NEEDED[0]); i++)
+		sigaddset(&set, NEEDED[i]);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 bool signals_install(struct npxc_error *err)
 {
 	static const int ENDING[] = { SIGTERM, SIGINT, SIGHUP };

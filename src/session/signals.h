@@ -11,6 +11,11 @@
  * poll loop. SIGPIPE is ignored: a closed pipe is an ordinary error. Children get the defaults back (session/sandbox,
  * base/proc do that).
  */
+/*
+ * Gives back what npxc counts on, whatever its parent left: SIGCHLD at its default (with SIG_IGN no child could be
+ * waited for) and none of the signals that end it, or a child, blocked. Before anything is started.
+ */
+void signals_reset(void);
 bool signals_install(struct npxc_error *err) NPXC_MUST_CHECK;
 /* Readable from the first signal on, for ever; -1 before signals_install. */
 int signals_fd(void);

@@ -60,6 +60,11 @@ static bool scan_directory(struct scan *s, int parent, const char *name, const c
 		                 "%s is nested deeper than %d directories; mount a directory below it", s->root,
 		                 DEPTH_MAX);
 	FD_CLEANUP int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == EACCES && faccessat(parent, name, X_OK, AT_EACCESS) == 0)
+		return error_set(err, ERROR_CONFIG,
+		                 "%s/%s can be entered but not read, so it cannot be looked through for sockets; mount "
+		                 "what is needed of it by itself",
+		                 s->root, below);
 	if (fd < 0 && (errno == EACCES || errno == ENOENT || errno == ELOOP || errno == ENOTDIR))
 		return true;
 	if (fd < 0)

@@ -443,6 +443,24 @@ static bool install(const struct store_host *host, const struct node_facts *fact
 	return false;
 }
 
+/* Whatever it is that fails, it is the installation that fails; where the store cannot be written, what helps is named.
+ */
+static bool install_has_failed(struct npxc_error *err)
+{
+	const int number = err->sys_errno;
+
+	if (err->kind != ERROR_IO)
+		return false;
+	if (number == EACCES || number == EROFS)
+		error_set(err, ERROR_INSTALL, "%s; the store must be writable (XDG_CACHE_HOME says where it is)",
+		          err->message);
+	else if (number == ENOSPC || number == EDQUOT)
+		error_set(err, ERROR_INSTALL, "%s; make room (npxc clean --all empties the store)", err->message);
+	err->kind = ERROR_INSTALL;
+	err->sys_errno = number;
+	return false;
+}
+
 /* ---- the answer ---- */
 
 /* The package whose command is run: the one that has it, else the first. */
@@ -531,7 +549,7 @@ bool store_get(const struct store_host *host, const struct store_request *reques
 			ok = error_set(err, ERROR_INSTALL, "%s is not installed; run npxc install %s", ask.title,
 			               request->specs[0]);
 		else
-			ok = install(host, &facts, &ask, wish, &found, &installed, err);
+			ok = install(host, &facts, &ask, wish, &found, &installed, err) || install_has_failed(err);
 	}
 	ok = ok && fill(request, &ask, &facts, &found, ret_package, err);
 	if (ok)
