@@ -347,12 +347,13 @@ static void removal_opens_directories_that_are_locked_up(void **state)
 
 static void removal_that_is_refused_says_so(void **state)
 {
-	mem_cleanup char *tree = str_printf("%s/tree", (char *)*state);
+	mem_cleanup char *tree = NULL;
 	int status;
 	pid_t child;
 
 	if (getuid() != 0)
-		skip(); /* needs files of another user */
+		skip(); /* needs files of another user; returns from here, so that nothing may be held yet */
+	tree = str_printf("%s/tree", (char *)*state);
 	make(*state, "tree");
 	put(tree, "file", "");
 	assert_int_equal(chmod(tree, 0755), 0);
