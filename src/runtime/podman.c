@@ -207,11 +207,14 @@ static void add_one_tmpfs(const struct runtime *runtime, const char *target, uin
                           struct strv *argv)
 {
 	strv_push(argv, "--tmpfs");
-	/* mode: the mount belongs to root, the server is somebody else, and nobody else is there */
+	/*
+	 * The mount belongs to root, the server is somebody else, and nobody else is there. runc puts the mode of the
+	 * image's directory over the one that is asked for, so podman is asked for the owner too.
+	 */
 	strv_pushf(argv, "%s:rw,size=%llu,mode=1777,nosuid,nodev,%s%s", target, (unsigned long long)bytes,
 	           may_execute ? "exec" : "noexec",
 	           /* or podman copies what the image has there into memory */
-	           runtime->kind == RUNTIME_PODMAN ? ",notmpcopyup" : "");
+	           runtime->kind == RUNTIME_PODMAN ? ",notmpcopyup,U" : "");
 }
 
 static void add_tmpfs(const struct runtime *runtime, const struct launch *launch, struct strv *argv)

@@ -16,6 +16,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 NPXC = pathlib.Path(os.environ.get("NPXC", TOP / "build" / "npxc")).resolve()
 PROBE = HERE / "servers" / "probe"
+RUNTIME = os.environ.get("NPXC_TEST_RUNTIME")  # another one than this machine's ordinary one
 
 # How long a test waits for an event before it is called missing. Not a figure about npxc: machines are slow and shared.
 PATIENCE = 60
@@ -58,6 +59,8 @@ class World:
         self.env.update({name: value for name, value in os.environ.items() if name.lower().startswith("npm_config_")})
         self.env.update(HOME=str(home), XDG_CACHE_HOME=str(cache))
         self.config = home / ".config" / "npxc"
+        if RUNTIME:
+            self.write_config("npxc.json", {"defaults": {"runtime": RUNTIME}})
 
     def write_config(self, name, value):
         path = self.config / name

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import NPXC
+from conftest import NPXC, RUNTIME
 
 
 @pytest.fixture
@@ -55,6 +55,8 @@ def test_home_is_set_writable_and_in_passwd(inside, world):
 def test_the_environment_is_empty_but_for_what_is_promised(inside):
     client = inside("-e", "ASKED=1", env={"SECRET": "x", "AWS_PROFILE": "y", "LD_PRELOAD": ""})
     names = set(client.call("env")["value"])
+    if RUNTIME == "podman":
+        names.remove("HOSTNAME")  # the container's own; podman cannot be told to leave it out
     assert names - {"TERM"} == {"PATH", "HOME", "TMPDIR", "LANG", "ASKED", "PWD"} - ({"PWD"} - names)
     assert client.call("env")["value"]["ASKED"] == "1"
 
@@ -74,7 +76,8 @@ def test_every_writable_tmpfs_has_a_size(inside):
     for line in client.call("mounts")["value"].splitlines():
         left, right = line.split(" - ")
         fields = left.split()
-        if right.startswith("tmpfs ") and "rw" in fields[5].split(","):
+        if right.startswith("tmpfs ") and "rw" in fields[5].split(",") and \
+                client.call("write", path=fields[4] + "/x", text="")["ok"]:
             sizes[fields[4]] = "size=" in right
     assert {"/tmp", "/run", "/dev/shm", client.call("env")["value"]["HOME"]} <= set(sizes)
     assert all(sizes.values()), sizes
@@ -88,7 +91,10 @@ def test_the_hosts_files_are_not_there(inside, world):
     beside = world.project / "not-named.txt"
     beside.write_text("secret")
     client = inside()
-    for path in [*secrets, beside, pathlib.Path("/etc/shadow"), pathlib.Path("/etc/hostname"), pathlib.Path("/root/.npmrc")]:
+    hosts = [*secrets, beside, pathlib.Path("/etc/shadow"), pathlib.Path("/root/.npmrc")]
+    if not RUNTIME:  # a container has one of its own
+        hosts.append(pathlib.Path("/etc/hostname"))
+    for path in hosts:
         result = client.call("read", path=str(path))
         assert not result["ok"] and result["code"] in ("ENOENT", "EACCES"), (path, result)
 
@@ -105,10 +111,10 @@ def test_no_network(inside):
     listener.close()
 
 
-def test_network_open_is_the_hosts(inside):
+def test_network_open_is_the_hosts_on_bwrap_only(inside):
     listener = socket.create_server(("127.0.0.1", 0))
     client = inside("--network", "open")
-    assert client.call("connect", host="127.0.0.1", port=listener.getsockname()[1])["ok"]
+    assert client.call("connect", host="127.0.0.1", port=listener.getsockname()[1])["ok"] == (RUNTIME is None)
     listener.close()
 
 
@@ -198,7 +204,7 @@ def test_memory_is_limited_or_said_not_to_be(world, probe):
         plan = world.run("inspect", "--json", "--memory", "256m", probe)
     import json
     limits = json.loads(plan.stdout)["limits"]
-    if not limits["memory_enforced"]:
+    if not limits.get("memory_enforced", RUNTIME is not None):
         assert "memory: not enforced" in limits["text"]
         return
     client = world.client("--memory", "256m", probe)

@@ -225,11 +225,11 @@ static char *argv_of(const struct runtime *runtime, const struct launch *launch,
 	"-e LANG=C.UTF-8 "
 #define COMMAND(image) "--entrypoint /npxc/node/bin/node " image " /npxc/package/cli.js -- -x"
 #define TMPFS(target, size, more) "--tmpfs " target ":rw,size=" size ",mode=1777,nosuid,nodev," more " "
-#define PODMAN_TMPFS                                         \
-	TMPFS("/tmp", "536870912", "exec,notmpcopyup")       \
-	TMPFS("/run", "16777216", "noexec,notmpcopyup")      \
-	TMPFS("/home/npxc", "536870912", "exec,notmpcopyup") \
-	TMPFS("/var/tmp", "16777216", "exec,notmpcopyup")
+#define PODMAN_TMPFS                                           \
+	TMPFS("/tmp", "536870912", "exec,notmpcopyup,U")       \
+	TMPFS("/run", "16777216", "noexec,notmpcopyup,U")      \
+	TMPFS("/home/npxc", "536870912", "exec,notmpcopyup,U") \
+	TMPFS("/var/tmp", "16777216", "exec,notmpcopyup,U")
 
 static void the_argument_list_of_each_engine(void **state)
 {
@@ -315,18 +315,18 @@ static void mounts_variables_and_masks(void **state)
 	assert_string_equal(
 	    line,
 	    "/usr/bin/podman" FIXED "none" COMMON PODMAN_ONLY
-	    "--user 65533:65533 --workdir /srv/u/project --shm-size 67108864 " TMPFS("/tmp", "536870912",
-	                                                                             "exec,notmpcopyup")
-	        TMPFS("/run", "16777216", "noexec,notmpcopyup") TMPFS("/home/npxc", "536870912", "exec,notmpcopyup")
-	            TMPFS("/cache", "1048576",
-	                  "exec,notmpcopyup") "-v /srv/tmp:/var/tmp -v /srv/u/project:/srv/u/project:ro "
-	                                      "-v /srv/u/project/deep:/srv/u/project/deep "
-	                                      "-v /dev/null:/srv/u/project/x.sock:ro "
-	                                      "-e "
-	                                      "PATH=/npxc/node/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/"
-	                                      "sbin:/bin "
-	                                      "-e HOME=/home/npxc -e TMPDIR=/tmp -e LANG=C.UTF-8 -e API_KEY " COMMAND(
-	                                          "docker.io/library/node:lts-slim"));
+	    "--user 65533:65533 --workdir /srv/u/project --shm-size 67108864 " TMPFS(
+	        "/tmp", "536870912", "exec,notmpcopyup,U") TMPFS("/run", "16777216", "noexec,notmpcopyup,U")
+	        TMPFS("/home/npxc", "536870912", "exec,notmpcopyup,U") TMPFS(
+	            "/cache", "1048576",
+	            "exec,notmpcopyup,U") "-v /srv/tmp:/var/tmp -v /srv/u/project:/srv/u/project:ro "
+	                                  "-v /srv/u/project/deep:/srv/u/project/deep "
+	                                  "-v /dev/null:/srv/u/project/x.sock:ro "
+	                                  "-e "
+	                                  "PATH=/npxc/node/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/"
+	                                  "sbin:/bin "
+	                                  "-e HOME=/home/npxc -e TMPDIR=/tmp -e LANG=C.UTF-8 -e API_KEY " COMMAND(
+	                                      "docker.io/library/node:lts-slim"));
 	assert_string_equal(env, "HOME=/srv/u 'API_KEY=top secret'");
 	launch_done(&launch);
 	runtime_done(&runtime);

@@ -92,7 +92,8 @@ function serve() {
     buffered = lines.pop();
     for (const line of lines) if (line.trim()) answer(JSON.parse(line));
   });
-  process.stdin.on("end", () => process.exit(process.env.PROBE_EXIT_STATUS ? Number(process.env.PROBE_EXIT_STATUS) : 0));
+  // No process.exit: what a pipe has not taken yet would be lost.
+  process.stdin.on("end", () => { process.exitCode = Number(process.env.PROBE_EXIT_STATUS || 0); });
 }
 
 process.stderr.write(`probe ${path.basename(process.argv[1])} ready\n`);

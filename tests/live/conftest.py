@@ -1,0 +1,73 @@
+"""Sessions on a real podman: the world of the black-box tests, and evidence of what podman still has of a session."""
+
+import importlib.util
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+os.environ["NPXC_TEST_RUNTIME"] = "podman"
+
+_spec = importlib.util.spec_from_file_location("black_box", HERE.parent / "black_box" / "conftest.py")
+black_box = importlib.util.module_from_spec(_spec)
+sys.modules["black_box"] = black_box
+_spec.loader.exec_module(black_box)
+
+cache, world, probe = black_box.cache, black_box.world, black_box.probe
+
+# The janitor tries a busy network again every 2 s for 60 s.
+GONE = 70
+
+
+def podman(*words, check=True):
+    result = subprocess.run(["podman", *words], capture_output=True, text=True, timeout=60)
+    assert not check or result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def processes(program):
+    """(pid, arguments) of the processes of a program."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            argv = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+        except OSError:
+            continue
+        if argv and pathlib.Path(argv[0]).name == program:
+            found.append((int(entry.name), argv))
+    return found
+
+
+def oci_states():
+    """What runc holds: `podman ps` knows nothing of a container whose start was cut off."""
+    listed = subprocess.run(["runc", "list", "--format", "json"], capture_output=True, text=True, check=True).stdout
+    return {entry["id"] for entry in json.loads(listed) or []}
+
+
+def ours():
+    """Everything that bears a name of npxc's, wherever podman and its helpers keep it."""
+    names = {"container " + name for name in podman("ps", "-a", "--format", "{{.Names}}").split()
+             if name.startswith("npxc-")}
+    names |= {"network " + name for name in podman("network", "ls", "--format", "{{.Name}}").split()
+              if name.startswith("npxc-")}
+    for program in ("conmon", "podman"):
+        for _, argv in processes(program):
+            names |= {f"{program} of {word}" for word in argv if word.startswith("npxc-")}
+    return names | {"runc " + name for name in oci_states()}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(world):
+    before = ours()
+    yield
+    black_box.wait_until(lambda: not ours() - before, GONE)
+    assert not ours() - before
+
+
+@pytest.fixture
+def allowlist(world):
+    world.write_config("packages/npxc-probe.json", {"network": {"mode": "allowlist", "link": "gateway"}})

@@ -1,0 +1,290 @@
+"""What only a real podman shows: networks, limits, statuses, and that nothing stays behind, however a session ends."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from black_box import PATIENCE, wait_until
+from conftest import oci_states, ours, podman, processes
+
+NETWORK = re.compile(r"npxc-[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}\Z")
+
+
+@pytest.fixture(autouse=True)
+def installed(world, probe):
+    """Nothing but the session itself in a test's time."""
+    result = world.run("install", probe)
+    assert result.returncode == 0, result.stderr
+
+
+def new_names(kind, before):
+    return {name.split(" ", 1)[1] for name in ours() - before if name.startswith(kind + " ")}
+
+
+# ---- networks ----
+
+def test_network_none_has_no_way_out(world, probe):
+    client = world.client(probe)
+    client.handshake()
+    assert client.call("interfaces")["value"] == ["lo"]
+    assert client.call("connect", host="192.0.2.1", port=80)["code"] == "ENETUNREACH"
+    assert client.close()[0] == 0
+
+
+def test_a_named_network_is_used_and_stays(world, probe):
+    name = f"live-test-{os.getpid()}"
+    podman("network", "create", "--internal", name)
+    try:
+        client = world.client("--network", name, probe)
+        client.handshake()
+        assert client.call("interfaces")["value"] != ["lo"]
+        assert client.close()[0] == 0
+        assert name in podman("network", "ls", "--format", "{{.Name}}").split()
+    finally:
+        podman("network", "rm", name)
+
+
+def test_an_allowlist_gets_a_network_of_its_own_with_the_host_as_gateway(world, probe, allowlist):
+    before = ours()
+    listener = socket.create_server(("0.0.0.0", 0))
+    client = world.client(probe)
+    client.handshake()
+    names = new_names("network", before)
+    assert len(names) == 1 and NETWORK.match(*names)
+    described = json.loads(podman("network", "inspect", *names))[0]
+    assert described["internal"] is True and described["dns_enabled"] is False
+    gateway = described["subnets"][0]["gateway"]
+    assert client.call("connect", host=gateway, port=listener.getsockname()[1])["ok"]
+    peer, _ = listener.accept()
+    peer.close()
+    listener.close()
+    assert client.call("connect", host="192.0.2.1", port=80)["code"] == "ENETUNREACH"
+    assert client.call("connect", host="example.org", port=80)["code"] in ("EAI_AGAIN", "ENOTFOUND")
+    status, _, err = client.close()
+    assert status == 0
+    assert f"at the gateway {gateway}" in err
+    # All of it is gone when npxc is: nobody has to wait for the janitor here.
+    assert not new_names("network", before) and not new_names("container", before)
+
+
+@pytest.mark.parametrize("network", [{"mode": "allowlist"}, {"mode": "allowlist", "link": "netns"}])
+def test_an_allowlist_with_another_link_is_refused(world, probe, network):
+    world.write_config("packages/npxc-probe.json", {"network": network})
+    result = world.run(probe)
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert "not built yet" in result.stderr
+
+
+# ---- what is inside ----
+
+def test_sockets_of_other_families_are_refused(world, probe):
+    client = world.client(probe)
+    client.handshake()
+    script = "socket(S, $ARGV[0], 1, 0) ? exit 0 : exit $!+0"
+    tried = {family: client.call("spawn", command="perl", args=["-e", script, str(family)])["value"]["status"]
+             for family in (1, 2, 40)}  # AF_UNIX, AF_INET, AF_VSOCK
+    assert tried == {1: 0, 2: 0, 40: 1}
+    client.close()
+
+
+def test_processes_are_limited(world, probe):
+    client = world.client(probe)
+    client.handshake()
+    script = "n=0; while [ $n -lt 600 ]; do sleep 60 & n=$((n+1)); done; wait"
+    said = client.call("spawn", command="timeout", args=["-k", "1", "20", "sh", "-c", script])["value"]
+    assert "fork" in said["stderr"] or said["status"] not in (0, 124)
+    client.close()
+
+
+def test_a_run_uses_what_inspect_prints(world, probe, allowlist):
+    before = ours()
+    (world.project / "f").write_text("x")
+    flags = ["--mount", "/usr/share/doc", "-e", "A=value-of-a", "--memory", "300m"]
+    plan = json.loads(world.run("inspect", "--json", *flags, probe, "serve", "f").stdout)
+    client = world.client(*flags, probe, "serve", "f")
+    client.handshake()
+    container, network = new_names("container", before), new_names("network", before)
+    seen = [argv for _, argv in processes("podman") if "run" in argv and container & set(argv)]
+    client.close()
+    [container], [network] = container, network
+    session = container.rsplit("-", 1)[1]
+    planned = [word.replace("<session>", session).replace("<network>", network) for word in plan["argv"]]
+    assert seen == [planned]
+    assert "value-of-a" not in json.dumps(plan)
+
+
+# ---- statuses ----
+
+def test_a_server_that_ends_by_itself_gives_its_status(world, probe):
+    process = world.start(probe, "exit", "3")
+    assert process.wait(PATIENCE) == 3
+    process.communicate()
+
+
+def test_a_server_that_is_killed_gives_128_and_the_signal(world, probe):
+    process = world.start(probe, "signal", "SIGKILL")
+    assert process.wait(PATIENCE) == 128 + 9
+    process.communicate()
+
+
+def test_a_network_that_is_not_there_is_the_runtimes_failure(world, probe):
+    result = world.run("--network", "surely-not-there", probe)
+    assert (result.returncode, result.stdout) == (4, b"")
+    assert "surely-not-there" in result.stderr
+
+
+def test_an_image_that_is_not_there_is_the_runtimes_failure(world, probe):
+    world.write_config("npxc.json", {"defaults": {"runtime": "podman", "node_image": "localhost/npxc-nothing:1"}})
+    result = world.run(probe)
+    assert (result.returncode, result.stdout) == (4, b"")
+    assert "localhost/npxc-nothing:1" in result.stderr
+
+
+# ---- endings ----
+
+def ready(process):
+    line = process.stdout.readline()
+    assert json.loads(line)["method"] == "notifications/ready"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_a_server_that_ignores_it(world, probe, allowlist, number):
+    before = ours()
+    process = world.start(probe, "stubborn")
+    ready(process)
+    process.send_signal(number)
+    status = process.wait(PATIENCE)
+    # The sandbox is gone with npxc; a network may follow.
+    assert not new_names("container", before) and not new_names("podman", before)
+    assert status == 128 + number
+    process.communicate()
+
+
+def test_a_server_that_ignores_the_end_of_input_is_told_to_end(world, probe, allowlist):
+    process = world.start(probe, "stubborn")
+    ready(process)
+    process.stdin.close()
+    assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_sigkill_of_the_launcher(world, probe, allowlist, whole_group):
+    process = world.start(probe, "stubborn", start_new_session=True)
+    ready(process)
+    if whole_group:
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.communicate()
+
+
+# A container's start takes a third of a second: every part of it is cut.
+CUTS = list(range(0, 520, 40))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("ms", CUTS)
+def test_a_start_that_is_cut_leaves_nothing(world, probe, allowlist, number, ms):
+    process = world.start(probe, "stubborn")
+    time.sleep(ms / 1000)  # where it is then is what varies
+    process.send_signal(number)
+    assert process.wait(PATIENCE) in (-number, 128 + number)
+    process.communicate()
+
+
+def test_sessions_at_once_have_networks_of_their_own(world, probe, allowlist):
+    before = ours()
+    clients = [world.client(probe) for _ in range(6)]
+    for client in clients:
+        client.handshake()
+    assert len(new_names("network", before)) == len(new_names("container", before)) == 6
+    assert [client.close()[0] for client in clients] == [0] * 6
+
+
+def test_a_busy_network_is_warned_about_once_and_goes_later(world, probe, allowlist):
+    before = ours()
+    client = world.client(probe)
+    client.handshake()
+    [network] = new_names("network", before)
+    guest = f"live-test-guest-{os.getpid()}"
+    podman("run", "-d", "--rm", "--name", guest, "--network", network, "--entrypoint", "sleep", "node:lts-slim", "600")
+    try:
+        status, _, err = client.close()
+        assert status == 0
+        warnings = [line for line in err.splitlines() if network in line and "warning" in line]
+        assert len(warnings) == 1 and "after 5 attempts" in warnings[0] and "has associated containers" in warnings[0]
+        assert new_names("network", before) == {network}
+    finally:
+        podman("rm", "-f", "-t", "0", guest)
+    assert wait_until(lambda: not new_names("network", before))
+
+
+# ---- installs ----
+
+def package(world, name, manifest, **files):
+    directory = world.home / name
+    directory.mkdir()
+    (directory / "package.json").write_text(json.dumps({"name": name, "version": "1.0.0", **manifest}))
+    for file, text in files.items():
+        (directory / f"{file}.js").write_text(text)
+    return directory
+
+
+def test_an_install_runs_in_the_image_with_its_node_and_npm(world):
+    script = """
+const fs = require("fs");
+fs.writeFileSync("seen.json", JSON.stringify({ node: process.version, agent: process.env.npm_config_user_agent,
+  uid: process.getuid(), home: process.env.HOME, secret: process.env.SECRET || null,
+  host: fs.existsSync(process.argv[2]) }));
+"""
+    bare = package(world, "live-scripted", {
+        "bin": "bin.js", "scripts": {"install": f"node install.js {world.home}"}},
+        install=script, bin="#!/usr/bin/env node\n")
+    result = world.run("install", "--json", str(bare), env={"SECRET": "x"})
+    assert result.returncode == 0, result.stderr
+    [entry] = json.loads(result.stdout)
+    with open(f"{entry['directory']}/node_modules/live-scripted/seen.json") as file:
+        seen = json.load(file)
+    image = podman("run", "--rm", "--network", "none", "--entrypoint", "node", "node:lts-slim", "--version").strip()
+    assert seen["node"] == image and f"node/{image}" in seen["agent"]
+    assert seen["uid"] != 0 and seen["secret"] is None and seen["host"] is False
+    assert entry["platform"].startswith("linux-")
+    # Who runs inside may not change what is installed.
+    assert os.stat(entry["directory"]).st_uid == os.getuid()
+
+
+def test_a_node_that_the_image_has_not_is_an_error_that_names_it(world):
+    bare = package(world, "live-demanding", {"bin": "bin.js", "engines": {"node": ">=99"}}, bin="")
+    result = world.run("install", str(bare))
+    assert result.returncode == 3
+    assert "node_image" in result.stderr and ">=99" in result.stderr
+
+
+def test_nothing_of_the_hosts_node_is_needed(world, probe):
+    """Without node and npm on PATH a server is installed and runs."""
+    path = world.home / "bin"
+    path.mkdir()
+    for program in ("podman", "runc", "conmon", "iptables", "nft", "ip6tables"):
+        found = subprocess.run(["sh", "-c", f"command -v {program}"], capture_output=True, text=True).stdout.strip()
+        if found:
+            (path / program).symlink_to(found)
+    client = world.client(probe, env={"PATH": str(path), "XDG_CACHE_HOME": str(world.home / "cache")})
+    assert client.handshake()["serverInfo"]["name"] == "npxc-probe"
+    assert client.close()[0] == 0
+
+
+def test_the_oci_runtime_can_be_listed():
+    """Or all the evidence above would be of nothing."""
+    before = oci_states()
+    name = f"live-test-{os.getpid()}"
+    podman("run", "-d", "--rm", "--name", name, "--network", "none", "--entrypoint", "sleep", "node:lts-slim", "600")
+    try:
+        assert len(oci_states() - before) == 1
+    finally:
+        podman("rm", "-f", "-t", "0", name)
