@@ -443,13 +443,13 @@ static bool install(const struct store_host *host, const struct node_facts *fact
 	return false;
 }
 
-/* Whatever it is that fails, it is the installation that fails; where the store cannot be written, what helps is named.
- */
+/* Whatever it is that fails, it is the installation that fails, but for npxc being told to end; where the store cannot
+ * be written, what helps is named. */
 static bool install_has_failed(struct npxc_error *err)
 {
 	const int number = err->sys_errno;
 
-	if (err->kind != ERROR_IO)
+	if (err->kind != ERROR_IO || number == EINTR)
 		return false;
 	if (number == EACCES || number == EROFS)
 		error_set(err, ERROR_INSTALL, "%s; the store must be writable (XDG_CACHE_HOME says where it is)",
