@@ -215,6 +215,20 @@ test: ## every check: installs what is missing, builds with -Werror, unit tests,
 	@$(MAKE) differential
 	@$(MAKE) black-box
 
+# make conformance [RUNTIME=replay,bwrap] [REQ='retry-*'] [NPXC=/other/launcher] [CONFORMANCE_FLAGS=--list]
+NPXC ?= $(BUILD)/npxc
+CONFORMANCE = $(PYTHON) conformance/run.py --npxc '$(NPXC)' --runtime '$(RUNTIME)' --req '$(REQ)' $(CONFORMANCE_FLAGS)
+
+.PHONY: conformance conformance-status conformance-suite
+conformance: all ## holds a launcher against the requirements on every runtime here; RUNTIME= REQ= NPXC= choose
+	@$(CONFORMANCE) $(if $(filter $(BUILD)/npxc,$(NPXC)),--check-status)
+
+conformance-status: all ## the same, and writes conformance/STATUS.md
+	@$(CONFORMANCE) --status
+
+conformance-suite: all ## the suite itself: the reference launcher passes, each broken one turns red what it says
+	@$(PYTHON) -m pytest -q -p no:cacheprovider conformance
+
 clean: ## removes build/
 	rm -rf $(BUILD)
 

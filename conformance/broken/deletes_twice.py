@@ -1,0 +1,26 @@
+#!/usr/bin/env python3
+"""Deletes a second time, to be sure."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "reference"))
+import launcher
+
+BREAKS = {"retry-stops-on-success", "retry-hang-bounded"}
+
+
+class Janitor(launcher.Janitor):
+    def delete_network(self, runtime, name):
+        gone = super().delete_network(runtime, name)
+        if gone:
+            runtime.delete(name)
+        return gone
+
+
+class Launcher(launcher.Launcher):
+    janitor_class = Janitor
+
+
+launcher.main(Launcher)
+

@@ -1,0 +1,27 @@
+#!/usr/bin/env python3
+"""Hands its own environment to the server."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "reference"))
+import launcher
+
+RUNTIME = "bwrap"
+BREAKS = {"box-env-empty"}
+
+
+class Bwrap(launcher.Bwrap):
+    def environment(self):
+        return [word for word in super().environment() if word != "--clearenv"]
+
+    def start_environment(self):
+        return dict(launcher.os.environ)
+
+
+class Launcher(launcher.Launcher):
+    runtimes = {"bwrap": Bwrap}
+
+
+launcher.main(Launcher)
+

@@ -1,0 +1,23 @@
+#!/usr/bin/env python3
+"""Tries a busy network seven times."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "reference"))
+import launcher
+
+BREAKS = {"retry-attempts", "retry-backoff"}
+
+
+class Janitor(launcher.Janitor):
+    attempts = 7
+    pauses = (0.15, 0.3, 0.45, 0.6, 0.6, 0.6)
+
+
+class Launcher(launcher.Launcher):
+    janitor_class = Janitor
+
+
+launcher.main(Launcher)
+

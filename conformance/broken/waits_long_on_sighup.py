@@ -1,0 +1,25 @@
+#!/usr/bin/env python3
+"""Gives a server that ignores SIGHUP three seconds."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "reference"))
+import launcher
+
+BREAKS = {"tear-sighup"}
+
+
+class Launcher(launcher.Launcher):
+    def after_signal(self, number, child):
+        if number == launcher.signal.SIGHUP:
+            child.terminate()
+            try:
+                child.wait(3)
+            except launcher.subprocess.TimeoutExpired:
+                pass
+        return super().after_signal(number, child)
+
+
+launcher.main(Launcher)
+

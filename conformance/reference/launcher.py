@@ -1,0 +1,717 @@
+#!/usr/bin/env python3
+"""A launcher that keeps the requirements, as plainly as possible: it proves that every check can pass, and the broken
+launchers are made of it. It is no npxc: packages are directories that are mounted as they are, nothing is installed.
+
+Three processes as in the design: the launcher, the janitor (the only teardown), the sandbox. Methods are small so that
+a broken launcher can get exactly one of them wrong.
+"""
+
+import json
+import os
+import pathlib
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from queue import SimpleQueue
+
+STATUS = {"config": 1, "runtime-unavailable": 2, "runtime": 4, "json": 4}
+WORDS = {"config": "configuration error", "runtime-unavailable": "runtime not available", "runtime": "runtime error",
+         "json": "JSON error"}
+CLI_SECONDS = 3
+GRACE_SECONDS = 0.7
+DRAIN_SECONDS = 4
+DEFAULT_KEYS = {"runtime": str, "container_cli": str, "network": str, "node_image": str, "memory": str, "cpus": int}
+PACKAGE_KEYS = {"network": dict, "runtime": dict, "env": dict, "env_passthrough": list, "storage": dict}
+
+
+class Failure(Exception):
+    def __init__(self, kind, message):
+        super().__init__(message)
+        self.kind = kind
+
+
+class Answer:
+    """What a call of the CLI came to; status None: it was cut off or could not be understood."""
+
+    def __init__(self, status, out, err):
+        self.status, self.out, self.err = status, out, err
+
+
+# ---- configuration ----
+
+class Config:
+    def __init__(self):
+        home = pathlib.Path(os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.environ["HOME"], ".config")) / "npxc"
+        self.home = home
+        self.defaults = self.read(home / "npxc.json", {"defaults": dict}).get("defaults", {})
+        self.check(home / "npxc.json", "defaults", self.defaults, DEFAULT_KEYS)
+        self.package = {}
+
+    def read(self, path, keys):
+        if not path.exists():
+            return {}
+        try:
+            whole = json.loads(path.read_text())
+        except ValueError as why:
+            raise Failure("config", "%s: not JSON: %s" % (path, why))
+        self.check(path, "", whole, keys)
+        return whole
+
+    def check(self, path, where, table, keys):
+        for key, value in table.items():
+            if key not in keys:
+                raise Failure("config", "%s: unknown key %s" % (path, key))
+            if not isinstance(value, keys[key]):
+                raise Failure("config", "%s: %s: wrong type, wanted %s" % (path, key, keys[key].__name__))
+
+    def load_package(self, name):
+        path = self.home / "packages" / (name.replace("/", "+") + ".json")
+        self.package = self.read(path, PACKAGE_KEYS)
+        self.check(path, "network", self.package.get("network", {}), {"mode": str, "link": str, "allow": list})
+        for rule in self.package.get("network", {}).get("allow", []):
+            self.check_rule(path, rule)
+
+    def check_rule(self, path, rule):
+        if not isinstance(rule, str) or not rule or re.search(r"[\s\x00-\x1f]", rule):
+            raise Failure("config", "%s: allow: %r is no rule: blanks" % (path, rule))
+
+
+# ---- the runtimes ----
+
+class Apple:
+    """Apple's CLI, by its contract."""
+
+    word = "apple"
+
+    def __init__(self, launcher):
+        self.launcher = launcher
+        self.name = launcher.config.defaults.get("container_cli", "container")
+        self.cli = self.name if "/" in self.name else shutil.which(self.name)
+        if self.cli is None or not os.access(self.cli, os.X_OK) or os.path.isdir(self.cli):
+            raise Failure("runtime-unavailable", "the CLI %s cannot be started" % self.name)
+
+    def environment(self):
+        return {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+
+    def ask(self, *words, seconds=CLI_SECONDS):
+        try:
+            child = subprocess.Popen([self.cli, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                     stderr=subprocess.PIPE, env=self.environment(), start_new_session=True)
+        except OSError as why:
+            raise Failure("runtime-unavailable", "the CLI %s cannot be started: %s" % (self.name, why.strerror))
+        try:
+            out, err = child.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.communicate()
+            return Answer(None, "", "no answer within %g s" % seconds)
+        status = child.returncode if child.returncode >= 0 else None
+        return Answer(status, out.decode(errors="replace"), err.decode(errors="replace").strip()
+                      or ("" if status == 0 else "ended with %s" % child.returncode))
+
+    def check_version(self):
+        answer = self.ask("--version")
+        found = re.search(r"version (\d+)\.(\d+)\.(\d+)", answer.out)
+        if not found:
+            raise Failure("runtime-unavailable", "%s --version gives no version" % self.name)
+        if tuple(map(int, found.groups())) < (0, 12, 0):
+            raise Failure("runtime-unavailable", "container %s is too old: 0.12.0 or later is needed" %
+                          ".".join(found.groups()))
+
+    def failed(self, words, answer):
+        kind = "runtime"
+        if "XPC" in answer.err:
+            status = self.ask("system", "status", "--format", "json")
+            if status.status == 1 and ("not running" in status.out or "unregistered" in status.out):
+                kind = "runtime-unavailable"
+        return Failure(kind, "`container %s` failed: %s" % (" ".join(words), answer.err))
+
+    def create(self, name):
+        words = ("network", "create", "--internal", name)
+        answer = self.ask(*words)
+        if answer.status != 0:
+            raise self.failed(words, answer)
+
+    def inspect(self, name):
+        words = ("network", "inspect", name)
+        answer = self.ask(*words)
+        if answer.status != 0:
+            raise self.failed(words, answer)
+        if answer.out.strip() == "":
+            raise Failure("json", "`network inspect` printed nothing")
+        try:
+            parsed = json.loads(answer.out)
+        except ValueError:
+            raise Failure("json", "the output of `network inspect` is not JSON: %r" % answer.out[:60])
+        if not isinstance(parsed, list):
+            raise Failure("json", "the output of `network inspect` is not an array")
+        if not parsed:
+            raise Failure("runtime", "empty `network inspect` output")
+        return self.network_of(parsed)
+
+    def network_of(self, parsed):
+        status = parsed[0].get("status")
+        if status is None:
+            raise Failure("json", 'the output of `network inspect` has no "status"')
+        found = []
+        for key in ("ipv4Subnet", "ipv4Gateway"):
+            value = status.get(key) if isinstance(status, dict) else None
+            if not isinstance(value, str):
+                raise Failure("json", '"%s" in the output of `network inspect` has a wrong type' % key)
+            found.append(value)
+        return found
+
+    def look(self, name):
+        """gone, there or unknown"""
+        answer = self.ask("network", "inspect", name, seconds=1)
+        if answer.status == 0 and answer.out.strip() == "[]" or answer.status == 1 and "not found" in answer.err:
+            return "gone"
+        return "there" if answer.status == 0 and answer.out.strip().startswith("[") else "unknown"
+
+    def delete(self, name, seconds=2):
+        return self.ask("network", "delete", name, seconds=seconds)
+
+    def container_gone(self, name):
+        answer = self.ask("list", "--all", "--format", "json")
+        try:
+            listed = json.loads(answer.out) if answer.status == 0 else None
+        except ValueError:
+            listed = None
+        return listed is not None and '"%s"' % name not in answer.out
+
+    def remove(self, name):
+        for _ in range(5):
+            self.ask("rm", "--force", name)
+            if self.container_gone(name):
+                return True
+        return False
+
+    def network_word(self, network):
+        return {"none": "none", "open": "default"}.get(network.mode, network.name)
+
+    def variables(self):
+        given = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/home/npxc", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
+        words = [word for name, value in given.items() for word in ("-e", "%s=%s" % (name, value))]
+        for name in self.launcher.declared:
+            words += ["-e", name]
+        return words
+
+    def restrictions(self):
+        return ["--read-only", "--cap-drop", "ALL", "--user", "65533:65533", "--memory", "512M", "--cpus", "1",
+                "--ulimit", "nproc=512", "--tmpfs", "/tmp", "--tmpfs", "/run", "--tmpfs", "/home/npxc"]
+
+    def mounts(self):
+        words = ["-v", "%s:/opt/package:ro" % self.launcher.package_directory]
+        directory = self.launcher.data_directory()
+        return words + (["-v", directory + ":/data"] if directory else [])
+
+    def argv(self, container, network):
+        return [self.cli, "run", "--progress", "none", "--rm", "-i", "--init", "--name", container,
+                "--network", self.network_word(network), *self.restrictions(), *self.variables(), *self.mounts(),
+                "--entrypoint", "/opt/package/" + self.launcher.bin, "node:lts-slim", *self.launcher.arguments]
+
+    def start_environment(self):
+        return {**self.environment(), **self.launcher.declared}
+
+    def is_own_error(self, status, errors):
+        """The CLI's own failure, by the texts that the releases print."""
+        return status in (1, 64) and re.search(
+            rb"Error: .*(failed to (start|create|bootstrap) container|not found|already exists|does not exist|Unknown option)",
+            errors)
+
+
+class Bwrap:
+    """Networks none and open only."""
+
+    word = "bwrap"
+
+    def __init__(self, launcher):
+        self.launcher = launcher
+        self.cli = shutil.which("bwrap")
+        if self.cli is None:
+            raise Failure("runtime-unavailable", "bwrap was not found")
+
+    def check_version(self):
+        pass
+
+    def namespaces(self, network):
+        return ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup",
+                *(["--unshare-net"] if network.mode != "open" else []), "--uid", "1000", "--gid", "1000"]
+
+    def files(self):
+        words = ["--ro-bind", "/usr", "/usr"]
+        for name in ("bin", "sbin", "lib", "lib64"):
+            words += ["--symlink", "usr/" + name, "/" + name]
+        return words + ["--ro-bind", "/etc/alternatives", "/etc/alternatives", "--ro-bind", "/etc/ld.so.cache",
+                        "/etc/ld.so.cache", "--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev",
+                        "--ro-bind", self.launcher.package_directory, "/opt/package", *self.data(), *self.writable(),
+                        *self.root()]
+
+    def data(self):
+        directory = self.launcher.data_directory()
+        return ["--bind", directory, "/data"] if directory else []
+
+    def root(self):
+        return ["--remount-ro", "/"]
+
+    def writable(self):
+        words = []
+        for name in ("/tmp", "/run", "/home/npxc"):
+            words += ["--size", "67108864", "--tmpfs", name]
+        return words
+
+    def environment(self):
+        words = ["--clearenv", "--setenv", "PATH", "/usr/local/bin:/usr/bin:/bin", "--setenv", "HOME", "/home/npxc",
+                 "--setenv", "TMPDIR", "/tmp", "--setenv", "LANG", "C.UTF-8"]
+        return words
+
+    def limits(self):
+        return ["/usr/bin/prlimit", "--data=536870912", "--nproc=400"]
+
+    def privileges(self):
+        return ["--cap-drop", "ALL"]
+
+    def argv(self, container, network):
+        # the values of declared variables come in by a file descriptor, not by the argument list
+        return [self.cli, *self.namespaces(network), "--die-with-parent", *self.privileges(), *self.files(),
+                *self.environment(), "--args", "9", "--chdir", "/", "--", *self.limits(),
+                *(["/usr/bin/node"] if self.launcher.bin.endswith("js") else []), "/opt/package/" + self.launcher.bin,
+                *self.launcher.arguments]
+
+    def start_environment(self):
+        return {"PATH": "/usr/bin:/bin"}
+
+    def secret_arguments(self):
+        words = [word for name, value in self.launcher.declared.items() for word in ("--setenv", name, value)]
+        return "".join(word + "\0" for word in words).encode()
+
+    def is_own_error(self, status, errors):
+        return status == 1 and re.match(rb"bwrap: ", errors)
+
+    def remove(self, name):
+        return True
+
+
+class Network:
+    def __init__(self, mode, name=None):
+        self.mode, self.name = mode, name
+
+
+# ---- the janitor ----
+
+class Janitor:
+    """Its own session, told of everything before it is acquired; ends with everything gone, or after 60 s."""
+
+    attempts = 5
+    pauses = (0.15, 0.3, 0.45, 0.6)
+
+    def __init__(self, launcher, channel):
+        self.launcher, self.channel = launcher, channel
+        self.networks, self.containers, self.groups = [], [], []
+
+    def say(self, **what):
+        try:
+            self.channel.sendall(json.dumps(what).encode() + b"\n")
+        except OSError:
+            pass
+
+    def live(self):
+        lines = self.channel.makefile("rb")
+        asked = False
+        for line in lines:
+            message = json.loads(line)
+            if "network" in message:
+                self.networks.append(message["network"])
+            elif "container" in message:
+                self.containers.append(message["container"])
+            elif "group" in message:
+                self.groups.append(message["group"])
+            elif "end" in message:
+                asked = True
+                break
+            self.say(ok=True)
+        if asked or self.works_alone():
+            self.tear_down()
+
+    def works_alone(self):
+        return True
+
+    def tear_down(self):
+        runtime = self.launcher.runtime
+        for group in self.groups:
+            try:
+                os.killpg(group, signal.SIGKILL)
+            except OSError:
+                pass
+        self.remove_containers(runtime)
+        self.say(gone=True)
+        left = [name for name in self.networks if not self.delete_network(runtime, name)]
+        self.say(done=True)
+        self.go_on(runtime, left)
+
+    def remove_containers(self, runtime):
+        for name in self.containers:
+            runtime.remove(name)
+
+    def pause(self, attempt):
+        return self.pauses[attempt]
+
+    def is_success(self, runtime, name, answer):
+        return answer.status == 0
+
+    def delete_network(self, runtime, name):
+        answer = None
+        for attempt in range(self.attempts):
+            answer = runtime.delete(name)
+            if self.is_success(runtime, name, answer):
+                return True
+            ended = time.monotonic()
+            if runtime.look(name) == "gone":
+                return True
+            if attempt < self.attempts - 1:
+                time.sleep(max(0, ended + self.pause(attempt) - time.monotonic()))
+        self.warn(name, answer)
+        return False
+
+    def warn(self, name, answer):
+        self.say(warning="network %s is still there after %d attempts: %s" %
+                 (name, self.attempts, answer.err.replace("\n", " ")))
+
+    def go_on(self, runtime, left):
+        end = time.monotonic() + 60
+        while left and time.monotonic() < end:
+            time.sleep(2)
+            left = [name for name in left if runtime.delete(name).status != 0 and runtime.look(name) != "gone"]
+
+
+# ---- the launcher ----
+
+class Launcher:
+    janitor_class = Janitor
+    runtimes = {"apple": Apple, "bwrap": Bwrap}
+    exit_statuses = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
+
+    def __init__(self):
+        self.events = SimpleQueue()
+        self.flags = {"-e": []}
+        self.json = False
+        self.janitor = None
+        self.declared = {}
+
+    # -- words --
+
+    def parse(self, words):
+        words = list(words)
+        self.command = "run"
+        takes_value = ("--runtime", "--network", "--cwd", "--memory", "--cpus")
+        while words:
+            word = words.pop(0)
+            if word == "--version":
+                print("reference 1")
+                sys.exit(0)
+            elif word == "inspect" and self.command == "run":
+                self.command = "inspect"
+            elif word == "--json":
+                self.json = True
+            elif word in ("-y", "--yes"):
+                pass
+            elif word in ("-e", "--env"):
+                self.flags["-e"].append(words.pop(0))
+            elif word in takes_value:
+                self.flags[word] = words.pop(0)
+            elif word.startswith("-"):
+                raise Failure("config", "unknown flag %s" % word)
+            else:
+                self.spec, self.arguments = word, self.server_arguments(words)
+                return
+        raise Failure("config", "no package given")
+
+    def server_arguments(self, words):
+        return words
+
+    def find_package(self):
+        self.package_directory = os.path.realpath(self.spec)
+        try:
+            package = json.loads(pathlib.Path(self.package_directory, "package.json").read_text())
+        except (OSError, ValueError) as why:
+            raise Failure("config", "%s is no package directory: %s" % (self.spec, why))
+        self.package = package["name"]
+        self.bin = next(iter(package["bin"].values()))
+
+    def package_key(self):
+        return self.package.replace("/", "+")
+
+    def data_directory(self):
+        if not self.config.package.get("storage", {}).get("persist"):
+            return None
+        data = os.path.join(os.environ["HOME"], ".local/share/npxc/packages", self.package_key())
+        os.makedirs(data, exist_ok=True)
+        return data
+
+    def declare(self):
+        for text in self.flags["-e"]:
+            name, equals, value = text.partition("=")
+            if equals or name in os.environ:
+                self.declared[name] = value if equals else os.environ[name]
+        self.declared.update(self.config.package.get("env", {}))
+
+    def policy(self):
+        package = self.config.package
+        word = (self.flags.get("--network") or package.get("network", {}).get("mode")
+                or package.get("runtime", {}).get("network") or self.config.defaults.get("network") or "none")
+        return self.policy_of(word)
+
+    def policy_of(self, word):
+        if word == "allowlist" and self.config.package.get("network", {}).get("link") != "gateway":
+            raise Failure("config", "not built yet: allowlist without link gateway")
+        return Network(word) if word in ("none", "open", "allowlist") else Network("named", word)
+
+    # -- resources --
+
+    def network_name(self):
+        return "npxc-" + uuid.uuid4().hex
+
+    def container_name(self):
+        return "npxc-%s-%s" % (re.sub(r"[^a-z0-9]+", "-", self.package.lower()).strip("-"), uuid.uuid4().hex[:8])
+
+    def start_janitor(self):
+        ours, theirs = socket.socketpair()
+        if os.fork() == 0:
+            try:
+                ours.close()
+                os.setsid()
+                null = os.open("/dev/null", os.O_RDWR)
+                for number in self.closed_in_janitor():
+                    os.dup2(null, number)
+                for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                    signal.signal(number, signal.SIG_DFL)
+                self.janitor_class(self, theirs).live()
+            finally:
+                os._exit(0)
+        theirs.close()
+        self.janitor = ours
+        self.answers = ours.makefile("rb")
+
+    def closed_in_janitor(self):
+        return (0, 1, 2)
+
+    def hold(self, **what):
+        self.janitor.sendall(json.dumps(what).encode() + b"\n")
+        self.answers.readline()
+
+    def provision(self, network):
+        if network.mode != "allowlist":
+            return
+        if self.runtime.word == "bwrap":
+            raise Failure("config", "not built yet: allowlist on bwrap")
+        network.name = self.network_name()
+        self.hold(network=network.name)
+        self.runtime.create(network.name)
+        self.gateway = self.runtime.inspect(network.name)
+
+    # -- one session --
+
+    def on_signal(self, number, frame):
+        self.events.put(("signal", number))
+
+    def catch_signals(self):
+        for number in self.exit_statuses:
+            signal.signal(number, self.on_signal)
+
+    def run(self):
+        self.start_janitor()
+        self.catch_signals()
+        self.runtime.check_version()
+        network = self.policy()
+        self.provision(network)
+        container = self.container_name()
+        self.hold(container=container)
+        return self.relay(self.start(self.argv(container, network)))
+
+    def argv(self, container, network):
+        return self.runtime.argv(container, network)
+
+    def start(self, argv):
+        pass_fds = ()
+        prepare = None
+        if self.runtime.word == "bwrap":
+            read, write = os.pipe()
+            os.write(write, self.runtime.secret_arguments())
+            os.close(write)
+
+            def prepare():
+                os.dup2(read, 9)
+                if os.geteuid() == 0:
+                    os.setgroups([])
+                    os.setgid(65533)
+                    os.setuid(65533)
+            pass_fds = (9, read)
+        child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 env=self.runtime.start_environment(), start_new_session=True, pass_fds=pass_fds,
+                                 preexec_fn=prepare)
+        self.hold(group=child.pid)
+        return child
+
+    def copy(self, source, target, done):
+        end = "eof"
+        while True:
+            data = os.read(source, 1 << 16)
+            if not data:
+                break
+            try:
+                self.write(target, data)
+            except OSError:
+                end = "gone"
+                break
+        self.events.put((done, end))
+
+    def write(self, target, data):
+        view = memoryview(data)
+        while view:
+            view = view[os.write(target, view):]
+
+    def copy_in(self, child):
+        self.copy(0, child.stdin.fileno(), "client")
+        child.stdin.close()
+
+    def copy_errors(self, child):
+        self.errors = b""
+        while data := os.read(child.stderr.fileno(), 1 << 16):
+            self.errors = (self.errors + data)[-8192:]
+            try:
+                self.write(2, data)
+            except OSError:
+                pass
+
+    def watch(self, child):
+        child.wait()
+        self.events.put(("ended", None))
+
+    def relay(self, child):
+        def thread(function, *arguments):
+            made = threading.Thread(target=function, args=arguments, daemon=True)
+            made.start()
+            return made
+
+        thread(self.copy_in, child)
+        output = thread(self.copy, child.stdout.fileno(), 1, "server")
+        errors = thread(self.copy_errors, child)
+        thread(self.watch, child)
+        closed = False
+        while True:
+            try:
+                what, how = self.events.get(timeout=DRAIN_SECONDS if closed else None)
+            except Exception:
+                self.end_sandbox(child)
+                return 0
+            if what == "signal":
+                return self.after_signal(how, child)
+            if what == "client":
+                closed = True
+                if not self.goes_on_after_eof(child):
+                    return 0
+            if what == "server" and how == "gone":
+                self.end_sandbox(child)
+                return 0
+            if what == "ended":
+                output.join(2)
+                errors.join(2)
+                return self.status_of(child.returncode, closed)
+
+    def goes_on_after_eof(self, child):
+        return True
+
+    def after_signal(self, number, child):
+        self.end_sandbox(child)
+        return self.exit_statuses[number]
+
+    def end_sandbox(self, child):
+        child.terminate()
+        try:
+            child.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+    def status_of(self, status, closed):
+        status = 128 - status if status < 0 else status
+        if self.runtime.is_own_error(status, self.errors):
+            raise Failure("runtime", "the sandbox did not start: %s" % self.errors.decode(errors="replace").strip())
+        if closed:
+            return 0
+        self.tell("npxc: %s ended by itself with status %d" % (self.package, status))
+        return status
+
+    def tell(self, text):
+        try:
+            os.write(2, (text + "\n").encode())
+        except OSError:
+            pass
+
+    # -- the end --
+
+    def finish(self, status):
+        if self.janitor is not None:
+            quick = status in self.exit_statuses.values()
+            try:
+                self.janitor.sendall(b'{"end":true}\n')
+                for line in self.answers:
+                    message = json.loads(line)
+                    if "warning" in message:
+                        self.tell("npxc: warning: " + message["warning"])
+                    if "done" in message or (quick and "gone" in message):
+                        break
+            except OSError:
+                pass
+        sys.stdout.flush()
+        os._exit(status)
+
+    def report(self, failure):
+        if self.json:
+            self.tell(json.dumps({"error": {"kind": failure.kind, "message": str(failure),
+                                            "exit_status": STATUS[failure.kind]}}))
+        else:
+            self.tell("npxc: %s: %s" % (WORDS[failure.kind], str(failure).replace("\n", " ")))
+
+    def inspect_plan(self):
+        network = self.policy()
+        if network.mode == "allowlist":
+            network.name = "<network>"
+        name = re.sub(r"-[0-9a-f]{8}$", "-<session>", self.container_name())
+        print(json.dumps({"argv": self.inspected_argv(name, network)}))
+        return 0
+
+    def inspected_argv(self, name, network):
+        return self.argv(name, network)
+
+    def main(self, words):
+        try:
+            self.config = None
+            self.parse(words)
+            self.config = Config()
+            self.find_package()
+            self.config.load_package(self.package)
+            self.declare()
+            kind = self.flags.get("--runtime", self.config.defaults.get("runtime", "bwrap"))
+            if kind not in self.runtimes:
+                raise Failure("config", "no runtime %s here" % kind)
+            self.runtime = self.runtimes[kind](self)
+            status = self.inspect_plan() if self.command == "inspect" else self.run()
+        except Failure as failure:
+            self.report(failure)
+            status = STATUS[failure.kind]
+        self.finish(status)
+
+
+def main(launcher_class=Launcher):
+    launcher_class().main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

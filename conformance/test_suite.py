@@ -1,0 +1,54 @@
+"""The suite itself: the registry is whole, and every check can pass and can fail."""
+
+import re
+
+import pytest
+
+import registry
+from checks import CHECKS, REASONS
+from judge import judge
+from scenarios import SCENARIOS
+from worlds import HERE, Lab, runtimes_here
+
+FIELDS = {"id", "area", "level", "text", "source", "evidence", "runtimes", "due"}
+
+
+def test_registry():
+    requirements = registry.load()
+    ids = [r["id"] for r in requirements]
+    assert len(ids) == len(set(ids))
+    for r in requirements:
+        assert set(r) == FIELDS, r["id"]
+        assert re.fullmatch(r["area"] + r"(-[a-z0-9]+)+", r["id"]) or r["id"] == "install-registry-only"
+        assert r["level"] in ("must", "should")
+        assert r["evidence"] and set(r["evidence"]) <= {"argv", "wire", "live"}
+        assert r["text"].endswith(".")
+
+
+def test_every_check_is_of_a_requirement_and_has_negative_samples():
+    known = {r["id"] for r in registry.load()}
+    for (identity, family), check in CHECKS.items():
+        assert identity in known
+        assert check.samples, identity
+        for name in check.needs:
+            assert family in SCENARIOS[name].families, (identity, family, name)
+
+
+def test_every_requirement_that_is_due_has_a_check():
+    have = {identity for identity, _ in CHECKS}
+    assert {r["id"] for r in registry.load() if r["due"] in registry.BUILT} <= have
+
+
+@pytest.mark.parametrize("name", ["replay-0.9.0", "replay-0.12.3", "replay-1.0.0", "replay-1.2.2", "bwrap"])
+def test_every_excuse_is_from_the_list(name):
+    for requirement in registry.load():
+        excuse = registry.excuse(requirement, runtimes_here()[name])
+        if excuse is not None and excuse[0] != "not-run":
+            assert excuse[0] == "not-applicable" and excuse[1] in REASONS, (requirement["id"], excuse)
+
+
+@pytest.mark.parametrize("name", ["replay-0.9.0", "replay-0.12.3", "replay-1.0.0", "replay-1.2.2", "bwrap"])
+def test_the_reference_launcher_passes_and_every_negative_sample_fails(name):
+    with Lab(HERE / "reference" / "launcher.py", quick=True) as lab:
+        rows = judge(lab, runtimes_here()[name], registry.load(), workers=4)
+    assert [(row.requirement["id"], row.problems, row.reason, row.toothless) for row in rows if row.red] == []
