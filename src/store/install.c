@@ -146,6 +146,9 @@ static const char *name_of(const cJSON *root_dependencies, const struct install_
 
 	if (wish->specs[index].kind != SPEC_DIRECTORY)
 		return wish->specs[index].name;
+	/* of one directory it is the only one, also where a replayed runtime shows npm the host's own path */
+	if (wish->count == 1 && cJSON_GetArraySize(root_dependencies) == 1)
+		return root_dependencies->child->string;
 	cJSON_ArrayForEach(entry, root_dependencies)
 	{
 		mem_cleanup char *tail = str_printf("/source-%zu", index);
