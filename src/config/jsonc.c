@@ -399,6 +399,7 @@ bool jsonc_error(const struct jsonc *document, const struct cJSON *value, struct
 {
 	char reason[ERROR_MESSAGE_SIZE];
 	mem_cleanup char *path = NULL;
+	const char *shown;
 	size_t index = 0;
 	va_list args;
 
@@ -411,8 +412,9 @@ bool jsonc_error(const struct jsonc *document, const struct cJSON *value, struct
 	if (path == NULL)
 		return error_set(err, ERROR_CONFIG, "%s:%u: %s", document->file, document->lines[index], reason);
 	path = shorten(MEM_TAKE(path), KEY_SHOWN_MAX, true);
-	return error_set(err, ERROR_CONFIG, "%s:%u: %s: %s", document->file, document->lines[index],
-	                 path + (path[0] == '.' && path[1] != '.'), reason);
+	// cppcheck-suppress [nullPointer,nullPointerArithmetic] ; find() has set it
+	shown = path + (path[0] == '.' && path[1] != '.');
+	return error_set(err, ERROR_CONFIG, "%s:%u: %s: %s", document->file, document->lines[index], shown, reason);
 }
 
 struct member {

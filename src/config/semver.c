@@ -59,6 +59,7 @@ static const char *read_identifiers(const char *p, bool strict)
 		const char *start = p;
 		bool numeric = true;
 
+		// NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): the string's end stops it
 		for (; is_identifier_byte(*p); p++)
 			numeric = numeric && is_digit(*p);
 		if (p == start || (strict && numeric && start[0] == '0' && p - start > 1))

@@ -413,7 +413,6 @@ uint32_t json_character(const char *text, size_t end, size_t *at)
 {
 	static const char letters[] = "bfnrt";
 	static const char meanings[] = "\b\f\n\r\t";
-	const char *letter;
 	uint32_t code;
 	uint32_t low;
 
@@ -421,7 +420,8 @@ uint32_t json_character(const char *text, size_t end, size_t *at)
 		return read_utf8(text, end, at);
 	code = unicode_escape(text, end, *at);
 	if (code == 0x110000) {
-		letter = strchr(letters, text[*at + 1]);
+		const char *letter = strchr(letters, text[*at + 1]);
+
 		code = (unsigned char)(letter != NULL && *letter != '\0' ? meanings[letter - letters] : text[*at + 1]);
 		*at += 2;
 		return code;

@@ -260,7 +260,6 @@ static void examine_version(const struct runtime *runtime, struct runtime_findin
 	struct npxc_error err = { 0 };
 	unsigned major = 0;
 	unsigned minor = 0;
-	bool known;
 
 	strv_push(&argv, runtime->cli);
 	strv_push(&argv, "--version");
@@ -270,7 +269,7 @@ static void examine_version(const struct runtime *runtime, struct runtime_findin
 		mem_cleanup char *shown = str_escape(trial.output.data != NULL ? trial.output.data : "",
 		                                     strcspn(trial.output.data != NULL ? trial.output.data : "", "\n"));
 
-		known = sscanf(shown, "bubblewrap %u.%u", &major, &minor) == 2;
+		const bool known = sscanf(shown, "bubblewrap %u.%u", &major, &minor) == 2;
 		add_finding(findings, known && (major > 0 || minor >= 8),
 		            str_printf("%s says \"%s\" (0.8.0 or later is needed)", runtime->cli, shown),
 		            "install bubblewrap 0.8.0 or later");

@@ -225,6 +225,7 @@ static bool open_exit_fd(pid_t pid, int *ret_fd, struct npxc_error *err)
 	errno = ENOSYS;
 #endif
 	/* A pipe held by the first process would not do: bubblewrap hands descriptors on and closes them itself. */
+	// cppcheck-suppress knownConditionTrueFalse ; only without SYS_pidfd_open
 	if (fd == -1)
 		return error_set_errno(err, ERROR_RUNTIME_UNAVAILABLE,
 		                       "npxc needs pidfd_open (Linux 5.3, and a container that allows it)");

@@ -56,7 +56,7 @@ static bool check_element(const char *element, struct strv *labels, struct npxc_
 
 	for (const char *p = element; *p != '\0';) {
 		mem_cleanup char *label = NULL;
-		struct hole hole;
+		struct hole hole = { 0 };
 
 		if ((p[0] == '{' && p[1] == '{') || (p[0] == '}' && p[1] == '}')) {
 			after_hole = false;
@@ -146,7 +146,7 @@ static size_t longest(enum kind kind, const char *text)
 static bool match_text(const char *pattern, const char *text, struct bindings *bindings)
 {
 	struct npxc_error never = { 0 };
-	struct hole hole;
+	struct hole hole = { 0 };
 
 	while (*pattern != '\0' && (*pattern != '{' || pattern[1] == '{')) {
 		if (*pattern != *text)
@@ -181,7 +181,7 @@ static void bind_arguments(const char *element, const char *const *argv, size_t 
 	struct npxc_error never = { 0 };
 	mem_cleanup char *joined = str_dup("");
 	mem_cleanup char *label = NULL;
-	struct hole hole;
+	struct hole hole = { 0 };
 
 	if (!read_hole(element, &hole, &never) || hole.label == NULL)
 		return;

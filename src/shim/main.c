@@ -640,6 +640,7 @@ static void die_by(int sig)
 	raise(sig);
 }
 
+// cppcheck-suppress constParameter ; ownership is taken
 static int answer_call(const struct setup *setup, struct journal *owned_journal, char **argv)
 {
 	struct call call = {

@@ -69,7 +69,7 @@ bool template_expand(const char *text, const struct bindings *bindings, struct b
 	while (*text != '\0') {
 		const struct binding *there;
 		size_t plain = strcspn(text, "$");
-		size_t length;
+		size_t length = 0;
 
 		if (!buf_append(ret_text, text, plain, err))
 			return false;
@@ -108,7 +108,7 @@ bool template_check(const char *text, const struct strv *names, struct npxc_erro
 {
 	while ((text = strchr(text, '$')) != NULL) {
 		mem_cleanup char *name = NULL;
-		size_t length;
+		size_t length = 0;
 
 		if (!read_dollar(text, &length, err))
 			return false;

@@ -23,7 +23,7 @@ static void drop(struct npmrc *to, const char *key)
 	for (size_t i = 0; i < to->count; i++) {
 		if (strcmp(to->v[i].key, key) == 0) {
 			free(to->v[i].key);
-			free(to->v[i].value);
+			free(to->v[i].value); // NOLINT(clang-analyzer-unix.Malloc): it is out of `count` below
 		} else {
 			to->v[kept++] = to->v[i];
 		}
@@ -426,9 +426,8 @@ void npmrc_select(const struct npmrc *from, bool secrets, struct npmrc *ret_sele
 				push(&to, str_dup(key), str_dup(value));
 			else
 				npmrc_set(&to, key, value);
-		} else if (str_starts(key, "//") && field != NULL && is_one_of(secret_fields, field + 1)) {
-			add_secret(&to, secrets, &has, key, value);
-		} else if (is_one_of(secret_keys, key)) {
+		} else if ((str_starts(key, "//") && field != NULL && is_one_of(secret_fields, field + 1)) ||
+		           is_one_of(secret_keys, key)) {
 			add_secret(&to, secrets, &has, key, value);
 		} else {
 			for (size_t b = 0; b < sizeof(bare_secrets) / sizeof(bare_secrets[0]); b++) {

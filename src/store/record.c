@@ -237,6 +237,7 @@ char *record_select_of(const char *key_directory, const char *label)
 
 	cJSON_ArrayForEach(entry, root)
 	{
+		// cppcheck-suppress knownConditionTrueFalse ; of several tags the first
 		if (str_equal(text_of(entry, "version"), label) && found == NULL)
 			found = str_dup(entry->string);
 	}
