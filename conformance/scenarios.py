@@ -55,19 +55,20 @@ def world_of(lab, runtime, name, package=None, edit=None, cli=None, fault=None):
     return world
 
 
-def converse(world, session):
+def converse(world, session, patience=PATIENCE):
     """One request and its reply: from here on the session is up."""
     session.send(REQUEST % 1)
-    return session.await_output(REPLY % 1)
+    return session.await_output(REPLY % 1, patience)
 
 
-def plain(lab, runtime, name, package=None, edit=None, fault=None, flags=(), env=None, settle=10, before=None, **run):
+def plain(lab, runtime, name, package=None, edit=None, fault=None, flags=(), env=None, settle=10, before=None,
+          patience=PATIENCE, **run):
     """One session as a client that behaves plays it: a request, its reply, end of input."""
     with world_of(lab, runtime, name, package, edit, fault=fault) as world:
         if before:
             before(world)
         session = world.start("answer", world.marker, flags=flags, env=env, **run)
-        converse(world, session)
+        converse(world, session, patience)
         session.close()
         session.finish(35 if lab.quick else PATIENCE)
         return world.evidence(session, min(settle, 5) if lab.quick else settle)
@@ -592,6 +593,11 @@ def sigkill(lab, runtime):
         for mode in ("answer", "stubborn") for group in (False, True)])
 
 
+# A start that never comes to an end looks like one that fetches an image; only the client can give up on it. This one
+# does so after as many seconds, and the launcher's time is bounded with these in it.
+PATIENT_CLIENT = 10
+
+
 @scenario("replay")
 def torture(lab, runtime):
     """The same session again and again, its k-th call of the CLI failing in each way."""
@@ -607,7 +613,7 @@ def torture(lab, runtime):
                 continue
             jobs.append(("%d:%s" % (number, fault),
                          lambda fault="%d:%s" % (number, fault):
-                         plain(lab, runtime, "torture", ALLOWLIST, fault=fault, settle=30)))
+                         plain(lab, runtime, "torture", ALLOWLIST, fault=fault, settle=30, patience=PATIENT_CLIENT)))
     whole.parts.update(parallel(lab, runtime, "torture", jobs).parts)
     whole.seen["calls"] = [call.kind for call in calm.calls]
     return whole

@@ -91,6 +91,7 @@ static bool load_package_config(struct prepared *p, const char *name, struct npx
 	if (!config_load_package(p->paths.packages_directory, name, &p->package_config, err))
 		return false;
 	p->has_package_config = true;
+	p->package_config_name = str_dup(name);
 	return make_policy(p, err);
 }
 
@@ -101,9 +102,10 @@ bool prepare_package_config(struct prepared *p, struct npxc_error *err)
 	struct spec spec;
 	if (!spec_parse(p->options->specs.v[0], &spec, err))
 		return false;
-	const bool fine = spec.name == NULL || load_package_config(p, spec.name, err);
+	mem_cleanup char *name =
+	    spec.kind == SPEC_DIRECTORY ? store_directory_name(spec.path, p->cwd, p->paths.home) : str_dup(spec.name);
 	spec_done(&spec);
-	return fine;
+	return name == NULL || load_package_config(p, name, err);
 }
 
 const char *prepare_cli_name(enum runtime_kind kind, const struct config *config)
@@ -203,7 +205,14 @@ bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error
 	p->install_us = clock_now_us() - began;
 	if (!store_use(&p->package, &p->store_lock, err))
 		return false;
-	return p->has_package_config || load_package_config(p, p->package.name, err);
+	if (!p->has_package_config)
+		return load_package_config(p, p->package.name, err);
+	if (strcmp(p->package_config_name, p->package.name) != 0)
+		return error_set(err, ERROR_CONFIG,
+		                 "npm knows this package as %s, its package.json first says %s; which configuration is "
+		                 "its own is unclear",
+		                 p->package.name, p->package_config_name);
+	return true;
 }
 
 /* ---- environment and plan ---- */
@@ -351,6 +360,7 @@ void prepare_done(struct prepared *p)
 	policy_done(&p->policy);
 	if (p->has_package_config)
 		config_package_done(&p->package_config);
+	free(p->package_config_name);
 	config_done(&p->config);
 	paths_done(&p->paths);
 	free(p->cwd);

@@ -27,6 +27,7 @@ struct prepared {
 	struct session session;
 	bool has_package_config;
 	struct config_package package_config;
+	char *package_config_name; /* whose it is */
 	struct policy policy;
 	bool has_package;
 	struct store_package package;
@@ -43,7 +44,10 @@ struct prepared {
 /* Working directory, paths, npxc.json, log level. Touches nothing. */
 bool prepare_config(const struct options *options, struct prepared *ret_prepared,
                     struct npxc_error *err) NPXC_MUST_CHECK;
-/* The package's file, when the spec names a package, and the policy: all that can be refused without a registry. */
+/*
+ * The package's file and the policy: all that can be refused without a registry and without asking a runtime. Nothing
+ * when only npm can tell the package: of several specs, and for a directory whose package.json gives no name.
+ */
 bool prepare_package_config(struct prepared *p, struct npxc_error *err) NPXC_MUST_CHECK;
 /* The janitor, signals, the runtime, and whether that one can keep the policy. */
 bool prepare_session(struct prepared *p, struct npxc_error *err) NPXC_MUST_CHECK;

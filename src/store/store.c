@@ -14,6 +14,7 @@
 #include "store/record.h"
 #include "store/staging.h"
 
+#include <cjson/cJSON.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -75,6 +76,27 @@ static bool find_directory(const char *path, const char *cwd, const char *home, 
 		return true;
 	err->kind = ERROR_CONFIG;
 	return error_prefix(err, "no such package directory");
+}
+
+char *store_directory_name(const char *path, const char *cwd, const char *home)
+{
+	struct npxc_error ignored;
+	mem_cleanup char *directory = NULL;
+	mem_cleanup char *manifest_path = NULL;
+	cJSON *manifest;
+	char *name;
+
+	if (!find_directory(path, cwd, home, &directory, &ignored))
+		return NULL;
+	manifest_path = str_printf("%s/package.json", directory);
+	manifest = record_read_json(manifest_path, LIMIT_PACKAGE_JSON_BYTES);
+	name = str_dup(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(manifest, "name")));
+	cJSON_Delete(manifest);
+	if (name != NULL && !spec_check_name(name, &ignored)) {
+		free(name);
+		return NULL;
+	}
+	return name;
 }
 
 /* What a spec stands for, in one line without line breaks. Owned. */

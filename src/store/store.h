@@ -102,6 +102,13 @@ bool store_get(const struct store_host *host, const struct store_request *reques
                struct store_package *ret_package, struct npxc_error *err) NPXC_MUST_CHECK;
 void store_package_done(struct store_package *package);
 
+/*
+ * The name that a local directory's package.json gives it, so that its configuration can be judged before anything is
+ * asked or installed. Owned; NULL when it has none that can be read: store_get then says what is wrong, if anything is.
+ * What npm makes of the directory decides (of two equal keys npm takes the last): hold this against the package's name.
+ */
+char *store_directory_name(const char *path, const char *cwd, const char *home);
+
 struct store_entry {
 	char *name, *version, *key, *platform, *directory;
 	char *spec; /* what was asked for: tag or range, or NULL */

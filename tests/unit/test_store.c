@@ -365,6 +365,36 @@ static void wrong_requests_are_refused(void **state)
 	setting_done(&setting);
 }
 
+static void a_directorys_name_is_known_before_it_is_installed(void **state)
+{
+	static const struct {
+		const char *manifest, *name;
+	} cases[] = {
+		{ "{\"name\":\"@a/b\"}", "@a/b" }, { "{}", NULL },
+		{ "{\"name\":7}", NULL },          { "{\"name\":\"../x\"}", NULL },
+		{ "{\"name\":\"\"}", NULL },       { "[]", NULL },
+		{ "{\"Name\":\"a\"}", NULL },      { "{\"name\":\"a\"", NULL },
+	};
+	mem_cleanup char *directory = str_printf("%s/package", fixture.home);
+	mem_cleanup char *path = str_printf("%s/package.json", directory);
+	mem_cleanup char *by_path = NULL;
+
+	(void)state;
+	assert_null(store_directory_name("./package", fixture.home, fixture.home));
+	assert_int_equal(mkdir(directory, 0755), 0);
+	assert_null(store_directory_name("./package", fixture.home, fixture.home));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		write_text(path, cases[i].manifest);
+		mem_cleanup char *name = store_directory_name("./package", fixture.home, "/nowhere");
+
+		if (cases[i].name == NULL ? name != NULL : name == NULL || strcmp(name, cases[i].name) != 0)
+			fail_msg("%s: %s", cases[i].manifest, name);
+	}
+	write_text(path, cases[0].manifest);
+	by_path = store_directory_name("~/package", "/nowhere", fixture.home);
+	assert_string_equal(by_path, "@a/b");
+}
+
 /* ---- the token ---- */
 
 static void leak(const struct launch *launch)
@@ -1018,6 +1048,7 @@ int main(void)
 		STORE_TEST(no_program_runs_beside_the_token),
 		STORE_TEST(installs_once_and_starts_without_a_process),
 		STORE_TEST(wrong_requests_are_refused),
+		STORE_TEST(a_directorys_name_is_known_before_it_is_installed),
 		STORE_TEST(a_missing_node_comes_from_the_registry),
 		STORE_TEST(without_node_or_npm),
 		STORE_TEST(a_node_in_a_home_directory_is_copied_apart),
@@ -1029,6 +1060,7 @@ int main(void)
 	const struct CMUnitTest quick[] = {
 		STORE_TEST(installs_once_and_starts_without_a_process),
 		STORE_TEST(wrong_requests_are_refused),
+		STORE_TEST(a_directorys_name_is_known_before_it_is_installed),
 		STORE_TEST(optional_dependencies_may_fail),
 		STORE_TEST(without_node_or_npm),
 		STORE_TEST(a_node_in_a_home_directory_is_copied_apart),
