@@ -44,6 +44,15 @@
 /* bytes: a message that a decision hangs on and that is therefore held whole; longer ones only stream through. */
 #define LIMIT_MESSAGE_BYTES (64 * MIB)
 
+/* strings: of one message that name files. A call with as many would need as many files. */
+#define LIMIT_MESSAGE_PATHS 65536
+
+/* tools whose schemas are kept; subschemas and bytes of one that are read. Of 46 real servers the most tools are 61,
+ * the largest schema has 100 parts and 13 KiB. */
+#define LIMIT_SCHEMA_TOOLS 2048
+#define LIMIT_SCHEMA_PARTS 16384
+#define LIMIT_SCHEMA_BYTES (4 * MIB)
+
 /* entries: files looked at when a mounted tree is scanned for UNIX sockets; above it the mount is refused. */
 #define LIMIT_SOCKET_SCAN_ENTRIES 200000
 

@@ -1,0 +1,55 @@
+#ifndef NPXC_MCP_SCHEMA_H
+#define NPXC_MCP_SCHEMA_H
+
+#include "mcp/json.h"
+#include "mcp/pattern.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * What tools say about their arguments. A server's answer to tools/list is read in passing; of each tool's inputSchema
+ * is kept which places hold paths. Pure.
+ *
+ * Says "path": `format` (path, file-path, directory, ...), a description or title that speaks of a file's or
+ * directory's path, a name such as filePath, output_dir or paths; of strings, and of the strings in a list or map that
+ * says so. Says "URI": the formats uri, uri-reference, iri, url, file-uri. Says "no path" against a name or
+ * description: one that speaks of a repository, a bucket, a vault, a URL, a field, a pattern; an enum or const.
+ * A description is prose: what it says is a guess that non_path_arguments and path_arguments correct.
+ *
+ * Read at any depth through properties, patternProperties, additionalProperties, items, prefixItems, contains,
+ * oneOf/anyOf/allOf, if/then/else and $ref within the schema, circles included. Never fetched: a $ref to elsewhere.
+ */
+
+enum schema_mark {
+	SCHEMA_PATH = 1, /* a path, absolute or not, or a file URI */
+	SCHEMA_URI = 2,  /* a URI: a path only if its scheme says so */
+	SCHEMA_NEW = 4,  /* with SCHEMA_PATH: speaks of a file that is written (an "output path"); a hint only */
+};
+
+/*
+ * The learned tools, by name. A tool that is listed again is learned anew; one that is not listed again stays known, so
+ * that pages, lists that overlap and notifications/tools/list_changed lose nothing. At most LIMIT_SCHEMA_TOOLS; a
+ * further one takes the place of the one that was listed longest ago.
+ */
+struct schema;
+struct schema *schema_new(void);
+void schema_free(struct schema *schema); /* NULL is allowed */
+
+/*
+ * Whether a line may be an answer to tools/list: fast, never false for one whose keys are written without escapes (as
+ * every server writes them).
+ */
+bool schema_may_learn(const char *line, size_t length);
+/*
+ * Learns from one message's `result` (message.h), checked JSON. Returns how many tools were learned: 0 for every other
+ * result. A schema above the ceilings (LIMIT_SCHEMA_*) is learned in part; what is odd in it is passed over.
+ */
+size_t schema_learn(struct schema *schema, const char *text, struct json_span result);
+size_t schema_count(const struct schema *schema);
+/* Where the tool's arguments hold paths, as enum schema_mark; NULL: no such tool is known. Valid until the next learn.
+ */
+const struct pattern *schema_find(const struct schema *schema, const char *name, size_t length);
+
+#endif
