@@ -1,6 +1,9 @@
 #ifndef NPXC_BASE_LIMITS_H
 #define NPXC_BASE_LIMITS_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 /*
  * Every ceiling in one place, each with its unit and its reason. Reaching one is an ordinary error. A buffer that a
  * remote party (a server, a package, a runtime's CLI, a configuration file) can drive has its ceiling here.
@@ -52,6 +55,22 @@
 #define LIMIT_SCHEMA_TOOLS 2048
 #define LIMIT_SCHEMA_PARTS 16384
 #define LIMIT_SCHEMA_BYTES (4 * MIB)
+
+/*
+ * What calls may make visible in /workspace. bytes of one file; bytes of all copies of a session together (copies that
+ * share their blocks count in full); entries of one directory tree; files and directories of a session; levels of a
+ * tree. A project with its node_modules has some 50,000 entries: such a thing is mounted, not copied for each change.
+ */
+#define LIMIT_PUBLISH_FILE_BYTES ((uint64_t)1024 * MIB)
+#define LIMIT_PUBLISH_TOTAL_BYTES ((uint64_t)4096 * MIB)
+#define LIMIT_PUBLISH_TREE_ENTRIES 20000
+#define LIMIT_PUBLISH_ENTRIES 200000
+#define LIMIT_PUBLISH_DEPTH 64
+
+/* milliseconds: a file whose last change is no older may be changed again with the same time stamp. The second for file
+ * systems that keep whole seconds (FAT: two). */
+#define LIMIT_STAMP_MS 50
+#define LIMIT_COARSE_STAMP_MS 2500
 
 /* entries: files looked at when a mounted tree is scanned for UNIX sockets; above it the mount is refused. */
 #define LIMIT_SOCKET_SCAN_ENTRIES 200000

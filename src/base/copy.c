@@ -1,0 +1,187 @@
+#include "base/copy.h"
+
+#include "base/fd.h"
+#include "base/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#endif
+#ifdef __APPLE__
+#include <sys/clonefile.h>
+#endif
+
+/* One request to the kernel: some 10 ms of work, so that "stop" is heard soon. */
+#define PIECE_BYTES (16 * MIB)
+
+enum { BUFFER_BYTES = 128 * 1024 };
+
+static bool check_size(uint64_t bytes, const struct copy_rules *rules, struct npxc_error *err)
+{
+	if (bytes <= rules->max_bytes)
+		return true;
+	errno = EFBIG;
+	return error_set_errno(err, ERROR_IO, "copy more than %llu bytes", (unsigned long long)rules->max_bytes);
+}
+
+static bool check_stop(const struct copy_rules *rules, struct npxc_error *err)
+{
+	if (rules->stop == NULL || !rules->stop(rules->context))
+		return true;
+	errno = EINTR;
+	return error_set_errno(err, ERROR_IO, "copy");
+}
+
+static bool is_empty_at_start(int fd)
+{
+	return lseek(fd, 0, SEEK_CUR) == 0;
+}
+
+/* Shares the blocks. False: not here, and nothing has been done. */
+static bool clone(int from, int to)
+{
+#ifdef FICLONE
+	return is_empty_at_start(from) && ioctl(to, FICLONE, from) == 0;
+#else
+	(void)from;
+	(void)to;
+	(void)is_empty_at_start;
+	return false;
+#endif
+}
+
+/* One piece: bytes copied, 0 at the end, -1 with errno. `*plain`: only reading and writing is left. */
+static ssize_t copy_piece(int from, int to, bool *plain)
+{
+	static char bytes[BUFFER_BYTES];
+	ssize_t count, done = 0;
+
+#ifdef __linux__
+	if (!*plain) {
+		count = copy_file_range(from, NULL, to, NULL, PIECE_BYTES, 0);
+		if (count > 0)
+			return count;
+		/* 0 is also what some file systems say of files whose size they do not know: reading will tell. */
+		if (count < 0 && errno != EXDEV && errno != ENOSYS && errno != EOPNOTSUPP && errno != EINVAL &&
+		    errno != EPERM && errno != EBADF)
+			return -1;
+		*plain = true;
+	}
+#else
+	*plain = true;
+#endif
+	count = read(from, bytes, sizeof(bytes));
+	while (count > 0 && done < count) {
+		const ssize_t written = write(to, bytes + done, (size_t)(count - done));
+
+		if (written < 0 && errno != EINTR)
+			return -1;
+		done += written > 0 ? written : 0;
+	}
+	return count;
+}
+
+bool copy_bytes(int from, int to, const struct copy_rules *rules, uint64_t *ret_bytes, struct npxc_error *err)
+{
+	struct stat info;
+	uint64_t copied = 0;
+	bool plain = false;
+
+	if (fstat(from, &info) != 0)
+		return error_set_errno(err, ERROR_IO, "copy");
+	if (!check_size((uint64_t)info.st_size, rules, err) || !check_stop(rules, err))
+		return false;
+	if (clone(from, to)) {
+		if (fstat(to, &info) != 0)
+			return error_set_errno(err, ERROR_IO, "copy");
+		if (!check_size((uint64_t)info.st_size, rules, err))
+			return false;
+		*ret_bytes = (uint64_t)info.st_size;
+		return true;
+	}
+	for (;;) {
+		const ssize_t count = copy_piece(from, to, &plain);
+
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0)
+			return error_set_errno(err, ERROR_IO, "copy");
+		if (count == 0)
+			break;
+		copied += (uint64_t)count;
+		if (!check_size(copied, rules, err) || !check_stop(rules, err))
+			return false;
+	}
+	*ret_bytes = copied;
+	return true;
+}
+
+#ifdef __APPLE__
+/* True: the file is there. False with errno: 0 when it has to be copied. */
+static bool clone_file(int from, int directory, const char *name, mode_t mode)
+{
+	struct stat info;
+
+	if (fclonefileat(from, directory, name, CLONE_NOFOLLOW | CLONE_NOOWNERCOPY) != 0) {
+		errno = errno == EEXIST ? EEXIST : 0;
+		return false;
+	}
+	if (fchmodat(directory, name, mode, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode))
+		return true;
+	(void)unlinkat(directory, name, 0);
+	errno = 0;
+	return false;
+}
+#endif
+
+static bool copy_anew(int from, int directory, const char *name, mode_t mode, const struct copy_rules *rules,
+                      uint64_t *ret_bytes, struct npxc_error *err)
+{
+	FD_CLEANUP int to =
+	    openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
+
+	if (to == -1)
+		return error_set_errno(err, ERROR_IO, "make a copy");
+	if (!copy_bytes(from, to, rules, ret_bytes, err))
+		return false;
+	/* The umask has no say here. */
+	if (fchmod(to, mode) != 0)
+		return error_set_errno(err, ERROR_IO, "make a copy");
+	return true;
+}
+
+bool copy_file(int from, int directory, const char *name, mode_t mode, const struct copy_rules *rules,
+               uint64_t *ret_bytes, struct npxc_error *err)
+{
+	uint64_t bytes = 0;
+
+#ifdef __APPLE__
+	struct stat info;
+
+	if (fstat(from, &info) != 0)
+		return error_set_errno(err, ERROR_IO, "copy");
+	if (!check_size((uint64_t)info.st_size, rules, err))
+		return false;
+	if (clone_file(from, directory, name, mode)) {
+		*ret_bytes = (uint64_t)info.st_size;
+		return true;
+	}
+	if (errno != 0)
+		return error_set_errno(err, ERROR_IO, "make a copy");
+#endif
+	if (lseek(from, 0, SEEK_SET) != 0)
+		return error_set_errno(err, ERROR_IO, "copy");
+	if (!copy_anew(from, directory, name, mode, rules, &bytes, err)) {
+		if (err->sys_errno != EEXIST)
+			(void)unlinkat(directory, name, 0);
+		return false;
+	}
+	*ret_bytes = bytes;
+	return true;
+}

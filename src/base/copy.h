@@ -1,0 +1,35 @@
+#ifndef NPXC_BASE_COPY_H
+#define NPXC_BASE_COPY_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * Copies of files that share no inode with what they were made from, and where the file system can (FICLONE on Linux,
+ * clonefile on macOS) no time and space either: then copy_file_range, then reading and writing.
+ */
+struct copy_rules {
+	uint64_t max_bytes;
+	bool (*stop)(void *context); /* asked between pieces of a long copy; true ends it. NULL: never */
+	void *context;
+};
+
+/*
+ * From `from`'s offset to its end into `to`, which is empty and open for writing.
+ * ERROR_IO: EFBIG above max_bytes (also of a file that grows meanwhile), EINTR when told to stop, or what the system
+ * says. `to` may hold a part then.
+ */
+bool copy_bytes(int from, int to, const struct copy_rules *rules, uint64_t *ret_bytes,
+                struct npxc_error *err) NPXC_MUST_CHECK;
+
+/*
+ * The whole of `from` as a new file `name` in `directory`, with exactly these permission bits. Nothing stays after a
+ * failure. Mustn't: replace or follow anything that is there (EEXIST).
+ */
+bool copy_file(int from, int directory, const char *name, mode_t mode, const struct copy_rules *rules,
+               uint64_t *ret_bytes, struct npxc_error *err) NPXC_MUST_CHECK;
+
+#endif
