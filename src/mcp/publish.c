@@ -48,8 +48,7 @@ struct publish {
 	char session[PUBLISH_ID_DIGITS / 2 + 1];
 	struct entry **entries; /* owned; the index is the second half of an id */
 	size_t count, capacity;
-	long *buckets;    /* as many as `capacity`: by path, current entries only */
-	size_t reclaimed; /* entries before this one need no second look for something to remove */
+	long *buckets; /* as many as `capacity`: by path, current entries only */
 	uint64_t bytes;
 	size_t files;
 };
@@ -459,16 +458,15 @@ static bool make_room(struct publish *publish, const struct scope_name *name, ui
 {
 	mem_cleanup char *shown = NULL;
 
-	while (!has_room(publish, bytes, files) && publish->reclaimed < publish->count) {
-		struct entry *entry = publish->entries[publish->reclaimed++];
+	/* Each entry is looked at anew every time: little beside a copy, and only when all is full. */
+	for (size_t i = 0; i < publish->count && !has_room(publish, bytes, files); i++) {
+		struct entry *entry = publish->entries[i];
 
-		if (entry->superseded)
+		if (entry->superseded && entry->inside != NULL && entry->files > 0)
 			remove_copy(publish, entry);
 	}
 	if (has_room(publish, bytes, files))
 		return true;
-	/* Entries that are current now may have been superseded when the next one asks. */
-	publish->reclaimed = 0;
 	shown = str_escape(name->path, strlen(name->path));
 	return error_set(
 	    err, ERROR_IO,
@@ -667,6 +665,7 @@ bool publish_reserve(struct publish *publish, const struct scope_name *name, con
 	entry = new_entry(publish, name);
 	/* Not to be found by its path: what is made there is not what a later call publishes. */
 	entry->superseded = true;
+	entry->files = 1;
 	add_entry(publish, entry);
 	*ret_id = entry->id;
 	return true;

@@ -296,7 +296,7 @@ static void test_young_stamps_do_not_tell(void **state)
 	mem_cleanup char *path = host_path(w, "a");
 
 	for (int i = 0; i < 200; i++) {
-		char text[16];
+		char text[32];
 
 		snprintf(text, sizeof(text), "%03d", i);
 		const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
@@ -363,7 +363,7 @@ static void test_ceilings(void **state)
 static void test_room_is_made(void **state)
 {
 	struct world *w = *state;
-	char text[16];
+	char text[32];
 
 	w->settings.max_total_bytes = 30;
 	start_publish(w);
@@ -485,7 +485,7 @@ static void test_ceilings_of_trees(void **state)
 	start_publish(w);
 	make(w, "many");
 	for (int i = 0; i < 6; i++) {
-		char name[16];
+		char name[32];
 
 		snprintf(name, sizeof(name), "many/%d", i);
 		put(w, name, "");
@@ -628,14 +628,14 @@ static void test_many(void **state)
 	struct strv paths = { 0 };
 
 	for (int i = 0; i < MANY; i++) {
-		char name[16];
+		char name[32];
 
 		snprintf(name, sizeof(name), "f%d", i);
 		put(w, name, name);
 		strv_push_owned(&paths, taken(w, name));
 	}
 	for (int i = 0; i < MANY; i++) {
-		char name[16];
+		char name[32];
 
 		snprintf(name, sizeof(name), "f%d", i);
 		mem_cleanup char *inside = taken(w, name);
