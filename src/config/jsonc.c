@@ -399,7 +399,6 @@ bool jsonc_error(const struct jsonc *document, const struct cJSON *value, struct
 {
 	char reason[ERROR_MESSAGE_SIZE];
 	mem_cleanup char *path = NULL;
-	const char *shown;
 	size_t index = 0;
 	va_list args;
 
@@ -412,9 +411,8 @@ bool jsonc_error(const struct jsonc *document, const struct cJSON *value, struct
 	if (path == NULL)
 		return error_set(err, ERROR_CONFIG, "%s:%u: %s", document->file, document->lines[index], reason);
 	path = shorten(MEM_TAKE(path), KEY_SHOWN_MAX, true);
-	// cppcheck-suppress [nullPointer,nullPointerArithmetic] ; find() has set it
-	shown = path + (path[0] == '.' && path[1] != '.');
-	return error_set(err, ERROR_CONFIG, "%s:%u: %s: %s", document->file, document->lines[index], shown, reason);
+	return error_set(err, ERROR_CONFIG, "%s:%u: %s: %s", document->file, document->lines[index],
+	                 path + (path[0] == '.' && path[1] != '.'), reason);
 }
 
 struct member {
