@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <cjson/cJSON.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -130,10 +131,11 @@ static bool ill_typed(const char *key, const char *wanted, struct npxc_error *er
 }
 
 /*
- * Fills subnet and gateway. `gateway` may be NULL (absent); docker before 1.13 printed it with the prefix length.
+ * Fills subnet and gateway; docker before 1.13 printed that with the prefix length. `gateway` may be NULL (absent):
+ * only `may_derive` then makes it the first host of a host-only network.
  */
 static bool fill(const char *subnet_key, const cJSON *subnet, const char *gateway_key, const cJSON *gateway,
-                 struct network *network, struct npxc_error *err)
+                 bool may_derive, struct network *network, struct npxc_error *err)
 {
 	struct ipv4_subnet range;
 	struct in_addr first;
@@ -147,7 +149,7 @@ static bool fill(const char *subnet_key, const cJSON *subnet, const char *gatewa
 	if (gateway == NULL) {
 		char shown[INET_ADDRSTRLEN];
 
-		if (network->mode != NETWORK_MODE_HOST_ONLY)
+		if (!may_derive || network->mode != NETWORK_MODE_HOST_ONLY)
 			return missing(gateway_key, err);
 		if (range.prefix > 30)
 			return ill_typed(subnet_key, "a subnet with room for a gateway", err);
@@ -192,11 +194,11 @@ static bool parse_apple(const cJSON *element, struct network *network, struct np
 	subnet = member(status, "ipv4Subnet");
 	gateway = member(status, "ipv4Gateway");
 	if (subnet != NULL || gateway != NULL)
-		return fill("ipv4Subnet", subnet, "ipv4Gateway", gateway, network, err);
+		return fill("ipv4Subnet", subnet, "ipv4Gateway", gateway, true, network, err);
 	subnet = member(status, "address");
 	gateway = member(status, "gateway");
 	if (subnet != NULL || gateway != NULL)
-		return fill("address", subnet, "gateway", gateway, network, err);
+		return fill("address", subnet, "gateway", gateway, true, network, err);
 	return missing("ipv4Subnet", err);
 }
 
@@ -230,7 +232,8 @@ static bool parse_list(const cJSON *list, const char *list_key, const char *subn
 		return missing(subnet_key, err);
 	if (!cJSON_IsObject(entry))
 		return ill_typed(list_key, "an array of objects", err);
-	return fill(subnet_key, member(entry, subnet_key), gateway_key, member(entry, gateway_key), network, err);
+	return fill(subnet_key, member(entry, subnet_key), gateway_key, member(entry, gateway_key), false, network,
+	            err);
 }
 
 static enum network_mode mode_of(const cJSON *internal)
@@ -322,12 +325,26 @@ static bool call_failed(const struct runtime *runtime, const char *command, cons
 	return error_set(err, kind, "`%s` failed (%s): %s%s", command, how, said, next);
 }
 
-bool network_create(const struct runtime *runtime, const char *name, struct npxc_error *err)
+void network_choose_subnet(unsigned attempt, uint32_t draw, char ret_subnet[static NETWORK_ADDRESS_BYTES],
+                           char ret_gateway[static NETWORK_ADDRESS_BYTES])
 {
-	const char *const plain[] = { "network", "create", "--internal", name, NULL };
-	/* podman's own resolver would listen on the gateway's port 53, where npxc's may want to */
-	const char *const podman[] = { "network", "create", "--internal", "--disable-dns", name, NULL };
-	const char *const *words = runtime->kind == RUNTIME_PODMAN ? podman : plain;
+	static const struct {
+		uint8_t second; /* 10.second.0.0 */
+		unsigned prefix;
+	} pools[NETWORK_SUBNET_ATTEMPTS] = { { 89, 16 }, { 90, 15 }, { 92, 14 }, { 96, 11 }, { 128, 9 } };
+	unsigned second = pools[attempt].second, prefix = pools[attempt].prefix;
+	uint32_t place = draw & (((uint32_t)1 << (NETWORK_SUBNET_PREFIX - prefix)) - 1);
+	uint32_t base = ((uint32_t)10 << 24 | second << 16) + (place << (32 - NETWORK_SUBNET_PREFIX));
+
+	(void)snprintf(ret_subnet, NETWORK_ADDRESS_BYTES, "10.%u.%u.%u/%d", base >> 16 & 255, base >> 8 & 255,
+	               base & 255, NETWORK_SUBNET_PREFIX);
+	(void)snprintf(ret_gateway, NETWORK_ADDRESS_BYTES, "10.%u.%u.%u", base >> 16 & 255, base >> 8 & 255,
+	               (base & 255) + 1);
+}
+
+static bool create_with(const struct runtime *runtime, const char *const *words, bool *ret_is_in_use,
+                        struct npxc_error *err)
+{
 	mem_cleanup char *command = container_command_text(runtime, words);
 	struct proc_result result;
 	bool ok;
@@ -335,8 +352,47 @@ bool network_create(const struct runtime *runtime, const char *name, struct npxc
 	if (!container_ask(runtime, words, LIMIT_CLI_MS, &result, err))
 		return false;
 	ok = container_succeeded(&result) || call_failed(runtime, command, &result, LIMIT_CLI_MS, err);
+	/* said before anything is made, so asking again makes no second network */
+	*ret_is_in_use = !ok && result.exit_status != 0 && result.errors.data != NULL &&
+	                 strstr(result.errors.data, "is already used on the host or by another config") != NULL;
 	proc_result_done(&result);
 	return ok;
+}
+
+static bool create_on_podman(const struct runtime *runtime, const char *name, struct npxc_error *err)
+{
+	struct npxc_error last = { 0 };
+
+	for (unsigned attempt = 0; attempt < NETWORK_SUBNET_ATTEMPTS; attempt++) {
+		char subnet[NETWORK_ADDRESS_BYTES], gateway[NETWORK_ADDRESS_BYTES];
+		/* podman's own resolver would listen on the gateway's port 53, and ask servers outside for the guest */
+		const char *const words[] = { "network",  "create", "--internal", "--disable-dns",
+			                      "--subnet", subnet,   "--gateway",  gateway,
+			                      name,       NULL };
+		bool is_in_use = false;
+		uuid_t random;
+		uint32_t draw;
+
+		uuid_generate_random(random);
+		memcpy(&draw, random, sizeof(draw));
+		network_choose_subnet(attempt, draw, subnet, gateway);
+		if (create_with(runtime, words, &is_in_use, &last))
+			return true;
+		if (!is_in_use)
+			break;
+	}
+	*err = last;
+	return false;
+}
+
+bool network_create(const struct runtime *runtime, const char *name, struct npxc_error *err)
+{
+	const char *const words[] = { "network", "create", "--internal", name, NULL };
+	bool is_in_use = false;
+
+	if (runtime->kind == RUNTIME_PODMAN)
+		return create_on_podman(runtime, name, err);
+	return create_with(runtime, words, &is_in_use, err);
 }
 
 bool network_inspect(const struct runtime *runtime, const char *name, struct network *ret_network,

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * The managed network: a host-only network that npxc makes for one session and must delete. For apple, podman and
@@ -66,12 +67,23 @@ bool network_check_policy(const struct runtime *runtime, const struct policy *po
 /*
  * Reads the output of `network inspect`: of apple (status keys ipv4Subnet and ipv4Gateway, to 0.7.1 address and
  * gateway; compact or pretty, any order), podman (subnets[]) and docker (IPAM.Config[]). Subnet and gateway of the
- * first element, the first IPv4 ones in it. A host-only network without a gateway has it at its first host address.
+ * first element, the first IPv4 ones in it. On apple a host-only network without a gateway has it at its first host
+ * address; on the others no gateway means that this host is not in the network (podman gives the guest that address).
  * ERROR_JSON: not JSON, a missing key, an ill-typed or impossible value. ERROR_RUNTIME: an empty array.
  * `ret_network->name` is NULL.
  */
 bool network_parse(enum runtime_kind kind, const char *text, size_t length, struct network *ret_network,
                    struct npxc_error *err) NPXC_MUST_CHECK;
+
+/*
+ * The subnet that podman is asked for, and this host's address in it. An internal network without podman's resolver
+ * gets no gateway of podman's own accord (4.3.1: the bridge has no address then, and the guest takes the first one), so
+ * one is named, and podman takes a gateway only together with a subnet. `attempt` below NETWORK_SUBNET_ATTEMPTS chooses
+ * among podman's own default pools, in its order (containers.conf(5), default_subnet_pools), `draw` a place in it.
+ */
+enum { NETWORK_SUBNET_ATTEMPTS = 5, NETWORK_SUBNET_PREFIX = 28, NETWORK_ADDRESS_BYTES = sizeof("255.255.255.255/32") };
+void network_choose_subnet(unsigned attempt, uint32_t draw, char ret_subnet[static NETWORK_ADDRESS_BYTES],
+                           char ret_gateway[static NETWORK_ADDRESS_BYTES]);
 
 /* ---- touching the runtime; every call of its CLI has a deadline and a ceiling for its output ---- */
 
@@ -89,6 +101,7 @@ bool network_provision(const struct runtime *runtime, const struct policy *polic
                        bool (*announce)(void *context, const char *name, struct npxc_error *err), void *context,
                        struct network_choice *ret_choice, struct npxc_error *err) NPXC_MUST_CHECK;
 
+/* Podman is asked again, with another subnet, when it says that the one it was asked for is in use. */
 bool network_create(const struct runtime *runtime, const char *name, struct npxc_error *err) NPXC_MUST_CHECK;
 bool network_inspect(const struct runtime *runtime, const char *name, struct network *ret_network,
                      struct npxc_error *err) NPXC_MUST_CHECK;

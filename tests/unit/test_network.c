@@ -171,8 +171,8 @@ static void other_shapes_that_are_read(void **state)
 		  "\"host-local\"\n  }\n }\n]\n",
 		  "10.89.0.0/24", "10.89.0.1", NETWORK_MODE_HOST_ONLY },
 		{ RUNTIME_PODMAN,
-		  "[{\"subnets\":[{\"subnet\":\"fd00::/64\",\"gateway\":\"fd00::1\"},{\"subnet\":\"10.89.1.0/24\"}],"
-		  "\"internal\":true}]",
+		  "[{\"subnets\":[{\"subnet\":\"fd00::/64\",\"gateway\":\"fd00::1\"},{\"subnet\":\"10.89.1.0/24\","
+		  "\"gateway\":\"10.89.1.1\"}],\"internal\":true}]",
 		  "10.89.1.0/24", "10.89.1.1", NETWORK_MODE_HOST_ONLY },
 		{ RUNTIME_PODMAN,
 		  "[{\"subnets\":[{\"subnet\":\"10.88.0.0/16\",\"gateway\":\"10.88.0.1\"}],\"internal\":false}]",
@@ -185,8 +185,6 @@ static void other_shapes_that_are_read(void **state)
 		  "[{\"Internal\":true,\"IPAM\":{\"Config\":[{\"Subnet\":\"172.18.0.0/16\",\"Gateway\":"
 		  "\"172.18.0.1/16\"}]}}]",
 		  "172.18.0.0/16", "172.18.0.1", NETWORK_MODE_HOST_ONLY },
-		{ RUNTIME_DOCKER, "[{\"Internal\":true,\"IPAM\":{\"Config\":[{\"Subnet\":\"172.19.0.0/16\"}]}}]",
-		  "172.19.0.0/16", "172.19.0.1", NETWORK_MODE_HOST_ONLY },
 	};
 
 	(void)state;
@@ -253,6 +251,11 @@ static void inspect_output_that_is_refused(void **state)
 		{ RUNTIME_APPLE, "[{\"status\":{\"ipv4Subnet\":\"10.0.0.0/8\"}}]", ERROR_JSON, "no \"ipv4Gateway\"" },
 		{ RUNTIME_APPLE, "[{\"config\":{\"mode\":\"nat\"},\"status\":{\"ipv4Subnet\":\"10.0.0.0/8\"}}]",
 		  ERROR_JSON, "no \"ipv4Gateway\"" },
+		/* podman's and docker's networks without a gateway do not have this host in them */
+		{ RUNTIME_PODMAN, "[{\"internal\":true,\"subnets\":[{\"subnet\":\"10.89.0.0/24\"}]}]", ERROR_JSON,
+		  "no \"gateway\"" },
+		{ RUNTIME_DOCKER, "[{\"Internal\":true,\"IPAM\":{\"Config\":[{\"Subnet\":\"172.19.0.0/16\"}]}}]",
+		  ERROR_JSON, "no \"Gateway\"" },
 		{ RUNTIME_PODMAN, "[{\"internal\":true}]", ERROR_JSON, "no \"subnets\"" },
 		{ RUNTIME_PODMAN, "[{\"internal\":true,\"subnets\":null}]", ERROR_JSON, "\"subnets\"" },
 		{ RUNTIME_PODMAN, "[{\"internal\":true,\"subnets\":[]}]", ERROR_JSON, "no \"subnet\"" },
@@ -430,6 +433,96 @@ static void policies_without_a_network(void **state)
 	}
 }
 
+/* "... --subnet 10.89.3.16/28 --gateway 10.89.3.17 NAME" -> "... NAME", after a look that they belong together. */
+static void forget_the_subnet(char *calls)
+{
+	char *start = strstr(calls, "--subnet ");
+	unsigned a[4], b[4], prefix;
+	int length = 0;
+
+	assert_non_null(start);
+	assert_int_equal(sscanf(start, "--subnet %u.%u.%u.%u/%u --gateway %u.%u.%u.%u %n", &a[0], &a[1], &a[2], &a[3],
+	                        &prefix, &b[0], &b[1], &b[2], &b[3], &length),
+	                 9);
+	assert_true(length > 0);
+	assert_int_equal(a[0], 10);
+	assert_memory_equal(a, b, 3 * sizeof(a[0]));
+	assert_int_equal(a[3] + 1, b[3]);
+	memmove(start, start + length, strlen(start + length) + 1);
+}
+
+static void subnets_lie_in_podmans_own_pools(void **state)
+{
+	static const struct {
+		unsigned attempt;
+		uint32_t draw;
+		const char *subnet, *gateway;
+	} cases[] = {
+		{ 0, 0, "10.89.0.0/28", "10.89.0.1" },
+		{ 0, 1, "10.89.0.16/28", "10.89.0.17" },
+		{ 0, 0x1000, "10.89.0.0/28", "10.89.0.1" },
+		{ 0, UINT32_MAX, "10.89.255.240/28", "10.89.255.241" },
+		{ 1, 0, "10.90.0.0/28", "10.90.0.1" },
+		{ 1, UINT32_MAX, "10.91.255.240/28", "10.91.255.241" },
+		{ 2, UINT32_MAX, "10.95.255.240/28", "10.95.255.241" },
+		{ 3, 0, "10.96.0.0/28", "10.96.0.1" },
+		{ 3, UINT32_MAX, "10.127.255.240/28", "10.127.255.241" },
+		{ 4, 0, "10.128.0.0/28", "10.128.0.1" },
+		{ 4, UINT32_MAX, "10.255.255.240/28", "10.255.255.241" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char subnet[NETWORK_ADDRESS_BYTES], gateway[NETWORK_ADDRESS_BYTES];
+
+		network_choose_subnet(cases[i].attempt, cases[i].draw, subnet, gateway);
+		assert_string_equal(subnet, cases[i].subnet);
+		assert_string_equal(gateway, cases[i].gateway);
+	}
+}
+
+/* A subnet in use is tried elsewhere, so often and no oftener, and nothing but that is tried again. */
+static void a_subnet_in_use(void **state)
+{
+	static const struct {
+		enum runtime_kind kind;
+		unsigned busy;
+		const char *said;
+		unsigned creates;
+		bool ok;
+	} cases[] = {
+		{ RUNTIME_PODMAN, 1, "Error: subnet 10.89.0.0/28 is already used on the host or by another config", 2,
+		  true },
+		{ RUNTIME_PODMAN, 4, "Error: subnet 10.89.0.0/28 is already used on the host or by another config", 5,
+		  true },
+		{ RUNTIME_PODMAN, 99, "Error: subnet 10.89.0.0/28 is already used on the host or by another config", 5,
+		  false },
+		{ RUNTIME_PODMAN, 1, "Error: network name already used", 1, false },
+		{ RUNTIME_DOCKER, 1, "Error: subnet 10.89.0.0/28 is already used on the host or by another config", 1,
+		  false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		mem_cleanup char *snippet = str_printf(
+		    "echo x >>\"$d/creates\"; [ $(wc -l <\"$d/creates\") -gt %u ] || { echo '%s' >&2; exit 125; }",
+		    cases[i].busy, cases[i].said);
+		struct fake fake = make_fake(cases[i].kind, snippet);
+		struct npxc_error err = { 0 };
+		mem_cleanup char *calls = NULL;
+
+		if (network_create(&fake.runtime, MANAGED, &err) != cases[i].ok)
+			fail_msg("case %zu: %s", i, err.message);
+		assert_int_equal(err.kind, cases[i].ok ? ERROR_NONE : ERROR_RUNTIME);
+		if (!cases[i].ok)
+			assert_non_null(strstr(err.message, cases[i].said));
+		calls = calls_of(&fake);
+		assert_int_equal(count_of(calls, "network create --internal "), cases[i].creates);
+		assert_int_equal(count_of(calls, MANAGED), cases[i].creates);
+		fake_done(&fake);
+	}
+}
+
 static void an_allowlist_makes_one_network(void **state)
 {
 	static const struct {
@@ -466,8 +559,10 @@ static void an_allowlist_makes_one_network(void **state)
 		assert_string_equal(choice.network.subnet, "192.168.128.0/24");
 		assert_string_equal(choice.network.gateway, "192.168.128.1");
 		assert_int_equal(announced.calls_before, 0); /* announced before anything was asked */
-		expected = str_printf("%s%s\nnetwork inspect %s\n", cases[i].create, choice.argument, choice.argument);
 		calls = calls_of(&fake);
+		if (cases[i].kind == RUNTIME_PODMAN)
+			forget_the_subnet(calls);
+		expected = str_printf("%s%s\nnetwork inspect %s\n", cases[i].create, choice.argument, choice.argument);
 		assert_string_equal(calls, expected);
 		free(announced.name);
 		network_choice_done(&choice);
@@ -832,6 +927,8 @@ int main(void)
 		cmocka_unit_test(inspect_output_that_is_refused),
 		cmocka_unit_test(refused_fixtures_depth_and_nul),
 		cmocka_unit_test(policies_without_a_network),
+		cmocka_unit_test(subnets_lie_in_podmans_own_pools),
+		cmocka_unit_test(a_subnet_in_use),
 		cmocka_unit_test(an_allowlist_makes_one_network),
 		cmocka_unit_test(provisioning_that_fails),
 		cmocka_unit_test(nothing_is_made_when_it_cannot_be_written_down),
