@@ -7,7 +7,7 @@ import os
 import re
 
 from evidence import UUID4, Call, Evidence
-from scenarios import ARGUMENTS, INSPECT_FAILURES, NASTY, REPLY
+from scenarios import ARGUMENTS, NASTY, REPLY
 
 CHECKS = {}
 
@@ -330,11 +330,11 @@ def _(e):
 
 # What the message has to say, loosely: each of them, and no two the same.
 SAYS = {"exit 1": r"the network helper died", "nothing": r"nothing|empty|no output|\"\"", "empty array": r"empty|\[\]",
-        "text": r"JSON", "truncated": r"JSON", "wrong type": r"ipv4Subnet", "no status": r"status",
+        "text": r"JSON", "truncated": r"JSON", "wrong type": r"ipv4Subnet|\"subnet\"", "no status": r"\"(status|subnets)\"",
         "no answer": r"answer|timed? ?out|cut off|within|seconds|\d ?m?s\b"}
 
 
-@check("net-inspect-failure-cleans", "inspect_failure", on=("replay",),
+@check("net-inspect-failure-cleans", "inspect_failure", on=NETWORKED,
        spoil=[lambda e: setattr(e.parts["text"], "networks_left", ["npxc-x"]),
               lambda e: drop_calls("network delete")(e.parts["no answer"]),
               lambda e: setattr(e.parts["nothing"], "err", e.parts["text"].err),
@@ -643,7 +643,7 @@ def did_not_start(e):
         wrong.append("stdout holds %r" % e.out[:100])
     if not e.error_lines():
         wrong.append("nothing on stderr")
-    if e.runtime.startswith("replay"):
+    if e.runtime != "bwrap":
         if not e.run:
             wrong.append("the server's start was never asked for: %s" % e.err.strip()[-200:])
         missing = [name for name in e.created() if name not in [call.name for call in e.of("network delete")]]
@@ -652,7 +652,7 @@ def did_not_start(e):
     return wrong
 
 
-@check("tear-start-failure", "start_failure", on=("replay", "bwrap"),
+@check("tear-start-failure", "start_failure",
        spoil=[spoil_parts(spoil) for spoil in LEFTOVERS] + [spoil_parts(set_(status=0)), spoil_parts(set_(out=b"x"))])
 def _(e):
     return parts(e, did_not_start)

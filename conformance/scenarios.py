@@ -265,25 +265,33 @@ def create_failure(lab, runtime):
         ("service up", failing(xpc)), ("service down", failing(xpc, down=True))])
 
 
-INSPECT_FAILURES = {
-    "exit 1": dict(stderr="Error: the network helper died\n", exit=1),
-    "nothing": dict(stdout=""),
-    "empty array": dict(stdout="[]\n"),
-    "text": dict(stdout="network ready\n"),
-    "truncated": dict(stdout='[{"id":"${network}","status":{"ipv4Subnet":"192.168.'),
-    "wrong type": dict(stdout='[{"id":"${network}","configuration":{"mode":"hostOnly"},'
-                              '"status":{"ipv4Subnet":7,"ipv4Gateway":"192.168.65.1"}}]\n'),
-    "no status": dict(stdout='[{"id":"${network}","configuration":{"mode":"hostOnly"}}]\n'),
-    "no answer": dict(hang=True),
-}
+def inspect_failures(flag):
+    """What `network inspect` may come to, once: {name: answer}. The look after it, if any, gets the truth."""
+    wrong_type = {"apple": '[{"id":"${network}","configuration":{"mode":"hostOnly"},'
+                           '"status":{"ipv4Subnet":7,"ipv4Gateway":"192.168.65.1"}}]\n',
+                  "podman": '[{"name":"${network}","internal":true,"subnets":[{"subnet":7,"gateway":"10.89.0.1"}]}]\n'}
+    no_status = {"apple": '[{"id":"${network}","configuration":{"mode":"hostOnly"}}]\n',
+                 "podman": '[{"name":"${network}","internal":true}]\n'}
+    return {
+        "exit 1": dict(stderr="Error: the network helper died\n", exit=1),
+        "nothing": dict(stdout=""),
+        "empty array": dict(stdout="[]\n"),
+        "text": dict(stdout="network ready\n"),
+        "truncated": dict(stdout=wrong_type[flag][:60]),
+        "wrong type": dict(stdout=wrong_type[flag]),
+        "no status": dict(stdout=no_status[flag]),
+        "no answer": dict(hang=True),
+    }
 
 
-@scenario("replay")
+@scenario(*NETWORKED)
 def inspect_failure(lab, runtime):
-    def job(answer):
-        first = first_call("network-inspect", **answer)  # the look after it, if any, gets the truth
-        return lambda: plain(lab, runtime, "inspect_failure", ALLOWLIST, first)
-    return parallel(lab, runtime, "inspect_failure", [(name, job(answer)) for name, answer in INSPECT_FAILURES.items()])
+    def job(name, answer):
+        how = dict(edit=first_call("network-inspect", **answer)) if runtime.family == "replay" else \
+            dict(fault={"name": name, "words": ["network", "inspect"], **answer})
+        return lambda: plain(lab, runtime, "inspect_failure", ALLOWLIST, **how)
+    return parallel(lab, runtime, "inspect_failure",
+                    [(name, job(name, answer)) for name, answer in inspect_failures(runtime.flag).items()])
 
 
 @scenario("replay")
@@ -504,10 +512,12 @@ def server_crash(lab, runtime):
     return ending(lab, runtime, "server_crash", ("crash",), lambda _, session: session.send(REQUEST % 1))
 
 
-@scenario("replay", "bwrap")
+@scenario(*EVERYWHERE)
 def start_failure(lab, runtime):
     if runtime.family == "bwrap":
         return start_failure_bwrap(lab, runtime)
+    if "live" in runtime.decides:
+        return start_failure_live(lab, runtime)
 
     def early(cassette):
         answering("run", stderr="Error: image not found: docker.io/library/node:lts-slim\n", exit=1)(cassette)
@@ -518,6 +528,17 @@ def start_failure(lab, runtime):
     return parallel(lab, runtime, "start_failure", [
         (name, lambda edit=edit: plain(lab, runtime, "start_failure", ALLOWLIST, edit))
         for name, edit in (("early", early), ("late", late))])
+
+
+def start_failure_live(lab, runtime):
+    """The real CLI refuses to start the server: the way to run it that it is given does not exist."""
+    with world_of(lab, runtime, "start_failure", ALLOWLIST) as world:
+        runtime.prepare(world, fault={"name": "no such runtime", "words": [world.marker],
+                                      "insert": ["--runtime", "/nonexistent/runtime"]})
+        session = world.start("answer", world.marker)
+        session.close()
+        session.finish()
+        return Evidence("start_failure", runtime.name, parts={"late": world.evidence(session)})
 
 
 def start_failure_bwrap(lab, runtime):
@@ -545,6 +566,8 @@ def signalled(lab, runtime, name, number, group=False, mode="answer", edit=None)
         else:
             was_up = converse(world, session)
         was_up = was_up and not world.sandbox_is_gone()
+        if runtime.family == "podman":  # what looks for strays has to see those of a session that is up
+            was_up = was_up and len(runtime.strays(world)) == 2
         session.signal(number, group)
         patience = 4 if lab.quick else 20
         if wait_until(world.sandbox_is_gone, patience, 0.005):

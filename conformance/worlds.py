@@ -162,6 +162,9 @@ class Replay:
         return [c["name"] for c in self.state(world)["containers"]
                 if not 0 < c["gone_at_ms"] <= now_us() // 1000]
 
+    def strays(self, world):
+        return []
+
     def end(self, world):
         subprocess.run([str(world.home / "cli" / "container"), "--shim-end"], capture_output=True, timeout=PATIENCE)
 
@@ -193,6 +196,9 @@ class Bwrap:
         """Processes of the server: the marker stands in its arguments."""
         return ["process %d" % pid for pid in world.server_processes()]
 
+    def strays(self, world):
+        return []
+
     def end(self, world):
         pass
 
@@ -206,6 +212,7 @@ class Container:
     def __init__(self, name, program):
         self.name = self.family = self.flag = name
         self.program = program
+        self.oci = None
         self.real = shutil.which(program)
 
     def check(self):
@@ -222,9 +229,9 @@ class Container:
         wrapper = directory / self.program
         wrapper.write_text((HERE / "wrapper.py").read_text())
         wrapper.chmod(0o755)
-        (directory / "wrapper.json").write_text(json.dumps({"real": self.real,
-                                                            "journal": str(world.home / "journal.jsonl")}))
-        world.path = "%s:%s" % (directory, SEARCH)
+        (directory / "wrapper.json").write_text(json.dumps({
+            "real": self.real, "journal": str(world.home / "journal.jsonl"), "faults": [fault] if fault else []}))
+        world.path = "%s:%s:/usr/sbin:/sbin" % (directory, SEARCH)  # netavark wants iptables
         settings = {"runtime": self.flag}
         if self.flag == "apple" or cli:
             settings["container_cli"] = cli or str(wrapper)
@@ -252,8 +259,38 @@ class Container:
             names = self.listed("list", "--all", "-q")
         else:
             names = self.listed("ps", "-a", "--format", "{{.Names}}")
-        own = {value for call in self.calls(world) if call.kind == "run" for value in call.values("--name")}
+        own = self.names_asked_for(world)
         return [name for name in names if name in own or name in world.foreign]
+
+    def names_asked_for(self, world):
+        path = world.home / "journal.jsonl.began"
+        calls = [Call(json.loads(line), 0, 0) for line in (path.read_text().splitlines() if path.exists() else [])]
+        return {value for call in calls if call.kind == "run" for value in call.values("--name")}
+
+    def strays(self, world):
+        """What `podman ps -a` does not show: containers that only the OCI runtime knows, and their monitors."""
+        if self.flag != "podman":
+            return []
+        found = []
+        oci = self.oci_runtime()
+        for one in json.loads(subprocess.run([oci, "list", "-f", "json"], capture_output=True, text=True,
+                                             timeout=PATIENCE).stdout or "null") or []:
+            with contextlib.suppress(OSError):
+                if world.marker in pathlib.Path(one["bundle"], "config.json").read_text():
+                    found.append("%s container %s" % (os.path.basename(oci), one["id"][:12]))
+        own = self.names_asked_for(world)
+        for pid in processes_with("conmon\0") if own else []:
+            with contextlib.suppress(OSError):
+                if own & set(pathlib.Path("/proc/%d/cmdline" % pid).read_text().split("\0")):
+                    found.append("conmon %d" % pid)
+        return found
+
+    def oci_runtime(self):
+        if self.oci is None:
+            done = subprocess.run([self.real, "info", "--format", "{{.Host.OCIRuntime.Path}}"], capture_output=True,
+                                  text=True, timeout=PATIENCE)
+            self.oci = done.stdout.strip()
+        return self.oci
 
     def end(self, world):
         pass
@@ -462,7 +499,7 @@ class World:
 
     def is_clean(self):
         return (self.sandbox_is_gone() and self.networks_are_gone() and not self.processes_left()
-                and not self.files_left())
+                and not self.files_left() and not self.runtime.strays(self))
 
     def processes_left(self):
         mine = {os.getpid()}
@@ -493,6 +530,7 @@ class World:
                 seen.marks = dict(session.marks)
         seen.calls = self.runtime.calls(self)
         seen.containers_left = [name for name in self.runtime.containers(self) if name not in self.foreign]
+        seen.containers_left += self.runtime.strays(self)
         seen.networks_left = [name for name in self.runtime.networks(self) if name not in self.foreign]
         seen.processes_left = self.processes_left()
         seen.files_left = self.files_left()
