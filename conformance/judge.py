@@ -5,7 +5,7 @@ import re
 import time
 
 import registry
-from checks import CHECKS, NotApplicable
+from checks import CHECKS, REASONS, NotApplicable
 from evidence import Evidence
 from scenarios import SCENARIOS
 from worlds import LIGHT, PROBE, Unavailable
@@ -25,7 +25,8 @@ class Row:
 
     @property
     def red(self):
-        return self.verdict in ("fail", "untestable") or bool(self.toothless)
+        unexplained = self.verdict == "not-applicable" and self.reason not in REASONS or self.verdict is None
+        return self.verdict in ("fail", "untestable") or unexplained or bool(self.toothless)
 
     def as_json(self):
         r = self.requirement
@@ -35,28 +36,34 @@ class Row:
                 "toothless": self.toothless}
 
 
-def play(lab, runtime, names, workers, progress):
-    """{name: evidence}, {name: seconds}. What depends on times, or makes the machine busy, is played alone."""
-    evidence, seconds = {}, {}
+LONG = ("torture", "inspect_failure", "delete_hangs", "precedence")  # begun first
 
-    def one(name):
+
+def play(lab, tasks, workers, progress):
+    """{(runtime, name): (evidence, seconds)}. What depends on times is played beside its like only, and what makes the
+    machine busy alone."""
+    found = {}
+
+    def one(task):
+        runtime, name = task
         began = time.monotonic()
         result = SCENARIOS[name].play(lab, runtime)
-        seconds[name] = time.monotonic() - began
-        progress("%s %s %.1f s" % (runtime.name, name, seconds[name]))
-        return result
+        seconds = time.monotonic() - began
+        progress("%s %s %.1f s" % (runtime.name, name, seconds))
+        return task, (result, seconds)
 
+    def stage(chosen, width):
+        with concurrent.futures.ThreadPoolExecutor(width) as pool:
+            found.update(pool.map(one, chosen))
+
+    alone = [task for task in tasks if SCENARIOS[task[1]].alone]
     # in a quick run what is late because of its neighbours is played again alone (REPEAT_RULE)
-    together = [name for name in names if not SCENARIOS[name].alone and (lab.quick or not SCENARIOS[name].timed)]
-    # the longest first
-    together.sort(key=lambda name: not SCENARIOS[name].timed and name not in ("torture", "inspect_failure", "precedence"))
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        for name, result in zip(together, pool.map(one, together)):
-            evidence[name] = result
-    for name in names:
-        if name not in evidence:
-            evidence[name] = one(name)
-    return evidence, seconds
+    timed = [task for task in tasks if task not in alone and SCENARIOS[task[1]].timed and not lab.quick]
+    rest = [task for task in tasks if task not in alone and task not in timed]
+    stage(sorted(rest, key=lambda task: LONG.index(task[1]) if task[1] in LONG else len(LONG)), workers)
+    stage([task for task in timed if task[0].light], min(workers, 4))
+    stage([task for task in timed if not task[0].light] + alone, 1)
+    return found
 
 
 def prove(check, evidence):
@@ -89,40 +96,63 @@ def decide(row, check, evidence):
         row.verdict, row.problems = "fail", ["%s: %s" % (type(why).__name__, why)]
 
 
-def judge(lab, runtime, requirements, with_samples=True, workers=3, progress=lambda text: None):
-    rows = [Row(requirement, runtime) for requirement in requirements]
-    open_rows = []
-    for row in rows:
-        excuse = registry.excuse(row.requirement, runtime)
-        if excuse:
-            row.verdict, row.reason = excuse
-        else:
-            open_rows.append(row)
-    if not open_rows:
-        return rows
-    try:
-        runtime.check()
-    except Unavailable as why:
-        for row in open_rows:
-            row.verdict, row.reason = "untestable", str(why)
-        return rows
-    checks = {row: CHECKS[row.requirement["id"], runtime.family] for row in open_rows}
-    needs = list(dict.fromkeys(name for check in checks.values() for name in check.needs))
-    if not runtime.too_old:
-        for server in (LIGHT, PROBE) if set(needs) & {"sandbox", "limits", "none", "open_network"} and "live" in runtime.decides else (LIGHT,):
-            lab.warm_up(runtime, server)
-    evidence, seconds = play(lab, runtime, needs, workers, progress)
-    for row, check in checks.items():
-        row.seconds = sum(seconds[name] for name in check.needs)
-        decide(row, check, evidence)
-        while (row.verdict == "fail" and check.timed and row.repeats < REPEATS
-               and all(LATE.search(problem) for problem in row.problems)):
-            row.repeats += 1
-            again, more = play(lab, runtime, list(check.needs), 1, progress)
-            row.seconds += sum(more.values())
-            decide(row, check, again)
-            if row.verdict != "fail":
-                evidence.update(again)
-        if with_samples and row.verdict == "pass":
-            row.toothless = prove(check, evidence)
-    return rows
+class Case:
+    """One runtime in a run of the suite."""
+
+    def __init__(self, runtime, requirements):
+        self.runtime = runtime
+        self.rows = [Row(requirement, runtime) for requirement in requirements]
+        self.checks = {}  # of the rows that are to be decided
+        for row in self.rows:
+            excuse = registry.excuse(row.requirement, runtime)
+            if excuse:
+                row.verdict, row.reason = excuse
+            else:
+                self.checks[row] = CHECKS[row.requirement["id"], runtime.family]
+        try:
+            if self.checks:
+                runtime.check()
+        except Unavailable as why:
+            for row in self.checks:
+                row.verdict, row.reason = "untestable", str(why)
+            self.checks = {}
+        self.names = list(dict.fromkeys(name for check in self.checks.values() for name in check.needs))
+
+    def warm_up(self, lab):
+        if not self.names or self.runtime.too_old:
+            return
+        probed = set(self.names) & {"sandbox", "limits", "none", "open_network"} and "live" in self.runtime.decides
+        for server in (LIGHT, PROBE) if probed else (LIGHT,):
+            lab.warm_up(self.runtime, server)
+
+    def decide(self, lab, played, with_samples, progress):
+        evidence = {name: played[self.runtime, name][0] for name in self.names}
+        for row, check in self.checks.items():
+            row.seconds = sum(played[self.runtime, name][1] for name in check.needs)
+            decide(row, check, evidence)
+            while (row.verdict == "fail" and check.timed and row.repeats < REPEATS
+                   and all(LATE.search(problem) for problem in row.problems)):
+                row.repeats += 1
+                again = play(lab, [(self.runtime, name) for name in check.needs], 1, progress)
+                row.seconds += sum(seconds for _, seconds in again.values())
+                fresh = {name: again[self.runtime, name][0] for name in check.needs}
+                decide(row, check, fresh)
+                if row.verdict != "fail":
+                    evidence.update(fresh)
+            if with_samples and row.verdict == "pass":
+                row.toothless = prove(check, evidence)
+
+
+def judge_all(lab, runtimes, requirements, with_samples=True, workers=6, progress=lambda text: None):
+    """The rows of each runtime, in their order. Sessions mostly wait, so the runtimes are played side by side."""
+    cases = [Case(runtime, requirements) for runtime in runtimes]
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda case: case.warm_up(lab), cases))
+    played = play(lab, [(case.runtime, name) for case in cases for name in case.names], workers, progress)
+    for case in cases:
+        case.decide(lab, played, with_samples, progress)
+    return [case.rows for case in cases]
+
+
+def judge(lab, runtime, requirements, **how):
+    return judge_all(lab, [runtime], requirements, **how)[0]

@@ -1,6 +1,5 @@
 """What is told: a table, report.json, JUnit, Markdown, and conformance/STATUS.md."""
 
-import hashlib
 import json
 import os
 import pathlib
@@ -14,6 +13,7 @@ from judge import REPEAT_RULE
 
 HERE = pathlib.Path(__file__).resolve().parent
 STATUS = HERE / "STATUS.md"
+DEPENDS_ON_THE_MACHINE = {"limit-not-enforced"}
 WORDS = {"pass": "pass", "fail": "FAIL", "untestable": "UNTESTABLE", "not-applicable": "n/a", "not-run": "not run"}
 
 
@@ -30,27 +30,44 @@ def table(rows):
 
 
 def headline(runtime, rows):
-    must = [row for row in rows if row["level"] == "must"]
-    decided = [row for row in must if row["verdict"] in ("pass", "fail", "untestable")]
+    """How many of the musts that are due pass, of those that can be decided there; then why the others are not."""
+    due = [row for row in rows if row["level"] == "must" and row["verdict"] != "not-run"]
+    decided = [row for row in due if row["verdict"] in ("pass", "fail", "untestable")]
     passed = [row for row in decided if row["verdict"] == "pass"]
     line = "%s: MUST %d of %d decided pass" % (runtime, len(passed), len(decided))
+    reasons = {}
+    for row in due:
+        if row["verdict"] == "not-applicable":
+            reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
     if runtime.startswith("replay"):
-        live = [row for row in must if row["id"] in live_ids() and row["verdict"] in ("pass", "fail")
-                or row["reason"] == "needs-live"]
-        line += ", %d need a real Mac as well" % len(live) if live else ""
-    other = {}
-    for row in rows:
-        if row["verdict"] in ("not-applicable", "not-run"):
-            key = row["verdict"] if row["verdict"] == "not-run" else row["reason"]
-            other[key] = other.get(key, 0) + 1
-    return line + "".join("; %d %s" % (count, key) for key, count in sorted(other.items()))
+        mac = sum(reasons.pop(reason, 0) for reason in ("needs-live", "cli-cannot-express"))
+        both = [row for row in passed if row["id"] in live_ids()]
+        line += ", %d need a real Mac" % mac if mac else ""
+        line += "; %d of the passed have a live part that a replay cannot show" % len(both) if both else ""
+    line += "".join("; %d %s" % (count, reason) for reason, count in sorted(reasons.items()))
+    later = sum(row["verdict"] == "not-run" for row in rows)
+    return line + ("; %d not run, due later" % later if later else "")
 
 
 def live_ids():
     return {r["id"] for r in registry.load() if "live" in r["evidence"]}
 
 
-def make(launcher, runtimes, rows, seconds, left):
+def unproven(report):
+    """Musts that are due and pass on no runtime of this report, or claim something live and do so on no live one."""
+    wrong = []
+    for requirement in registry.load():
+        if requirement["level"] != "must" or requirement["due"] not in registry.BUILT:
+            continue
+        passed = [row for row in report["rows"] if row["id"] == requirement["id"] and row["verdict"] == "pass"]
+        if not passed:
+            wrong.append("%s passes on no runtime" % requirement["id"])
+        elif "live" in requirement["evidence"] and not any("live" in row["evidence"] for row in passed):
+            wrong.append("%s was seen on no live runtime" % requirement["id"])
+    return wrong
+
+
+def make(launcher, runtimes, rows, seconds, left, meanwhile):
     return {
         "launcher": launcher,
         "machine": {"system": platform.system(), "kernel": platform.release(), "machine": platform.machine(),
@@ -62,6 +79,7 @@ def make(launcher, runtimes, rows, seconds, left):
         "runtimes": runtimes,
         "rows": [row.as_json() for row in rows],
         "left_behind": left,
+        "meanwhile": meanwhile,
     }
 
 
@@ -104,6 +122,11 @@ def junit(report):
         suite = xml.SubElement(suites, "testsuite", name="conformance." + runtime, tests=str(len(rows)),
                                failures=str(sum(row["verdict"] in ("fail", "untestable") for row in rows)),
                                skipped=str(sum(row["verdict"] in ("not-applicable", "not-run") for row in rows)))
+        properties = xml.SubElement(suite, "properties")
+        told = {"launcher": report["launcher"]["version"], "launcher sha256": report["launcher"]["digest"],
+                "time": report["time"], "os": "%(system)s %(kernel)s" % report["machine"], **report["runtimes"][runtime]}
+        for name, value in told.items():
+            xml.SubElement(properties, "property", name=name, value=printable(str(value)))
         for row in rows:
             case = xml.SubElement(suite, "testcase", classname="conformance.%s.%s" % (runtime, row["area"]),
                                   name=row["id"], time=str(row["seconds"]))
@@ -133,15 +156,11 @@ def write(report, directory):
 
 # ---- conformance/STATUS.md ----
 
-def inputs_digest():
-    """Of what decides a verdict besides the launcher: requirements, suite and cassettes."""
-    total = hashlib.sha256()
-    for path in sorted([*HERE.glob("*.py"), HERE / "requirements.json", *(HERE / "broken").glob("*"),
-                        *(HERE / "reference").glob("*.py"), *(HERE / "servers").glob("*/*"),
-                        *(HERE.parent / "fixtures" / "cassettes").glob("container-*.json")]):
-        if path.is_file() and not path.name.startswith("test_"):
-            total.update(path.name.encode() + b"\0" + path.read_bytes())
-    return total.hexdigest()[:16]
+MUTATIONS = "mutations.json"  # what make conformance-mutations found
+
+
+def broken_lines(broken):
+    return ["| %s | %s | %s |" % (one.name, cell(one.wrong), ", ".join(sorted(one.breaks))) for one in broken]
 
 
 def status_text(directory, broken):
@@ -150,11 +169,11 @@ def status_text(directory, broken):
     lines = ["# Conformance status", "",
              "Generated by `make conformance-status` from the last whole reports; `make conformance` fails when it says",
              "something else. Every Apple result is a replay of answers derived from the CLI's public source: none has been",
-             "recorded on a Mac yet.", "", "Suite: %s" % inputs_digest(), ""]
+             "recorded on a Mac yet. Docker has no engine here: its driver is decided by unit tests alone.", ""]
     for name, report in reports.items():
-        lines.append("* %s" % headline(name, report["rows"]))
-        lines.append("  (%s)" % provenance({key: value for key, value in report["runtimes"][name].items()
-                                            if key in ("cli", "cassette", "digest", "kind")}))
+        lines.append("* %s." % headline(name, report["rows"]))
+        lines.append("  %s (%s; %s)" % (report["launcher"]["version"], report["machine"]["system"], provenance(
+            {key: value for key, value in report["runtimes"][name].items() if key in ("cli", "cassette", "digest", "kind")})))
     lines += ["", "| requirement | level | %s |" % " | ".join(names), "|---|---|%s" % ("---|" * len(names))]
     verdicts = {(name, row["id"]): row for name, report in reports.items() for row in report["rows"]}
     for requirement in registry.load():
@@ -162,30 +181,48 @@ def status_text(directory, broken):
         for name in names:
             row = verdicts.get((name, requirement["id"]))
             cells.append("-" if row is None else WORDS[row["verdict"]] + (
-                " (%s)" % row["reason"] if row["verdict"] == "not-applicable" else ""))
+                " (%s)" % row["reason"] if row["verdict"] == "not-applicable" else
+                " (live)" if row["verdict"] == "pass" and "live" in row["evidence"] else ""))
         lines.append("| %s | %s | %s |" % (requirement["id"], requirement["level"], " | ".join(cells)))
+    lines += ["", "n/a: " + "; ".join("%s: %s" % pair for pair in REASONS.items()) + "."]
+    if (directory / MUTATIONS).exists():
+        lines += ["", "## What a part taken out of npxc turns red", "",
+                  "`make conformance-mutations` takes each out of a copy of `src`, builds it and judges that, on replay-1.0.0.", "",
+                  "| taken out | red |", "|---|---|"]
+        for one in json.loads((directory / MUTATIONS).read_text()):
+            lines.append("| %s | %s |" % (cell(one["what"]), ", ".join(one["red"])))
     lines += ["", "## What a broken launcher turns red", "",
-              "Each launcher of `conformance/broken/` is right but for one thing; the suite has to report exactly these.", "",
-              "| launcher | wrong in | red |", "|---|---|---|"]
-    for one in broken:
-        lines.append("| %s | %s | %s |" % (one.name, cell(one.wrong), ", ".join(sorted(one.breaks))))
+              "Each launcher of `conformance/broken/` is right but for one thing; `make conformance-suite` has to report",
+              "exactly these.", "", "| launcher | wrong in | red |", "|---|---|---|", *broken_lines(broken)]
     return "\n".join(lines) + "\n"
 
 
-def stale(report):
-    """What STATUS.md says otherwise than this report, as sentences; only runtimes that were judged whole count."""
+def stale(report, broken, everything):
+    """What STATUS.md says otherwise than this report, as sentences. Only runtimes that it knows and that were judged
+    whole count; what stands in it besides, only after a run of everything."""
     text = STATUS.read_text() if STATUS.exists() else ""
-    wrong = []
-    if "Suite: %s" % inputs_digest() not in text:
-        wrong.append("STATUS.md was made with another suite")
     rows = [[part.strip() for part in line.strip().strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
     head = next((row for row in rows if row[0] == "requirement"), [])
     told = {(name, row[0]): row[index] for row in rows for index, name in enumerate(head) if len(row) == len(head)}
+    known = [r["id"] for r in registry.load()]
+    wrong = []
     for runtime, found in by_runtime(report).items():
-        if {row["id"] for row in found} != {r["id"] for r in registry.load()}:
+        if runtime not in head or {row["id"] for row in found} != set(known):
             continue
+        digest = report["runtimes"][runtime].get("digest")
+        if digest and "digest: %s" % digest not in text:
+            wrong.append("STATUS.md was made with another cassette of %s" % runtime)
         for row in found:
-            said = told.get((runtime, row["id"]), "nothing")
-            if said.split(" (")[0] != WORDS[row["verdict"]]:
+            said, _, why = told.get((runtime, row["id"]), "nothing").partition(" (")
+            if row["verdict"] in ("fail", "untestable") or {row["reason"], why.rstrip(")")} & DEPENDS_ON_THE_MACHINE:
+                continue  # the former are told already
+            if said != WORDS[row["verdict"]]:
                 wrong.append("%s on %s: STATUS.md says %s, this run %s" % (row["id"], runtime, said, WORDS[row["verdict"]]))
+    if everything:
+        if not head:
+            wrong.append("there is no STATUS.md")
+        elif [row[0] for row in rows if len(row) == len(head) and row[0] in known] != known:
+            wrong.append("STATUS.md has other requirements")
+        elif not set(broken_lines(broken)) <= set(text.splitlines()):
+            wrong.append("STATUS.md tells of other broken launchers")
     return wrong

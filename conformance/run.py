@@ -16,8 +16,9 @@ sys.dont_write_bytecode = True
 import broken_launchers
 import registry
 import report
-from judge import judge
-from worlds import TOP, Lab, chosen_by_default, runtimes_here
+from judge import judge_all
+from surroundings import Surroundings
+from worlds import TOP, Lab, absent, runtimes_here
 
 
 def arguments():
@@ -29,21 +30,25 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="fewer sessions in swarm and torture")
     parser.add_argument("--status", action="store_true", help="write conformance/STATUS.md")
     parser.add_argument("--check-status", action="store_true", help="fail when conformance/STATUS.md says otherwise")
+    parser.add_argument("--alone", action="store_true", default=bool(os.environ.get("CI")),
+                        help="nothing else uses this machine: whatever is new on it afterwards was left behind")
     parser.add_argument("--output", default=str(TOP / "build" / "conformance"))
     return parser.parse_args()
 
 
 def chosen_runtimes(words):
+    """([those to be judged], {name: why not}): what was asked for, else all that are here."""
     here = runtimes_here()
     if not words:
-        return [runtime for runtime in here.values() if chosen_by_default(runtime)]
+        return ([runtime for runtime in here.values() if not absent(runtime)],
+                {name: absent(runtime) for name, runtime in here.items() if absent(runtime)})
     found = []
     for word in words.split(","):
         matching = [runtime for name, runtime in here.items() if name == word or runtime.family == word]
         if not matching:
             sys.exit("conformance: no runtime %s here; there are %s" % (word, ", ".join(here)))
-        found += matching
-    return found
+        found += [runtime for runtime in matching if runtime not in found]
+    return found, {}
 
 
 def list_rows(requirements, runtimes):
@@ -55,20 +60,30 @@ def list_rows(requirements, runtimes):
                                        "%s: %s" % excuse if excuse else ",".join(registry.decided_kinds(requirement, runtime))))
 
 
-def cgroups():
-    """Those that a launcher made for our server and that are still there."""
-    found = set()
-    for root, names, _ in os.walk("/sys/fs/cgroup"):
-        found |= {os.path.join(root, name) for name in names if "npxc-light" in name}
-        if root.count("/") > 8:
-            names.clear()
-    return found
+def about(runtime):
+    try:
+        return runtime.provenance()
+    except Exception as why:
+        return {"cli": "unknown (%s)" % why}
+
+
+def play(options, runtimes, requirements):
+    """(the report, its rows)"""
+    surroundings, began = Surroundings(options.alone), time.monotonic()
+    with Lab(options.npxc, options.quick) as lab:
+        launcher = lab.provenance()
+        judged = judge_all(lab, runtimes, requirements,
+                           progress=lambda text: print("  " + text, file=sys.stderr, flush=True))
+        provenance = {runtime.name: about(runtime) for runtime in runtimes}
+    left, meanwhile = surroundings.left(lab.names)
+    rows = [row for found in judged for row in found]
+    return report.make(launcher, provenance, rows, time.monotonic() - began, lab.left + left, meanwhile), judged
 
 
 def main():
     options = arguments()
     requirements = registry.choose(registry.load(), [word for word in options.req.split(",") if word])
-    runtimes = chosen_runtimes(options.runtime)
+    runtimes, missing = chosen_runtimes(options.runtime)
     if not requirements:
         sys.exit("conformance: no requirement is called %s" % options.req)
     if options.list:
@@ -76,36 +91,34 @@ def main():
         return 0
     if not os.access(options.npxc, os.X_OK):
         sys.exit("conformance: %s is no program" % options.npxc)
-    began, before = time.monotonic(), cgroups()
-    rows, about = [], {}
-    with Lab(options.npxc, options.quick) as lab:
-        launcher = lab.provenance()
-        for runtime in runtimes:
-            found = judge(lab, runtime, requirements,
-                          progress=lambda text: print("  " + text, file=sys.stderr, flush=True))
-            try:
-                about[runtime.name] = runtime.provenance()
-            except Exception as why:
-                about[runtime.name] = {"cli": "unknown (%s)" % why}
-            print("\n== %s (%s)\n%s" % (runtime.name, report.provenance(about[runtime.name]), report.table(found)), flush=True)
-            rows += found
-    left = sorted(cgroups() - before)
-    whole = report.make(launcher, about, rows, time.monotonic() - began, left)
+    whole, judged = play(options, runtimes, requirements)
+    for runtime, found in zip(runtimes, judged):
+        print("\n== %s (%s)\n%s" % (runtime.name, report.provenance(whole["runtimes"][runtime.name]), report.table(found)))
     output = pathlib.Path(options.output)
     report.write(whole, output)
-    print("\n%s, sha256 %s" % (launcher["version"], launcher["digest"]))
+    print("\n%(version)s, sha256 %(digest)s" % whole["launcher"])
     for name, found in report.by_runtime(whole).items():
         print(report.headline(name, found))
-    print("report: %s" % os.path.relpath(output / "report.json"))
-    red = [row for row in rows if row.red]
-    for path in left:
-        print("left behind: %s" % path)
+    for name, why in missing.items():
+        print("%s: %s, nothing was judged on it" % (name, why))
+    problems = ["left behind: %s" % what for what in whole["left_behind"]]
+    everything = not options.req and not options.runtime
+    if everything:
+        # What another machine has to show is no fault of this one.
+        unproven = report.unproven(whole)
+        problems += [] if missing else unproven
+        for what in unproven if missing else []:
+            print("not here: %s" % what)
     if options.status:
         report.STATUS.write_text(report.status_text(output, broken_launchers.load()))
-    stale = report.stale(whole) if options.check_status else []
-    for problem in stale:
-        print("stale: %s; run make conformance-status" % problem)
-    return 1 if red or stale or left else 0
+    if options.check_status and not options.req:
+        problems += ["%s; run make conformance-status" % what for what in report.stale(whole, broken_launchers.load(), everything)]
+    if whole["meanwhile"]:
+        print("appeared meanwhile, without a mark of this run: %s" % "; ".join(whole["meanwhile"][:5]))
+    for what in problems:
+        print("PROBLEM: %s" % what)
+    print("report: %s, %.0f s" % (os.path.relpath(output / "report.json"), whole["seconds"]))
+    return 1 if problems or any(row.red for found in judged for row in found) else 0
 
 
 if __name__ == "__main__":

@@ -567,7 +567,7 @@ def signalled(lab, runtime, name, number, group=False, mode="answer", edit=None)
             was_up = converse(world, session)
         was_up = was_up and not world.sandbox_is_gone()
         if runtime.family == "podman":  # what looks for strays has to see those of a session that is up
-            was_up = was_up and len(runtime.strays(world)) == 2
+            was_up = was_up and wait_until(lambda: len(runtime.strays(world)) == 2, 10, 0.1)
         session.signal(number, group)
         patience = 4 if lab.quick else 20
         if wait_until(world.sandbox_is_gone, patience, 0.005):

@@ -16,6 +16,7 @@ import threading
 import time
 
 from evidence import Call, Evidence
+from surroundings import OWN
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent
@@ -32,7 +33,7 @@ class Unavailable(Exception):
 
 
 def now_us():
-    return time.monotonic_ns() // 1000
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000  # the clock of the shim's journal, also on a Mac
 
 
 def wait_until(condition, patience=PATIENCE, pause=0.01):
@@ -45,21 +46,43 @@ def wait_until(condition, patience=PATIENCE, pause=0.01):
         time.sleep(pause)
 
 
+class Processes:
+    """Those of this machine, with their arguments and environments."""
+
+    def __init__(self):
+        self.others = set(self.numbers())  # were there before: none of a launcher's
+
+    def numbers(self):
+        if os.path.isdir("/proc/self"):
+            return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+        return [number for number, _ in self.listed()]
+
+    def listed(self):
+        done = subprocess.run(["ps", "-axwwE", "-o", "pid=,command="], capture_output=True, text=True, errors="replace")
+        return [(int(number), text) for number, _, text in (line.strip().partition(" ") for line in done.stdout.splitlines())]
+
+    def text_of(self, number):
+        text = b""
+        for name in ("cmdline", "environ"):
+            with contextlib.suppress(OSError):
+                with open("/proc/%d/%s" % (number, name), "rb") as file:
+                    text += b"\0" + file.read() + b"\0"
+        return text.decode(errors="replace")
+
+    def with_text(self, text):
+        own = os.getpid()
+        if not os.path.isdir("/proc/self"):
+            return [number for number, found in self.listed() if text in found and number not in self.others | {own}]
+        there = set(self.numbers())
+        self.others &= there  # a number may be given out again
+        return [number for number in sorted(there - self.others - {own}) if text in self.text_of(number)]
+
+
+PROCESSES = Processes()
+
+
 def processes_with(marker):
-    found = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit() or int(entry) == os.getpid():
-            continue
-        try:
-            with open("/proc/%s/cmdline" % entry, "rb") as file:
-                text = file.read()
-            with open("/proc/%s/environ" % entry, "rb") as file:
-                text += b"\0" + file.read()
-        except OSError:
-            continue
-        if marker.encode() in text:
-            found.append(int(entry))
-    return found
+    return PROCESSES.with_text(marker)
 
 
 def digest_of(path):
@@ -74,6 +97,7 @@ class Replay:
 
     family = "replay"
     flag = "apple"
+    light = True  # a session of it costs the machine next to nothing
     decides = ("argv", "wire")
 
     def __init__(self, version):
@@ -172,6 +196,7 @@ class Replay:
 class Bwrap:
     family = "bwrap"
     name = flag = "bwrap"
+    light = True
     decides = ("argv", "wire", "live")
     too_old = False
 
@@ -207,7 +232,7 @@ class Container:
     """podman or Apple's real container: live, with a journal that a wrapper on PATH keeps."""
 
     decides = ("argv", "wire", "live")
-    too_old = False
+    too_old = light = False
 
     def __init__(self, name, program):
         self.name = self.family = self.flag = name
@@ -218,6 +243,8 @@ class Container:
     def check(self):
         if self.real is None:
             raise Unavailable("%s is not installed" % self.program)
+        if self.flag == "apple" and subprocess.run([self.real, "system", "status"], capture_output=True).returncode != 0:
+            raise Unavailable("the container service is down: run container system start")
 
     def provenance(self):
         done = subprocess.run([self.real, "--version"], capture_output=True, text=True, timeout=PATIENCE)
@@ -279,7 +306,7 @@ class Container:
                 if world.marker in pathlib.Path(one["bundle"], "config.json").read_text():
                     found.append("%s container %s" % (os.path.basename(oci), one["id"][:12]))
         own = self.names_asked_for(world)
-        for pid in processes_with("conmon\0") if own else []:
+        for pid in processes_with("conmon\0--") if own else []:
             with contextlib.suppress(OSError):
                 if own & set(pathlib.Path("/proc/%d/cmdline" % pid).read_text().split("\0")):
                     found.append("conmon %d" % pid)
@@ -293,7 +320,14 @@ class Container:
         return self.oci
 
     def end(self, world):
-        pass
+        """What a launcher left is told, and then goes: the machine is not its."""
+        forced = ("rm", "-f", "-t", "0") if self.flag == "podman" else ("delete", "--force")
+        for name in self.containers(world):
+            world.lab.left.append("%s: container %s" % (world.scenario, name))
+            self.cli(world, *forced, name)
+        for name in self.networks(world):
+            world.lab.left.append("%s: network %s" % (world.scenario, name))
+            self.cli(world, "network", "rm" if self.flag == "podman" else "delete", name)
 
 
 def runtimes_here():
@@ -306,9 +340,9 @@ def runtimes_here():
     return {runtime.name: runtime for runtime in found}
 
 
-def chosen_by_default(runtime):
-    """podman is judged where it is installed; all others always."""
-    return runtime.name != "podman" or runtime.real is not None
+def absent(runtime):
+    """Why a runtime is left out when nobody asked for it; None when it is judged. Only podman may be missing."""
+    return "not installed" if runtime.name == "podman" and runtime.real is None else None
 
 
 # ---- one launcher under observation ----
@@ -419,7 +453,7 @@ class World:
     def __init__(self, lab, runtime, scenario):
         self.lab, self.runtime, self.scenario = lab, runtime, scenario
         # not below a directory that other users cannot enter: a sandbox that root starts runs as another one
-        self.home = pathlib.Path(tempfile.mkdtemp(prefix="conformance-"))
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix=OWN))
         self.home.chmod(0o755)
         self.marker = self.home.name
         self.project = self.home / "project"
@@ -441,6 +475,7 @@ class World:
         for session in self.sessions:
             session.abandon()
         with contextlib.suppress(Exception):
+            self.lab.names |= set(self.names_in_journal("network create"))
             self.runtime.end(self)
         for pid in processes_with(self.marker):
             with contextlib.suppress(OSError):
@@ -548,9 +583,11 @@ class Lab:
     def __init__(self, launcher, quick=False):
         self.launcher = pathlib.Path(launcher).resolve()
         self.quick = quick
-        self.home = pathlib.Path(tempfile.mkdtemp(prefix="conformance-lab-"))
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix=OWN + "lab-"))
         self.home.chmod(0o755)
         self.lock = threading.Lock()
+        self.left = []  # of real runtimes, when a scenario was over
+        self.names = set()  # of the networks that were asked for
 
     def __enter__(self):
         return self

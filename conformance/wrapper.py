@@ -12,7 +12,7 @@ import sys
 import time
 
 settings = json.loads((pathlib.Path(sys.argv[0]).parent / "wrapper.json").read_text())
-start = time.monotonic_ns() // 1000
+start = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
 with open(settings["journal"] + ".began", "a") as began:  # the journal's line comes at the end of the call
     began.write(json.dumps(sys.argv) + "\n")
 
@@ -50,7 +50,7 @@ for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
     signal.signal(number, lambda number, _: os.kill(child, number))
 _, status = os.waitpid(child, 0)
 line = {"call": 0, "argv": sys.argv, "env": list(os.environ), "start_us": start,
-        "end_us": time.monotonic_ns() // 1000, "pid": os.getpid(), "near_miss": None, "refusal": None, "busy": False,
+        "end_us": time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000, "pid": os.getpid(), "near_miss": None, "refusal": None, "busy": False,
         "fault": fault["name"] if fault else None, "cut": False,
         "exit": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
         "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else None}
