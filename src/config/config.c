@@ -677,9 +677,23 @@ static bool read_mounts(const struct jsonc *document, const cJSON *value, void *
 	return true;
 }
 
+/* A name, or with a slash in front a JSON pointer (RFC 6901). */
 static bool check_argument(const char *text, struct npxc_error *err)
 {
-	return text[0] != '\0' || error_set(err, ERROR_CONFIG, "an empty name of an argument");
+	if (text[0] == '\0')
+		return error_set(err, ERROR_CONFIG, "an empty name of an argument");
+	if (text[0] != '/')
+		return true;
+	for (const char *tilde = strchr(text, '~'); tilde != NULL; tilde = strchr(tilde + 1, '~')) {
+		if (tilde[1] != '0' && tilde[1] != '1') {
+			mem_cleanup char *bad = shown(text);
+
+			return error_set(
+			    err, ERROR_CONFIG,
+			    "\"%s\" is not a JSON pointer: write ~0 for a tilde and ~1 for a slash in a name", bad);
+		}
+	}
+	return true;
 }
 
 static bool read_arguments(const struct jsonc *document, const cJSON *value, void *into, struct npxc_error *err)
@@ -826,6 +840,9 @@ static bool read_package(const struct jsonc *document, const char *name, struct 
 		{ "mounts", read_mounts, 0 },
 		{ "path_arguments", read_arguments, offsetof(struct config_package, path_arguments) },
 		{ "non_path_arguments", read_arguments, offsetof(struct config_package, non_path_arguments) },
+		{ "output_arguments", read_arguments, offsetof(struct config_package, output_arguments) },
+		{ "outputs", read_bool, offsetof(struct config_package, outputs) },
+		{ "stdout_guard", read_bool, offsetof(struct config_package, stdout_guard) },
 		{ "project", read_project, 0 },
 		{ "runtime", read_runtime, 0 },
 	};
@@ -885,7 +902,7 @@ bool config_parse(const char *text, size_t length, const char *file, struct conf
 static bool parse_package(const char *text, size_t length, const char *file, const char *name,
                           struct config_package *ret_package, struct npxc_error *err)
 {
-	struct config_package package = { .file = str_dup(file), .present = text != NULL };
+	struct config_package package = { .file = str_dup(file), .present = text != NULL, .stdout_guard = true };
 	struct jsonc document = { 0 };
 	bool ok = text == NULL ||
 	          (jsonc_parse(text, length, file, &document, err) && read_package(&document, name, &package, err));
@@ -1037,5 +1054,6 @@ void config_package_done(struct config_package *package)
 	strv_done(&package->storage_writable);
 	cJSON_Delete(package->path_arguments);
 	cJSON_Delete(package->non_path_arguments);
+	cJSON_Delete(package->output_arguments);
 	*package = (struct config_package){ 0 };
 }

@@ -68,8 +68,10 @@ struct config_package {
 	struct strv storage_writable; /* absolute paths inside */
 	struct config_mount *mounts;
 	size_t mount_count;
-	struct cJSON *path_arguments;     /* owned, NULL or {tool or "*": [names]}; for mcp/ */
-	struct cJSON *non_path_arguments; /* the same shape */
+	/* Owned, NULL or {tool or "*": [names or JSON pointers]}; for mcp/. */
+	struct cJSON *path_arguments, *non_path_arguments, *output_arguments;
+	bool outputs;      /* any path argument may name a file that the server makes */
+	bool stdout_guard; /* what the server writes to stdout and is no message goes to stderr; true when not said */
 	enum config_project project;
 	bool project_set;
 	char *runtime_name;      /* NULL: not said */

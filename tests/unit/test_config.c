@@ -261,6 +261,9 @@ static void an_absent_file_is_all_defaults(void **state)
 	assert_false(package.present);
 	assert_false(package.project_set);
 	assert_null(package.package);
+	assert_false(package.outputs);
+	assert_true(package.stdout_guard);
+	assert_null(package.output_arguments);
 	config_package_done(&package);
 }
 
@@ -279,7 +282,8 @@ static void every_value_arrives(void **state)
 	    "[\"C\"], \"network\": {\"mode\": \"allowlist\", \"allow\": [\"h:1\", \"h:2\"], \"link\": \"socket\"}, "
 	    "\"storage\": {\"persist\": true, \"writable\": [\"/w\"]}, \"mounts\": [{\"host\": \"~/a\", \"container\": "
 	    "\"/a\", \"mode\": \"rw\"}, {\"host\": \"/b\"}], \"path_arguments\": {\"*\": [\"p\"]}, "
-	    "\"non_path_arguments\": {\"t\": [\"q\"]}, \"project\": true, \"runtime\": {\"name\": \"bwrap\", "
+	    "\"non_path_arguments\": {\"t\": [\"q\"]}, \"output_arguments\": {\"o\": [\"/r\"]}, \"outputs\": true, "
+	    "\"stdout_guard\": false, \"project\": true, \"runtime\": {\"name\": \"bwrap\", "
 	    "\"memory\": 134217728, \"cpus\": \"1.25\", \"network\": \"open\"}}";
 	struct npxc_error err = { 0 };
 	struct config c;
@@ -331,6 +335,10 @@ static void every_value_arrives(void **state)
 	assert_string_equal(p.path_arguments->child->string, "*");
 	assert_string_equal(p.path_arguments->child->child->valuestring, "p");
 	assert_string_equal(p.non_path_arguments->child->string, "t");
+	assert_string_equal(p.output_arguments->child->string, "o");
+	assert_string_equal(p.output_arguments->child->child->valuestring, "/r");
+	assert_true(p.outputs);
+	assert_false(p.stdout_guard);
 	assert_true(p.project_set);
 	assert_int_equal(p.project, CONFIG_PROJECT_RO);
 	assert_string_equal(p.runtime_name, "bwrap");
