@@ -29,7 +29,7 @@ struct pattern {
 
 /* states, edges: what one tool's schema or configuration may come to. The largest schema seen has 100 places. */
 enum { PATTERN_STATES_MAX = 8192, PATTERN_EDGES_MAX = 32768 };
-enum { PATTERN_NONE = UINT32_MAX };
+#define PATTERN_NONE UINT32_MAX
 
 void pattern_start(struct pattern *pattern);
 void pattern_done(struct pattern *pattern);
@@ -65,7 +65,7 @@ struct pattern_walk {
 
 void pattern_walk_start(struct pattern_walk *walk, const struct pattern *pattern);
 void pattern_walk_done(struct pattern_walk *walk);
-/* Into a member (a key's span in `text`) or an element (`text` NULL, `index` counts from 0), and out again. */
+/* Into a member (a key's span in `text`) or an element (`index` counts from 0), and out again. */
 void pattern_walk_member(struct pattern_walk *walk, const char *text, struct json_span key);
 void pattern_walk_element(struct pattern_walk *walk, size_t index);
 void pattern_walk_up(struct pattern_walk *walk);
