@@ -63,13 +63,16 @@ enum rewrite_outcome {
  * percent-encoded. What follows stays as the server wrote it.
  *
  * The beginning of a path: the beginning of the string, or behind a character that is none of letters, digits and
- * "_-.~/%+" ("x=/workspace/..." begins one, "/tmp/workspace/..." does not). Behind a character that is not ASCII it
- * begins one if no slash stands before it in the same word (prose without blanks, not a directory's name).
+ * "_-.~/%+" ("x=/workspace/..." begins one, "/tmp/workspace/..." does not), behind the end of a terminal's colour, or
+ * behind "\n" written as two characters (text within text). Behind a character that is not ASCII it begins one if no
+ * slash stands before it in the same word (prose without blanks, not a directory's name). A known id is followed by its
+ * end even where a sentence ends
+ * ("/workspace/<id>."), but not by "~", "%", "+" or an extension.
  *
- * Never replaced: object keys; `id`, `jsonrpc`, `method` of the message; progressToken, cursor, nextCursor,
- * requestState, taskId, mimeType, blob, `data` of images and audio, traceparent, tracestate, baggage. Where a server's
- * own data begins (structuredContent, arguments, input of a tool, `data` of a log notification or error) no name is
- * special any more.
+ * Never replaced: object keys; `id`, `jsonrpc`, `method` of the message; strings named progressToken, cursor,
+ * nextCursor, requestState, taskId, mimeType, blob, traceparent, tracestate, baggage, and `data` of content (images,
+ * audio). Where a server's own data begins (structuredContent, arguments, input of a tool, `data` of a log
+ * notification or of an error) no name is special any more.
  *
  * A line that is not strict JSON is REWRITE_SAME. ERROR_IO: the ceiling of `to`; nothing was appended then.
  */
