@@ -55,6 +55,7 @@ enum outcome {
 	OUTCOME_NEEDS_TARGET, /* go on when the target is writable */
 	OUTCOME_SOURCE_ENDED, /* everything was delivered, and no more comes */
 	OUTCOME_TARGET_ENDED, /* errno says why */
+	OUTCOME_STALLED,      /* go on when `held_up_by` has delivered enough */
 };
 
 /*
@@ -71,7 +72,11 @@ struct direction {
 	size_t start, end;
 	char *tail; /* PUMP_STDERR_TAIL_BYTES, or NULL */
 	size_t tail_length;
-	size_t due; /* bytes that may still be taken from the source; SIZE_MAX while the server lives */
+	struct lines *lines;                /* NULL: bytes */
+	const struct direction *held_up_by; /* answers to this direction's lines wait there; NULL: none ever */
+	bool stalled;
+	bool drained; /* with lines: the source has ended, what is left is in `lines` */
+	size_t due;   /* bytes that may still be taken from the source; SIZE_MAX while the server lives */
 	uint64_t taken, delivered;
 };
 
@@ -80,7 +85,8 @@ struct pump {
 	struct direction to_server, to_client, to_stderr;
 	unsigned quiet_ms;
 	bool portable;
-	bool input_closed; /* the server's stdin was closed by us */
+	struct buf nowhere; /* what would be said to somebody who has gone */
+	bool input_closed;  /* the server's stdin was closed by us */
 	bool client_closed;
 	bool server_ended;
 	int64_t last_activity_ms; /* kept only while a clock runs */
@@ -265,6 +271,77 @@ static enum outcome move_by_copy(struct direction *d)
 	return write_pending(d);
 }
 
+/* --- by lines */
+
+static bool must_wait(const struct direction *d)
+{
+	return d->held_up_by != NULL && d->held_up_by->lines != NULL &&
+	       lines_inject(d->held_up_by->lines)->length > LIMIT_RELAY_BYTES;
+}
+
+/* Puts out what is due, as far as the target takes it; one write where it could block. */
+static enum outcome put_lines(struct direction *d, bool may_write)
+{
+	const char *bytes;
+	size_t count;
+
+	d->stalled = false;
+	while (lines_output(d->lines, !must_wait(d), &bytes, &count)) {
+		ssize_t written = (ssize_t)count;
+
+		if (d->target.kind != KIND_NONE) {
+			if (!may_write)
+				return OUTCOME_NEEDS_TARGET;
+			written = end_write(&d->target, bytes, count);
+			if (written < 0 && !is_later(errno))
+				return OUTCOME_TARGET_ENDED;
+			if (written <= 0)
+				return OUTCOME_NEEDS_TARGET;
+			d->delivered += (uint64_t)written;
+			may_write = !end_may_block(&d->target);
+		}
+		lines_written(d->lines, (size_t)written);
+	}
+	if (must_wait(d)) {
+		d->stalled = true;
+		return OUTCOME_STALLED;
+	}
+	return d->drained ? OUTCOME_SOURCE_ENDED : OUTCOME_NEEDS_SOURCE;
+}
+
+/* What has come up by itself and not by an event of the source: it waits for the target only. */
+static void want_put(struct direction *d)
+{
+	if (d->lines == NULL || d->needs_target || !lines_has_output(d->lines))
+		return;
+	if (d->target.kind == KIND_NONE)
+		(void)put_lines(d, true);
+	else
+		d->needs_target = true;
+}
+
+static enum outcome move_by_lines(struct direction *d)
+{
+	if (!d->needs_target && !d->drained) {
+		size_t room;
+		char *to = lines_room(d->lines, &room);
+		const ssize_t count = end_read(&d->source, to, smaller(room, d->due));
+
+		if (count < 0 && is_later(errno))
+			return OUTCOME_NEEDS_SOURCE;
+		if (count > 0) {
+			account_taken(d, (size_t)count);
+			if (d->tail != NULL)
+				tail_keep(d, to, (size_t)count);
+			lines_filled(d->lines, (size_t)count);
+		}
+		d->drained = count <= 0;
+		if (d->drained || d->due == 0)
+			lines_finish(d->lines);
+	}
+	return put_lines(d, d->needs_target || !end_may_block(&d->target));
+}
+
 static void direction_copy(struct direction *d)
 {
 	if (d->bytes == NULL)
@@ -308,7 +385,7 @@ static enum outcome move_by_splice(struct direction *d)
 static void direction_arrange(struct direction *d, bool portable)
 {
 #ifdef __linux__
-	if (!portable && d->source.is_pipe && d->target.is_pipe && d->tail == NULL) {
+	if (!portable && d->source.is_pipe && d->target.is_pipe && d->tail == NULL && d->lines == NULL) {
 		d->move = move_by_splice;
 		return;
 	}
@@ -317,11 +394,16 @@ static void direction_arrange(struct direction *d, bool portable)
 #else
 	(void)portable;
 #endif
-	direction_copy(d);
+	if (d->lines != NULL)
+		d->move = move_by_lines;
+	else
+		direction_copy(d);
 }
 
 static bool direction_is_delivered(const struct direction *d)
 {
+	if (d->lines != NULL)
+		return (d->ended || d->due == 0) && !lines_has_output(d->lines);
 	return d->ended || (d->due == 0 && d->start == d->end);
 }
 
@@ -329,6 +411,8 @@ static bool direction_is_delivered(const struct direction *d)
 static void direction_drop_target(struct direction *d)
 {
 	end_close_opened(&d->target);
+	lines_free(d->lines);
+	d->lines = NULL;
 	direction_copy(d);
 	d->start = d->end = 0;
 	d->needs_target = false;
@@ -343,6 +427,10 @@ static void direction_limit_to_present(struct direction *d)
 		d->due = (size_t)present;
 	else
 		d->due = 0;
+	if (d->lines == NULL || d->due > 0)
+		return;
+	lines_finish(d->lines);
+	want_put(d);
 }
 
 /* --- the pump */
@@ -387,6 +475,7 @@ bool pump_new(const struct pump_ends *ends, unsigned drain_quiet_ms, struct pump
 
 	pump->ends = *ends;
 	pump->quiet_ms = drain_quiet_ms;
+	pump->nowhere = BUF_INIT(4 * LIMIT_MESSAGE_BYTES);
 	pump->to_server.source = client_end(ends->client_in);
 	pump->to_client.target = client_end(ends->client_out);
 	pump->to_stderr.target = client_end(ends->client_err);
@@ -411,6 +500,45 @@ void pump_set_portable(struct pump *pump)
 	pump->portable = true;
 }
 
+static enum lines_look pass(void *context, const char *bytes, size_t count, bool first)
+{
+	(void)context;
+	(void)bytes;
+	(void)count;
+	(void)first;
+	return LINES_PASS;
+}
+
+void pump_set_lines(struct pump *pump, const struct lines_rules *to_server, const struct lines_rules *to_client)
+{
+	static const struct lines_rules passing = { .look = pass };
+
+	if (to_server == NULL && to_client == NULL)
+		return;
+	if (to_server != NULL) {
+		pump->to_server.lines = lines_new(to_server);
+		pump->to_server.held_up_by = &pump->to_client;
+	}
+	pump->to_client.lines = lines_new(to_client != NULL ? to_client : &passing);
+	pump->to_stderr.lines = lines_new(&passing);
+}
+
+struct buf *pump_reply(struct pump *pump)
+{
+	if (pump->to_client.lines != NULL)
+		return lines_inject(pump->to_client.lines);
+	pump->nowhere.length = 0;
+	return &pump->nowhere;
+}
+
+struct buf *pump_say(struct pump *pump)
+{
+	if (pump->to_stderr.lines != NULL)
+		return lines_inject(pump->to_stderr.lines);
+	pump->nowhere.length = 0;
+	return &pump->nowhere;
+}
+
 void pump_free(struct pump *pump)
 {
 	if (pump == NULL)
@@ -424,6 +552,10 @@ void pump_free(struct pump *pump)
 	free(pump->to_client.bytes);
 	free(pump->to_stderr.bytes);
 	free(pump->to_stderr.tail);
+	lines_free(pump->to_server.lines);
+	lines_free(pump->to_client.lines);
+	lines_free(pump->to_stderr.lines);
+	buf_done(&pump->nowhere);
 	free(pump);
 }
 
@@ -449,12 +581,13 @@ const char *pump_stderr_tail(const struct pump *pump, size_t *ret_length)
 	return pump->to_stderr.tail;
 }
 
-static void serve_to_server(struct pump *pump)
+static void after_to_server(struct pump *pump, enum outcome outcome)
 {
 	struct direction *d = &pump->to_server;
 
-	switch (d->move(d)) {
+	switch (outcome) {
 	case OUTCOME_NEEDS_SOURCE:
+	case OUTCOME_STALLED:
 		d->needs_target = false;
 		return;
 	case OUTCOME_NEEDS_TARGET:
@@ -471,10 +604,11 @@ static void serve_to_server(struct pump *pump)
 }
 
 /* False: the target is closed, errno says how. */
-static bool serve_from_server(struct direction *d, int *owned_source)
+static bool after_from_server(struct direction *d, int *owned_source, enum outcome outcome)
 {
-	switch (d->move(d)) {
+	switch (outcome) {
 	case OUTCOME_NEEDS_SOURCE:
+	case OUTCOME_STALLED:
 		d->needs_target = false;
 		return true;
 	case OUTCOME_NEEDS_TARGET:
@@ -484,6 +618,7 @@ static bool serve_from_server(struct direction *d, int *owned_source)
 		fd_close(owned_source);
 		d->source = (struct end){ .fd = -1 };
 		d->ended = true;
+		d->needs_target = false;
 		return true;
 	case OUTCOME_TARGET_ENDED:
 		break;
@@ -516,7 +651,7 @@ enum slot {
  */
 static void direction_poll(const struct direction *d, bool watch_target, struct pollfd *source, struct pollfd *target)
 {
-	bool wants_source = !direction_is_delivered(d) && !d->needs_target;
+	bool wants_source = !direction_is_delivered(d) && !d->needs_target && !d->stalled;
 	bool wants_target = !direction_is_delivered(d) && d->needs_target;
 
 	*source = (struct pollfd){ .fd = wants_source ? d->source.fd : -1, .events = POLLIN };
@@ -527,7 +662,8 @@ static void direction_poll(const struct direction *d, bool watch_target, struct 
 
 static bool direction_is_ready(const struct direction *d, const struct pollfd *source, const struct pollfd *target)
 {
-	return !direction_is_delivered(d) && (d->needs_target ? target->revents != 0 : source->revents != 0);
+	return !direction_is_delivered(d) && !d->stalled &&
+	       (d->needs_target ? target->revents != 0 : source->revents != 0);
 }
 
 static bool target_is_closed(const struct direction *d, const struct pollfd *target)
@@ -587,7 +723,7 @@ static bool serve_to_client(struct pump *pump, const struct pollfd fds[SLOTS], b
 	bool gone = false;
 
 	if (direction_is_ready(d, &fds[SLOT_SERVER_OUT], &fds[SLOT_CLIENT_OUT])) {
-		if (!serve_from_server(d, &pump->ends.server_out)) {
+		if (!after_from_server(d, &pump->ends.server_out, d->move(d))) {
 			if (!errno_means_closed(errno))
 				return error_set_errno(err, ERROR_IO, "cannot write to the client's stdout");
 			gone = true;
@@ -601,18 +737,42 @@ static bool serve_to_client(struct pump *pump, const struct pollfd fds[SLOTS], b
 	return true;
 }
 
+static void serve_to_server(struct pump *pump, const struct pollfd fds[SLOTS])
+{
+	struct direction *d = &pump->to_server;
+
+	if (d->stalled && !d->ended && !must_wait(d))
+		after_to_server(pump, put_lines(d, !end_may_block(&d->target)));
+	else if (direction_is_ready(d, &fds[SLOT_CLIENT_IN], &fds[SLOT_SERVER_IN]))
+		after_to_server(pump, d->move(d));
+	else if (!d->ended && target_is_closed(d, &fds[SLOT_SERVER_IN]))
+		server_closed_its_input(pump);
+}
+
+static void serve_to_stderr(struct pump *pump, const struct pollfd fds[SLOTS])
+{
+	struct direction *d = &pump->to_stderr;
+
+	if (direction_is_ready(d, &fds[SLOT_SERVER_ERR], &fds[SLOT_CLIENT_ERR]) &&
+	    !after_from_server(d, &pump->ends.server_err, d->move(d)))
+		direction_drop_target(d);
+}
+
+/* What was said while the others were served. */
+static void serve_what_was_said(struct pump *pump)
+{
+	want_put(&pump->to_client);
+	want_put(&pump->to_stderr);
+}
+
 static bool serve(struct pump *pump, const struct pollfd fds[SLOTS], bool *ret_gone, struct npxc_error *err)
 {
 	/* Replies first: whoever waits for one is held up by nothing else. */
 	if (!serve_to_client(pump, fds, ret_gone, err))
 		return false;
-	if (direction_is_ready(&pump->to_server, &fds[SLOT_CLIENT_IN], &fds[SLOT_SERVER_IN]))
-		serve_to_server(pump);
-	else if (!pump->to_server.ended && target_is_closed(&pump->to_server, &fds[SLOT_SERVER_IN]))
-		server_closed_its_input(pump);
-	if (direction_is_ready(&pump->to_stderr, &fds[SLOT_SERVER_ERR], &fds[SLOT_CLIENT_ERR]) &&
-	    !serve_from_server(&pump->to_stderr, &pump->ends.server_err))
-		direction_drop_target(&pump->to_stderr);
+	serve_to_server(pump, fds);
+	serve_to_stderr(pump, fds);
+	serve_what_was_said(pump);
 	return true;
 }
 

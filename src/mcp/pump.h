@@ -1,7 +1,9 @@
 #ifndef NPXC_MCP_PUMP_H
 #define NPXC_MCP_PUMP_H
 
+#include "base/buf.h"
 #include "base/error.h"
+#include "mcp/lines.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,7 +11,8 @@
 #include <sys/types.h>
 
 /*
- * The relay between an MCP client and a sandboxed server: one poll loop, three directions, every byte unchanged.
+ * The relay between an MCP client and a sandboxed server: one poll loop, three directions, every byte unchanged but for
+ * what pump_set_lines is told to do with lines.
  *
  *   client stdin  -> server stdin     end of input is passed on by closing the server's stdin
  *   server stdout -> client stdout    what is still due after that is delivered
@@ -62,12 +65,12 @@ enum { PUMP_STDERR_TAIL_BYTES = 4096 };
  * Silence is measured on stdout and stderr together, and not while the client itself holds up the server's stdout.
  * SIGPIPE is ignored while pump_run runs.
  *
- * Memory: one buffer per copied direction, none for a spliced one; kernel pipes grow to LIMIT_RELAY_BYTES once they
- * were seen full, best effort. Where a client's descriptor can only be written blocking (a pipe that cannot be opened
- * again, a terminal) one small write follows each POLLOUT; a second writer on that same pipe could then still make it
- * wait for the reader.
- * Errors: ERROR_IO when the loop itself cannot go on (poll; a client's stdout that fails otherwise than by being
- * closed, such as a file on a full disk; in pump_new a server end that is not a descriptor).
+ * Memory: one buffer per copied direction (of lines: see mcp/lines.h), none for a spliced one; kernel pipes grow to
+ * LIMIT_RELAY_BYTES once they were seen full, best effort. Where a client's descriptor can only be written blocking (a
+ * pipe that cannot be opened again, a terminal) one small write follows each POLLOUT; a second writer on that same pipe
+ * could then still make it wait for the reader. Errors: ERROR_IO when the loop itself cannot go on (poll; a client's
+ * stdout that fails otherwise than by being closed, such as a file on a full disk; in pump_new a server end that is not
+ * a descriptor).
  */
 struct pump;
 /* The server's ends are closed when this fails. */
@@ -81,6 +84,18 @@ struct pump_counts pump_counts(const struct pump *pump);
 const char *pump_stderr_tail(const struct pump *pump, size_t *ret_length);
 /* Closes the server's ends that are still open; NULL is allowed. */
 void pump_free(struct pump *pump);
+
+/*
+ * Lines of these directions are decided about (see mcp/lines.h). Before the first run. NULL: of that direction nobody
+ * wants to know anything; but where one is given, the other takes lines too, so that something can be put between them.
+ * While more than LIMIT_RELAY_BYTES of pump_reply wait for a client that does not read, nothing more is decided about
+ * what that client sends.
+ */
+void pump_set_lines(struct pump *pump, const struct lines_rules *to_server, const struct lines_rules *to_client);
+/* What goes to the client's stdout, or stderr, between two lines: whole lines are appended to it. Never NULL; thrown
+ * away when nobody is there. Of stderr the caller bounds it. */
+struct buf *pump_reply(struct pump *pump);
+struct buf *pump_say(struct pump *pump);
 
 /* For tests: from here on only what every system has (poll, read, write). Before the first run. */
 void pump_set_portable(struct pump *pump);

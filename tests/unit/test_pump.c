@@ -36,7 +36,15 @@ enum { PATIENCE_MS = 60000, QUIET_NEVER_MS = 600000, EXIT_FD = 9 };
  * How the pump runs: as on this system; with nothing that only Linux has; and with Linux's means refused while it
  * runs (splice is not there, the client's descriptors belong to somebody else and cannot be opened again).
  */
-enum branch { BRANCH_NATIVE, BRANCH_PORTABLE, BRANCH_REFUSED };
+enum branch {
+	BRANCH_NATIVE,
+	BRANCH_PORTABLE,
+	BRANCH_REFUSED,
+	/* By lines, of which some are kept and decided about, with nothing changed: natively, and with means refused.
+	 */
+	BRANCH_LINES,
+	BRANCH_LINES_REFUSED,
+};
 
 struct setup {
 	enum branch branch;
@@ -200,6 +208,26 @@ static void refuse_what_only_linux_has(void)
 #endif
 }
 
+/* A line of text passes; one that begins with another byte is decided about, if it comes in one piece: nothing is held
+ * back that an echo is waited for. */
+static enum lines_look look_at_first(void *context, const char *bytes, size_t count, bool first)
+{
+	(void)context;
+	assert_true(count > 0 && first);
+	return (unsigned char)bytes[0] < 0x80 ? LINES_PASS : LINES_HOLD;
+}
+
+static enum lines_verdict keep_all(void *context, const char *line, size_t length, struct buf *out)
+{
+	(void)context;
+	(void)line;
+	(void)length;
+	(void)out;
+	return LINES_SAME;
+}
+
+static const struct lines_rules keeping = { .look = look_at_first, .decide = keep_all, .max_bytes = 0 };
+
 /* The process of the pump: runs until an end that is not PUMP_WOKEN; woken, it closes the server's input first. */
 static void pump_process(const struct setup *setup, struct pump_ends ends, int wake_read, int report_fd)
 {
@@ -231,7 +259,9 @@ static void pump_process(const struct setup *setup, struct pump_ends ends, int w
 	report.ok = pump_new(&ends, setup->quiet_ms, &pump, &err);
 	if (report.ok && setup->branch == BRANCH_PORTABLE)
 		pump_set_portable(pump);
-	if (setup->branch == BRANCH_REFUSED)
+	if (report.ok && setup->branch >= BRANCH_LINES)
+		pump_set_lines(pump, &keeping, &keeping);
+	if (setup->branch == BRANCH_REFUSED || setup->branch == BRANCH_LINES_REFUSED)
 		refuse_what_only_linux_has();
 	while (report.ok) {
 		report.ok = pump_run(pump, &report.end, &err);
@@ -1107,11 +1137,13 @@ static void a_bad_server_end_closes_the_others(void **state)
 	}
 #define EVERY_BRANCH(test)                                                                      \
 	IN_BRANCH(test, "native", BRANCH_NATIVE), IN_BRANCH(test, "portable", BRANCH_PORTABLE), \
-	    IN_BRANCH(test, "refused", BRANCH_REFUSED)
+	    IN_BRANCH(test, "refused", BRANCH_REFUSED), IN_BRANCH(test, "lines", BRANCH_LINES), \
+	    IN_BRANCH(test, "lines, refused", BRANCH_LINES_REFUSED)
 
 int main(void)
 {
-	static const enum branch branches[] = { BRANCH_NATIVE, BRANCH_PORTABLE, BRANCH_REFUSED };
+	static const enum branch branches[] = { BRANCH_NATIVE, BRANCH_PORTABLE, BRANCH_REFUSED, BRANCH_LINES,
+		                                BRANCH_LINES_REFUSED };
 	const struct CMUnitTest tests[] = {
 		EVERY_BRANCH(every_byte_arrives_through_every_kind_of_descriptor),
 		EVERY_BRANCH(full_buffers_everywhere_lose_nothing),
