@@ -658,17 +658,31 @@ bool publish_take(struct publish *publish, const struct scope_name *name, const 
 bool publish_reserve(struct publish *publish, const struct scope_name *name, const char **ret_id,
                      struct npxc_error *err)
 {
+	mem_cleanup char *target = NULL;
 	struct entry *entry;
 
 	if (!make_room(publish, name, 0, 1, err))
 		return false;
 	entry = new_entry(publish, name);
+	target = str_printf("%s/%s", PUBLISH_OUTPUTS_NAME, entry->id);
+	if (symlinkat(target, publish->fd, entry->id) != 0) {
+		error_set_errno(err, ERROR_IO, "make a place for %s", name->path);
+		free_entry(entry);
+		return false;
+	}
 	/* Not to be found by its path: what is made there is not what a later call publishes. */
 	entry->superseded = true;
 	entry->files = 1;
 	add_entry(publish, entry);
 	*ret_id = entry->id;
 	return true;
+}
+
+const char *publish_known(const struct publish *publish, const struct scope_name *name)
+{
+	const struct entry *entry = find(publish, name->path);
+
+	return entry == NULL ? NULL : entry->inside;
 }
 
 /* ---- the way back ---- */

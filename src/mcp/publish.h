@@ -54,12 +54,18 @@ bool publish_take(struct publish *publish, const struct scope_name *name, const 
                   const char **ret_inside, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
- * A new id for something that another part of npxc puts at PUBLISH_OUTPUTS/<id>/<name>; the way back leads to the
- * directory of `name`. Borrowed, PUBLISH_ID_DIGITS long. ERROR_IO: the limit of entries.
+ * A new id for something that another part of npxc puts at PUBLISH_OUTPUTS/<id>/<name>, to be seen at
+ * PUBLISH_INSIDE/<id>/<name> like everything else: a link leads there. The way back leads to the directory of `name`.
+ * Borrowed, PUBLISH_ID_DIGITS long. ERROR_IO, among them the limit of entries.
  */
-#define PUBLISH_OUTPUTS PUBLISH_INSIDE "/out"
+#define PUBLISH_OUTPUTS PUBLISH_INSIDE "/" PUBLISH_OUTPUTS_NAME
+#define PUBLISH_OUTPUTS_NAME "out"
 bool publish_reserve(struct publish *publish, const struct scope_name *name, const char **ret_id,
                      struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* The path inside of what was published under this very path last, whether or not it has changed since; borrowed, or
+ * NULL. */
+const char *publish_known(const struct publish *publish, const struct scope_name *name);
 
 /*
  * The way back: the host's directory that the directory with this id stands for, without a slash at its end but for "/"
