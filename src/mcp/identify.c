@@ -769,6 +769,7 @@ static bool params_member(struct search *search, struct json_reader *r, struct j
 	case MESSAGE_METHOD_NONE:
 	case MESSAGE_METHOD_OTHER:
 	case MESSAGE_TASKS_UPDATE:
+	case MESSAGE_TOOLS_LIST:
 	case MESSAGE_CANCELLED:
 		break;
 	}

@@ -40,6 +40,7 @@ enum message_method message_method(const char *text, struct json_span string)
 		{ "prompts/get", MESSAGE_PROMPTS_GET },
 		{ "completion/complete", MESSAGE_COMPLETION_COMPLETE },
 		{ "tasks/update", MESSAGE_TASKS_UPDATE },
+		{ "tools/list", MESSAGE_TOOLS_LIST },
 		{ "notifications/cancelled", MESSAGE_CANCELLED },
 	};
 
@@ -57,6 +58,7 @@ void message_look_start(struct message_look *look)
 	look->key = KEY_OTHER;
 	look->in_string = false;
 	look->escaped = false;
+	look->is_call = false;
 	look->token_length = 0;
 	look->id_length = 0;
 }
@@ -100,10 +102,10 @@ static void value_is_whole(struct message_look *look)
 {
 	if (look->key == KEY_METHOD) {
 		const struct json_span all = { 0, look->token_length };
+		const bool known = token_is_string(look) && message_method(look->token, all) != MESSAGE_METHOD_OTHER;
 
-		decide(look, token_is_string(look) && message_method(look->token, all) != MESSAGE_METHOD_OTHER
-		                 ? MESSAGE_HOLD
-		                 : MESSAGE_PASS);
+		look->is_call = look->is_call || (known && look->verdict == MESSAGE_MORE);
+		decide(look, known ? MESSAGE_HOLD : MESSAGE_PASS);
 	} else if (look->key == KEY_ID) {
 		look->id_length = look->token_length > MESSAGE_TOKEN_BYTES ? 0 : look->token_length;
 		memcpy(look->id, look->token, look->id_length);

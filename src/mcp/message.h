@@ -25,7 +25,8 @@ enum message_method {
 	MESSAGE_PROMPTS_GET,
 	MESSAGE_COMPLETION_COMPLETE,
 	MESSAGE_TASKS_UPDATE,
-	MESSAGE_CANCELLED, /* notifications/cancelled: names no file, but a call whose answer may not come */
+	MESSAGE_TOOLS_LIST, /* names no file, but its answer says which arguments do */
+	MESSAGE_CANCELLED,  /* notifications/cancelled: names no file, but a call whose answer may not come */
 };
 
 /*
@@ -51,6 +52,7 @@ struct message_look {
 	int part;       /* enum part in message.c: where in the outermost object */
 	int key;        /* enum key in message.c: whose value is being read */
 	bool in_string, escaped;
+	bool is_call;        /* HOLD, and because of a method: a request or notification, no response or batch */
 	size_t token_length; /* MESSAGE_TOKEN_BYTES + 1: too long */
 	char token[MESSAGE_TOKEN_BYTES];
 	size_t id_length;
