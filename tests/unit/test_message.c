@@ -136,7 +136,7 @@ static void a_verdict_comes_early(void **state)
 		const char *line;
 		enum message_verdict verdict;
 	} cases[] = {
-		{ "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"", MESSAGE_PASS },
+		{ "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"prompts/list\"", MESSAGE_PASS },
 		{ "{\"method\":\"tools/call\"", MESSAGE_HOLD },
 		{ "{\"result\"", MESSAGE_HOLD },
 		{ "{\"error\"", MESSAGE_PASS },
