@@ -218,6 +218,11 @@ demo: ## installs what is missing, builds, and tries a real server in the sandbo
 black-box: all ## the launcher as users and clients see it
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/black_box
 
+.PHONY: live
+live: all ## sessions on a real podman, which ci/podman sets up where it has to; needs root
+	@ci/podman
+	@$(PYTHON) -m pytest -q -p no:cacheprovider -rs tests/live
+
 .PHONY: corpus corpus-ci
 corpus: all ## 46 real servers give the tools they give bare: some 5 GB of packages; CORPUS_FLAGS are run.py's
 	@$(PYTHON) conformance/corpus/run.py --npxc $(BUILD)/npxc --output $(BUILD)/corpus.json $(CORPUS_FLAGS)

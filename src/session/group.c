@@ -209,6 +209,7 @@ bool group_ask(const struct group *group)
 	case JANITOR_ASK_INNER:
 		return ask_inner(group);
 	case JANITOR_ASK_LEADER:
+	case JANITOR_ASK_LEADER_KILL:
 		break;
 	}
 	if (group->pidfd != -1)

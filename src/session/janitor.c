@@ -306,9 +306,23 @@ static size_t newest_container(const struct keeper *keeper)
 	return keeper->count;
 }
 
+/* One call of `kill`. That the container does not run yet, or not any more, is what the CLI's end shows. */
+static void kill_container(const struct strv *removal)
+{
+	const char *argv[] = { removal->v[0], "kill", "-s", "KILL", removal->v[removal->count - 1], NULL };
+	struct proc_command command = { .argv = (char **)argv,
+		                        .timeout_ms = LIMIT_REMOVE_MS,
+		                        .max_output_bytes = 4 * KIB };
+	struct npxc_error ignored = { 0 };
+	struct proc_result result = { 0 };
+
+	if (proc_run(&command, &result, &ignored))
+		proc_result_done(&result);
+}
+
 /*
  * A CLI that is killed while it starts a container leaves the runtime's own processes behind, and no removal finds
- * them. So it is left to end by itself, which it does once its container has been removed.
+ * them. So it is left to end by itself, which it does once its container has been killed or removed.
  */
 static bool end_container(struct keeper *keeper, unsigned grace_ms, int hangup_fd, struct npxc_error *err)
 {
@@ -324,7 +338,9 @@ static bool end_container(struct keeper *keeper, unsigned grace_ms, int hangup_f
 		group_wait_for_first(group, grace_ms, hangup_fd);
 	deadline = clock_now_ms() + LIMIT_CONTAINER_END_MS;
 	while (!group_first_ended(group) && clock_now_ms() < deadline) {
-		if (!remove_container(&keeper->entries[container].words, &why))
+		if (keeper->sandbox.asked == JANITOR_ASK_LEADER_KILL)
+			kill_container(&keeper->entries[container].words);
+		else if (!remove_container(&keeper->entries[container].words, &why))
 			sayf(keeper, VERB_STEP, "%s", why.message);
 		group_wait_for_first(group, REMOVE_PAUSE_MS, -1);
 	}
@@ -343,6 +359,7 @@ static bool end_sandbox(struct keeper *keeper, unsigned grace_ms, int hangup_fd,
 		return true;
 	switch (keeper->sandbox.asked) {
 	case JANITOR_ASK_LEADER:
+	case JANITOR_ASK_LEADER_KILL:
 		return end_container(keeper, grace_ms, hangup_fd, err);
 	case JANITOR_ASK_INNER:
 		break;

@@ -271,7 +271,9 @@ static bool await_exec(int fail, struct npxc_error *err)
 static bool let_go(struct janitor *janitor, enum runtime_kind kind, pid_t pid, struct ends *ends,
                    struct npxc_error *err)
 {
-	enum janitor_asked asked = kind == RUNTIME_BWRAP ? JANITOR_ASK_INNER : JANITOR_ASK_LEADER;
+	enum janitor_asked asked = kind == RUNTIME_BWRAP    ? JANITOR_ASK_INNER
+	                           : kind == RUNTIME_PODMAN ? JANITOR_ASK_LEADER_KILL
+	                                                    : JANITOR_ASK_LEADER;
 	struct npxc_error ignored = { 0 };
 
 	if (!janitor_sandbox(janitor, pid, asked, err))

@@ -54,6 +54,7 @@ def ours():
              if name.startswith("npxc-")}
     names |= {"network " + name for name in podman("network", "ls", "--format", "{{.Name}}").split()
               if name.startswith("npxc-")}
+    names |= {f"file /var/tmp/{entry.name}" for entry in pathlib.Path("/var/tmp").iterdir()}
     for program in ("conmon", "podman"):
         for _, argv in processes(program):
             names |= {f"{program} of {word}" for word in argv if word.startswith("npxc-")}
@@ -62,6 +63,10 @@ def ours():
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(world):
+    temporary = world.home / "tmp"
+    temporary.mkdir()
+    temporary.chmod(0o1777)  # a server that root starts belongs to another user
+    world.env["TMPDIR"] = str(temporary)
     before = ours()
     yield
     left = ours() - before
@@ -73,6 +78,7 @@ def nothing_is_left(world):
 
     black_box.wait_until(gone, GONE)
     assert not left
+    assert black_box.wait_until(lambda: not list(temporary.iterdir())), list(temporary.iterdir())
 
 
 @pytest.fixture

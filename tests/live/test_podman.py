@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -198,6 +199,25 @@ def test_a_start_that_is_cut_leaves_nothing(world, probe, allowlist, number, ms)
     process.send_signal(number)
     assert process.wait(PATIENCE) in (-number, 128 + number)
     process.communicate()
+
+
+KILLS = int(os.environ.get("NPXC_LIVE_KILLS", "30"))
+
+
+def test_many_that_are_killed_leave_nothing(world, probe, allowlist):
+    """At random moments, and without waiting for one janitor before the next session is killed."""
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    moments = random.Random(seed)
+    children = []
+    for number in range(KILLS):
+        process = world.start(*(["--network", "none"] if number % 2 else []), probe, "stubborn", start_new_session=True)
+        children.append(process)
+        time.sleep(moments.uniform(0, 0.3))
+        os.killpg(process.pid, signal.SIGKILL)
+    for process in children:
+        assert process.wait(PATIENCE) == -signal.SIGKILL
+        process.communicate()
 
 
 def test_sessions_at_once_have_networks_of_their_own(world, probe, allowlist):

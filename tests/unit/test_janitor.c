@@ -412,7 +412,7 @@ static void groups_that_are_no_sandbox_are_refused(void **state)
 		assert_false(janitor_sandbox(janitor, bad[i], JANITOR_ASK_INNER, &err));
 		assert_int_equal(err.kind, ERROR_IO);
 	}
-	assert_false(janitor_sandbox(janitor, one, (enum janitor_asked)2, &err));
+	assert_false(janitor_sandbox(janitor, one, (enum janitor_asked)3, &err));
 	assert_true(janitor_end_sandbox(janitor, 1000, &err)); /* none is there */
 
 	assert_true(janitor_sandbox(janitor, one, JANITOR_ASK_LEADER, &err));
@@ -423,6 +423,45 @@ static void groups_that_are_no_sandbox_are_refused(void **state)
 	assert_int_equal(waitpid(one, NULL, WNOHANG), one);
 	assert_true(janitor_sandbox(janitor, two, JANITOR_ASK_LEADER, &err));
 	finished(janitor);
+}
+
+/* A CLI that lives has its container removed, or only killed, and removed once the CLI has gone. */
+static void a_container_goes_as_its_runtime_wants_it(void **state)
+{
+	static const struct {
+		enum janitor_asked asked;
+		const char *calls;
+	} cases[] = {
+		{ JANITOR_ASK_LEADER, "npxc-one\nnpxc-one\n" },
+		{ JANITOR_ASK_LEADER_KILL, "kill -s KILL npxc-one\nnpxc-one\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *base = make_directory();
+		char *script = str_printf("%s/cli", base);
+		char *record = str_printf("%s/record", base);
+		struct janitor *janitor = started();
+		struct npxc_error err = { 0 };
+		pid_t pid = fork_with_test();
+		char *text, *got;
+
+		if (pid == 0)
+			for (;;)
+				pause();
+		text =
+		    str_printf("#!/bin/sh\necho \"$*\" >>%s\nkill -KILL %ld 2>/dev/null\nexit 0\n", record, (long)pid);
+		write_file(script, text, 0700);
+		assert_true(janitor_sandbox(janitor, pid, cases[i].asked, &err));
+		hold_command(janitor, script, "npxc-one");
+		assert_true(janitor_end_sandbox(janitor, 0, &err));
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		got = read_text(record);
+		assert_string_equal(got, cases[i].calls);
+		finished(janitor);
+		assert_true(file_remove_tree(base, &err));
+		free(base), free(script), free(record), free(text), free(got);
+	}
 }
 
 /* A process that was reaped, and whose number names nobody any more, harms neither the janitor nor others. */
@@ -506,6 +545,7 @@ int main(void)
 		cmocka_unit_test(bad_resources_are_refused),
 		cmocka_unit_test(ceilings_hold),
 		cmocka_unit_test(groups_that_are_no_sandbox_are_refused),
+		cmocka_unit_test(a_container_goes_as_its_runtime_wants_it),
 		cmocka_unit_test(a_sandbox_that_is_gone_already_is_no_error),
 		cmocka_unit_test(garbage_takes_everything_down),
 	};
