@@ -99,6 +99,14 @@ static cJSON *strings(const struct strv *words)
 	return list;
 }
 
+static cJSON *rules_json(const struct rules *rules)
+{
+	cJSON *list = cJSON_CreateArray();
+	for (size_t i = 0; i < rules->count; i++)
+		cJSON_AddItemToArray(list, cJSON_CreateString(rules->v[i].text));
+	return list;
+}
+
 static cJSON *mounts_json(const struct prepared *p)
 {
 	cJSON *list = cJSON_CreateArray();
@@ -172,7 +180,7 @@ cJSON *describe_json(const struct prepared *p)
 	cJSON_AddStringToObject(network, "origin", p->policy.origin);
 	cJSON_AddStringToObject(network, "link", policy_link_word(p->policy.link));
 	cJSON_AddBoolToObject(network, "managed", p->network.managed);
-	cJSON_AddItemToObject(network, "allow", strings(&p->policy.allow));
+	cJSON_AddItemToObject(network, "allow", rules_json(&p->policy.rules));
 	cJSON_AddItemToObject(json, "mounts", mounts_json(p));
 	cJSON_AddItemToObject(json, "masked_sockets", strings(&p->mounts.masks));
 	cJSON_AddItemToObject(json, "notes", strings(&p->mounts.notes));

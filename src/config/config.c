@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "config/jsonc.h"
 #include "config/policy.h"
+#include "config/rules.h"
 #include "config/spec.h"
 
 #include <cjson/cJSON.h>
@@ -403,7 +404,7 @@ static bool read_link(const struct jsonc *document, const cJSON *value, void *in
 
 static bool read_rules(const struct jsonc *document, const cJSON *value, void *into, struct npxc_error *err)
 {
-	return read_list(document, value, policy_check_rule, into, err);
+	return read_list(document, value, rules_check, into, err);
 }
 
 static bool read_memory(const struct jsonc *document, const cJSON *value, void *into, struct npxc_error *err)

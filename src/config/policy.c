@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { NETWORK_NAME_MAX_BYTES = 128, RULE_MAX_BYTES = 512 };
+enum { NETWORK_NAME_MAX_BYTES = 128 };
 
 static const char *const kind_words[] = { "none", "open", "named", "allowlist" };
 static const char *const link_words[] = { "auto", "gateway", "socket", "netns" };
@@ -76,19 +76,6 @@ bool policy_parse_link(const char *word, enum policy_link *ret_link, struct npxc
 	return error_set(err, ERROR_CONFIG, "unknown link \"%s\"; use auto, gateway, socket or netns", shown);
 }
 
-bool policy_check_rule(const char *rule, struct npxc_error *err)
-{
-	if (rule[0] == '\0')
-		return error_set(err, ERROR_CONFIG, "an empty rule; write a host such as api.example.com:443");
-	if (strlen(rule) > RULE_MAX_BYTES)
-		return error_set(err, ERROR_CONFIG, "a rule of more than %d bytes", RULE_MAX_BYTES);
-	for (const char *p = rule; *p != '\0'; p++)
-		if ((unsigned char)*p <= ' ' || *p == 0x7f)
-			return error_set(err, ERROR_CONFIG,
-			                 "a rule holds no blanks or control bytes; write one host to a rule");
-	return true;
-}
-
 static const char *choose(const struct policy_sources *sources, const char **ret_origin)
 {
 	const struct {
@@ -109,19 +96,26 @@ static const char *choose(const struct policy_sources *sources, const char **ret
 	return places[i].word;
 }
 
-static bool check_rules(const struct strv *rules, const char *origin, struct npxc_error *err)
+static bool add_rules(struct rules *rules, const struct strv *texts, const char *origin, struct npxc_error *err)
 {
-	for (size_t i = 0; rules != NULL && i < rules->count; i++)
-		if (!policy_check_rule(rules->v[i], err))
+	for (size_t i = 0; texts != NULL && i < texts->count; i++)
+		if (!rules_add(rules, texts->v[i], err))
 			return error_prefix(err, "%s", origin);
 	return true;
 }
 
-static void add_rules(struct strv *to, const struct strv *from)
+/* Also where they are without effect: a mistake is one whatever the mode. */
+static bool read_rules(const struct policy_sources *sources, struct rules *ret_rules, struct npxc_error *err)
 {
-	for (size_t i = 0; from != NULL && i < from->count; i++)
-		if (!strv_contains(to, from->v[i]))
-			strv_push(to, from->v[i]);
+	struct rules rules = { 0 };
+
+	if (!add_rules(&rules, sources->allow, "network.allow", err) ||
+	    !add_rules(&rules, sources->option_allow, "--allow", err)) {
+		rules_done(&rules);
+		return false;
+	}
+	*ret_rules = rules;
+	return true;
 }
 
 bool policy_make(const struct policy_sources *sources, struct policy *ret_policy, struct npxc_error *err)
@@ -133,18 +127,16 @@ bool policy_make(const struct policy_sources *sources, struct policy *ret_policy
 		return error_prefix(err, "%s", policy.origin);
 	if (sources->link != NULL && !policy_parse_link(sources->link, &policy.link, err))
 		return error_prefix(err, "network.link");
-	if (!check_rules(sources->allow, "network.allow", err) || !check_rules(sources->option_allow, "--allow", err))
+	if (!read_rules(sources, &policy.rules, err))
 		return false;
+	if (policy.kind != POLICY_ALLOWLIST)
+		rules_done(&policy.rules);
 	if (sources->option_allow != NULL && sources->option_allow->count > 0 && policy.kind != POLICY_ALLOWLIST)
 		return error_set(err, ERROR_CONFIG,
 		                 "--allow means nothing with the network \"%s\" (%s); add --network allowlist", word,
 		                 policy.origin);
 	if (policy.kind == POLICY_NAMED)
 		policy.network = str_dup(word);
-	if (policy.kind == POLICY_ALLOWLIST) {
-		add_rules(&policy.allow, sources->allow);
-		add_rules(&policy.allow, sources->option_allow);
-	}
 	*ret_policy = policy;
 	return true;
 }
@@ -152,7 +144,7 @@ bool policy_make(const struct policy_sources *sources, struct policy *ret_policy
 void policy_done(struct policy *policy)
 {
 	free(policy->network);
-	strv_done(&policy->allow);
+	rules_done(&policy->rules);
 	*policy = (struct policy){ .kind = POLICY_NONE };
 }
 
@@ -162,7 +154,7 @@ char *policy_text(const struct policy *policy)
 	case POLICY_NAMED:
 		return str_printf("named(%s)", policy->network);
 	case POLICY_ALLOWLIST:
-		return str_printf("allowlist(%zu rule%s)", policy->allow.count, policy->allow.count == 1 ? "" : "s");
+		return str_printf("allowlist(%zu rule%s)", policy->rules.count, policy->rules.count == 1 ? "" : "s");
 	case POLICY_NONE:
 	case POLICY_OPEN:
 		break;

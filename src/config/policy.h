@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "config/rules.h"
 
 /*
  * What a server may reach. Pure.
@@ -18,7 +19,7 @@ struct policy {
 	enum policy_kind kind;
 	char *network;         /* owned; POLICY_NAMED only */
 	enum policy_link link; /* matters to POLICY_ALLOWLIST only */
-	struct strv allow;     /* rules as written, each once; POLICY_ALLOWLIST only */
+	struct rules rules;    /* each once, in the order of their coming; POLICY_ALLOWLIST only */
 	const char *origin; /* static: "--network", "network.mode", "runtime.network", "defaults.network", "default" */
 };
 
@@ -38,13 +39,12 @@ struct policy_sources {                  /* borrowed, NULL = not said */
  */
 bool policy_parse_network(const char *word, enum policy_kind *ret_kind, struct npxc_error *err) NPXC_MUST_CHECK;
 bool policy_parse_link(const char *word, enum policy_link *ret_link, struct npxc_error *err) NPXC_MUST_CHECK;
-/* Only what no rule can be: empty, longer than 512 bytes, with blanks or control bytes. */
-bool policy_check_rule(const char *rule, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
- * ERROR_CONFIG: an empty word, a network name that is not [A-Za-z0-9][A-Za-z0-9._-]{0,127}, an unknown link, --allow
- * with a mode other than allowlist (it would mean nothing, and a user who types it expects something). Rules of the
- * file stay without effect then: one may switch them off with --network none.
+ * ERROR_CONFIG: a rule that is none (config/rules.h), an empty word, a network name that is not
+ * [A-Za-z0-9][A-Za-z0-9._-]{0,127}, an unknown link, --allow with a mode other than allowlist (it would mean nothing,
+ * and a user who types it expects something). Rules of the file stay without effect then: one may switch them off with
+ * --network none.
  */
 bool policy_make(const struct policy_sources *sources, struct policy *ret_policy,
                  struct npxc_error *err) NPXC_MUST_CHECK;

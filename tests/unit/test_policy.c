@@ -137,9 +137,9 @@ static void rules_are_added_up(void **state)
 	strv_push(&option, "b.example:443");
 	strv_push(&option, "a.example");
 	assert_true(policy_make(&sources, &policy, &err));
-	assert_int_equal(policy.allow.count, 2);
-	assert_string_equal(policy.allow.v[0], "a.example");
-	assert_string_equal(policy.allow.v[1], "b.example:443");
+	assert_int_equal(policy.rules.count, 2);
+	assert_string_equal(policy.rules.v[0].text, "a.example");
+	assert_string_equal(policy.rules.v[1].text, "b.example:443");
 	assert_int_equal(policy.link, POLICY_LINK_NETNS);
 	policy_done(&policy);
 
@@ -155,7 +155,7 @@ static void rules_are_added_up(void **state)
 	strv_done(&option);
 	sources.network_mode = "open";
 	assert_true(policy_make(&sources, &policy, &err));
-	assert_int_equal(policy.allow.count, 0);
+	assert_int_equal(policy.rules.count, 0);
 	policy_done(&policy);
 
 	strv_push(&file, "");

@@ -1,0 +1,84 @@
+#ifndef NPXC_CONFIG_RULES_H
+#define NPXC_CONFIG_RULES_H
+
+#include "base/error.h"
+#include "base/ip.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The rules of an allowlist: what a server may reach. Pure. Everything that no rule names is denied; there are no rules
+ * that deny.
+ *
+ *     host[:port]                     this name
+ *     *.suffix[:port]                 every name with one or more labels before it, never the suffix itself
+ *     ip[:port], [v6][:port]          this address
+ *     cidr[:port], [v6/n][:port]      these addresses
+ *     host.npxc.internal:PORT         that port on this machine's own loopback
+ *
+ * Without a port: every port. A name rule is consent to a name, whose address may be no private one; an address rule is
+ * consent to an address, whatever it stands for. Names are compared without regard to case and a trailing dot.
+ *
+ * Should: refuse what reads like a narrow rule and is a wide one, and what could never match.
+ * Mustn't: let a name match an address rule or the other way round.
+ */
+
+enum rule_kind { RULE_NAME, RULE_SUFFIX, RULE_ADDRESS, RULE_HOST_ALIAS };
+
+#define RULES_HOST_ALIAS "host.npxc.internal"
+
+/* bytes, with the NUL: a host name in its canonical form. */
+enum { RULES_NAME_BYTES = 254 };
+
+struct rule {
+	enum rule_kind kind;
+	char *text;              /* owned; as written, for messages and the audit log */
+	char *name;              /* owned, canonical; RULE_SUFFIX: without "*."; NULL for RULE_ADDRESS */
+	struct ip_prefix prefix; /* RULE_ADDRESS; never a v4-mapped one */
+	uint16_t port;           /* 0: every port */
+};
+
+struct rules { /* zeroed = empty: everything is denied */
+	struct rule *v;
+	size_t count;
+};
+
+/*
+ * The canonical form of a host name: lower case, without one trailing dot. False: not 1 to 253 bytes of labels of 1 to
+ * 63 letters, digits, '-' and '_' that neither begin nor end with '-', or a last label that begins with a digit (what
+ * some resolver reads as an address: 127.1, 0x7f.1, 2130706433; no top-level domain does).
+ */
+bool rules_canonical_name(const char *text, size_t length, char ret_name[static RULES_NAME_BYTES]);
+
+/*
+ * One rule. ERROR_CONFIG: what is none of the forms above; a rule for everything ("*", a prefix shorter than /8 or
+ * /16); a wildcard under a top-level domain or under a suffix whose names belong to many (*.github.io); what could
+ * never match or is no host of the network (localhost, loopback and multicast addresses, 0.0.0.0, the addresses that
+ * npxc itself gives to names, the alias without a port).
+ */
+bool rules_parse(const char *text, struct rule *ret_rule, struct npxc_error *err) NPXC_MUST_CHECK;
+/* For configuration that only wants to know whether it is one. */
+bool rules_check(const char *text, struct npxc_error *err) NPXC_MUST_CHECK;
+void rule_done(struct rule *rule);
+
+/* Adds it; an equal one (same meaning) changes nothing. */
+bool rules_add(struct rules *rules, const char *text, struct npxc_error *err) NPXC_MUST_CHECK;
+void rules_done(struct rules *rules);
+
+/* The rule that allows it, or NULL. `name` in canonical form; the alias is matched by its own kind only. The narrowest
+ * comes first: an exact name before a suffix, a longer suffix or prefix before a shorter, a port before none. */
+const struct rule *rules_match_name(const struct rules *rules, const char *name, uint16_t port);
+const struct rule *rules_match_ip(const struct rules *rules, const struct ip *ip, uint16_t port);
+/* Whether the name may be looked up at all: some rule names it, with whatever port. */
+bool rules_knows_name(const struct rules *rules, const char *name);
+
+/* What a user should think twice about, one sentence; owned, NULL when there is nothing. An entry that another one
+ * already allows; an address of link-local range (a cloud's metadata). */
+char *rules_warning(const struct rules *rules, size_t index);
+
+/* The rule to add so that this would be allowed ("api.example.com:443", "[2001:db8::1]:5432"); owned. */
+char *rules_propose(const char *host, uint16_t port);
+
+#endif

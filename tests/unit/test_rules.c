@@ -1,0 +1,348 @@
+#include "unit.h"
+
+#include "base/mem.h"
+#include "config/rules.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void rules_that_are_taken(void **state)
+{
+	static const struct {
+		const char *text;
+		enum rule_kind kind;
+		const char *name; /* or prefix */
+		unsigned port;
+	} cases[] = {
+		{ "api.example.com", RULE_NAME, "api.example.com", 0 },
+		{ "API.Example.COM.:443", RULE_NAME, "api.example.com", 443 },
+		{ "intranet", RULE_NAME, "intranet", 0 },
+		{ "_srv.a-b.example:65535", RULE_NAME, "_srv.a-b.example", 65535 },
+		{ "1password.example", RULE_NAME, "1password.example", 0 },
+		{ "*.example.com", RULE_SUFFIX, "example.com", 0 },
+		{ "*.Example.com:8443", RULE_SUFFIX, "example.com", 8443 },
+		{ "*.a.co.uk", RULE_SUFFIX, "a.co.uk", 0 },
+		{ "*.me.github.io", RULE_SUFFIX, "me.github.io", 0 },
+		{ "10.1.2.3", RULE_ADDRESS, "10.1.2.3", 0 },
+		{ "10.1.2.3:5432", RULE_ADDRESS, "10.1.2.3", 5432 },
+		{ "10.0.0.0/8:5432", RULE_ADDRESS, "10.0.0.0/8", 5432 },
+		{ "[2001:db8::1]:443", RULE_ADDRESS, "2001:db8::1", 443 },
+		{ "[2001:db8::1]", RULE_ADDRESS, "2001:db8::1", 0 },
+		{ "2001:db8::1", RULE_ADDRESS, "2001:db8::1", 0 },
+		{ "[2001:db8::/32]:1", RULE_ADDRESS, "2001:db8::/32", 1 },
+		{ "2001:db8::/32", RULE_ADDRESS, "2001:db8::/32", 0 },
+		{ "host.npxc.internal:11434", RULE_HOST_ALIAS, "host.npxc.internal", 11434 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct npxc_error err = { 0 };
+		struct rule rule;
+		char prefix[IP_PREFIX_TEXT_BYTES] = "";
+
+		if (!rules_parse(cases[i].text, &rule, &err))
+			fail_msg("%s: %s", cases[i].text, err.message);
+		assert_int_equal(rule.kind, cases[i].kind);
+		assert_int_equal(rule.port, cases[i].port);
+		assert_string_equal(rule.text, cases[i].text);
+		if (rule.kind == RULE_ADDRESS)
+			ip_prefix_text(&rule.prefix, prefix);
+		assert_string_equal(rule.kind == RULE_ADDRESS ? prefix : rule.name, cases[i].name);
+		rule_done(&rule);
+	}
+}
+
+static void rules_that_are_refused(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *why;
+	} cases[] = {
+		{ "", "an empty rule" },
+		{ "a b", "no blanks" },
+		{ "a\n", "no blanks" },
+		{ "*", "every host" },
+		{ "*:443", "every host" },
+		{ "*.", "elsewhere" },
+		{ "**.example.com", "elsewhere" },
+		{ "a.*.example.com", "elsewhere" },
+		{ "api*.example.com", "elsewhere" },
+		{ "*example.com", "elsewhere" },
+		{ "*.*.example.com", "elsewhere" },
+		{ "*.com", "anybody can have" },
+		{ "*.internal", "anybody can have" },
+		{ "*.co.uk", "anybody can have" },
+		{ "*.github.io:443", "anybody can have" },
+		{ "*.GitHub.IO", "anybody can have" },
+		{ "*.workers.dev", "anybody can have" },
+		{ "*.s3.amazonaws.com", "anybody can have" },
+		{ "*.s3.eu-west-1.amazonaws.com", "anybody can have" },
+		{ "*.amazonaws.com", "anybody can have" },
+		{ "https://api.example.com", "is a URL" },
+		{ "api.example.com/path", "neither" },
+		{ "user@example.com", "neither a host name" },
+		{ "example.com:", "no port" },
+		{ "example.com:0", "no port" },
+		{ "example.com:65536", "no port" },
+		{ "example.com:0443", "no port" },
+		{ "example.com:+443", "no port" },
+		{ "example.com:https", "no port" },
+		{ "example.com:*", "no port" },
+		{ ":443", "neither" },
+		{ ".example.com", "neither" },
+		{ "example..com", "neither" },
+		{ "-a.example", "neither" },
+		{ "a-.example", "neither" },
+		{ "ex\xc3\xa4mple.com", "neither" },
+		{ "127.1", "neither a host name nor" },
+		{ "2130706433", "neither" },
+		{ "0x7f000001", "neither" },
+		{ "1.2.3.4.", "neither" },
+		{ "01.2.3.4", "neither" },
+		{ "127.0.0.1:11434", "host.npxc.internal:PORT" },
+		{ "127.8.8.8", "own loopback" },
+		{ "[::1]:80", "own loopback" },
+		{ "localhost:80", "host.npxc.internal:PORT" },
+		{ "a.localhost", "sandbox itself" },
+		{ "*.localhost", "sandbox itself" },
+		{ "0.0.0.0", "no address of a host" },
+		{ "::", "no address of a host" },
+		{ "0.0.0.0/0", "most of the Internet" },
+		{ "128.0.0.0/1", "most of the Internet" },
+		{ "::/0", "most of the Internet" },
+		{ "2000::/3", "most of the Internet" },
+		{ "224.0.0.1", "multicast" },
+		{ "255.255.255.255", "multicast or reserved" },
+		{ "[ff02::1]:5353", "multicast" },
+		{ "fe80::1", "link-local" },
+		{ "198.18.0.7:443", "gives to names" },
+		{ "[::ffff:10.0.0.1]:80", "write the IPv4 address" },
+		{ "10.0.0.1/8", "beyond its prefix length" },
+		{ "10.0.0.0/33", "beyond its prefix length" },
+		{ "10.0.0.0/x", "beyond its prefix length" },
+		{ "example.com/8", "neither" },
+		{ "[2001:db8::1", "bracket" },
+		{ "[2001:db8::1]443", "bracket" },
+		{ "[10.0.0.1]:443", "no IPv6 address" },
+		{ "[example.com]:443", "no IPv6 address" },
+		{ "2001:db8::1:99999", "neither" },
+		{ "host.npxc.internal", "needs a port" },
+		{ "*.host.npxc.internal:80", "no name that npxc knows" },
+		{ "other.npxc.internal:80", "no name that npxc knows" },
+		{ "*.npxc.internal", "no name that npxc knows" },
+	};
+	char text[600];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct npxc_error err = { 0 };
+
+		if (rules_check(cases[i].text, &err))
+			fail_msg("\"%s\" was accepted", cases[i].text);
+		assert_int_equal(err.kind, ERROR_CONFIG);
+		if (strstr(err.message, cases[i].why) == NULL)
+			fail_msg("\"%s\": \"%s\" does not say \"%s\"", cases[i].text, err.message, cases[i].why);
+	}
+	memset(text, 'a', sizeof(text) - 1);
+	text[599] = '\0';
+	{
+		struct npxc_error err = { 0 };
+
+		assert_false(rules_check(text, &err));
+		text[64] = '\0';
+		assert_false(rules_check(text, &err));
+		text[63] = '\0';
+		assert_true(rules_check(text, &err));
+	}
+}
+
+static struct rules make(const char *const *texts)
+{
+	struct rules rules = { 0 };
+	struct npxc_error err = { 0 };
+
+	for (size_t i = 0; texts[i] != NULL; i++)
+		if (!rules_add(&rules, texts[i], &err))
+			fail_msg("%s", err.message);
+	return rules;
+}
+
+static const char *const some[] = { "api.example.com:443",
+	                            "api.example.com",
+	                            "*.example.com:443",
+	                            "*.b.example.com:443",
+	                            "example.org",
+	                            "10.0.0.0/8:5432",
+	                            "10.1.0.0/16",
+	                            "10.1.2.3:5432",
+	                            "[2001:db8::/32]:443",
+	                            "host.npxc.internal:11434",
+	                            NULL };
+
+static void names_match(void **state)
+{
+	static const struct {
+		const char *name;
+		uint16_t port;
+		const char *rule; /* NULL: none */
+	} cases[] = {
+		{ "api.example.com", 443, "api.example.com:443" },
+		{ "api.example.com", 80, "api.example.com" },
+		{ "x.example.com", 443, "*.example.com:443" },
+		{ "x.example.com", 80, NULL },
+		{ "x.y.example.com", 443, "*.example.com:443" },
+		{ "x.b.example.com", 443, "*.b.example.com:443" },
+		{ "b.example.com", 443, "*.example.com:443" },
+		{ "example.com", 443, NULL }, /* never the bare suffix */
+		{ "evilexample.com", 443, NULL },
+		{ "x.example.com.evil.test", 443, NULL },
+		{ "example.org", 1, "example.org" },
+		{ "www.example.org", 443, NULL },
+		{ "host.npxc.internal", 11434, "host.npxc.internal:11434" },
+		{ "host.npxc.internal", 11435, NULL },
+		{ "10.1.2.3", 5432, NULL }, /* a name is never an address */
+		{ "", 443, NULL },
+	};
+	struct rules rules = make(some);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct rule *rule = rules_match_name(&rules, cases[i].name, cases[i].port);
+
+		if (rule == NULL ? cases[i].rule != NULL
+		                 : cases[i].rule == NULL || strcmp(rule->text, cases[i].rule) != 0)
+			fail_msg("%s:%u: %s", cases[i].name, cases[i].port, rule == NULL ? "none" : rule->text);
+	}
+	assert_true(rules_knows_name(&rules, "x.example.com"));
+	assert_true(rules_knows_name(&rules, "host.npxc.internal"));
+	assert_false(rules_knows_name(&rules, "example.com"));
+	assert_false(rules_knows_name(&rules, "secret.exfil.test"));
+	rules_done(&rules);
+	assert_null(rules_match_name(&rules, "api.example.com", 443));
+}
+
+static void addresses_match(void **state)
+{
+	static const struct {
+		const char *ip;
+		uint16_t port;
+		const char *rule;
+	} cases[] = {
+		{ "10.1.2.3", 5432, "10.1.2.3:5432" },
+		{ "10.1.2.3", 80, "10.1.0.0/16" },
+		{ "10.1.2.4", 5432, "10.1.0.0/16" },
+		{ "10.2.0.1", 5432, "10.0.0.0/8:5432" },
+		{ "10.2.0.1", 80, NULL },
+		{ "11.0.0.1", 5432, NULL },
+		{ "::ffff:10.1.2.3", 5432, "10.1.2.3:5432" },
+		{ "2001:db8::5", 443, "[2001:db8::/32]:443" },
+		{ "2001:db8::5", 80, NULL },
+		{ "2001:db9::5", 443, NULL },
+		{ "127.0.0.1", 11434, NULL },
+		{ "::", 443, NULL },
+	};
+	struct rules rules = make(some);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct rule *rule;
+		struct ip ip;
+
+		assert_true(ip_parse(cases[i].ip, strlen(cases[i].ip), &ip));
+		rule = rules_match_ip(&rules, &ip, cases[i].port);
+		if (rule == NULL ? cases[i].rule != NULL
+		                 : cases[i].rule == NULL || strcmp(rule->text, cases[i].rule) != 0)
+			fail_msg("%s:%u: %s", cases[i].ip, cases[i].port, rule == NULL ? "none" : rule->text);
+	}
+	rules_done(&rules);
+}
+
+static void equal_rules_count_once(void **state)
+{
+	static const char *const texts[] = { "A.example:443", "a.example.:443", "10.0.0.1",
+		                             "10.0.0.1/32",   "a.example",      NULL };
+	struct rules rules = make(texts);
+
+	(void)state;
+	assert_int_equal(rules.count, 3);
+	rules_done(&rules);
+}
+
+static void warnings(void **state)
+{
+	static const struct {
+		const char *const texts[3];
+		size_t index;
+		const char *why; /* NULL: none */
+	} cases[] = {
+		{ { "a.example:443", "a.example" }, 0, "\"a.example:443\" adds nothing to \"a.example\"" },
+		{ { "a.example:443", "a.example" }, 1, NULL },
+		{ { "x.a.example:443", "*.a.example:443" }, 0, "adds nothing" },
+		{ { "a.example:443", "*.a.example:443" }, 0, NULL },
+		{ { "*.b.a.example", "*.a.example" }, 0, "adds nothing" },
+		{ { "*.a.example", "*.b.a.example" }, 0, NULL },
+		{ { "10.1.0.0/16:80", "10.0.0.0/8" }, 0, "adds nothing" },
+		{ { "10.0.0.0/8", "10.1.0.0/16" }, 0, NULL },
+		{ { "a.example:80", "a.example:443" }, 0, NULL },
+		{ { "169.254.169.254:80" }, 0, "credentials" },
+		{ { "10.0.0.1" }, 0, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct rules rules = make(cases[i].texts);
+		mem_cleanup char *warning = rules_warning(&rules, cases[i].index);
+
+		if (cases[i].why == NULL ? warning != NULL : warning == NULL || strstr(warning, cases[i].why) == NULL)
+			fail_msg("case %zu: %s", i, warning == NULL ? "nothing" : warning);
+		rules_done(&rules);
+	}
+}
+
+static void proposals_are_rules(void **state)
+{
+	mem_cleanup char *name = rules_propose("api.example.com", 443);
+	mem_cleanup char *v6 = rules_propose("2001:db8::1", 5432);
+	struct npxc_error err = { 0 };
+
+	(void)state;
+	assert_string_equal(name, "api.example.com:443");
+	assert_string_equal(v6, "[2001:db8::1]:5432");
+	assert_true(rules_check(name, &err) && rules_check(v6, &err));
+}
+
+static void canonical_names(void **state)
+{
+	char name[RULES_NAME_BYTES] = "untouched";
+	char text[256];
+
+	(void)state;
+	assert_false(rules_canonical_name("a\0b", 3, name));
+	assert_false(rules_canonical_name("a..", 3, name));
+	assert_false(rules_canonical_name(".", 1, name));
+	assert_false(rules_canonical_name("", 0, name));
+	assert_string_equal(name, "untouched");
+	for (size_t i = 0; i < 254; i++)
+		text[i] = i % 2 == 1 ? '.' : 'a';
+	assert_true(rules_canonical_name(text, 253, name));
+	assert_int_equal(strlen(name), 253);
+	assert_true(rules_canonical_name(text, 254, name)); /* the last byte is its trailing dot */
+	text[253] = 'b';
+	assert_false(rules_canonical_name(text, 254, name));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rules_that_are_taken),
+		cmocka_unit_test(rules_that_are_refused),
+		cmocka_unit_test(names_match),
+		cmocka_unit_test(addresses_match),
+		cmocka_unit_test(equal_rules_count_once),
+		cmocka_unit_test(warnings),
+		cmocka_unit_test(proposals_are_rules),
+		cmocka_unit_test(canonical_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
