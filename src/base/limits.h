@@ -141,6 +141,18 @@
 /* processes and threads while a package is installed: compilers run there. */
 #define LIMIT_INSTALL_PIDS 4096
 
+/* names: of one session that get an address inside. Each takes some 100 bytes; a server that asks for more is walking
+ * through the names of a wildcard. */
+#define LIMIT_EGRESS_NAMES 16384
+
+/* bytes: what is held of a client of the egress process before the flow is decided: a ClientHello (real ones stay below
+ * 2 KiB, with post-quantum keys) or the head of an HTTP request (Node takes 16 KiB). */
+#define LIMIT_EGRESS_HELLO_BYTES (16 * KIB)
+#define LIMIT_EGRESS_HEAD_BYTES (16 * KIB)
+
+/* bytes: the head of a CONNECT request to the egress process; its host has at most 253. */
+#define LIMIT_EGRESS_CONNECT_BYTES (2 * KIB)
+
 /* The user that a sandbox runs as when npxc was started by root: reserved in Debian's policy, owned by nobody. */
 #define SANDBOX_DROP_UID 65533
 
