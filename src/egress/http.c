@@ -1,0 +1,392 @@
+#include "egress/http.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <string.h>
+#include <strings.h>
+
+enum { METHOD_MAX = 20, CHUNK_LINE_MAX = 18 };
+
+void http_begin(struct http *http, const char *host, uint16_t port)
+{
+	*http = (struct http){ .phase = HTTP_HEAD, .host = host, .port = port };
+}
+
+static bool is_token_byte(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+/* ---- one head ---- */
+
+struct head {
+	bool host, length, chunked, upgrade;
+	uint64_t content_length;
+};
+
+struct text {
+	const char *p;
+	size_t n;
+};
+
+static bool is(struct text text, const char *word)
+{
+	return text.n == strlen(word) && strncasecmp(text.p, word, text.n) == 0;
+}
+
+/* host or host:port, as in Host and in an absolute target. */
+static bool agrees(const struct http *http, struct text authority)
+{
+	const char *colon = authority.n == 0 ? NULL : memchr(authority.p, ':', authority.n);
+	const size_t host_length = colon == NULL ? authority.n : (size_t)(colon - authority.p);
+	char name[RULES_NAME_BYTES], port[6] = "";
+	uint64_t number;
+
+	if (!rules_canonical_name(authority.p, host_length, name) || strcmp(name, http->host) != 0)
+		return false;
+	if (colon == NULL)
+		return true;
+	const size_t port_length = authority.n - host_length - 1;
+
+	if (port_length == 0 || port_length >= sizeof(port))
+		return false;
+	memcpy(port, colon + 1, port_length);
+	return str_to_u64(port, 65535, &number) && number == http->port;
+}
+
+static const char *read_target(const struct http *http, struct text method, struct text target)
+{
+	static const char scheme[] = "http://";
+
+	for (size_t i = 0; i < target.n; i++)
+		if (target.p[i] <= ' ' || target.p[i] == 0x7f)
+			return "a request target with bytes other than printable ASCII";
+	if (target.n > 0 && target.p[0] == '/')
+		return NULL;
+	if (target.n == 1 && target.p[0] == '*')
+		return is(method, "OPTIONS") ? NULL : "a request target that is none";
+	if (target.n < sizeof(scheme) - 1 || strncasecmp(target.p, scheme, sizeof(scheme) - 1) != 0)
+		return "a request target that is none";
+	const struct text rest = { target.p + sizeof(scheme) - 1, target.n - (sizeof(scheme) - 1) };
+	size_t end = 0;
+
+	while (end < rest.n && strchr("/?#", rest.p[end]) == NULL)
+		end++;
+	return agrees(http, (struct text){ rest.p, end }) ? NULL : "a request target for another host";
+}
+
+static const char *read_request_line(const struct http *http, struct text line)
+{
+	static const char version[] = " HTTP/1.1";
+	size_t method = 0;
+
+	while (method < line.n && line.p[method] >= 'A' && line.p[method] <= 'Z')
+		method++;
+	if (method == 0 || method > METHOD_MAX || method == line.n || line.p[method] != ' ')
+		return "a request that does not begin with an upper-case method";
+	if (line.n < method + sizeof(version) ||
+	    memcmp(line.p + line.n - (sizeof(version) - 1), version, sizeof(version) - 1) != 0)
+		return "a request that is not HTTP/1.1";
+	if (is((struct text){ line.p, method }, "CONNECT"))
+		return "CONNECT within a connection";
+	return read_target(http, (struct text){ line.p, method },
+	                   (struct text){ line.p + method + 1, line.n - method - sizeof(version) });
+}
+
+static const char *read_length(struct text value, struct head *head)
+{
+	char digits[20] = "";
+
+	if (head->length || head->chunked)
+		return "more than one length of a body";
+	head->length = true;
+	if (value.n == 0 || value.n > 15)
+		return "a Content-Length that is none";
+	memcpy(digits, value.p, value.n);
+	if (strspn(digits, "0123456789") != value.n)
+		return "a Content-Length that is none";
+	for (size_t i = 0; i < value.n; i++)
+		head->content_length = head->content_length * 10 + (uint64_t)(digits[i] - '0');
+	return NULL;
+}
+
+static const char *read_known(const struct http *http, struct text name, struct text value, struct head *head)
+{
+	if (is(name, "Host")) {
+		if (head->host)
+			return "more than one Host";
+		head->host = true;
+		return agrees(http, value) ? NULL : "a Host other than the one that was connected to";
+	}
+	if (is(name, "Content-Length"))
+		return read_length(value, head);
+	if (is(name, "Transfer-Encoding")) {
+		if (head->length || head->chunked)
+			return "more than one length of a body";
+		head->chunked = true;
+		return is(value, "chunked") ? NULL : "a Transfer-Encoding other than chunked";
+	}
+	if (is(name, "Upgrade")) {
+		if (head->upgrade || http->requests > 0)
+			return "an Upgrade other than on the first request";
+		head->upgrade = true;
+		return is(value, "websocket") ? NULL : "an Upgrade to something other than websocket";
+	}
+	if (is(name, "HTTP2-Settings"))
+		return "an upgrade to HTTP/2, whose hosts cannot be checked";
+	return NULL;
+}
+
+static const char *read_header(const struct http *http, struct text line, struct head *head)
+{
+	size_t colon = 0;
+
+	while (colon < line.n && is_token_byte(line.p[colon]))
+		colon++;
+	if (colon == 0 || colon == line.n || line.p[colon] != ':')
+		return "a header line that is none";
+	struct text value = { line.p + colon + 1, line.n - colon - 1 };
+
+	for (size_t i = 0; i < value.n; i++)
+		if (((unsigned char)value.p[i] < ' ' && value.p[i] != '\t') || value.p[i] == 0x7f)
+			return "a header with control bytes";
+	while (value.n > 0 && (value.p[0] == ' ' || value.p[0] == '\t')) {
+		value.p++;
+		value.n--;
+	}
+	while (value.n > 0 && (value.p[value.n - 1] == ' ' || value.p[value.n - 1] == '\t'))
+		value.n--;
+	return read_known(http, (struct text){ line.p, colon }, value, head);
+}
+
+/* After the head: how its body is measured. */
+static const char *begin_body(struct http *http, const struct head *head)
+{
+	if (!head->host)
+		return "a request without Host";
+	http->requests++;
+	if (head->upgrade) {
+		if (head->chunked || head->content_length > 0)
+			return "an Upgrade with a body";
+		http->phase = HTTP_HELD;
+	} else if (head->chunked) {
+		http->phase = HTTP_CHUNK_SIZE;
+	} else if (head->content_length > 0) {
+		http->phase = HTTP_BODY;
+		http->left = head->content_length;
+	}
+	return NULL;
+}
+
+/*
+ * One line that ends in CRLF. False: it is not there yet, or never will be (`ret_why`): a bare CR or LF, more bytes
+ * than `most` without an end.
+ */
+static bool take_line(const char *bytes, size_t length, size_t most, struct text *ret_line, const char **ret_why)
+{
+	for (size_t i = 0; i < length; i++) {
+		if (i == most) {
+			*ret_why = "a line or head that is too long";
+			return false;
+		}
+		if (bytes[i] == '\n' || (bytes[i] == '\r' && i + 1 < length && bytes[i + 1] != '\n')) {
+			*ret_why = "a line that does not end in CR LF";
+			return false;
+		}
+		if (bytes[i] == '\r' && i + 1 < length) {
+			*ret_line = (struct text){ bytes, i };
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool feed_head(struct http *http, const char *bytes, size_t length, size_t *ret_pass, const char **ret_why)
+{
+	struct head head = { 0 };
+	size_t at = 0;
+	struct text line;
+
+	while (take_line(bytes + at, length - at, LIMIT_EGRESS_HEAD_BYTES - at, &line, ret_why)) {
+		const bool first = at == 0;
+
+		at += line.n + 2;
+		if (line.n == 0 && !first) {
+			*ret_why = begin_body(http, &head);
+			*ret_pass = *ret_why == NULL ? at : 0;
+			return *ret_why == NULL;
+		}
+		*ret_why = first ? read_request_line(http, line) : read_header(http, line, &head);
+		if (*ret_why != NULL)
+			return false;
+		if (at > LIMIT_EGRESS_HEAD_BYTES - 2)
+			*ret_why = "a line or head that is too long";
+		if (*ret_why != NULL)
+			return false;
+	}
+	return *ret_why == NULL;
+}
+
+/* ---- chunks ---- */
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static bool feed_chunk_size(struct http *http, const char *bytes, size_t length, size_t *ret_pass, const char **ret_why)
+{
+	struct text line;
+	uint64_t size = 0;
+
+	if (!take_line(bytes, length, CHUNK_LINE_MAX, &line, ret_why))
+		return *ret_why == NULL;
+	if (line.n == 0 || line.n > 15)
+		*ret_why = "a chunk without a size";
+	for (size_t i = 0; i < line.n && *ret_why == NULL; i++) {
+		if (hex_digit(line.p[i]) < 0)
+			*ret_why = "a chunk size with something else in it";
+		size = size * 16 + (uint64_t)(hex_digit(line.p[i]) & 15);
+	}
+	if (*ret_why != NULL)
+		return false;
+	http->left = size;
+	http->phase = size == 0 ? HTTP_LAST : HTTP_CHUNK;
+	*ret_pass = line.n + 2;
+	return true;
+}
+
+/* The CRLF that has to follow a chunk, or the last one's size. */
+static bool feed_empty_line(struct http *http, const char *bytes, size_t length, size_t *ret_pass, const char **ret_why)
+{
+	if (length >= 1 && bytes[0] != '\r')
+		*ret_why = http->phase == HTTP_LAST ? "trailers behind a body" : "a chunk longer than its size";
+	else if (length >= 2 && bytes[1] != '\n')
+		*ret_why = "a line that does not end in CR LF";
+	if (*ret_why != NULL)
+		return false;
+	if (length >= 2) {
+		http->phase = http->phase == HTTP_LAST ? HTTP_HEAD : HTTP_CHUNK_SIZE;
+		*ret_pass = 2;
+	}
+	return true;
+}
+
+static bool step(struct http *http, const char *bytes, size_t length, size_t *ret_pass, const char **ret_why)
+{
+	switch (http->phase) {
+	case HTTP_HEAD:
+		return feed_head(http, bytes, length, ret_pass, ret_why);
+	case HTTP_BODY:
+	case HTTP_CHUNK:
+		*ret_pass = length < http->left ? length : (size_t)http->left;
+		http->left -= *ret_pass;
+		if (http->left == 0)
+			http->phase = http->phase == HTTP_BODY ? HTTP_HEAD : HTTP_CHUNK_END;
+		return true;
+	case HTTP_CHUNK_SIZE:
+		return feed_chunk_size(http, bytes, length, ret_pass, ret_why);
+	case HTTP_CHUNK_END:
+	case HTTP_LAST:
+		return feed_empty_line(http, bytes, length, ret_pass, ret_why);
+	case HTTP_HELD:
+		*ret_pass = 0;
+		return true;
+	case HTTP_OPAQUE:
+		*ret_pass = length;
+		return true;
+	}
+	return false;
+}
+
+bool http_feed(struct http *http, const char *bytes, size_t length, size_t *ret_pass, const char **ret_why)
+{
+	size_t passed = 0;
+
+	for (;;) {
+		const char *why = NULL;
+		size_t pass = 0;
+
+		if (passed == length)
+			break;
+		if (!step(http, bytes + passed, length - passed, &pass, &why)) {
+			*ret_pass = passed;
+			*ret_why = why;
+			return false;
+		}
+		if (pass == 0)
+			break;
+		passed += pass;
+	}
+	*ret_pass = passed;
+	return true;
+}
+
+bool http_answered(struct http *http, const char *bytes, size_t length)
+{
+	static const char switching[] = "HTTP/1.1 101 ";
+	const size_t count = length < sizeof(switching) - 1 ? length : sizeof(switching) - 1;
+	const bool same = memcmp(bytes, switching, count) == 0;
+
+	if (http->phase != HTTP_HELD)
+		return true;
+	if (same && count < sizeof(switching) - 1)
+		return false;
+	http->phase = same ? HTTP_OPAQUE : HTTP_HEAD;
+	return true;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static bool is_method(struct text word)
+{
+	static const char *const methods[] = { "GET",     "HEAD",  "POST",  "PUT",     "DELETE",
+		                               "OPTIONS", "PATCH", "TRACE", "CONNECT", "PRI" };
+
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+		if (is(word, methods[i]))
+			return true;
+	return false;
+}
+
+enum http_look http_look(const char *bytes, size_t length)
+{
+	size_t at = 0, word;
+
+	while (at < length && (is_blank(bytes[at]) || bytes[at] == '\r' || bytes[at] == '\n'))
+		at++;
+	if (at == length)
+		return at < METHOD_MAX ? HTTP_LOOK_MORE : HTTP_LOOK_YES; /* to be refused */
+	word = at;
+	while (at < length && at - word <= METHOD_MAX && is_token_byte(bytes[at]))
+		at++;
+	if (at == length)
+		return HTTP_LOOK_MORE;
+	if (at == word || !is_blank(bytes[at]))
+		return HTTP_LOOK_NO;
+	if (is_method((struct text){ bytes + word, at - word }))
+		return HTTP_LOOK_YES;
+	/* A method that is not known here has a path behind it; a greeting of another protocol has not. */
+	if (at + 1 == length)
+		return HTTP_LOOK_MORE;
+	return bytes[at + 1] == '/' ? HTTP_LOOK_YES : HTTP_LOOK_NO;
+}
+
+char *http_refusal(const char *why)
+{
+	mem_cleanup char *text = str_printf("npxc: %s\n", why);
+
+	return str_printf("HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
+	                  "Connection: close\r\n\r\n%s",
+	                  strlen(text), text);
+}
