@@ -43,6 +43,10 @@ static const struct command {
 	  doctor_command,
 	  "npxc doctor [--fix]",
 	  "whether this machine can run a sandbox, and which limits hold" },
+	{ { "log", NULL, OPTIONS_DENIED | OPTIONS_JSON, OPTIONS_WORDS_SPECS },
+	  log_command,
+	  "npxc log [--denied] [<spec>...]",
+	  "what servers with an allowlist reached, or were refused" },
 	{ { "build", "install", 0, OPTIONS_WORDS_SPECS }, NULL, NULL, "old name of install" },
 	{ { "rebuild", "install", 0, OPTIONS_WORDS_SPECS }, NULL, NULL, "old name of install --force" },
 };

@@ -153,6 +153,19 @@
 /* bytes: the head of a CONNECT request to the egress process; its host has at most 253. */
 #define LIMIT_EGRESS_CONNECT_BYTES (2 * KIB)
 
+/* The audit log. bytes of a line (a host of 253 bytes, escaped, is in it four times at most), of a file before it is
+ * rotated (one older one is kept), files of all sessions. */
+#define LIMIT_AUDIT_LINE_BYTES (16 * KIB)
+#define LIMIT_AUDIT_FILE_BYTES (4 * MIB)
+#define LIMIT_AUDIT_FILES 256
+
+/* Denials: how many different ones are remembered so that repeats are only counted, and for how many milliseconds; how
+ * many are written at once, and per second after that. A guest can make 20,000 different ones in a second. */
+#define LIMIT_AUDIT_REPEATS 128
+#define LIMIT_AUDIT_REPEAT_MS 10000
+#define LIMIT_AUDIT_BURST 500
+#define LIMIT_AUDIT_RATE 50
+
 /* The user that a sandbox runs as when npxc was started by root: reserved in Debian's policy, owned by nobody. */
 #define SANDBOX_DROP_UID 65533
 

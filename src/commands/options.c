@@ -27,6 +27,7 @@ enum flag_id {
 	FLAG_UPDATE,
 	FLAG_ALL,
 	FLAG_FIX,
+	FLAG_DENIED,
 	FLAG_CONFIG,
 	FLAG_CWD,
 	FLAG_LOG_LEVEL,
@@ -64,6 +65,7 @@ static const struct flag {
 	{ FLAG_UPDATE, 0, "update", VALUE_NONE, NULL, OPTIONS_INSTALL, "look up the tag or range again" },
 	{ FLAG_ALL, 0, "all", VALUE_NONE, NULL, OPTIONS_ALL, "everything" },
 	{ FLAG_FIX, 0, "fix", VALUE_NONE, NULL, OPTIONS_FIX, "act on what is found, saying what is done" },
+	{ FLAG_DENIED, 0, "denied", VALUE_NONE, NULL, OPTIONS_DENIED, "only what was refused or failed" },
 	{ FLAG_DRY_RUN, 0, "dry-run", VALUE_NONE, NULL, OPTIONS_DRY_RUN, "show the plan, start nothing" },
 	{ FLAG_JSON, 0, "json", VALUE_NONE, NULL, OPTIONS_JSON, "print JSON" },
 	{ FLAG_CONFIG, 0, "config", VALUE_NEEDED, "FILE", 0,
@@ -203,6 +205,9 @@ static bool take_flag(struct options *o, const struct flag *flag, const char *va
 		return true;
 	case FLAG_FIX:
 		o->fix = true;
+		return true;
+	case FLAG_DENIED:
+		o->denied = true;
 		return true;
 	case FLAG_CONFIG:
 		return set_once(&o->config, "config", value, err);

@@ -1,0 +1,178 @@
+#include "commands/commands.h"
+#include "commands/prepare.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+
+#include <cjson/cJSON.h>
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* What the sessions' egress processes wrote down: one line per decision, files in the order of their last change. */
+
+struct log_file {
+	char *path;
+	struct timespec changed;
+};
+
+struct log_files {
+	struct log_file *v;
+	size_t count;
+};
+
+static void files_cleanup(struct log_files *files)
+{
+	for (size_t i = 0; i < files->count; i++)
+		free(files->v[i].path);
+	free(files->v);
+}
+
+static int by_change(const void *a, const void *b)
+{
+	const struct timespec *x = &((const struct log_file *)a)->changed, *y = &((const struct log_file *)b)->changed;
+	if (x->tv_sec != y->tv_sec)
+		return x->tv_sec < y->tv_sec ? -1 : 1;
+	return (x->tv_nsec > y->tv_nsec) - (x->tv_nsec < y->tv_nsec);
+}
+
+static bool find_files(const char *directory, struct log_files *files, struct npxc_error *err)
+{
+	DIR *stream = opendir(directory);
+	if (stream == NULL)
+		return errno == ENOENT || error_set_errno(err, ERROR_IO, "open %s", directory);
+	for (const struct dirent *entry = readdir(stream); entry != NULL; entry = readdir(stream)) {
+		if (!str_ends(entry->d_name, ".jsonl") && !str_ends(entry->d_name, ".jsonl.1"))
+			continue;
+		mem_cleanup char *path = str_printf("%s/%s", directory, entry->d_name);
+		struct stat status;
+		if (lstat(path, &status) == -1 || !S_ISREG(status.st_mode))
+			continue;
+#ifdef __APPLE__
+		const struct timespec changed = status.st_mtimespec;
+#else
+		const struct timespec changed = status.st_mtim;
+#endif
+		files->v = mem_realloc(files->v, files->count + 1, sizeof(*files->v));
+		files->v[files->count++] = (struct log_file){ MEM_TAKE(path), changed };
+	}
+	closedir(stream);
+	if (files->count > 0)
+		qsort(files->v, files->count, sizeof(*files->v), by_change);
+	return true;
+}
+
+static const char *text_of(const cJSON *record, const char *key)
+{
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(record, key));
+	return text == NULL ? "" : text;
+}
+
+static double number_of(const cJSON *record, const char *key)
+{
+	const cJSON *value = cJSON_GetObjectItemCaseSensitive(record, key);
+	return cJSON_IsNumber(value) ? value->valuedouble : 0;
+}
+
+/* The file is npxc's own, but what is in it once came from a guest. */
+static void print_record(const cJSON *record)
+{
+	char target[512];
+	const double port = number_of(record, "port");
+	if (port > 0)
+		snprintf(target, sizeof(target), "%s:%.0f", text_of(record, "host"), port);
+	else
+		snprintf(target, sizeof(target), "%s", text_of(record, "host"));
+	mem_cleanup char *shown = str_escape(target, strlen(target));
+	mem_cleanup char *package = str_escape(text_of(record, "package"), strlen(text_of(record, "package")));
+	mem_cleanup char *why = str_escape(text_of(record, "why"), strlen(text_of(record, "why")));
+	printf("%.19s  %-5s  %-12s  %s  %s", text_of(record, "ts"), text_of(record, "verdict"), text_of(record, "code"),
+	       package, shown);
+	if (cJSON_HasObjectItem(record, "ms"))
+		printf("  %.0f B up, %.0f B down, %.0f ms", number_of(record, "up"), number_of(record, "down"),
+		       number_of(record, "ms"));
+	if (why[0] != '\0')
+		printf("  (%s)", why);
+	if (number_of(record, "repeat") > 0)
+		printf("  and %.0f more", number_of(record, "repeat"));
+	putchar('\n');
+}
+
+struct wish {
+	const struct strv *packages; /* names; none: all */
+	bool denied, json;
+	uint64_t shown;
+};
+
+static void take_line(const char *line, struct wish *wish)
+{
+	cJSON *record = cJSON_Parse(line);
+	const bool wanted = cJSON_IsObject(record) &&
+	                    (!wish->denied || strcmp(text_of(record, "verdict"), "allow") != 0) &&
+	                    (wish->packages->count == 0 || strv_contains(wish->packages, text_of(record, "package")));
+	if (wanted && wish->json)
+		puts(line);
+	else if (wanted)
+		print_record(record);
+	wish->shown += wanted;
+	cJSON_Delete(record);
+}
+
+/* A line that is longer than any of npxc's own is none; the last one may be half written. */
+static bool read_file(const char *path, struct wish *wish, struct npxc_error *err)
+{
+	mem_cleanup char *line = mem_alloc(LIMIT_AUDIT_LINE_BYTES);
+	FILE *file = fopen(path, "re");
+	if (file == NULL)
+		return errno == ENOENT || error_set_errno(err, ERROR_IO, "open %s", path);
+	while (fgets(line, (int)LIMIT_AUDIT_LINE_BYTES, file) != NULL) {
+		const size_t length = strlen(line);
+		if (length == 0 || line[length - 1] != '\n')
+			continue;
+		line[length - 1] = '\0';
+		take_line(line, wish);
+	}
+	fclose(file);
+	return true;
+}
+
+static bool names_of(const struct prepared *p, struct strv *ret_names, struct npxc_error *err)
+{
+	for (size_t i = 0; i < p->options->specs.count; i++) {
+		struct spec spec;
+		if (!spec_parse(p->options->specs.v[i], &spec, err))
+			return false;
+		mem_cleanup char *name = spec.kind == SPEC_DIRECTORY
+		                             ? store_directory_name(spec.path, p->cwd, p->paths.home)
+		                             : str_dup(spec.name);
+		spec_done(&spec);
+		if (name == NULL)
+			return error_set(err, ERROR_CONFIG, "%s: no package.json with a name", p->options->specs.v[i]);
+		strv_push(ret_names, name);
+	}
+	return true;
+}
+
+bool log_command(const struct options *options, int *ret_status, struct npxc_error *err)
+{
+	struct prepared p;
+	if (!prepare_config(options, &p, err))
+		return false;
+	struct log_files files __attribute__((cleanup(files_cleanup))) = { 0 };
+	struct strv names = { 0 };
+	struct wish wish = { .packages = &names, .denied = options->denied, .json = options->json };
+	mem_cleanup char *directory = str_printf("%s/egress", p.paths.state_directory);
+	bool fine = names_of(&p, &names, err) && find_files(directory, &files, err);
+	for (size_t i = 0; fine && i < files.count; i++)
+		fine = read_file(files.v[i].path, &wish, err);
+	if (fine && wish.shown == 0 && !options->json)
+		puts("nothing is logged; only sessions with `network.mode: allowlist` are");
+	strv_done(&names);
+	prepare_done(&p);
+	*ret_status = 0;
+	return fine;
+}

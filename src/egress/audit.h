@@ -1,0 +1,96 @@
+#ifndef NPXC_EGRESS_AUDIT_H
+#define NPXC_EGRESS_AUDIT_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * The audit log: one JSON object per line and decision, at <state directory>/egress/<session>.jsonl (0600).
+ *
+ *     {"ts","session","package","flow","verdict","code","host","port","ip","rule","kind","sni","alpn","up","down","ms",
+ *      "why","repeat"}
+ *
+ * What is not known is left out; `repeat` is how many more of the same there were, and is left out when none. Nothing a
+ * guest said gets into a line but through here, escaped.
+ */
+
+enum audit_verdict { AUDIT_ALLOW, AUDIT_DENY, AUDIT_FAIL };
+
+enum audit_code {
+	AUDIT_OK,
+	AUDIT_EACCES,       /* on no rule, or an address that its rule does not cover */
+	AUDIT_ESNI,         /* TLS for another name, or without one */
+	AUDIT_EHOST,        /* HTTP for another host, or none that could be read */
+	AUDIT_EPROTO,       /* neither, where one of them is wanted; a malformed request for a flow */
+	AUDIT_ENOTFOUND,    /* the name has no address */
+	AUDIT_ECONNREFUSED, /* it has, and nobody is there */
+	AUDIT_ETIMEDOUT,
+	AUDIT_EMFILE, /* too many flows, names or lookups at once */
+};
+
+struct audit_record {  /* texts are borrowed, NULL when not known */
+	uint64_t flow; /* 0: none (a DNS question) */
+	enum audit_verdict verdict;
+	enum audit_code code;
+	const char *host;
+	uint16_t port; /* 0: none */
+	const char *ip;
+	const char *rule;
+	const char *kind; /* "tls", "http", "opaque", "udp", "dns" */
+	const char *sni, *alpn;
+	uint64_t up, down; /* bytes that the guest sent and got */
+	int64_t ms;        /* how long it was; -1: no flow */
+	const char *why;
+	uint64_t repeat;
+};
+
+const char *audit_code_word(enum audit_code code);
+
+/* One line with its newline, appended; pure. `ts` is RFC 3339. */
+bool audit_line(const struct audit_record *record, const char *ts, const char *session, const char *package,
+                struct buf *ret_line, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* ---- repeated denials; pure ---- */
+
+/*
+ * The same denial again within LIMIT_AUDIT_REPEAT_MS is counted, not written. At most LIMIT_AUDIT_REPEATS different
+ * ones are remembered; the oldest goes for a new one. Beyond LIMIT_AUDIT_BURST denials at once and LIMIT_AUDIT_RATE per
+ * second all others are only counted together.
+ */
+struct audit_repeats;
+struct audit_repeats *audit_repeats_new(void);
+void audit_repeats_free(struct audit_repeats *repeats);
+
+/* Called with each record that has to be written. */
+typedef void audit_emit(void *context, const struct audit_record *record);
+
+/* A denial or failure: it is emitted now, or counted. */
+void audit_repeats_add(struct audit_repeats *repeats, const struct audit_record *record, int64_t now_ms,
+                       audit_emit *emit, void *context);
+/* What was counted and has been waiting long enough; `all`: everything (the end). */
+void audit_repeats_flush(struct audit_repeats *repeats, int64_t now_ms, bool all, audit_emit *emit, void *context);
+/* Milliseconds until there is something to flush; -1: nothing waits. */
+int audit_repeats_due(const struct audit_repeats *repeats, int64_t now_ms);
+
+/* ---- the file ---- */
+
+struct audit;
+/*
+ * Makes the directory (0700) and the file, and removes the oldest files of dead sessions beyond LIMIT_AUDIT_FILES. At
+ * LIMIT_AUDIT_FILE_BYTES the file becomes <session>.jsonl.1 and a new one begins. Needs the file system only
+ * through the directory's descriptor from here on. ERROR_IO.
+ */
+bool audit_open(const char *directory, const char *session, const char *package, struct audit **ret_audit,
+                struct npxc_error *err) NPXC_MUST_CHECK;
+int audit_directory_fd(const struct audit *audit); /* borrowed; for the process's confinement */
+/* Never fails: a full disk must not end a session; the first failure is said in a warning. Denials and failures may be
+ * counted first (see above). */
+void audit_write(struct audit *audit, const struct audit_record *record, int64_t now_ms);
+void audit_flush(struct audit *audit, int64_t now_ms);
+int audit_due(const struct audit *audit, int64_t now_ms);
+void audit_close(struct audit *audit); /* writes what was counted; NULL is allowed */
+
+#endif

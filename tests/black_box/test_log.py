@@ -1,0 +1,47 @@
+"""`npxc log` reads what the sessions wrote down."""
+
+import json
+
+LINES = [
+    {"ts": "2026-01-02T03:04:05.678Z", "session": "npxc-a-01234567", "package": "@a/b", "verdict": "deny", "code": "EACCES",
+     "host": "evil.test\u001b[2J", "port": 443, "kind": "dns", "why": "on no rule", "repeat": 3},
+    {"ts": "2026-01-02T03:04:06.678Z", "session": "npxc-a-01234567", "package": "@a/b", "flow": 1, "verdict": "allow", "code": "ok",
+     "host": "api.example.com", "port": 443, "up": 10, "down": 20, "ms": 30},
+    {"ts": "2026-01-02T03:04:07.678Z", "session": "npxc-c-01234567", "package": "c", "flow": 1, "verdict": "fail", "code": "ETIMEDOUT",
+     "host": "slow.example.com", "port": 80},
+]
+
+
+def write(world):
+    directory = world.home / ".local/state/npxc/egress"
+    directory.mkdir(parents=True)
+    text = "".join(json.dumps(line) + "\n" for line in LINES)
+    (directory / "npxc-a-01234567.jsonl").write_text(text + "not JSON\n" + '{"half a li')
+    (directory / "notes.txt").write_text(text)
+
+
+def log(world, *words):
+    result = world.run("log", *words)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.decode().splitlines()
+
+
+def test_nothing_is_logged(world):
+    assert log(world) == ["nothing is logged; only sessions with `network.mode: allowlist` are"]
+    assert log(world, "--json") == []
+
+
+def test_decisions_are_shown(world):
+    write(world)
+    shown = log(world)
+    assert len(shown) == 3
+    assert shown[0] == "2026-01-02T03:04:05  deny   EACCES        @a/b  evil.test\\x1b[2J:443  (on no rule)  and 3 more"
+    assert shown[1].endswith("api.example.com:443  10 B up, 20 B down, 30 ms")
+
+
+def test_some_of_them(world):
+    write(world)
+    assert ["deny" in line or "fail" in line for line in log(world, "--denied")] == [True, True]
+    assert [json.loads(line) for line in log(world, "--json", "@a/b@latest")] == LINES[:2]
+    assert [json.loads(line) for line in log(world, "--json", "--denied", "c", "@a/b")] == [LINES[0], LINES[2]]
+    assert log(world, "--json", "unknown") == []

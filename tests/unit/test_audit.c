@@ -1,0 +1,317 @@
+#include "unit.h"
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "egress/audit.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <utime.h>
+
+static void lines(void **state)
+{
+	static const struct {
+		struct audit_record record;
+		const char *line;
+	} cases[] = {
+		{ { .flow = 7,
+		    .verdict = AUDIT_ALLOW,
+		    .host = "api.example.com",
+		    .port = 443,
+		    .ip = "93.184.216.34",
+		    .rule = "*.example.com",
+		    .kind = "tls",
+		    .sni = "api.example.com",
+		    .alpn = "h2",
+		    .up = 10,
+		    .down = 2000,
+		    .ms = 5 },
+		  "{\"ts\":\"T\",\"session\":\"s\",\"package\":\"@a/"
+		  "b\",\"flow\":7,\"verdict\":\"allow\",\"code\":\"ok\","
+		  "\"host\":\"api.example.com\",\"port\":443,\"ip\":\"93.184.216.34\",\"rule\":\"*.example.com\","
+		  "\"kind\":\"tls\",\"sni\":\"api.example.com\",\"alpn\":\"h2\",\"up\":10,\"down\":2000,\"ms\":5}\n" },
+		{ { .verdict = AUDIT_DENY,
+		    .code = AUDIT_EACCES,
+		    .host = "evil.test",
+		    .kind = "dns",
+		    .ms = -1,
+		    .why = "on no rule",
+		    .repeat = 3 },
+		  "{\"ts\":\"T\",\"session\":\"s\",\"package\":\"@a/b\",\"verdict\":\"deny\",\"code\":\"EACCES\","
+		  "\"host\":\"evil.test\",\"kind\":\"dns\",\"why\":\"on no rule\",\"repeat\":3}\n" },
+		{ { .verdict = AUDIT_FAIL, .code = AUDIT_ETIMEDOUT, .host = "a\"\\\n\x7f\xc3\x1b[2J", .ms = -1 },
+		  "{\"ts\":\"T\",\"session\":\"s\",\"package\":\"@a/b\",\"verdict\":\"fail\",\"code\":\"ETIMEDOUT\","
+		  "\"host\":\"a\\\"\\\\\\u000a\\u007f\\u00c3\\u001b[2J\"}\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct buf line BUF_CLEANUP = BUF_INIT(LIMIT_AUDIT_LINE_BYTES);
+		struct npxc_error err = { 0 };
+		cJSON *json;
+
+		assert_true(audit_line(&cases[i].record, "T", "s", "@a/b", &line, &err));
+		assert_string_equal(line.data, cases[i].line);
+		json = cJSON_Parse(line.data);
+		assert_non_null(json);
+		cJSON_Delete(json);
+	}
+	struct buf small BUF_CLEANUP = BUF_INIT(100);
+	struct npxc_error err = { 0 };
+	assert_false(audit_line(&cases[0].record, "T", "s", "@a/b", &small, &err));
+	assert_int_equal(small.length, 0);
+	assert_int_equal(err.kind, ERROR_IO);
+}
+
+struct emitted {
+	char text[4096];
+	size_t count;
+};
+
+static void note(void *context, const struct audit_record *record)
+{
+	struct emitted *emitted = context;
+	const size_t used = strlen(emitted->text);
+
+	emitted->count++;
+	if (used < sizeof(emitted->text) - 100)
+		snprintf(emitted->text + used, sizeof(emitted->text) - used, "%s:%u+%u ",
+		         record->host == NULL ? "-" : record->host, record->port, (unsigned)record->repeat);
+}
+
+static struct audit_record denial(const char *host, uint16_t port)
+{
+	return (struct audit_record){ .verdict = AUDIT_DENY, .code = AUDIT_EACCES, .host = host, .port = port };
+}
+
+static void repeats_are_counted(void **state)
+{
+	struct audit_repeats *repeats = audit_repeats_new();
+	struct emitted out = { 0 };
+	struct audit_record a = denial("a", 1), b = denial("b", 1), a2 = denial("a", 2), sni = denial("a", 1);
+
+	(void)state;
+	sni.code = AUDIT_ESNI;
+	assert_int_equal(audit_repeats_due(repeats, 1000), -1);
+	for (int i = 0; i < 5; i++)
+		audit_repeats_add(repeats, &a, 1000, note, &out);
+	audit_repeats_add(repeats, &b, 2000, note, &out);
+	audit_repeats_add(repeats, &a2, 2000, note, &out);
+	audit_repeats_add(repeats, &sni, 2000, note, &out);
+	audit_repeats_add(repeats, &b, 2000, note, &out);
+	assert_string_equal(out.text, "a:1+0 b:1+0 a:2+0 a:1+0 ");
+	assert_int_equal(audit_repeats_due(repeats, 2000), LIMIT_AUDIT_REPEAT_MS - 1000);
+
+	out = (struct emitted){ 0 };
+	audit_repeats_flush(repeats, 1000 + LIMIT_AUDIT_REPEAT_MS - 1, false, note, &out);
+	assert_string_equal(out.text, "");
+	audit_repeats_flush(repeats, 1000 + LIMIT_AUDIT_REPEAT_MS, false, note, &out);
+	assert_string_equal(out.text, "a:1+4 ");
+	audit_repeats_flush(repeats, 2000 + LIMIT_AUDIT_REPEAT_MS, false, note, &out);
+	assert_string_equal(out.text, "a:1+4 b:1+1 ");
+	assert_int_equal(audit_repeats_due(repeats, 2000 + LIMIT_AUDIT_REPEAT_MS), -1);
+
+	/* after that it is news again; the end waits for nothing */
+	out = (struct emitted){ 0 };
+	audit_repeats_add(repeats, &a, 20000, note, &out);
+	audit_repeats_add(repeats, &a, 20000, note, &out);
+	audit_repeats_flush(repeats, 20000, true, note, &out);
+	assert_string_equal(out.text, "a:1+0 a:1+1 ");
+	audit_repeats_free(repeats);
+}
+
+static void the_oldest_gives_way(void **state)
+{
+	struct audit_repeats *repeats = audit_repeats_new();
+	struct emitted out = { 0 };
+	struct audit_record record = denial("first", 1);
+
+	(void)state;
+	audit_repeats_add(repeats, &record, 1000, note, &out);
+	audit_repeats_add(repeats, &record, 1000, note, &out);
+	for (uint16_t i = 1; i < LIMIT_AUDIT_REPEATS; i++) {
+		record = denial("x", i);
+		audit_repeats_add(repeats, &record, 1000, note, &out);
+	}
+	out = (struct emitted){ 0 };
+	record = denial("last", 1);
+	audit_repeats_add(repeats, &record, 1000, note, &out);
+	assert_string_equal(out.text, "last:1+0 first:1+1 ");
+	audit_repeats_free(repeats);
+}
+
+static void the_rate_is_capped(void **state)
+{
+	struct audit_repeats *repeats = audit_repeats_new();
+	struct emitted out = { 0 };
+	struct audit_record record;
+
+	(void)state;
+	for (unsigned i = 1; i <= 20000; i++) {
+		record = denial("x", (uint16_t)i);
+		audit_repeats_add(repeats, &record, 1000, note, &out);
+	}
+	assert_int_equal(out.count, LIMIT_AUDIT_BURST);
+	assert_int_equal(audit_repeats_due(repeats, 1000), 1000);
+	out = (struct emitted){ 0 };
+	audit_repeats_flush(repeats, 1000, false, note, &out);
+	assert_int_equal(out.count, 0);
+	audit_repeats_flush(repeats, 2000, false, note, &out);
+	assert_string_equal(out.text, "-:0+19500 ");
+	for (unsigned i = 1; i <= 1000; i++) {
+		record = denial("y", (uint16_t)i);
+		audit_repeats_add(repeats, &record, 2000, note, &out);
+	}
+	assert_int_equal(out.count, LIMIT_AUDIT_RATE); /* one of them was the summary */
+	audit_repeats_free(repeats);
+}
+
+static char *make_directory(void)
+{
+	struct npxc_error err = { 0 };
+	char *path = NULL;
+
+	if (!file_make_temporary_directory("/tmp", "npxc-audit-", &path, &err))
+		fail_msg("%s", err.message);
+	return path;
+}
+
+static char *read_text(const char *directory, const char *name)
+{
+	mem_cleanup char *path = str_printf("%s/%s", directory, name);
+	struct buf bytes = BUF_INIT(16 * MIB);
+	struct npxc_error err = { 0 };
+
+	if (!file_read(path, &bytes, &err))
+		fail_msg("%s", err.message);
+	return buf_take(&bytes);
+}
+
+static size_t count_lines(const char *text)
+{
+	size_t count = 0;
+
+	for (const char *p = text; *p != '\0'; p++)
+		count += *p == '\n';
+	return count;
+}
+
+static void a_file_is_written(void **state)
+{
+	mem_cleanup char *base = make_directory();
+	mem_cleanup char *directory = str_printf("%s/state/egress", base);
+	mem_cleanup char *path = str_printf("%s/npxc-x-01234567.jsonl", directory);
+	struct audit_record record = denial("evil.test", 443);
+	struct audit *audit = NULL;
+	struct npxc_error err = { 0 };
+	struct stat status;
+
+	(void)state;
+	if (!audit_open(directory, "npxc-x-01234567", "x", &audit, &err))
+		fail_msg("%s", err.message);
+	audit_write(audit, &record, 1000);
+	audit_write(audit, &record, 1000);
+	record = (struct audit_record){ .verdict = AUDIT_ALLOW, .host = "a", .port = 1 };
+	audit_write(audit, &record, 1000);
+	audit_write(audit, &record, 1000);
+	assert_int_equal(audit_due(audit, 1000), LIMIT_AUDIT_REPEAT_MS);
+	audit_flush(audit, 1000);
+	audit_close(audit);
+	mem_cleanup char *text = read_text(directory, "npxc-x-01234567.jsonl");
+	assert_int_equal(count_lines(text), 4); /* two flows, the denial, its repetition */
+	assert_non_null(strstr(text, "\"repeat\":1}\n"));
+	assert_int_equal(text[7], '2'); /* of the year */
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0600);
+	assert_int_equal(stat(directory, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0700);
+	assert_true(file_remove_tree(base, &err));
+}
+
+static void a_file_is_rotated(void **state)
+{
+	mem_cleanup char *directory = make_directory();
+	struct audit_record record = { .verdict = AUDIT_ALLOW, .port = 1 };
+	char host[2000];
+	struct audit *audit = NULL;
+	struct npxc_error err = { 0 };
+	const size_t writes = 3 * LIMIT_AUDIT_FILE_BYTES / sizeof(host);
+
+	(void)state;
+	memset(host, 'a', sizeof(host));
+	host[sizeof(host) - 1] = '\0';
+	record.host = host;
+	assert_true(audit_open(directory, "s", "x", &audit, &err));
+	for (size_t i = 0; i < writes; i++)
+		audit_write(audit, &record, 1000);
+	audit_close(audit);
+	mem_cleanup char *now = read_text(directory, "s.jsonl");
+	mem_cleanup char *before = read_text(directory, "s.jsonl.1");
+	assert_true(strlen(now) <= LIMIT_AUDIT_FILE_BYTES && strlen(now) > 0);
+	assert_true(strlen(before) <= LIMIT_AUDIT_FILE_BYTES && strlen(before) > LIMIT_AUDIT_FILE_BYTES - 3000);
+	assert_true(str_starts(before, "{\"ts\"") && str_ends(before, "}\n"));
+	assert_true(file_remove_tree(directory, &err));
+}
+
+static void old_files_go(void **state)
+{
+	mem_cleanup char *directory = make_directory();
+	mem_cleanup char *other = str_printf("%s/other.txt", directory);
+	struct audit *audit = NULL;
+	struct npxc_error err = { 0 };
+
+	(void)state;
+	assert_true(file_write_atomic(other, "x", 1, 0600, &err));
+	for (unsigned i = 0; i < LIMIT_AUDIT_FILES + 3; i++) {
+		mem_cleanup char *path = str_printf("%s/s%u.jsonl", directory, i);
+		const struct utimbuf times = { .actime = 1000 + i, .modtime = 1000 + i };
+
+		FILE *file = fopen(path, "w");
+		assert_non_null(file);
+		fclose(file);
+		assert_int_equal(utime(path, &times), 0);
+	}
+	assert_true(audit_open(directory, "new", "x", &audit, &err));
+	audit_close(audit);
+	for (unsigned i = 0; i < LIMIT_AUDIT_FILES + 3; i++) {
+		mem_cleanup char *path = str_printf("%s/s%u.jsonl", directory, i);
+
+		assert_int_equal(file_exists(path), i >= 4);
+	}
+	assert_true(file_exists(other));
+	assert_true(file_remove_tree(directory, &err));
+}
+
+static void no_place_to_write(void **state)
+{
+	struct audit *audit = NULL;
+	struct npxc_error err = { 0 };
+
+	(void)state;
+	assert_false(audit_open("/dev/null/egress", "s", "x", &audit, &err));
+	assert_int_equal(err.kind, ERROR_IO);
+	assert_null(audit);
+	audit_close(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lines),
+		cmocka_unit_test(repeats_are_counted),
+		cmocka_unit_test(the_oldest_gives_way),
+		cmocka_unit_test(the_rate_is_capped),
+		cmocka_unit_test(a_file_is_written),
+		cmocka_unit_test(a_file_is_rotated),
+		cmocka_unit_test(old_files_go),
+		cmocka_unit_test(no_place_to_write),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
