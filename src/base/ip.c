@@ -32,14 +32,14 @@ bool ip_parse_prefix(const char *text, size_t length, struct ip_prefix *ret_pref
 {
 	const char *slash = length == 0 ? NULL : memchr(text, '/', length);
 	struct ip_prefix prefix = { 0 };
-	char digits[4] = "";
 	uint64_t bits;
 
 	if (!ip_parse(text, slash == NULL ? length : (size_t)(slash - text), &prefix.ip))
 		return false;
 	prefix.length = bits_of(&prefix.ip);
 	if (slash != NULL) {
-		size_t left = length - (size_t)(slash - text) - 1;
+		const size_t left = length - (size_t)(slash - text) - 1;
+		char digits[4] = "";
 
 		if (left >= sizeof(digits))
 			return false;

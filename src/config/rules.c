@@ -115,7 +115,7 @@ static bool is_label(const char *label, size_t length)
 
 bool rules_canonical_name(const char *text, size_t length, char ret_name[static RULES_NAME_BYTES])
 {
-	char name[RULES_NAME_BYTES];
+	char name[RULES_NAME_BYTES] = "";
 	const char *label = name;
 
 	if (length > 0 && text[length - 1] == '.')
