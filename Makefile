@@ -146,7 +146,7 @@ $(BUILD)/differential/%: tests/differential/%.c $(BUILD)/asan/libnpxc.a
 	$(CC) $(CFLAGS_ALL) $(SANITIZERS) -MMD -MP $< $(BUILD)/asan/libnpxc.a -o $@ $(LIBS)
 
 .PHONY: differential
-differential: $(addprefix $(BUILD)/differential/,$(DIFFERENTIAL_NAMES)) ## compares the JSON scanner with Python's
+differential: $(addprefix $(BUILD)/differential/,$(DIFFERENTIAL_NAMES)) ## compares scanner and identification with models in Python
 	@NPXC_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/differential
 
 layers: ## includes point one way

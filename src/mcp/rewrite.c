@@ -96,54 +96,69 @@ static int hex_value(char c)
 	return -1;
 }
 
-/* Whether six bytes are the escape of a character that REWRITE_ROOT has. */
-static bool is_hiding(const char *p)
+/* "\u002f" and the like: the escape of a character that REWRITE_ROOT has. */
+static bool is_hiding(const char *p, const char *end)
 {
-	const int high = hex_value(p[4]);
-	const int low = hex_value(p[5]);
-	const int c = high * 16 + low;
+	int c;
 
-	return p[1] == 'u' && p[2] == '0' && p[3] == '0' && high >= 0 && low >= 0 && c != 0 &&
-	       strchr(REWRITE_ROOT, c) != NULL;
+	if (end - p < 6 || p[1] != 'u' || p[2] != '0' || p[3] != '0' || hex_value(p[4]) < 0 || hex_value(p[5]) < 0)
+		return false;
+	c = hex_value(p[4]) * 16 + hex_value(p[5]);
+	return c != 0 && strchr(REWRITE_ROOT, c) != NULL;
 }
 
-static bool may_be_escaped(const char *text, size_t length)
+/* The root, its slashes plain or escaped ("\/workspace\/"), and one more byte for an id. */
+static bool is_root(const char *p, const char *end)
 {
-	const char *const end = text + length;
-	const char *p = text;
-
-	while (end - p >= 6) {
-		if (*p != '\\') {
-			p = memchr(p, '\\', (size_t)(end - p));
-			if (p == NULL || end - p < 6)
-				return false;
-		}
-		if (is_hiding(p))
-			return true;
-		p += p[1] == '\\' || p[1] == '"' ? 2 : 1;
-	}
-	return false;
+	return end - p > ROOT_BYTES && memcmp(p, REWRITE_ROOT, ROOT_BYTES - 1) == 0 &&
+	       (p[ROOT_BYTES - 1] == '/' || p[ROOT_BYTES - 1] == '\\');
 }
 
-/* The root as it stands, or with its last slash escaped ("/workspace\/"; the first one's backslash stands before). */
-static bool may_be_plain(const char *text, size_t length)
+static bool is_candidate(const char *p, const char *end)
 {
-	const char *const end = text + length;
+	return *p == '/' ? is_root(p, end) : *p == '\\' && is_hiding(p, end);
+}
 
-	for (const char *p = text; p < end;) {
-		p = memmem(p, (size_t)(end - p), REWRITE_ROOT, ROOT_BYTES - 1);
-		if (p == NULL || end - p <= ROOT_BYTES)
-			return false;
-		if (p[ROOT_BYTES - 1] == '/' || p[ROOT_BYTES - 1] == '\\')
-			return true;
-		p += ROOT_BYTES - 1;
-	}
-	return false;
+/*
+ * Every byte that the server writes comes by here, so sixteen places are looked at in one go: whether "/w..k" stands
+ * there, or "\u" with the first digit of a character of the root ("\u001b" and "\u00e9" are frequent).
+ */
+typedef uint8_t vector __attribute__((vector_size(16)));
+typedef uint64_t halves __attribute__((vector_size(16)));
+
+enum { SEEN_AHEAD = 4 };
+
+static bool may_begin(const char *p)
+{
+	vector first;
+	vector second;
+	vector fifth;
+	halves hits;
+
+	memcpy(&first, p, sizeof(first));
+	memcpy(&second, p + 1, sizeof(second));
+	memcpy(&fifth, p + SEEN_AHEAD, sizeof(fifth));
+	hits = (halves)(((first == '/') & (second == 'w') & (fifth == 'k')) |
+	                ((first == '\\') & (second == 'u') & ((fifth == '2') | (fifth == '6') | (fifth == '7'))));
+	return (hits[0] | hits[1]) != 0;
 }
 
 bool rewrite_may_change(const char *line, size_t length)
 {
-	return may_be_plain(line, length) || may_be_escaped(line, length);
+	const char *const end = line + length;
+	const char *p = line;
+
+	for (; end - p >= (ptrdiff_t)sizeof(vector) + SEEN_AHEAD; p += sizeof(vector)) {
+		if (!may_begin(p))
+			continue;
+		for (size_t i = 0; i < sizeof(vector); i++)
+			if (is_candidate(p + i, end))
+				return true;
+	}
+	for (; p < end; p++)
+		if (is_candidate(p, end))
+			return true;
+	return false;
 }
 
 /* One string */

@@ -46,7 +46,7 @@ enum { REWRITE_ID_MAX = 64 };
 typedef const char *rewrite_finder(void *context, const char *id, size_t length);
 
 /*
- * Whether a line can hold such a path at all, however escaped ("\/", "\u002f"): a fast look (a few passes of memchr).
+ * Whether a line can hold such a path at all, however escaped ("\/", "\u002f"): a fast look, which says yes too often.
  * False: the line is forwarded as it is, and rewrite_line would say REWRITE_SAME.
  */
 bool rewrite_may_change(const char *line, size_t length);

@@ -301,7 +301,9 @@ static void the_fast_look_passes_only_what_stays(void **state)
 		                             "\\",
 		                             "\\u01 2f",
 		                             "\\u2f00",
-		                             "\\\\u002f......" };
+		                             "tasks/workspace",
+		                             "/workspace/",
+		                             "ks/workspace" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(may) / sizeof(may[0]); i++)
@@ -310,6 +312,32 @@ static void the_fast_look_passes_only_what_stays(void **state)
 	for (size_t i = 0; i < sizeof(stays) / sizeof(stays[0]); i++)
 		if (rewrite_may_change(stays[i], strlen(stays[i])))
 			fail_msg("%s", stays[i]);
+}
+
+/* The look takes sixteen bytes at a time: a path is seen wherever it stands, and nothing behind the end is read. */
+static void the_fast_look_sees_every_place(void **state)
+{
+	static const char *const hidden[] = { "/workspace/x", "\\/workspace\\/x", "\\u002fw", "\\u0077x",
+		                              "\\u006Fx",     "\\u0072x",         "\\u006bx", "\\u0073x",
+		                              "\\u0070x",     "\\u0061x",         "\\u0063x", "\\u0065x" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
+		for (size_t before = 0; before < 40; before++) {
+			for (size_t after = 0; after < 40; after++) {
+				const size_t n = strlen(hidden[i]);
+				mem_cleanup char *text = mem_alloc(before + n + after);
+
+				memset(text, '-', before + n + after);
+				memcpy(text + before, hidden[i], n);
+				if (!rewrite_may_change(text, before + n + after))
+					fail_msg("%s behind %zu, before %zu", hidden[i], before, after);
+				text[before + 4] = '~';
+				if (rewrite_may_change(text, before + n + after))
+					fail_msg("broken %s behind %zu, before %zu", hidden[i], before, after);
+			}
+		}
+	}
 }
 
 /* Client to server */
@@ -371,6 +399,7 @@ int main(void)
 		cmocka_unit_test(what_was_in_the_buffer_stays),
 		cmocka_unit_test(many_paths_in_one_string),
 		cmocka_unit_test(the_fast_look_passes_only_what_stays),
+		cmocka_unit_test(the_fast_look_sees_every_place),
 		cmocka_unit_test(edits_change_their_spans_only),
 		cmocka_unit_test(file_uris),
 	};
