@@ -3,6 +3,7 @@
 CC ?= cc
 BUILD ?= build
 .SECONDARY:
+comma := ,
 UNAME := $(shell uname -s)
 VERSION := 0.4.0
 
@@ -237,21 +238,35 @@ test: ## every check: installs what is missing, builds with -Werror, unit tests,
 	@$(MAKE) all
 	@$(MAKE) unit unit-asan
 	@$(MAKE) differential
+	@$(MAKE) conformance-test
 	@$(MAKE) black-box
 
 # make conformance [RUNTIME=replay,bwrap] [REQ='retry-*'] [NPXC=/other/launcher] [CONFORMANCE_FLAGS=--list]
 NPXC ?= $(BUILD)/npxc
 CONFORMANCE = $(PYTHON) conformance/run.py --npxc '$(NPXC)' --runtime '$(RUNTIME)' --req '$(REQ)' $(CONFORMANCE_FLAGS)
 
-.PHONY: conformance conformance-status conformance-suite
+.PHONY: conformance conformance-status conformance-suite conformance-test conformance-mutations conformance-live
 conformance: all ## holds a launcher against the requirements on every runtime here; RUNTIME= REQ= NPXC= choose
 	@$(CONFORMANCE) $(if $(filter $(BUILD)/npxc,$(NPXC)),--check-status)
 
 conformance-status: all ## the same, and writes conformance/STATUS.md
 	@$(CONFORMANCE) --status
 
+conformance-test: all ## what make test has of it: the registry, replay of all releases, live bwrap where there is Linux
+	@$(PYTHON) -m pytest -q -p no:cacheprovider conformance/test_suite.py -k 'not reference'
+	@$(MAKE) conformance RUNTIME=replay$(if $(filter Linux,$(UNAME)),$(comma)bwrap)
+
 conformance-suite: all ## the suite itself: the reference launcher passes, each broken one turns red what it says
 	@$(PYTHON) -m pytest -q -p no:cacheprovider conformance
+
+conformance-mutations: all ## takes parts out of npxc: each has to turn a requirement red
+	@$(PYTHON) conformance/mutations.py
+
+conformance-live: ## all of it, with podman, which ci/podman sets up (as root); the suite itself and the mutations too
+	@ci/podman
+	@$(MAKE) conformance
+	@$(MAKE) conformance-mutations
+	@$(MAKE) conformance-suite
 
 clean: ## removes build/
 	rm -rf $(BUILD)

@@ -343,29 +343,31 @@ SAYS = {"exit 1": r"the network helper died", "nothing": r"nothing|empty|no outp
 def _(e):
     wrong, messages = [], {}
     for name, part in e.parts.items():
-        def say(what):
-            wrong.append("%s: %s" % (name, what))
-        if part.problem:
-            say(part.problem)
-            continue
-        for what in not_started(part) + nothing_left(part):
-            say(what)
-        created = part.created()
-        if len(created) != 1:
-            say("%d calls of network create" % len(created))
-            continue
-        if created[0] not in [call.name for call in part.of("network delete")]:
-            say("the network was not deleted")
-        if part.status != 4:
-            say("exit status %s, not 4" % part.status)
-        if part.out:
-            say("stdout holds %r" % part.out[:100])
-        message = " ".join(part.error_lines()).replace(created[0], "NETWORK")
-        if not re.search(SAYS[name], message):
-            say("the error does not say what happened: %s" % message[:200])
-        if message in messages:
-            say("the error is the same as for %s" % messages[message])
-        messages[message] = name
+        found = [part.problem] if part.problem else inspect_failed(part)
+        if not found and name in SAYS:  # what is said when helpers were killed is left open
+            if part.status != 4:
+                found.append("exit status %s, not 4" % part.status)
+            message = " ".join(part.error_lines()).replace(part.created()[0], "NETWORK")
+            if not re.search(SAYS[name], message):
+                found.append("the error does not say what happened: %s" % message[:200])
+            if message in messages:
+                found.append("the error is the same as for %s" % messages[message])
+            messages[message] = name
+        wrong += ["%s: %s" % (name, what) for what in found]
+    return wrong
+
+
+def inspect_failed(e):
+    wrong = not_started(e) + nothing_left(e)
+    created = e.created()
+    if len(created) != 1:
+        return wrong + ["%d calls of network create" % len(created)]
+    if created[0] not in [call.name for call in e.of("network delete")]:
+        wrong.append("the network was not deleted")
+    if not e.status:
+        wrong.append("exit status %s" % e.status)
+    if e.out:
+        wrong.append("stdout holds %r" % e.out[:100])
     return wrong
 
 
@@ -572,6 +574,9 @@ def ordered(e):
     for call in e.of("rm", "stop", "kill"):
         if call.start_us < deletes[0].start_us < call.end_us:
             wrong.append("network delete began while the container was being removed")
+    late = [call for call in e.of("rm") if call.start_us > deletes[0].start_us]
+    if late:
+        wrong.append("the container was removed after network delete had begun")
     used = [call for call in deletes if call.refusal == "in-use"]
     if used:
         wrong.append("the runtime refused a delete: the network was still used by the container")
@@ -582,15 +587,21 @@ def delete_first(e):
     e.of("network delete")[0].start_us = e.run.end_us - 1
 
 
-@check("tear-order", "allowlist", "sigterm", on=NETWORKED,
-       spoil=[delete_first, lambda e, _: setattr(e.of("network delete")[0], "refusal", "in-use"),
-              lambda e, _: drop_calls("network delete")(e),
-              lambda _, s: setattr(s.parts["stubborn"].of("network delete")[0], "refusal", "in-use")])
-def _(e, killed):
+def delete_before_removal(e):
+    e.of("network delete")[0].start_us = e.of("rm")[0].start_us - 1
+
+
+@check("tear-order", "allowlist", "sigterm", "sigkill", on=NETWORKED,
+       spoil=[delete_first, lambda e, *_: setattr(e.of("network delete")[0], "refusal", "in-use"),
+              lambda e, *_: drop_calls("network delete")(e), lambda e, *_: delete_before_removal(e),
+              lambda _, s, k: setattr(s.parts["stubborn"].of("network delete")[0], "refusal", "in-use"),
+              lambda _, s, k: setattr(k.parts["answer, group"].of("network delete")[0], "refusal", "in-use")])
+def _(e, ended, killed):
     wrong = ordered(e)
-    for name, part in killed.parts.items():
-        if any(call.refusal == "in-use" for call in part.of("network delete")):
-            wrong.append("after SIGTERM, %s: the network was deleted while the container was there" % name)
+    for how, whole in (("SIGTERM", ended), ("SIGKILL", killed)):
+        for name, part in whole.parts.items():
+            if any(call.refusal == "in-use" for call in part.of("network delete")):
+                wrong.append("after %s, %s: network delete was called while the container was there" % (how, name))
     return wrong
 
 

@@ -75,4 +75,5 @@ class Surroundings:
     def blamed(self, found, names):
         if self.alone:
             return found
-        return [what for what in found if OWN in what or any(name in what for name in names) or "npxc-light" in what]
+        return [what for what in found if OWN in what or any(name in what for name in names)
+                or what.startswith("cgroup") and "npxc-light" in what]

@@ -50,7 +50,8 @@ class Processes:
     """Those of this machine, with their arguments and environments."""
 
     def __init__(self):
-        self.others = set(self.numbers())  # were there before: none of a launcher's
+        self.others = set(self.numbers())  # none of a launcher's: these were there before
+        self.looked_at = {}  # number -> when first
 
     def numbers(self):
         if os.path.isdir("/proc/self"):
@@ -75,7 +76,15 @@ class Processes:
             return [number for number, found in self.listed() if text in found and number not in self.others | {own}]
         there = set(self.numbers())
         self.others &= there  # a number may be given out again
-        return [number for number in sorted(there - self.others - {own}) if text in self.text_of(number)]
+        now, found = time.monotonic(), []
+        for number in sorted(there - self.others - {own}):
+            read = self.text_of(number)
+            if text in read:
+                found.append(number)
+            elif OWN not in read and "conmon" not in read and now - self.looked_at.setdefault(number, now) > 5:
+                self.others.add(number)  # long past its exec, and of no run of this suite
+                self.looked_at.pop(number)
+        return found
 
 
 PROCESSES = Processes()
@@ -342,7 +351,11 @@ def runtimes_here():
 
 def absent(runtime):
     """Why a runtime is left out when nobody asked for it; None when it is judged. Only podman may be missing."""
-    return "not installed" if runtime.name == "podman" and runtime.real is None else None
+    if runtime.name == "podman" and runtime.real is None:
+        return "not installed"
+    if runtime.name == "podman" and os.geteuid() != 0:
+        return "the gateway of a rootless podman's network is not this host; as root it is judged"
+    return None
 
 
 # ---- one launcher under observation ----

@@ -1,10 +1,9 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -S
 """Tries a busy network seven times."""
 
-import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "reference"))
+sys.path.insert(0, __file__.rpartition("/")[0] + "/../reference")
 import launcher
 
 BREAKS = {"retry-attempts", "retry-backoff"}

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -S
 """A launcher that keeps the requirements, as plainly as possible: it proves that every check can pass, and the broken
 launchers are made of it. It is no npxc: packages are directories that are mounted as they are, nothing is installed.
 
@@ -8,17 +8,14 @@ a broken launcher can get exactly one of them wrong.
 
 import json
 import os
-import pathlib
 import re
 import select
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-import uuid
 from queue import SimpleQueue
 
 STATUS = {"config": 1, "runtime-unavailable": 2, "runtime": 4, "json": 4}
@@ -29,6 +26,27 @@ GRACE_SECONDS = 0.7
 DRAIN_SECONDS = 4
 DEFAULT_KEYS = {"runtime": str, "container_cli": str, "network": str, "node_image": str, "memory": str, "cpus": int}
 PACKAGE_KEYS = {"network": dict, "runtime": dict, "env": dict, "env_passthrough": list, "storage": dict}
+
+
+# What pathlib, shutil and uuid would do; importing them would double the time that a launcher needs to start.
+
+def read_text(path):
+    with open(path) as file:
+        return file.read()
+
+
+def which(name):
+    for directory in os.environ.get("PATH", "").split(":"):
+        path = os.path.join(directory, name)
+        if os.access(path, os.X_OK) and not os.path.isdir(path):
+            return path
+    return None
+
+
+def uuid4():
+    digits = list(os.urandom(16).hex())
+    digits[12], digits[16] = "4", "89ab"[int(digits[16], 16) & 3]
+    return "".join(digits)
 
 
 class Failure(Exception):
@@ -48,17 +66,17 @@ class Answer:
 
 class Config:
     def __init__(self):
-        home = pathlib.Path(os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.environ["HOME"], ".config")) / "npxc"
+        home = os.path.join(os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.environ["HOME"], ".config"), "npxc")
         self.home = home
-        self.defaults = self.read(home / "npxc.json", {"defaults": dict}).get("defaults", {})
-        self.check(home / "npxc.json", "defaults", self.defaults, DEFAULT_KEYS)
+        self.defaults = self.read(os.path.join(home, "npxc.json"), {"defaults": dict}).get("defaults", {})
+        self.check(os.path.join(home, "npxc.json"), "defaults", self.defaults, DEFAULT_KEYS)
         self.package = {}
 
     def read(self, path, keys):
-        if not path.exists():
+        if not os.path.exists(path):
             return {}
         try:
-            whole = json.loads(path.read_text())
+            whole = json.loads(read_text(path))
         except ValueError as why:
             raise Failure("config", "%s: not JSON: %s" % (path, why))
         self.check(path, "", whole, keys)
@@ -72,7 +90,7 @@ class Config:
                 raise Failure("config", "%s: %s: wrong type, wanted %s" % (path, key, keys[key].__name__))
 
     def load_package(self, name):
-        path = self.home / "packages" / (name.replace("/", "+") + ".json")
+        path = os.path.join(self.home, "packages", name.replace("/", "+") + ".json")
         self.package = self.read(path, PACKAGE_KEYS)
         self.check(path, "network", self.package.get("network", {}), {"mode": str, "link": str, "allow": list})
         for rule in self.package.get("network", {}).get("allow", []):
@@ -93,7 +111,7 @@ class Apple:
     def __init__(self, launcher):
         self.launcher = launcher
         self.name = launcher.config.defaults.get("container_cli", "container")
-        self.cli = self.name if "/" in self.name else shutil.which(self.name)
+        self.cli = self.name if "/" in self.name else which(self.name)
         if self.cli is None or not os.access(self.cli, os.X_OK) or os.path.isdir(self.cli):
             raise Failure("runtime-unavailable", "the CLI %s cannot be started" % self.name)
 
@@ -234,7 +252,7 @@ class Bwrap:
 
     def __init__(self, launcher):
         self.launcher = launcher
-        self.cli = shutil.which("bwrap")
+        self.cli = which("bwrap")
         if self.cli is None:
             raise Failure("runtime-unavailable", "bwrap was not found")
 
@@ -439,7 +457,7 @@ class Launcher:
     def find_package(self):
         self.package_directory = os.path.realpath(self.spec)
         try:
-            package = json.loads(pathlib.Path(self.package_directory, "package.json").read_text())
+            package = json.loads(read_text(os.path.join(self.package_directory, "package.json")))
         except (OSError, ValueError) as why:
             raise Failure("config", "%s is no package directory: %s" % (self.spec, why))
         self.package = package["name"]
@@ -476,10 +494,10 @@ class Launcher:
     # -- resources --
 
     def network_name(self):
-        return "npxc-" + uuid.uuid4().hex
+        return "npxc-" + uuid4()
 
     def container_name(self):
-        return "npxc-%s-%s" % (re.sub(r"[^a-z0-9]+", "-", self.package.lower()).strip("-"), uuid.uuid4().hex[:8])
+        return "npxc-%s-%s" % (re.sub(r"[^a-z0-9]+", "-", self.package.lower()).strip("-"), uuid4()[:8])
 
     def start_janitor(self):
         ours, theirs = socket.socketpair()
@@ -504,7 +522,7 @@ class Launcher:
 
     def hold(self, **what):
         self.janitor.sendall(json.dumps(what).encode() + b"\n")
-        self.answers.readline()
+        return bool(self.answers.readline())
 
     def provision(self, network):
         if network.mode != "allowlist":
@@ -514,7 +532,18 @@ class Launcher:
         network.name = self.network_name()
         self.hold(network=network.name)
         self.runtime.create(network.name)
-        self.gateway = self.runtime.inspect(network.name)
+        try:
+            self.gateway = self.runtime.inspect(network.name)
+        except Failure:
+            if not self.has_janitor():
+                self.runtime.delete(network.name)
+            raise
+
+    def has_janitor(self):
+        try:
+            return self.hold(nothing=True)
+        except OSError:
+            return False
 
     # -- one session --
 
