@@ -249,7 +249,8 @@ CONFORMANCE = $(PYTHON) conformance/run.py --npxc '$(NPXC)' --runtime '$(RUNTIME
 conformance: all ## holds a launcher against the requirements on every runtime here; RUNTIME= REQ= NPXC= choose
 	@$(CONFORMANCE) $(if $(filter $(BUILD)/npxc,$(NPXC)),--check-status)
 
-conformance-status: all ## the same, and writes conformance/STATUS.md
+conformance-status: all ## the same with the mutations, and writes conformance/STATUS.md
+	@$(PYTHON) conformance/mutations.py
 	@$(CONFORMANCE) --status
 
 conformance-test: all ## what make test has of it: the registry, replay of all releases, live bwrap where there is Linux

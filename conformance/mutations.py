@@ -135,6 +135,10 @@ def main():
                 print("    %s: %s" % (identity, red[identity][:160]), flush=True)
             if mutation.changes:
                 found.append({"name": mutation.name, "what": mutation.what, "red": sorted(red)})
+    told = report.STATUS.read_text() if report.STATUS.exists() else ""
+    for one in found if not faults else []:
+        if "| %s |" % one["what"] not in told:
+            print("STATUS.md does not tell of %s; run make conformance-status" % one["name"])
     if not options.only and not faults:
         output = pathlib.Path(options.output)
         output.mkdir(parents=True, exist_ok=True)

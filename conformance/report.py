@@ -35,6 +35,8 @@ def headline(runtime, rows):
     decided = [row for row in due if row["verdict"] in ("pass", "fail", "untestable")]
     passed = [row for row in decided if row["verdict"] == "pass"]
     line = "%s: MUST %d of %d decided pass" % (runtime, len(passed), len(decided))
+    should = [row["verdict"] for row in rows if row["level"] == "should" and row["verdict"] in ("pass", "fail", "untestable")]
+    line += ", SHOULD %d of %d" % (should.count("pass"), len(should)) if should else ""
     reasons = {}
     for row in due:
         if row["verdict"] == "not-applicable":

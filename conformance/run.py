@@ -89,6 +89,8 @@ def main():
     if options.list:
         list_rows(requirements, runtimes)
         return 0
+    if options.status and (missing or options.runtime or options.req):
+        sys.exit("conformance: STATUS.md tells of every runtime; it is written where all are (%s)" % (", ".join(missing) or "whole runs"))
     if not os.access(options.npxc, os.X_OK):
         sys.exit("conformance: %s is no program" % options.npxc)
     whole, judged = play(options, runtimes, requirements)
