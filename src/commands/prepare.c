@@ -301,6 +301,7 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 		note_network(p);
 	mem_cleanup char *key = spec_package_key(p->package.name);
 	mem_cleanup char *data = str_path_join(p->paths.data_directory, key);
+	mem_cleanup char *sessions = str_path_join(p->paths.state_directory, "sessions");
 	const struct plan_input input = {
 		.config = &p->config,
 		.package_config = &p->package_config,
@@ -317,6 +318,7 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 		.cwd = p->cwd,
 		.home = p->paths.home,
 		.data_directory = data,
+		.sessions = sessions,
 		.term = getenv("TERM"),
 		.lang = getenv("LANG"),
 		.session_id = session_id != NULL ? session_id : "<session>",
@@ -341,8 +343,43 @@ bool prepare_start(const struct options *options, struct prepared *ret_prepared,
 	return true;
 }
 
+static bool is_interrupted(void *context)
+{
+	(void)context;
+	return signals_caught() != 0;
+}
+
+bool prepare_translate(struct prepared *p, struct npxc_error *err)
+{
+	mem_cleanup char *files = plan_files_directory(&p->plan);
+	mem_cleanup char *outputs = p->plan.outputs ? plan_outputs_directory(&p->plan) : NULL;
+	if (!file_real_path(p->cwd, &p->real_cwd, err))
+		return error_prefix(err, "working directory");
+	for (size_t i = 0; i < p->mounts.count; i++) {
+		p->visible_mounts = mem_realloc(p->visible_mounts, i + 1, sizeof(*p->visible_mounts));
+		p->visible_mounts[i] =
+		    (struct translate_mount){ .source = p->mounts.v[i].source, .target = p->mounts.v[i].target };
+	}
+	const struct translate_settings settings = {
+		.config = &p->config,
+		.package = &p->package_config,
+		.label = p->package.name,
+		.place = { .cwd = p->cwd, .real = p->real_cwd, .home = p->paths.home },
+		.in_scope = p->mounts.cwd_in_scope,
+		.mounts = p->visible_mounts,
+		.mount_count = p->mounts.count,
+		.workspace = files,
+		.outputs = outputs,
+		.stop = is_interrupted,
+	};
+	return translate_start(&settings, &p->translate, err);
+}
+
 void prepare_done(struct prepared *p)
 {
+	translate_free(p->translate);
+	free(p->visible_mounts);
+	free(p->real_cwd);
 	if (p->has_session)
 		session_close(&p->session);
 	if (p->has_plan)

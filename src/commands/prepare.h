@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "config/paths.h"
 #include "config/policy.h"
+#include "mcp/translate.h"
 #include "session/mounts.h"
 #include "session/plan.h"
 #include "session/session.h"
@@ -35,7 +36,10 @@ struct prepared {
 	struct config_variable *env; /* declared variables with their values */
 	size_t env_count;
 	struct mounts mounts;
-	struct network_choice network; /* what the policy came to */
+	char *real_cwd;                         /* without symbolic links; NULL before prepare_translate */
+	struct translate_mount *visible_mounts; /* what `mounts` came to, for `translate` */
+	struct translate *translate;            /* NULL before prepare_translate */
+	struct network_choice network;          /* what the policy came to */
 	bool has_plan;
 	struct plan plan;
 	int64_t install_us, plan_us; /* durations */
@@ -63,6 +67,9 @@ const char *prepare_cli_name(enum runtime_kind kind, const struct config *config
 /* All of them for a start: package installed when missing, random session id. */
 bool prepare_start(const struct options *options, struct prepared *ret_prepared,
                    struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* What decides about the lines of this session, once it has been started: the workspace is there then. */
+bool prepare_translate(struct prepared *p, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* Ends the session (everything it holds) and frees. A zeroed struct is fine. */
 void prepare_done(struct prepared *p);

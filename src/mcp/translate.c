@@ -35,7 +35,8 @@ struct pending {
 
 struct translate {
 	struct translate_settings settings;
-	char *label; /* owned */
+	char *label;   /* owned */
+	char *outputs; /* owned; NULL: none */
 	bool guards;
 	struct identify *identify;
 	struct schema *schema;
@@ -67,8 +68,9 @@ bool translate_start(const struct translate_settings *settings, struct translate
 		                                  .context = settings->context };
 
 	t->settings = *settings;
+	t->outputs = str_dup(settings->outputs);
 	t->scope = (struct scope){ .fd = -1 };
-	t->box = (struct output_box){ .directory = settings->outputs,
+	t->box = (struct output_box){ .directory = t->outputs,
 		                      .fd = -1,
 		                      .max_bytes = LIMIT_PUBLISH_FILE_BYTES,
 		                      .stop = settings->stop,
@@ -113,6 +115,7 @@ void translate_free(struct translate *t)
 	scope_done(&t->scope);
 	buf_done(&t->diverted);
 	free(t->label);
+	free(t->outputs);
 	free(t);
 }
 
@@ -599,16 +602,16 @@ enum lines_verdict translate_server_line(struct translate *t, const char *line, 
 {
 	struct message_line messages;
 	struct message message;
-	struct npxc_error err = { 0 };
+	struct npxc_error err, why;
 	const struct message_refusal nothing = { 0 };
 
 	if (t->pending_count > 0 && message_open(line, length, &messages, &err)) {
 		const bool is_batch = messages.is_batch;
 
 		while (message_next(&messages, &message)) {
-			if (on_response(t, line, &message, &err) || is_batch)
+			if (on_response(t, line, &message, &why) || is_batch)
 				continue;
-			if (message_append_error(out, line + message.id.offset, message.id.length, &err, &nothing,
+			if (message_append_error(out, line + message.id.offset, message.id.length, &why, &nothing,
 			                         &err))
 				return LINES_CHANGED;
 		}

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "mcp/publish.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -75,6 +76,31 @@ static void add_storage(const struct plan_input *in, struct plan *plan)
 		launch_add_tmpfs(&plan->launch, package->storage_writable.v[i], LIMIT_TMPFS_TMP_BYTES, 0755);
 }
 
+char *plan_files_directory(const struct plan *plan)
+{
+	return str_printf("%s/files", plan->workspace);
+}
+
+char *plan_outputs_directory(const struct plan *plan)
+{
+	return str_printf("%s/out", plan->workspace);
+}
+
+/* What calls name later is shown there: read-only, but for the files that the server is allowed to make. */
+static void add_workspace(const struct plan_input *in, struct plan *plan)
+{
+	mem_cleanup char *files = NULL;
+	mem_cleanup char *outputs = NULL;
+	plan->workspace = str_path_join(in->sessions, plan->launch.name);
+	plan->outputs = in->package_config->outputs || in->package_config->output_arguments != NULL;
+	files = plan_files_directory(plan);
+	launch_add_mount(&plan->launch, files, PUBLISH_INSIDE, false);
+	if (!plan->outputs)
+		return;
+	outputs = plan_outputs_directory(plan);
+	launch_add_mount(&plan->launch, outputs, PUBLISH_OUTPUTS, true);
+}
+
 static bool fill_launch(const struct plan_input *in, struct plan *plan, struct npxc_error *err)
 {
 	struct launch *launch = &plan->launch;
@@ -95,6 +121,7 @@ static bool fill_launch(const struct plan_input *in, struct plan *plan, struct n
 		const struct mounts_entry *e = &in->mounts->v[i];
 		launch_add_mount(launch, e->source, e->target, e->writable);
 	}
+	add_workspace(in, plan);
 	add_storage(in, plan);
 	strv_push_all(&launch->masks, (const char *const *)in->mounts->masks.v, in->mounts->masks.count);
 
@@ -147,6 +174,7 @@ void plan_done(struct plan *plan)
 	launch_done(&plan->launch);
 	runtime_start_done(&plan->start);
 	free(plan->data_directory);
+	free(plan->workspace);
 	strv_done(&plan->env_names);
 	*plan = (struct plan){ 0 };
 }

@@ -33,6 +33,7 @@ struct plan_input { /* borrowed */
 	const char *cwd;
 	const char *home;           /* the user's; HOME inside when it can be */
 	const char *data_directory; /* the package's own, for storage.persist */
+	const char *sessions;       /* npxc's directory for what sessions keep; the workspace goes there */
 	const char *term, *lang;    /* NULL: unset */
 	const char *session_id;     /* 8 hex digits, or "<session>" for inspect */
 };
@@ -41,6 +42,8 @@ struct plan {
 	struct launch launch;
 	struct runtime_start start;
 	char *data_directory;  /* owned; to be made before the start (0700); NULL without storage.persist */
+	char *workspace;       /* owned; to be made before the start, and removed: see session_start */
+	bool outputs;          /* the server may make files: a part of the workspace is writable */
 	struct strv env_names; /* of all variables inside */
 };
 
@@ -51,6 +54,10 @@ struct plan {
  */
 bool plan_make(const struct plan_input *input, struct plan *ret_plan, struct npxc_error *err) NPXC_MUST_CHECK;
 void plan_done(struct plan *plan);
+
+/* The two directories in plan.workspace that the sandbox sees, at PUBLISH_INSIDE and PUBLISH_OUTPUTS; owned. */
+char *plan_files_directory(const struct plan *plan);
+char *plan_outputs_directory(const struct plan *plan);
 
 /* npxc-<slug of the package>-<id>, at most 63 characters of [a-z0-9-]; owned. */
 char *plan_session_name(const char *package, const char *session_id);

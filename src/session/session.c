@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "mcp/publish.h"
 #include "session/signals.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /*
@@ -117,6 +119,42 @@ bool session_provision(struct session *session, const struct policy *policy, str
 	return network_provision(&session->runtime, policy, announce_network, session, ret_choice, err);
 }
 
+/* A mount beneath the workspace needs something to be mounted on, in a directory that is read-only inside. */
+static bool make_mount_points(const struct launch *launch, const char *files, struct npxc_error *err)
+{
+	for (size_t i = 0; i < launch->mount_count; i++) {
+		const char *target = launch->mounts[i].target;
+		if (!str_starts(target, PUBLISH_INSIDE "/"))
+			continue;
+		mem_cleanup char *point = str_printf("%s%s", files, target + strlen(PUBLISH_INSIDE));
+		const bool is_directory = file_is_directory(launch->mounts[i].source);
+		mem_cleanup char *directory = is_directory ? str_dup(point) : str_path_join(point, "..");
+		if (!file_make_directories(directory, 0755, err) ||
+		    (!is_directory && !file_write_atomic(point, "", 0, 0444, err)))
+			return false;
+	}
+	return true;
+}
+
+static bool make_directory(const char *path, mode_t mode, struct npxc_error *err)
+{
+	/* The second for whatever umask there is. */
+	return (mkdir(path, mode) == 0 && chmod(path, mode) == 0) ||
+	       error_set_errno(err, ERROR_IO, "make directory %s", path);
+}
+
+static bool make_workspace(struct session *session, const struct plan *plan, struct npxc_error *err)
+{
+	mem_cleanup char *sessions = str_path_join(plan->workspace, "..");
+	mem_cleanup char *files = plan_files_directory(plan);
+	mem_cleanup char *outputs = plan_outputs_directory(plan);
+	unsigned ignored;
+	return janitor_hold_path(session->janitor, JANITOR_DIRECTORY, plan->workspace, &ignored, err) &&
+	       file_make_directories(sessions, 0700, err) && make_directory(plan->workspace, 0700, err) &&
+	       make_directory(files, 0755, err) && (!plan->outputs || make_directory(outputs, 0777, err)) &&
+	       make_mount_points(&plan->launch, files, err);
+}
+
 bool session_start(struct session *session, const struct plan *plan, struct sandbox *ret_sandbox,
                    struct npxc_error *err)
 {
@@ -126,6 +164,8 @@ bool session_start(struct session *session, const struct plan *plan, struct sand
 	if (plan->data_directory != NULL && session->runtime.is_root &&
 	    chown(plan->data_directory, SANDBOX_DROP_UID, SANDBOX_DROP_UID) < 0)
 		return error_set_errno(err, ERROR_IO, "storage.persist: %s", plan->data_directory);
+	if (!make_workspace(session, plan, err))
+		return error_prefix(err, "workspace");
 	return start(session, &plan->launch, &plan->start, ret_sandbox, err);
 }
 
@@ -305,8 +345,8 @@ static bool relay(struct session *session, struct pump *pump, bool *ret_by_itsel
 	return end_early(session, pump, LIMIT_GRACE_MS, err);
 }
 
-bool session_relay(struct session *session, struct sandbox *sandbox, const char *package, int *ret_status,
-                   struct npxc_error *err)
+bool session_relay(struct session *session, struct sandbox *sandbox, struct translate *translate, const char *package,
+                   int *ret_status, struct npxc_error *err)
 {
 	const struct pump_ends ends = {
 		.client_in = STDIN_FILENO,
@@ -322,6 +362,7 @@ bool session_relay(struct session *session, struct sandbox *sandbox, const char 
 	bool by_itself = false;
 	if (!pump_new(&ends, LIMIT_DRAIN_QUIET_MS, &pump, err))
 		return false;
+	translate_attach(translate, pump);
 	bool fine = relay(session, pump, &by_itself, err);
 	size_t tail_length = 0;
 	const char *tail = pump_stderr_tail(pump, &tail_length);

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/proc.h"
 #include "mcp/pump.h"
+#include "mcp/translate.h"
 #include "runtime/cgroup.h"
 #include "runtime/network.h"
 #include "runtime/runtime.h"
@@ -51,15 +52,18 @@ bool session_run(struct session *session, const struct launch *launch, unsigned 
 bool session_provision(struct session *session, const struct policy *policy, struct network_choice *ret_choice,
                        struct npxc_error *err) NPXC_MUST_CHECK;
 
+/* Makes the plan's directories first. The workspace lies where only this user gets through (0700); the janitor removes
+ * it. */
 bool session_start(struct session *session, const struct plan *plan, struct sandbox *ret_sandbox,
                    struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
- * Relays between the client's descriptors 0, 1, 2 and the server. `ret_status` is what npxc exits with: 0 after the
- * client closed its side, else the server's own status. Consumes the sandbox's descriptors.
+ * Relays between the client's descriptors 0, 1, 2 and the server, with `translate` deciding about lines. `ret_status`
+ * is what npxc exits with: 0 after the client closed its side, else the server's own status. Consumes the sandbox's
+ * descriptors.
  */
-bool session_relay(struct session *session, struct sandbox *sandbox, const char *package, int *ret_status,
-                   struct npxc_error *err) NPXC_MUST_CHECK;
+bool session_relay(struct session *session, struct sandbox *sandbox, struct translate *translate, const char *package,
+                   int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* Ends what is left of the sandbox and judges how it ended (runtime_judge_end). `errors`: the tail of its stderr. */
 bool session_finish(struct session *session, struct sandbox *sandbox, const char *errors, int *ret_status,
