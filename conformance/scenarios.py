@@ -897,7 +897,8 @@ SECRET = "s3cret-of-%s"
 def sandbox(lab, runtime):
     """What the command line asks for, and where the sandbox is real what a server sees of it."""
     with world_of(lab, runtime, "sandbox", {"network": {"mode": "none"}}) as world:
-        world.configure_package({"network": {"mode": "none"}}, "npxc-probe")
+        # The probe is asked about paths inside the sandbox, which are none of the host's.
+        world.configure_package({"network": {"mode": "none"}, "non_path_arguments": {"*": ["path"]}}, "npxc-probe")
         secret = SECRET % world.marker
         env = {"FORWARDED": secret, "NOT_FORWARDED": "x", "AWS_PROFILE": "x", "LD_LIBRARY_PATH": "/nowhere"}
         hidden = hide_secrets(world)

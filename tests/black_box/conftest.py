@@ -59,8 +59,13 @@ class World:
         self.env.update({name: value for name, value in os.environ.items() if name.lower().startswith("npm_config_")})
         self.env.update(HOME=str(home), XDG_CACHE_HOME=str(cache))
         self.config = home / ".config" / "npxc"
-        if RUNTIME:
-            self.write_config("npxc.json", {"defaults": {"runtime": RUNTIME}})
+        # The probe's tools are asked about paths of the sandbox, which look like paths of the host: only arguments that
+        # a test names itself count as paths, unless it wants the ordinary strategies.
+        self.configure({"strategies": ["config"]})
+
+    def configure(self, paths):
+        """npxc.json, with these rules about paths."""
+        self.write_config("npxc.json", {"defaults": {"runtime": RUNTIME} if RUNTIME else {}, "paths": paths})
 
     def write_config(self, name, value):
         path = self.config / name
