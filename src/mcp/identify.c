@@ -52,8 +52,13 @@ static void add_places(struct identify *identify, const cJSON *arguments, unsign
 	const cJSON *tool;
 	const cJSON *place;
 
-	cJSON_ArrayForEach(tool, arguments) cJSON_ArrayForEach(place, tool)
-	    pattern_add_place(&places_of(identify, tool->string)->pattern, place->valuestring, marks);
+	cJSON_ArrayForEach(tool, arguments)
+	{
+		cJSON_ArrayForEach(place, tool)
+		{
+			pattern_add_place(&places_of(identify, tool->string)->pattern, place->valuestring, marks);
+		}
+	}
 }
 
 struct identify *identify_new(const struct config *config, const struct config_package *package)
@@ -198,7 +203,7 @@ struct search {
 	const char *text;
 	const struct message *message;
 	struct identify_found *found;
-	struct level levels[LIMIT_MESSAGE_DEPTH + 1];
+	struct level *levels; /* borrowed; LIMIT_MESSAGE_DEPTH + 1, each set when it is entered */
 	size_t level_count;
 	struct json_span *doubles; /* owned; of the levels, one behind the other */
 	size_t double_count, double_capacity;
@@ -227,7 +232,6 @@ static void find_doubles(struct search *search, struct level *level)
 {
 	mem_cleanup struct key_entry *keys = NULL;
 	size_t count = 0;
-	size_t capacity = 0;
 	struct json_reader r;
 	struct json_span key;
 	struct json_span value;
@@ -236,6 +240,8 @@ static void find_doubles(struct search *search, struct level *level)
 	json_start(&r, search->text, search->message->whole.offset + search->message->whole.length);
 	r.at = level->start;
 	if (json_enter(&r, JSON_OBJECT)) {
+		size_t capacity = 0;
+
 		while (json_member(&r, &key) && json_skip(&r, &value)) {
 			if (count == capacity) {
 				capacity = capacity == 0 ? 16 : capacity * 2;
@@ -783,11 +789,12 @@ static struct json_span tool_name(const char *text, struct json_span params, str
 	struct json_span key;
 	struct json_span value;
 	struct json_reader r;
-	bool seen = false;
 
 	*ret_double = (struct json_span){ 0 };
 	json_start_at(&r, text, params);
 	if (json_peek(&r) == JSON_OBJECT && json_enter(&r, JSON_OBJECT)) {
+		bool seen = false;
+
 		while (json_member(&r, &key) && json_skip(&r, &value)) {
 			if (!json_equals(text, key, "name"))
 				continue;
@@ -842,27 +849,16 @@ static bool look_at_message(struct search *search, const struct schema *schema)
 bool identify_message(const struct identify *identify, const struct schema *schema, const char *text,
                       const struct message *message, struct identify_found *ret_found, struct npxc_error *err)
 {
-	struct search search;
+	struct level levels[LIMIT_MESSAGE_DEPTH + 1];
+	struct search search = {
+		.identify = identify, .text = text, .message = message, .found = ret_found, .levels = levels, .err = err
+	};
 	bool ok;
 
 	ret_found->count = 0;
 	if (message->kind == MESSAGE_OTHER ||
 	    (message->kind == MESSAGE_RESPONSE ? message->result.length == 0 : message->params.length == 0))
 		return true;
-	/* Not all of it: the levels are many, and each is set when it is entered. */
-	search.identify = identify;
-	search.text = text;
-	search.message = message;
-	search.found = ret_found;
-	search.level_count = 0;
-	search.doubles = NULL;
-	search.double_count = 0;
-	search.double_capacity = 0;
-	search.has_places = false;
-	search.translate_only = false;
-	search.prefix = false;
-	search.by_protocol = false;
-	search.err = err;
 	ok = look_at_message(&search, schema);
 	free(search.doubles);
 	if (!ok)

@@ -295,7 +295,7 @@ static bool resolve(struct reading *reading, const char *reference, struct json_
 struct said {
 	bool path_format, uri_format, other_format;
 	bool chosen; /* enum, const, or content in another encoding */
-	bool typed, text, list;
+	bool typed, text;
 	enum verdict words;
 };
 
@@ -484,9 +484,8 @@ static void read_keyword(struct reading *reading, const struct part *part, struc
 		read_properties(reading, part, value);
 	else if (json_equals(text, key, "$ref") || json_equals(text, key, "$dynamicRef"))
 		read_reference(reading, part, value, verdict);
-	else if (json_equals(text, key, "patternProperties") || json_equals(text, key, "prefixItems"))
-		read_all(reading, part, value, verdict, read_each);
-	else if (json_equals(text, key, "items") && text[value.offset] == '[') /* up to draft 2019-09 */
+	else if (json_equals(text, key, "patternProperties") || json_equals(text, key, "prefixItems") ||
+	         (json_equals(text, key, "items") && text[value.offset] == '[')) /* a list up to draft 2019-09 */
 		read_all(reading, part, value, verdict, read_each);
 	else if (json_equals(text, key, "items") || json_equals(text, key, "additionalProperties") ||
 	         json_equals(text, key, "additionalItems") || json_equals(text, key, "unevaluatedProperties") ||
