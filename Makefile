@@ -224,6 +224,11 @@ live: all ## sessions on a real podman, which ci/podman sets up where it has to;
 	@ci/podman
 	@$(PYTHON) -m pytest -q -p no:cacheprovider -rs tests/live
 
+.PHONY: record
+record: all ## records what a real container CLI answers into fixtures/: RUNTIME=podman, docker or apple
+	@$(PYTHON) tests/record/record.py $(RUNTIME) --npxc $(BUILD)/npxc
+	@ci/lint-fixtures
+
 .PHONY: corpus corpus-ci
 corpus: all ## 46 real servers give the tools they give bare: some 5 GB of packages; CORPUS_FLAGS are run.py's
 	@$(PYTHON) conformance/corpus/run.py --npxc $(BUILD)/npxc --output $(BUILD)/corpus.json $(CORPUS_FLAGS)
