@@ -87,12 +87,12 @@ bool doctor_command(const struct options *options, int *ret_status, struct npxc_
 	mem_cleanup char *search = paths_search(getenv("PATH"));
 	struct runtime_findings findings = { 0 };
 	bool fine = true;
-	runtime_examine(kind, cli, search, &findings);
+	runtime_examine(kind, cli, search, p.config.defaults.node_image, &findings);
 	if (options->fix && !all_ok(&findings)) {
 		fine = run_fixes(&findings, err);
 		runtime_findings_done(&findings);
 		if (fine)
-			runtime_examine(kind, cli, search, &findings);
+			runtime_examine(kind, cli, search, p.config.defaults.node_image, &findings);
 	}
 	if (!fine) {
 		prepare_done(&p);

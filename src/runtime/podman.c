@@ -1,5 +1,6 @@
 #include "runtime/podman.h"
 
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "runtime/network.h"
@@ -10,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+/* the next step where crun refuses the host's cgroups */
+#define OCI_FIX "install runc and write runtime = \"runc\" below [engine] in /etc/containers/containers.conf"
 
 enum { EXIT_ENGINE = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 
@@ -340,6 +344,9 @@ static bool engine_failed(const char *errors, struct npxc_error *err)
 	if (strstr(line, "container-init binary not found") != NULL || strstr(line, "catatonit") != NULL)
 		return error_set(err, ERROR_RUNTIME_UNAVAILABLE,
 		                 "podman has no init for containers; install the package catatonit");
+	if (strstr(line, "cgroups in hybrid mode not supported") != NULL)
+		return error_set(err, ERROR_RUNTIME_UNAVAILABLE,
+		                 "crun cannot use this host's hybrid cgroups; " OCI_FIX);
 	return error_set(err, ERROR_RUNTIME, "the container could not be started: %s", line);
 }
 
@@ -375,40 +382,168 @@ bool podman_judge_end(const struct runtime *runtime, int exit_status, int term_s
 
 /* ---- doctor ---- */
 
-static void examine_engine(const struct runtime *runtime, struct runtime_findings *findings)
+static const cJSON *member(const cJSON *object, const char *first, const char *second)
+{
+	return cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(object, first), second);
+}
+
+/* Both hierarchies at once: the second version's is mounted beside the first one's controllers. */
+static bool has_hybrid_cgroups(void)
+{
+	return file_is_directory("/sys/fs/cgroup/unified");
+}
+
+static void examine_oci_runtime(const cJSON *host, struct runtime_findings *findings)
+{
+	const char *name = cJSON_GetStringValue(member(host, "ociRuntime", "name"));
+	const char *cgroups = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(host, "cgroupVersion"));
+	bool refuses = name != NULL && strcmp(name, "crun") == 0 && cgroups != NULL && strcmp(cgroups, "v1") == 0 &&
+	               has_hybrid_cgroups();
+
+	if (refuses)
+		container_add_finding(findings, OCI_FIX,
+		                      "OCI runtime: crun, which does not start containers where cgroups are hybrid");
+	else
+		container_add_finding(findings, NULL, "OCI runtime: %s, cgroups %s", name != NULL ? name : "unknown",
+		                      cgroups != NULL ? cgroups : "unknown");
+}
+
+static bool has_controller(const cJSON *controllers, const char *name)
+{
+	const cJSON *one;
+
+	cJSON_ArrayForEach(one, controllers)
+	{
+		if (cJSON_IsString(one) && strcmp(one->valuestring, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void examine_limits(const cJSON *host, struct runtime_findings *findings)
+{
+	static const char *const needed[] = { "memory", "cpu", "pids" };
+	const cJSON *controllers = cJSON_GetObjectItemCaseSensitive(host, "cgroupControllers");
+	const char *cgroups = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(host, "cgroupVersion"));
+	mem_cleanup char *absent = str_dup("");
+
+	if (cgroups != NULL && strcmp(cgroups, "v1") == 0) {
+		container_add_finding(findings, "boot with cgroup v2, or run npxc as root",
+		                      "limits: podman sets none for an ordinary user on cgroup v1");
+		return;
+	}
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+		if (has_controller(controllers, needed[i]))
+			continue;
+		char *longer = str_printf("%s%s%s", absent, absent[0] != '\0' ? ", " : "", needed[i]);
+		free(absent);
+		absent = longer;
+	}
+	if (absent[0] != '\0')
+		container_add_finding(findings,
+		                      "let systemd delegate them (Delegate=memory pids cpu for user@.service)",
+		                      "limits: this user may not use the cgroup controllers %s", absent);
+	else
+		container_add_finding(findings, NULL, "limits: memory, cpu and processes");
+}
+
+static void examine_info(const struct runtime *runtime, const struct proc_result *result,
+                         struct runtime_findings *findings)
+{
+	struct npxc_error why = { 0 };
+	const cJSON *host;
+	cJSON *json;
+
+	if (!container_parse_json(result->output.data, result->output.length, "info", &json, &why)) {
+		container_add_finding(findings, "install it again", "engine: %s", why.message);
+		return;
+	}
+	container_add_finding(findings, NULL, "engine: answers%s",
+	                      podman_is_rootless(runtime) ? " (rootless: no allowlist with link gateway)" : "");
+	host = cJSON_GetObjectItemCaseSensitive(json, "host");
+	if (runtime->kind == RUNTIME_PODMAN)
+		examine_oci_runtime(host, findings);
+	if (podman_is_rootless(runtime))
+		examine_limits(host, findings);
+	cJSON_Delete(json);
+}
+
+static bool examine_engine(const struct runtime *runtime, struct runtime_findings *findings)
 {
 	static const char *const words[] = { "info", "--format", "{{json .}}", NULL };
 	struct npxc_error why = { 0 };
 	struct proc_result result;
+	bool answers;
 
 	if (!container_ask(runtime, words, LIMIT_CLI_MS, &result, &why)) {
 		container_add_finding(findings, "install it again", "engine: %s", why.message);
-		return;
+		return false;
 	}
-	if (container_succeeded(&result)) {
-		container_add_finding(findings, NULL, "engine: answers%s",
-		                      podman_is_rootless(runtime) ? " (rootless: no allowlist with link gateway)" : "");
+	answers = container_succeeded(&result);
+	if (answers) {
+		examine_info(runtime, &result, findings);
 	} else {
 		mem_cleanup char *said = container_error_text(result.errors.data, result.errors.length);
 
 		container_add_finding(findings, "mend what it says, or use another runtime", "engine: %s", said);
 	}
 	proc_result_done(&result);
+	return answers;
 }
 
-void podman_examine(enum runtime_kind kind, const char *cli_name, const char *path_variable,
+/* The first start would fetch it, but a client's patience ends sooner. */
+static void examine_image(const struct runtime *runtime, const char *image, struct runtime_findings *findings)
+{
+	mem_cleanup char *name = runtime->kind == RUNTIME_PODMAN ? podman_image_name(image) : str_dup(image);
+	const char *const podman[] = { "image", "exists", name, NULL };
+	const char *const docker[] = { "image", "inspect", "--format", "{{.Id}}", name, NULL };
+	const char *const pull[] = { "pull", name, NULL };
+	struct npxc_error why = { 0 };
+	struct proc_result result;
+
+	if (!container_ask(runtime, runtime->kind == RUNTIME_PODMAN ? podman : docker, LIMIT_CLI_MS, &result, &why))
+		return;
+	if (container_succeeded(&result)) {
+		container_add_finding(findings, NULL, "image: %s", name);
+	} else if (result.exit_status == 1) {
+		container_add_finding(findings, "", "image: %s is not here yet", name);
+		container_set_fix(findings, runtime, pull);
+	} else {
+		mem_cleanup char *said = container_error_text(result.errors.data, result.errors.length);
+
+		container_add_finding(findings, "mend what it says, or use another runtime", "image: %s: %s", name,
+		                      said);
+	}
+	proc_result_done(&result);
+}
+
+void podman_examine(enum runtime_kind kind, const char *cli_name, const char *path_variable, const char *image,
                     struct runtime_findings *ret_findings)
 {
 	struct runtime_findings findings = { 0 };
 	struct npxc_error why = { 0 };
 	struct runtime runtime;
 
-	if (!podman_find(kind, cli_name, path_variable, &runtime, &why)) {
+	if (!container_find(dialect_of(kind), kind, cli_name, path_variable, &runtime, &why)) {
 		container_add_finding(&findings, "install it from the system's packages, or use another runtime",
 		                      "CLI: %s", why.message);
 	} else {
-		container_add_finding(&findings, NULL, "CLI: %s, version %s", runtime.cli, runtime.version);
-		examine_engine(&runtime, &findings);
+		if (!ask_version(&runtime, &why)) {
+			container_add_finding(
+			    &findings,
+			    kind == RUNTIME_DOCKER
+			        ? "start or update docker (systemctl start docker), or use another runtime"
+			        : "update podman, or use another runtime",
+			    "CLI: %s", why.message);
+		} else {
+			container_add_finding(&findings, NULL, "CLI: %s, version %s", runtime.cli, runtime.version);
+			if (kind == RUNTIME_DOCKER)
+				container_add_finding(
+				    &findings, NULL,
+				    "driver: tested with written-down answers of docker, not with an engine");
+			if (examine_engine(&runtime, &findings))
+				examine_image(&runtime, image, &findings);
+		}
 		runtime_done(&runtime);
 	}
 	*ret_findings = findings;

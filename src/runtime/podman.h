@@ -50,7 +50,8 @@ bool podman_judge_end(const struct runtime *runtime, int exit_status, int term_s
                       const char *errors, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
 
 void podman_remove_argv(const struct runtime *runtime, const char *name, struct strv *ret_argv);
-void podman_examine(enum runtime_kind kind, const char *cli_name, const char *path_variable,
+/* For doctor: the CLI, its engine, what starts its containers, which limits hold, and whether `image` is there. */
+void podman_examine(enum runtime_kind kind, const char *cli_name, const char *path_variable, const char *image,
                     struct runtime_findings *ret_findings);
 
 #endif

@@ -121,7 +121,7 @@ void runtime_remove_argv(const struct runtime *runtime, const char *name, struct
 	podman_remove_argv(runtime, name, ret_argv);
 }
 
-void runtime_examine(enum runtime_kind kind, const char *cli_name, const char *path_variable,
+void runtime_examine(enum runtime_kind kind, const char *cli_name, const char *path_variable, const char *image,
                      struct runtime_findings *ret_findings)
 {
 	switch (kind) {
@@ -135,7 +135,7 @@ void runtime_examine(enum runtime_kind kind, const char *cli_name, const char *p
 	case RUNTIME_DOCKER:
 		break;
 	}
-	podman_examine(kind, cli_name, path_variable, ret_findings);
+	podman_examine(kind, cli_name, path_variable, image, ret_findings);
 }
 
 void runtime_findings_done(struct runtime_findings *findings)

@@ -158,7 +158,7 @@ struct runtime_findings {
 	struct runtime_finding *v;
 	size_t count;
 };
-void runtime_examine(enum runtime_kind kind, const char *cli_name, const char *path_variable,
+void runtime_examine(enum runtime_kind kind, const char *cli_name, const char *path_variable, const char *image,
                      struct runtime_findings *ret_findings);
 void runtime_findings_done(struct runtime_findings *findings);
 

@@ -596,7 +596,7 @@ static void doctor_finds_a_working_sandbox(void **state)
 	bool started = false;
 
 	(void)state;
-	runtime_examine(RUNTIME_BWRAP, NULL, "/usr/bin:/bin", &findings);
+	runtime_examine(RUNTIME_BWRAP, NULL, "/usr/bin:/bin", "node:lts-slim", &findings);
 	for (size_t i = 0; i < findings.count; i++) {
 		assert_int_equal(findings.v[i].ok, findings.v[i].fix == NULL);
 		if (strcmp(findings.v[i].what, "a sandbox with all its namespaces starts") == 0)
@@ -604,7 +604,7 @@ static void doctor_finds_a_working_sandbox(void **state)
 	}
 	assert_true(started);
 	runtime_findings_done(&findings);
-	runtime_examine(RUNTIME_BWRAP, NULL, "/nowhere", &findings);
+	runtime_examine(RUNTIME_BWRAP, NULL, "/nowhere", "node:lts-slim", &findings);
 	assert_int_equal(findings.count, 1);
 	assert_false(findings.v[0].ok);
 	assert_non_null(strstr(findings.v[0].fix, "bubblewrap"));

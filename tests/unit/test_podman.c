@@ -463,6 +463,10 @@ static void ends_are_told_apart(void **state)
 		  ERROR_RUNTIME_UNAVAILABLE, "group docker" },
 		{ 125, 0, "Error: container-init binary not found on the host: stat /usr/libexec/podman/catatonit\n",
 		  -1, ERROR_RUNTIME_UNAVAILABLE, "catatonit" },
+		{ 125, 0,
+		  "Error: crun: cgroups in hybrid mode not supported, drop all controllers from cgroupv2: OCI runtime "
+		  "error\n",
+		  -1, ERROR_RUNTIME_UNAVAILABLE, "install runc" },
 		{ 125, 0, "Error: could not find \"catatonit\" in one of [/usr/libexec/podman]\n", -1,
 		  ERROR_RUNTIME_UNAVAILABLE, "catatonit" },
 		{ 127, 0,
@@ -492,29 +496,85 @@ static void ends_are_told_apart(void **state)
 	}
 }
 
+/* What doctor finds on an engine, a line for each: "ok" or "FAIL" and the beginning of what it says, and a fix. */
 static void doctor_says_what_the_engine_says(void **state)
 {
-	struct fake fake = make_fake("case $1 in version) echo '{\"Client\":{\"Version\":\"4.3.1\"}}' ;; info) "
-	                             "[ ! -e \"$0.broken\" ] || { echo 'Error: no cgroups' >&2; exit 125; } ;; esac");
-	mem_cleanup char *broken = str_printf("%s.broken", fake.cli);
-	struct runtime_findings findings;
-	struct npxc_error err = { 0 };
+#define PODMAN "case $1 in version) echo '{\"Client\":{\"Version\":\"4.3.1\"}}' ;; info) "
+#define DOCKER "case $1 in version) echo '{\"Client\":{\"Version\":\"28.5.1\"},\"Server\":{}}' ;; info) "
+#define IMAGE_THERE " ;; image) exit 0 ;; esac"
+#define HOST(oci, cgroups)                                                                          \
+	"echo '{\"host\":{\"ociRuntime\":{\"name\":\"" oci "\"},\"cgroupVersion\":\"" cgroups "\"," \
+	"\"cgroupControllers\":[\"memory\",\"pids\"]}}'"
+	static const struct {
+		enum runtime_kind kind;
+		const char *snippet;
+		const char *last; /* of the findings */
+		bool ok;
+		const char *fix;
+	} cases[] = {
+		{ RUNTIME_PODMAN, PODMAN HOST("runc", "v1") IMAGE_THERE, "image: docker.io/library/node:lts-slim", true,
+		  NULL },
+		{ RUNTIME_PODMAN, PODMAN HOST("crun", "v2") IMAGE_THERE, "image: docker.io/library/node:lts-slim", true,
+		  NULL },
+		{ RUNTIME_PODMAN, PODMAN HOST("runc", "v1") " ;; image) exit 1 ;; esac",
+		  "image: docker.io/library/node:lts-slim is not here yet", false,
+		  "podman pull docker.io/library/node:lts-slim" },
+		{ RUNTIME_PODMAN, PODMAN HOST("runc", "v1") " ;; image) echo Error: storage >&2; exit 125 ;; esac",
+		  "image: docker.io/library/node:lts-slim: Error: storage", false, "mend" },
+		{ RUNTIME_PODMAN, PODMAN "echo 'Error: no cgroups' >&2; exit 125 ;; esac", "engine: Error: no cgroups",
+		  false, "mend" },
+		{ RUNTIME_PODMAN, PODMAN "echo no json" IMAGE_THERE, "image:", true, NULL },
+		{ RUNTIME_PODMAN, "echo Error: odd >&2; exit 125", "CLI: ", false, "update podman" },
+		{ RUNTIME_DOCKER, DOCKER "echo '{}'" IMAGE_THERE, "image: node:lts-slim", true, NULL },
+		{ RUNTIME_DOCKER, DOCKER "echo '{}' ;; image) exit 1 ;; esac", "image: node:lts-slim is not here yet",
+		  false, "pull node:lts-slim" },
+		{ RUNTIME_DOCKER, "echo 'Cannot connect to the Docker daemon at unix:///x.' >&2; exit 1",
+		  "CLI: the docker daemon is not running", false, "systemctl start docker" },
+	};
 
 	(void)state;
-	podman_examine(RUNTIME_PODMAN, fake.cli, "", &findings);
-	assert_int_equal(findings.count, 2);
-	assert_true(findings.v[0].ok && findings.v[1].ok);
-	runtime_findings_done(&findings);
-	assert_true(file_write_atomic(broken, "", 0, 0600, &err));
-	podman_examine(RUNTIME_PODMAN, fake.cli, "", &findings);
-	assert_int_equal(findings.count, 2);
-	assert_false(findings.v[1].ok);
-	assert_non_null(strstr(findings.v[1].what, "no cgroups"));
-	assert_non_null(findings.v[1].fix);
-	runtime_findings_done(&findings);
-	podman_examine(RUNTIME_PODMAN, "podman", "/nowhere", &findings);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fake fake = make_fake(cases[i].snippet);
+		struct runtime_findings findings;
+		const struct runtime_finding *last;
+
+		podman_examine(cases[i].kind, fake.cli, "", "node:lts-slim", &findings);
+		last = &findings.v[findings.count - 1];
+		if (last->ok != cases[i].ok || strncmp(last->what, cases[i].last, strlen(cases[i].last)) != 0)
+			fail_msg("case %zu: %s", i, last->what);
+		if (cases[i].fix != NULL && (last->fix == NULL || strstr(last->fix, cases[i].fix) == NULL))
+			fail_msg("case %zu: fix %s", i, last->fix != NULL ? last->fix : "none");
+		runtime_findings_done(&findings);
+		fake_done(&fake);
+	}
+}
+
+static void doctor_knows_a_cli_that_is_missing(void **state)
+{
+	struct runtime_findings findings;
+
+	(void)state;
+	podman_examine(RUNTIME_PODMAN, "podman", "/nowhere", "node:lts-slim", &findings);
 	assert_int_equal(findings.count, 1);
 	assert_false(findings.v[0].ok);
+	assert_non_null(strstr(findings.v[0].fix, "install"));
+	runtime_findings_done(&findings);
+}
+
+/* crun starts nothing where both cgroup hierarchies are mounted; which this host is decides what is right here. */
+static void doctor_knows_crun_on_hybrid_cgroups(void **state)
+{
+	struct fake fake = make_fake(PODMAN HOST("crun", "v1") IMAGE_THERE);
+	bool is_hybrid = file_is_directory("/sys/fs/cgroup/unified");
+	struct runtime_findings findings;
+
+	(void)state;
+	podman_examine(RUNTIME_PODMAN, fake.cli, "", "node:lts-slim", &findings);
+	assert_true(findings.count >= 3);
+	assert_non_null(strstr(findings.v[2].what, "OCI runtime: crun"));
+	assert_int_equal(findings.v[2].ok, !is_hybrid);
+	if (is_hybrid)
+		assert_non_null(strstr(findings.v[2].fix, "runc"));
 	runtime_findings_done(&findings);
 	fake_done(&fake);
 }
@@ -776,6 +836,8 @@ int main(void)
 		cmocka_unit_test(a_container_is_removed_at_once),
 		cmocka_unit_test(ends_are_told_apart),
 		cmocka_unit_test(doctor_says_what_the_engine_says),
+		cmocka_unit_test(doctor_knows_a_cli_that_is_missing),
+		cmocka_unit_test(doctor_knows_crun_on_hybrid_cgroups),
 		cmocka_unit_test(what_the_profile_leaves_out),
 #ifdef __linux__
 		cmocka_unit_test(the_profile_refuses_what_it_should),

@@ -85,7 +85,7 @@ static void container_clis_have_their_drivers(void **state)
 		strv_done(&argv);
 		runtime_done(&runtime);
 
-		runtime_examine(cases[i].kind, cases[i].word, "/nowhere", &findings);
+		runtime_examine(cases[i].kind, cases[i].word, "/nowhere", "node:lts-slim", &findings);
 		assert_true(findings.count >= 1);
 		assert_false(findings.v[0].ok);
 		assert_non_null(strstr(findings.v[0].what, cases[i].word));
