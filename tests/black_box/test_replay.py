@@ -64,8 +64,9 @@ def test_a_session_comes_to_the_same(replay, session):
         return
     seen = replay.play(session, managed_network)
     expected = dict(replay.expected[session["name"]])
-    if session["name"] == "doctor" and os.getuid() != 0:
-        assert seen["exit"] == expected["exit"]
+    if session["name"] == "doctor" and replay.runtime == "podman" and os.getuid() != 0:
+        # An ordinary user's podman is another one: it has to say which limits hold.
+        assert any(" limits: " in line for line in seen["stdout"])
         return
     assert seen == expected
     # Nobody is left in the CLI's world, and every call was one that it knows.
