@@ -34,8 +34,14 @@ def replay(request):
         "cassette": str(cassette), "state": "../state", "journal": "../journal.jsonl", "path": os.environ["PATH"]}))
     stage = Stage(home, NPXC, RUNTIMES[name], cli)
     stage.runtime, stage.expected = RUNTIMES[name], json.loads(request.param.read_text())
-    stage.install()
-    yield stage
+    try:
+        stage.install()
+        yield stage
+    finally:
+        end(home, cli)
+
+
+def end(home, cli):
     subprocess.run([str(cli), "--shim-end"], capture_output=True, timeout=conftest.PATIENCE)
     gone = wait_until(lambda: not processes_with(str(home)))
     for directory in (home, *home.rglob("*")):

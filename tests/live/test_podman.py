@@ -188,7 +188,7 @@ def test_sigkill_of_the_launcher(world, probe, allowlist, whole_group):
 
 
 # A container's start takes a third of a second: every part of it is cut.
-CUTS = list(range(0, 520, 40))
+CUTS = list(range(0, 520, 65))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
