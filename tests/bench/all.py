@@ -32,7 +32,7 @@ def main():
     parser.add_argument("--output", default="build/bench.json")
     options = parser.parse_args()
     npxc, programs, output = (pathlib.Path(p).resolve() for p in (options.npxc, options.programs, options.output))
-    start, relay = output.with_name("bench-start.json"), output.with_name("bench-relay.json")
+    start, relay, lines = (output.with_name(f"bench-{part}.json") for part in ("start", "relay", "lines"))
     figures = {"machine": machine()}
     print(f"machine    {figures['machine']['cpu']}, {figures['machine']['cpus']} processors, {figures['machine']['system']}, "
           f"load {figures['machine']['load_before']:.1f}", flush=True)
@@ -42,6 +42,8 @@ def main():
     line = shlex.join([str(npxc), "--mount", str(programs), str(HERE / "runner")]) + " {server}"
     subprocess.run([sys.executable, HERE / "relay.py", "--programs", programs, "--output", relay, "--relay", line],
                    check=True)
+    subprocess.run([sys.executable, HERE / "lines.py", "--programs", programs, "--output", lines], check=True)
+    figures["lines"] = json.loads(lines.read_text())
     figures["start"] = json.loads(start.read_text())
     figures["relay"] = json.loads(relay.read_text())
     output.write_text(json.dumps(figures, indent=1) + "\n")

@@ -1,5 +1,9 @@
+#include "base/file.h"
 #include "base/limits.h"
+#include "base/str.h"
+#include "config/config.h"
 #include "mcp/pump.h"
+#include "mcp/translate.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -7,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,8 +23,12 @@
  * between two figures is what stands between two of these.
  *
  *   echo                             a server: writes back what it reads
- *   source BYTES WRITE               a server: writes BYTES in pieces of WRITE, then ends
- *   pump COMMAND...                  the relay alone: COMMAND is the server, 0, 1, 2 the client
+ *   source BYTES LINE                a server: writes BYTES as messages, each a line of LINE bytes, then ends
+ *   pump COMMAND...                  the relay alone, raw: COMMAND is the server, 0, 1, 2 the client
+ *   lines COMMAND...                 the same with all decisions about lines; at its end "rss KIB" (its peak) and
+ *                                    "cpu SECONDS" on stderr
+ *   calls ROUNDS EARLIER             microseconds of each tools/call of 1 KiB that names a file published before, there
+ *                                    and its answer back, after EARLIER other publications
  *   roundtrip KIND ROUNDS SIZE COMMAND...   a client: microseconds of each echo, one a line
  *   oneway KIND COMMAND...           a client: reads to the end; "BYTES SECONDS"
  *
@@ -78,19 +88,40 @@ static int run_echo(void)
 	}
 }
 
-static int run_source(size_t total, size_t piece)
+/* A message of `size` bytes, its newline included. Owned. */
+static char *make_message(size_t size)
 {
-	char *bytes = calloc(1, piece);
+	static const char head[] = "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\",\"params\":{\"x\":\"";
+	static const char tail[] = "\"}}\n";
+	char *bytes = malloc(size);
+
+	if (bytes == NULL || size < strlen(head) + strlen(tail))
+		fail("size");
+	memset(bytes, 'x', size);
+	memcpy(bytes, head, strlen(head));
+	memcpy(bytes + size - strlen(tail), tail, strlen(tail));
+	return bytes;
+}
+
+static int run_source(size_t total, size_t size)
+{
+	/* As many whole lines in one write as a pipe takes at once, so that a short line is no short write. */
+	const size_t lines = size >= 64 * KIB ? 1 : 64 * KIB / size;
+	char *line = make_message(size);
+	char *bytes = malloc(lines * size);
 
 	if (bytes == NULL)
 		fail("memory");
-	while (total > 0) {
-		size_t count = total < piece ? total : piece;
+	for (size_t i = 0; i < lines; i++)
+		memcpy(bytes + i * size, line, size);
+	for (size_t left = total / size * size; left > 0;) {
+		const size_t count = left < lines * size ? left : lines * size;
 
 		write_whole(STDOUT_FILENO, bytes, count);
-		total -= count;
+		left -= count;
 	}
 	free(bytes);
+	free(line);
 	return 0;
 }
 
@@ -139,9 +170,114 @@ static struct child start(char **argv, bool sockets, int *ret_err)
 	return (struct child){ .pid = pid, .in = in[1], .out = out[0] };
 }
 
-static int run_pump(char **argv)
+/* ---- the relay with its decisions ---- */
+
+struct world {
+	char *root, *cwd, *files;
+	struct config config;
+	struct config_package package;
+	struct translate *translate;
+};
+
+static void open_world(struct world *w)
+{
+	struct npxc_error err;
+	struct translate_settings settings;
+
+	if (!file_make_temporary_directory("/tmp", "bench-relay-", &w->root, &err) ||
+	    !config_parse(NULL, 0, "npxc.json", &w->config, &err) ||
+	    !config_parse_package(NULL, 0, "package.json", &w->package, &err))
+		fail(err.message);
+	w->cwd = str_printf("%s/work", w->root);
+	w->files = str_printf("%s/files", w->root);
+	if (mkdir(w->cwd, 0755) != 0 || mkdir(w->files, 0755) != 0)
+		fail("mkdir");
+	settings = (struct translate_settings){ .config = &w->config,
+		                                .package = &w->package,
+		                                .label = "server",
+		                                .place = { .cwd = w->cwd, .real = w->cwd, .home = "/nobody" },
+		                                .in_scope = true,
+		                                .workspace = w->files };
+	if (!translate_start(&settings, &w->translate, &err))
+		fail(err.message);
+}
+
+static void close_world(struct world *w)
+{
+	struct npxc_error err;
+
+	translate_free(w->translate);
+	config_package_done(&w->package);
+	config_done(&w->config);
+	if (!file_remove_tree(w->root, &err))
+		fail(err.message);
+	free(w->root);
+	free(w->cwd);
+	free(w->files);
+}
+
+static void put_file(const struct world *w, size_t index)
+{
+	char *path = str_printf("%s/f%zu", w->cwd, index);
+	FILE *file = fopen(path, "w");
+
+	if (file == NULL || fputs("x", file) < 0 || fclose(file) != 0)
+		fail(path);
+	free(path);
+}
+
+static void call_with(struct world *w, size_t index, struct buf *out, struct buf *reply)
+{
+	char *line = str_printf("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"t\","
+	                        "\"arguments\":{\"x\":\"%s/f%zu\",\"pad\":\"%0850d\"}}}\n",
+	                        w->cwd, index, 0);
+
+	out->length = reply->length = 0;
+	if (translate_client_line(w->translate, line, strlen(line), out, reply) != LINES_CHANGED)
+		fail("a call was not translated");
+	free(line);
+}
+
+/* The answer is the call's own text: it holds the path inside. */
+static void answer_to(struct world *w, const struct buf *call, struct buf *out)
+{
+	out->length = 0;
+	if (translate_server_line(w->translate, call->data, call->length, out) != LINES_CHANGED)
+		fail("an answer was not translated");
+}
+
+static int run_calls(size_t rounds, size_t earlier)
+{
+	struct buf out = BUF_INIT(MIB), reply = BUF_INIT(MIB), back = BUF_INIT(MIB);
+	struct world w = { 0 };
+
+	open_world(&w);
+	for (size_t i = 0; i <= earlier; i++) {
+		put_file(&w, i);
+		call_with(&w, i, &out, &reply);
+	}
+	/* Old enough for its times to tell that it has not changed: what is measured is the ordinary case. */
+	usleep(2 * LIMIT_STAMP_MS * 1000);
+	call_with(&w, earlier / 2, &out, &reply);
+	for (size_t i = 0; i < WARM_UP_ROUNDS + rounds; i++) {
+		const double before = now_us();
+
+		call_with(&w, earlier / 2, &out, &reply);
+		answer_to(&w, &out, &back);
+		if (i >= WARM_UP_ROUNDS)
+			printf("%.2f\n", now_us() - before);
+	}
+	buf_done(&out);
+	buf_done(&reply);
+	buf_done(&back);
+	close_world(&w);
+	return 0;
+}
+
+static int run_pump(char **argv, bool by_lines)
 {
 	struct npxc_error err = { 0 };
+	struct world world = { 0 };
 	struct pump *pump;
 	enum pump_end end;
 	int server_err;
@@ -158,6 +294,10 @@ static int run_pump(char **argv)
 
 	if (ok && getenv("BENCH_PORTABLE") != NULL)
 		pump_set_portable(pump);
+	if (ok && by_lines) {
+		open_world(&world);
+		translate_attach(world.translate, pump);
+	}
 	if (!ok || !pump_run(pump, &end, &err)) {
 		fprintf(stderr, "bench: %s\n", err.message);
 		return 1;
@@ -165,6 +305,16 @@ static int run_pump(char **argv)
 	pump_free(pump);
 	kill(server.pid, SIGKILL);
 	waitpid(server.pid, NULL, 0);
+	if (by_lines) {
+		struct rusage usage;
+
+		getrusage(RUSAGE_SELF, &usage);
+		fprintf(stderr, "rss %ld\n", usage.ru_maxrss);
+		fprintf(stderr, "cpu %.6f\n",
+		        (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+		            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
+		close_world(&world);
+	}
 	return 0;
 }
 
@@ -198,11 +348,13 @@ static int run_roundtrip(bool sockets, size_t rounds, size_t size, char **argv)
 	static char in[MESSAGE_MAX];
 	double *times = calloc(rounds, sizeof(*times));
 	struct child child = start(argv, sockets, NULL);
+	char *message;
 
 	if (times == NULL || size == 0 || size > MESSAGE_MAX)
 		fail("size");
-	memset(out, 'x', size);
-	out[size - 1] = '\n';
+	message = make_message(size);
+	memcpy(out, message, size);
+	free(message);
 	for (size_t i = 0; i < WARM_UP_ROUNDS + rounds; i++) {
 		double before = now_us();
 
@@ -261,7 +413,11 @@ int main(int argc, char **argv)
 	if (argc == 4 && strcmp(argv[1], "source") == 0)
 		return run_source(number(argv[2]), number(argv[3]));
 	if (argc > 2 && strcmp(argv[1], "pump") == 0)
-		return run_pump(argv + 2);
+		return run_pump(argv + 2, false);
+	if (argc > 2 && strcmp(argv[1], "lines") == 0)
+		return run_pump(argv + 2, true);
+	if (argc == 4 && strcmp(argv[1], "calls") == 0)
+		return run_calls(number(argv[2]), number(argv[3]));
 	if (argc > 5 && strcmp(argv[1], "roundtrip") == 0)
 		return run_roundtrip(sockets, number(argv[3]), number(argv[4]), argv + 5);
 	if (argc > 3 && strcmp(argv[1], "oneway") == 0)

@@ -117,10 +117,10 @@ def main():
             )
         )
     for kind in ("pipe", "socket"):
-        for piece in (1024, 65536):
-            figures = result["one_way"][f"{kind}, writes of {piece}"] = one_way(options, kind, piece)
+        for piece in (1024, 65536, 16 * MIB):
+            figures = result["one_way"][f"{kind}, lines of {piece}"] = one_way(options, kind, piece)
             print(
-                "one way, {:6}  writes of {:5}  cat {:6.0f} MiB/s ({:.0f}..{:.0f})  relayed {:6.0f} MiB/s ({:.0f}..{:.0f})  ratio {:.2f}".format(
+                "one way, {:6}  lines of {:8}  cat {:6.0f} MiB/s ({:.0f}..{:.0f})  relayed {:6.0f} MiB/s ({:.0f}..{:.0f})  ratio {:.2f}".format(
                     kind,
                     piece,
                     *(
