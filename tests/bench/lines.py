@@ -30,7 +30,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", required=True, help="the program built from tests/bench/relay.c")
     parser.add_argument("--output", required=True, help="the JSON file to write")
-    parser.add_argument("--runs", type=int, default=7, help="alternating runs of each variant")
+    parser.add_argument("--runs", type=int, default=3, help="alternating runs of each variant")
     parser.add_argument("--bytes", type=int, default=1024 * MIB, help="bytes sent one way")
     options = parser.parse_args()
     program = os.path.abspath(options.programs)
