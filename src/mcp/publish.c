@@ -71,6 +71,7 @@ static uint64_t hash_text(const char *text)
 
 static size_t bucket_of(const struct publish *publish, const char *path)
 {
+	// NOLINTNEXTLINE(clang-analyzer-core.DivideZero): asked only of a table that has entries
 	return (size_t)(hash_text(path) % publish->capacity);
 }
 

@@ -145,6 +145,7 @@ static const char *behind(const char *path, const char *directory)
 
 	if (length == 1)
 		return path + 1;
+	// NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): tidy() has filled it
 	if (strncmp(path, directory, length) != 0 || (path[length] != '/' && path[length] != '\0'))
 		return NULL;
 	return path[length] == '/' ? path + length + 1 : path + length;

@@ -48,7 +48,6 @@ struct translate {
 	struct identify_found found;
 	struct pump *pump;
 	struct message_look look;
-	bool told;           /* of a server's line: what it is */
 	struct buf diverted; /* a line that is no message, until it is whole */
 	size_t unsaid;       /* bytes of them that nobody read */
 };
@@ -96,7 +95,7 @@ static void pending_done(struct translate *t, struct pending *pending)
 {
 	for (size_t i = 0; i < pending->output_count; i++)
 		output_drop(&t->box, pending->outputs[i]);
-	free(pending->outputs);
+	free(pending->outputs); // NOLINT(clang-analyzer-unix.Malloc): it is out of the list, or the list goes too
 	free(pending->id);
 }
 
@@ -285,10 +284,10 @@ static enum fate publish_file(struct translate *t, const struct identify_value *
 {
 	struct scope_file file;
 	const char *inside;
-	bool taken;
 
 	if (scope_open(&t->scope, name, &file, &work->why)) {
-		taken = publish_take(t->publish, name, &file, &inside, &work->why);
+		const bool taken = publish_take(t->publish, name, &file, &inside, &work->why);
+
 		scope_file_done(&file);
 		if (!taken)
 			return refuse(work, NULL);
@@ -311,7 +310,6 @@ static enum fate locate(struct translate *t, const struct identify_value *value,
                         bool is_request, struct work *work, char **ret_inside)
 {
 	bool same = false;
-	const char *known;
 
 	/* The server's own words, come back. */
 	if (str_path_within(name->path, PUBLISH_INSIDE))
@@ -322,7 +320,8 @@ static enum fate locate(struct translate *t, const struct identify_value *value,
 	if (*ret_inside != NULL)
 		return FATE_REPLACE;
 	if (value->translate_only) {
-		known = publish_known(t->publish, name);
+		const char *known = publish_known(t->publish, name);
+
 		*ret_inside = str_dup(known);
 		return known == NULL ? FATE_KEEP : FATE_REPLACE;
 	}
