@@ -259,9 +259,9 @@ conformance-status: all ## the same with the mutations, and writes conformance/S
 	@$(PYTHON) conformance/mutations.py
 	@$(CONFORMANCE) --status
 
-conformance-test: all ## what make test has of it: the registry, replay of all releases, live bwrap where there is Linux
+conformance-test: all ## what make test has of it: replay of all releases (1,000 sessions on the newest), live bwrap
 	@$(PYTHON) -m pytest -q -p no:cacheprovider conformance/test_suite.py -k 'not reference'
-	@$(MAKE) conformance RUNTIME=replay$(if $(filter Linux,$(UNAME)),$(comma)bwrap)
+	@$(MAKE) conformance RUNTIME=replay$(if $(filter Linux,$(UNAME)),$(comma)bwrap) CONFORMANCE_FLAGS='--once net-name-unique'
 
 conformance-suite: all ## the suite itself: the reference launcher passes, each broken one turns red what it says
 	@$(PYTHON) -m pytest -q -p no:cacheprovider conformance

@@ -23,6 +23,7 @@ REASONS = {
     "needs-replay": "it needs answers that only the replay shim can give",
     "version-refused": "this release is too old: every session is refused, which net-odd-version decides",
     "version-accepted": "this release is new enough",
+    "another-release": "this run was told to decide it on the newest release only (--once)",
     "limit-not-enforced": "the launcher itself says that the limit is not enforced: no cgroup may be made here",
 }
 

@@ -99,7 +99,8 @@ def decide(row, check, evidence):
 class Case:
     """One runtime in a run of the suite."""
 
-    def __init__(self, runtime, requirements):
+    def __init__(self, runtime, requirements, elsewhere=()):
+        """`elsewhere`: ids that another runtime of the same run decides."""
         self.runtime = runtime
         self.rows = [Row(requirement, runtime) for requirement in requirements]
         self.checks = {}  # of the rows that are to be decided
@@ -107,6 +108,8 @@ class Case:
             excuse = registry.excuse(row.requirement, runtime)
             if excuse:
                 row.verdict, row.reason = excuse
+            elif row.requirement["id"] in elsewhere:
+                row.verdict, row.reason = "not-applicable", "another-release"
             else:
                 self.checks[row] = CHECKS[row.requirement["id"], runtime.family]
         try:
@@ -143,9 +146,11 @@ class Case:
                 row.toothless = prove(check, evidence)
 
 
-def judge_all(lab, runtimes, requirements, with_samples=True, workers=6, progress=lambda text: None):
-    """The rows of each runtime, in their order. Sessions mostly wait, so the runtimes are played side by side."""
-    cases = [Case(runtime, requirements) for runtime in runtimes]
+def judge_all(lab, runtimes, requirements, with_samples=True, workers=6, progress=lambda text: None, once=()):
+    """The rows of each runtime, in their order. Sessions mostly wait, so the runtimes are played side by side. `once`:
+    ids that of all releases in replay only the last one decides."""
+    last = [runtime for runtime in runtimes if runtime.family == "replay"][-1:]
+    cases = [Case(runtime, requirements, once if runtime.family == "replay" and runtime not in last else ()) for runtime in runtimes]
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         list(pool.map(lambda case: case.warm_up(lab), cases))
     played = play(lab, [(case.runtime, name) for case in cases for name in case.names], workers, progress)

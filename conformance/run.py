@@ -28,6 +28,7 @@ def arguments():
     parser.add_argument("--req", default="", help="patterns of requirement ids; comma-separated")
     parser.add_argument("--list", action="store_true", help="say what would be decided where; play nothing")
     parser.add_argument("--quick", action="store_true", help="fewer sessions in swarm and torture")
+    parser.add_argument("--once", default="", help="ids that of all releases in replay only the newest decides; comma-separated")
     parser.add_argument("--status", action="store_true", help="write conformance/STATUS.md")
     parser.add_argument("--check-status", action="store_true", help="fail when conformance/STATUS.md says otherwise")
     parser.add_argument("--alone", action="store_true", default=bool(os.environ.get("CI")),
@@ -72,12 +73,13 @@ def play(options, runtimes, requirements):
     surroundings, began = Surroundings(options.alone), time.monotonic()
     with Lab(options.npxc, options.quick) as lab:
         launcher = lab.provenance()
-        judged = judge_all(lab, runtimes, requirements,
+        judged = judge_all(lab, runtimes, requirements, once=[word for word in options.once.split(",") if word],
                            progress=lambda text: print("  " + text, file=sys.stderr, flush=True))
         provenance = {runtime.name: about(runtime) for runtime in runtimes}
     left, meanwhile = surroundings.left(lab.names)
     rows = [row for found in judged for row in found]
-    return report.make(launcher, provenance, rows, time.monotonic() - began, lab.left + left, meanwhile), judged
+    return report.make(launcher, provenance, rows, time.monotonic() - began, lab.left + left, meanwhile,
+                       not options.quick and not options.once), judged
 
 
 def main():
@@ -89,7 +91,7 @@ def main():
     if options.list:
         list_rows(requirements, runtimes)
         return 0
-    if options.status and (missing or options.runtime or options.req):
+    if options.status and (missing or options.runtime or options.req or options.once):
         sys.exit("conformance: STATUS.md tells of every runtime; it is written where all are (%s)" % (", ".join(missing) or "whole runs"))
     if not os.access(options.npxc, os.X_OK):
         sys.exit("conformance: %s is no program" % options.npxc)
