@@ -269,9 +269,9 @@ conformance-suite: all ## the suite itself: the reference launcher passes, each 
 conformance-mutations: all ## takes parts out of npxc: each has to turn a requirement red
 	@$(PYTHON) conformance/mutations.py
 
-conformance-live: ## all of it, with podman, which ci/podman sets up (as root); the suite itself and the mutations too
+conformance-live: ## what it adds to make test: podman, which ci/podman sets up (as root), mutations, broken launchers
 	@ci/podman
-	@$(MAKE) conformance
+	@$(MAKE) conformance RUNTIME=podman
 	@$(MAKE) conformance-mutations
 	@$(MAKE) conformance-suite
 
