@@ -238,6 +238,10 @@ corpus-ci: all ## the six of them for every push, in the store of the black-box 
 	@$(PYTHON) conformance/corpus/run.py --npxc $(BUILD)/npxc --output $(BUILD)/corpus.json --ci \
 		--cache "$${NPXC_TEST_CACHE:-$(BUILD)/test-cache-$$(id -u)}" $(CORPUS_FLAGS)
 
+.PHONY: corpus-files
+corpus-files: all ## five real servers read a file by its path as they do bare, and none outside; some 200 MB of packages
+	@$(PYTHON) conformance/corpus/files.py --npxc $(BUILD)/npxc --cache $(BUILD)/corpus-cache
+
 test: ## every check: installs what is missing, builds with -Werror, unit tests, sanitizers, layers, format, black box
 	@$(MAKE) deps-test
 	@$(MAKE) layers format-check lint-fixtures
