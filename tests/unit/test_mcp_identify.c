@@ -42,7 +42,7 @@ static struct world make_world(const char *config_text, const char *package_text
 	struct config config;
 	mem_cleanup char *list =
 	    str_printf("{\"tools\":[{\"name\":\"t\",\"inputSchema\":%s}]}", input_schema != NULL ? input_schema : "{}");
-	struct json_span whole;
+	struct json_span whole = { 0 };
 
 	if (!config_parse(config_text, config_text != NULL ? strlen(config_text) : 0, "npxc.json", &config, &err) ||
 	    !config_parse_package(package_text, package_text != NULL ? strlen(package_text) : 0, "p.json", &package,

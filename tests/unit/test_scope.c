@@ -813,7 +813,6 @@ static void test_the_directory_is_held(void **state)
 	struct scope_place where;
 	struct scope scope;
 	mem_cleanup char *moved = str_printf("%s/moved", tree->root);
-	mem_cleanup char *outside = str_printf("%s/outside", tree->root);
 
 	start_in(tree, &where, &scope);
 	assert_int_equal(rename(tree->work, moved), 0);
