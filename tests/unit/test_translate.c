@@ -405,7 +405,7 @@ static void test_learning(void **state)
 	assert_string_equal(asked, "{\"id\":\"a\\/b\",\"method\":\"tools/list\"}\n");
 	assert_true(translate_wants_server_lines(w->translate));
 	/* Not the answer; then the answer, its id written otherwise. */
-	mem_cleanup char *other = server(w, "{\"id\":\"a\",\"result\":{\"tools\":[]}}\n");
+	free(server(w, "{\"id\":\"a\",\"result\":{\"tools\":[]}}\n"));
 	assert_true(translate_wants_server_lines(w->translate));
 	static const char tools[] =
 	    "{\"id\":\"a/"
@@ -421,7 +421,7 @@ static void test_learning(void **state)
 static void test_the_way_back(void **state)
 {
 	struct world *w = *state;
-	mem_cleanup char *got = client(w, CALL("{\"path\":\"sub/b \\\"c\\\".txt\"}"));
+	free(client(w, CALL("{\"path\":\"sub/b \\\"c\\\".txt\"}")));
 	const char *inside = strstr(w->out.data, PUBLISH_INSIDE);
 	mem_cleanup char *directory = str_dup_n(inside, strlen(PUBLISH_INSIDE "/") + PUBLISH_ID_DIGITS);
 	mem_cleanup char *line = str_printf(
@@ -463,7 +463,7 @@ static void test_outputs(void **state)
 	fputs("made", file);
 	fflush(file);
 	assert_int_not_equal(stat(host, &info), 0);
-	mem_cleanup char *unrelated = server(w, "{\"id\":8,\"result\":{}}\n");
+	free(server(w, "{\"id\":8,\"result\":{}}\n"));
 	assert_int_not_equal(stat(host, &info), 0);
 	mem_cleanup char *answer = server(w, "{\"id\":7,\"result\":{}}\n");
 	assert_string_equal(answer, "{\"id\":7,\"result\":{}}\n");
@@ -492,7 +492,7 @@ static void test_outputs_that_are_none(void **state)
 
 	start(w, MAKING, true);
 	for (enum deed deed = MAKE_NOTHING; deed <= DANGLING; deed++) {
-		mem_cleanup char *got = client(w, CALL("{\"path\":\"new.txt\"}"));
+		free(client(w, CALL("{\"path\":\"new.txt\"}")));
 		mem_cleanup char *path = private_path(w);
 		FILE *file;
 
@@ -568,13 +568,13 @@ static void test_a_cancelled_output(void **state)
 	mem_cleanup char *host = at(w, "work/new.txt");
 
 	start(w, MAKING, true);
-	mem_cleanup char *got = client(w, CALL("{\"path\":\"new.txt\"}"));
+	free(client(w, CALL("{\"path\":\"new.txt\"}")));
 	mem_cleanup char *path = private_path(w);
 	FILE *file = fopen(path, "w");
 	fclose(file);
 	mem_cleanup char *sent = client(w, "{\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":7}}\n");
 	assert_string_equal(sent, "{\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":7}}\n");
-	mem_cleanup char *answer = server(w, "{\"id\":7,\"result\":{}}\n");
+	free(server(w, "{\"id\":7,\"result\":{}}\n"));
 	assert_int_not_equal(lstat(host, &info), 0);
 	assert_int_not_equal(lstat(path, &info), 0);
 }
@@ -588,7 +588,7 @@ static void test_translated_only(void **state)
 
 	mem_cleanup char *before = client(w, roots);
 	assert_string_equal(before, roots);
-	mem_cleanup char *published = client(w, CALL("{\"path\":\"sub\"}"));
+	free(client(w, CALL("{\"path\":\"sub\"}")));
 	mem_cleanup char *after = client(w, roots);
 	/* The same path in another notation is the same file. */
 	assert_string_equal(after, "{\"id\":7,\"result\":{\"roots\":[{\"uri\":\"file://@/sub\",\"name\":\"n\"}]}}\n");
