@@ -83,7 +83,7 @@ class Processes:
                 found.append(number)
             elif OWN not in read and "conmon" not in read and now - self.looked_at.setdefault(number, now) > 5:
                 self.others.add(number)  # long past its exec, and of no run of this suite
-                self.looked_at.pop(number)
+                self.looked_at.pop(number, None)  # another thread may have come first
         return found
 
 

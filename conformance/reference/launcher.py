@@ -25,7 +25,8 @@ CLI_SECONDS = 3
 GRACE_SECONDS = 0.7
 DRAIN_SECONDS = 4
 DEFAULT_KEYS = {"runtime": str, "container_cli": str, "network": str, "node_image": str, "memory": str, "cpus": int}
-PACKAGE_KEYS = {"network": dict, "runtime": dict, "env": dict, "env_passthrough": list, "storage": dict}
+PACKAGE_KEYS = {"network": dict, "runtime": dict, "env": dict, "env_passthrough": list, "storage": dict,
+                "non_path_arguments": dict}  # which it has no use for: it translates nothing
 
 
 # What pathlib, shutil and uuid would do; importing them would double the time that a launcher needs to start.
