@@ -75,6 +75,17 @@ bool str_is_empty(const char *text)
 	return text == NULL || text[0] == '\0';
 }
 
+int str_hex_digit(int c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
 char *str_trim(char *text)
 {
 	size_t length;

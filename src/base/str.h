@@ -17,6 +17,7 @@ bool str_equal(const char *a, const char *b); /* NULL equals only NULL */
 bool str_starts(const char *text, const char *prefix);
 bool str_ends(const char *text, const char *suffix);
 bool str_is_empty(const char *text); /* NULL or "" */
+int str_hex_digit(int c);            /* its value, of either case; -1 when it is none */
 
 /* Cuts white space at both ends, in place; returns the first byte that stays. */
 char *str_trim(char *text);

@@ -232,15 +232,6 @@ static bool feed_head(struct http *http, const char *bytes, size_t length, size_
 
 /* ---- chunks ---- */
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool feed_chunk_size(struct http *http, const char *bytes, size_t length, size_t *ret_pass, const char **ret_why)
 {
 	struct text line;
@@ -251,9 +242,9 @@ static bool feed_chunk_size(struct http *http, const char *bytes, size_t length,
 	if (line.n == 0 || line.n > 15)
 		*ret_why = "a chunk without a size";
 	for (size_t i = 0; i < line.n && *ret_why == NULL; i++) {
-		if (hex_digit(line.p[i]) < 0)
+		if (str_hex_digit(line.p[i]) < 0)
 			*ret_why = "a chunk size with something else in it";
-		size = size * 16 + (uint64_t)(hex_digit(line.p[i]) & 15);
+		size = size * 16 + (uint64_t)(str_hex_digit(line.p[i]) & 15);
 	}
 	if (*ret_why != NULL)
 		return false;

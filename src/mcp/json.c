@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 #include <string.h>
 
@@ -102,17 +103,6 @@ static size_t plain_run(const char *text, size_t at, size_t end)
 	return at - start;
 }
 
-static int hex_value(int c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Consumes what follows a backslash. */
 static bool read_escape(struct json_reader *r)
 {
@@ -124,7 +114,7 @@ static bool read_escape(struct json_reader *r)
 		return fail(r, "an unknown escape");
 	r->at++;
 	for (int i = 0; c == 'u' && i < 4; i++) {
-		if (hex_value(byte_here(r)) < 0)
+		if (str_hex_digit(byte_here(r)) < 0)
 			return fail(r, "\\u without four hexadecimal digits");
 		r->at++;
 	}
@@ -381,7 +371,7 @@ static uint32_t unicode_escape(const char *text, size_t end, size_t at)
 	if (end - at < 6 || text[at] != '\\' || text[at + 1] != 'u')
 		return 0x110000;
 	for (size_t i = 2; i < 6; i++) {
-		const int digit = hex_value((unsigned char)text[at + i]);
+		const int digit = str_hex_digit((unsigned char)text[at + i]);
 
 		if (digit < 0)
 			return 0x110000;

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -85,25 +86,15 @@ char *rewrite_file_uri(const char *absolute)
 
 /* Server to client: the fast look */
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* "\u002f" and the like: the escape of a character that REWRITE_ROOT has. */
 static bool is_hiding(const char *p, const char *end)
 {
 	int c;
 
-	if (end - p < 6 || p[1] != 'u' || p[2] != '0' || p[3] != '0' || hex_value(p[4]) < 0 || hex_value(p[5]) < 0)
+	if (end - p < 6 || p[1] != 'u' || p[2] != '0' || p[3] != '0' || str_hex_digit(p[4]) < 0 ||
+	    str_hex_digit(p[5]) < 0)
 		return false;
-	c = hex_value(p[4]) * 16 + hex_value(p[5]);
+	c = str_hex_digit(p[4]) * 16 + str_hex_digit(p[5]);
 	return c != 0 && strchr(REWRITE_ROOT, c) != NULL;
 }
 

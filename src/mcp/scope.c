@@ -27,17 +27,6 @@ bool scope_is_uri(const char *text, size_t length)
 	return length >= strlen("file:") && strncasecmp(text, "file:", strlen("file:")) == 0;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* NULL, or why the part of a URI behind its host is no path. The decoded path goes to `to`, which has room. */
 static const char *decode_percent(const char *text, size_t length, char *to, size_t *ret_length)
 {
@@ -55,9 +44,9 @@ static const char *decode_percent(const char *text, size_t length, char *to, siz
 			to[used++] = text[i];
 			continue;
 		}
-		if (length - i < 3 || hex_digit(text[i + 1]) < 0 || hex_digit(text[i + 2]) < 0)
+		if (length - i < 3 || str_hex_digit(text[i + 1]) < 0 || str_hex_digit(text[i + 2]) < 0)
 			return "holds a percent sign that encodes nothing; write %25";
-		value = hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]);
+		value = str_hex_digit(text[i + 1]) * 16 + str_hex_digit(text[i + 2]);
 		if (value == '/' || value == '\0')
 			return "holds an encoded slash or NUL, which no file's name has";
 		to[used++] = (char)value;
