@@ -153,6 +153,34 @@
 /* bytes: the head of a CONNECT request to the egress process; its host has at most 253. */
 #define LIMIT_EGRESS_CONNECT_BYTES (2 * KIB)
 
+/*
+ * What one session may have open to the outside at once: flows (the limit of open files may allow fewer; two
+ * descriptors each), and flows of UDP. Apple's relay of a socket takes some 100.
+ */
+#define LIMIT_EGRESS_FLOWS 4096
+#define LIMIT_EGRESS_UDP_FLOWS 256
+/* bytes: of one direction of a flow that wait for a receiver who does not take them. Then the sender waits. */
+#define LIMIT_EGRESS_PENDING_BYTES (64 * KIB)
+/* milliseconds: from a flow's beginning (links that begin with a request), or from its first byte, to the end of the
+ * head that decides; to a connection; until an idle flow of UDP is forgotten. */
+#define LIMIT_EGRESS_HEAD_MS 5000
+#define LIMIT_EGRESS_DIAL_MS 10000
+#define LIMIT_EGRESS_UDP_IDLE_MS 120000
+/* Names being looked up, by so many threads, with stacks of so many bytes (glibc's resolver takes some 20 KiB); answers
+ * that are kept, and for how many milliseconds. */
+#define LIMIT_EGRESS_QUESTIONS 256
+#define LIMIT_EGRESS_THREADS 8
+#define LIMIT_EGRESS_STACK_BYTES (256 * KIB)
+#define LIMIT_EGRESS_RESOLVED 32
+#define LIMIT_EGRESS_RESOLVED_MS 5000
+/* milliseconds: how old the list of this machine's own addresses may be when one is judged. */
+#define LIMIT_EGRESS_OWN_MS 1000
+/* ports that rules may name on a link that listens on each of them. */
+#define LIMIT_EGRESS_PORTS 64
+/* bytes, lines: what the egress process may tell the launcher about one refusal, and how many in one session. */
+#define LIMIT_EGRESS_NOTE_BYTES 1024
+#define LIMIT_EGRESS_NOTES 256
+
 /* The audit log. bytes of a line (a host of 253 bytes, escaped, is in it four times at most), of a file before it is
  * rotated (one older one is kept), files of all sessions. */
 #define LIMIT_AUDIT_LINE_BYTES (16 * KIB)

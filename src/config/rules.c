@@ -372,20 +372,60 @@ static bool same(const struct rule *a, const struct rule *b)
 	       a->prefix.length == b->prefix.length && ip_equal(&a->prefix.ip, &b->prefix.ip);
 }
 
+static void add(struct rules *rules, struct rule rule)
+{
+	for (size_t i = 0; i < rules->count; i++) {
+		if (same(&rules->v[i], &rule)) {
+			rules->v[i].trusted = rules->v[i].trusted || rule.trusted;
+			rule_done(&rule);
+			return;
+		}
+	}
+	rules->v = mem_realloc(rules->v, rules->count + 1, sizeof(*rules->v));
+	rules->v[rules->count++] = rule;
+}
+
 bool rules_add(struct rules *rules, const char *text, struct npxc_error *err)
 {
 	struct rule rule;
 
 	if (!rules_parse(text, &rule, err))
 		return false;
-	for (size_t i = 0; i < rules->count; i++) {
-		if (same(&rules->v[i], &rule)) {
-			rule_done(&rule);
+	add(rules, rule);
+	return true;
+}
+
+static bool is_loopback(const struct ip *ip)
+{
+	static const struct ip v6 = { .v6 = true, .bytes = { [15] = 1 } };
+
+	return ip->v6 ? ip_equal(ip, &v6) : ip->bytes[0] == 127;
+}
+
+bool rules_add_configured(struct rules *rules, const char *host, uint16_t port, struct npxc_error *err)
+{
+	mem_cleanup char *text = rules_propose(host, port);
+	char name[RULES_NAME_BYTES];
+	struct ip ip;
+
+	if (ip_parse(host, strlen(host), &ip)) {
+		ip = ip_plain(&ip);
+		if (is_loopback(&ip)) {
+			add(rules, (struct rule){ .kind = RULE_LOOPBACK, .text = MEM_TAKE(text), .port = port });
 			return true;
 		}
+		return rules_add(rules, text, err);
 	}
-	rules->v = mem_realloc(rules->v, rules->count + 1, sizeof(*rules->v));
-	rules->v[rules->count++] = rule;
+	if (!rules_canonical_name(host, strlen(host), name))
+		return refuse(host, "is neither a host name nor an address", err);
+	if (strcmp(name, "localhost") == 0)
+		add(rules, (struct rule){ .kind = RULE_LOOPBACK, .text = MEM_TAKE(text), .port = port });
+	else
+		add(rules, (struct rule){ .kind = RULE_NAME,
+		                          .text = MEM_TAKE(text),
+		                          .name = str_dup(name),
+		                          .port = port,
+		                          .trusted = true });
 	return true;
 }
 
@@ -406,6 +446,7 @@ static bool names(const struct rule *rule, const char *name)
 	case RULE_SUFFIX:
 		return is_below(name, rule->name);
 	case RULE_ADDRESS:
+	case RULE_LOOPBACK:
 		break;
 	}
 	return false;
@@ -455,6 +496,14 @@ const struct rule *rules_match_ip(const struct rules *rules, const struct ip *ip
 			best = rule;
 	}
 	return best;
+}
+
+const struct rule *rules_match_loopback(const struct rules *rules, uint16_t port)
+{
+	for (size_t i = 0; i < rules->count && port != 0; i++)
+		if (rules->v[i].kind == RULE_LOOPBACK && rules->v[i].port == port)
+			return &rules->v[i];
+	return NULL;
 }
 
 bool rules_knows_name(const struct rules *rules, const char *name)

@@ -25,7 +25,7 @@
  * Mustn't: let a name match an address rule or the other way round.
  */
 
-enum rule_kind { RULE_NAME, RULE_SUFFIX, RULE_ADDRESS, RULE_HOST_ALIAS };
+enum rule_kind { RULE_NAME, RULE_SUFFIX, RULE_ADDRESS, RULE_HOST_ALIAS, RULE_LOOPBACK };
 
 #define RULES_HOST_ALIAS "host.npxc.internal"
 
@@ -38,6 +38,7 @@ struct rule {
 	char *name;              /* owned, canonical; RULE_SUFFIX: without "*."; NULL for RULE_ADDRESS */
 	struct ip_prefix prefix; /* RULE_ADDRESS; never a v4-mapped one */
 	uint16_t port;           /* 0: every port */
+	bool trusted; /* RULE_NAME of an installation: the user configured this host, so its address may be private */
 };
 
 struct rules { /* zeroed = empty: everything is denied */
@@ -65,12 +66,21 @@ void rule_done(struct rule *rule);
 
 /* Adds it; an equal one (same meaning) changes nothing. */
 bool rules_add(struct rules *rules, const char *text, struct npxc_error *err) NPXC_MUST_CHECK;
+/*
+ * A host that the user has configured for another purpose, an npm registry: consent to it wherever it stands. Its name
+ * may have a private address, and one on this machine's loopback is reached at the same address inside. ERROR_CONFIG:
+ * no host, or an address that no rule may name.
+ */
+bool rules_add_configured(struct rules *rules, const char *host, uint16_t port, struct npxc_error *err) NPXC_MUST_CHECK;
 void rules_done(struct rules *rules);
 
 /* The rule that allows it, or NULL. `name` in canonical form; the alias is matched by its own kind only. The narrowest
  * comes first: an exact name before a suffix, a longer suffix or prefix before a shorter, a port before none. */
 const struct rule *rules_match_name(const struct rules *rules, const char *name, uint16_t port);
 const struct rule *rules_match_ip(const struct rules *rules, const struct ip *ip, uint16_t port);
+/* The rule for this port of the machine's own loopback at its own address (RULE_LOOPBACK: a registry that was
+ * configured so; no text makes one). `port` 0: none. */
+const struct rule *rules_match_loopback(const struct rules *rules, uint16_t port);
 /* Whether the name may be looked up at all: some rule names it, with whatever port. */
 bool rules_knows_name(const struct rules *rules, const char *name);
 

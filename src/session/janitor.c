@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/keep.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -12,7 +13,6 @@
 #include "runtime/network.h"
 #include "runtime/runtime.h"
 #include "session/group.h"
-#include "session/keep.h"
 #include "session/signals.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "runtime/reach.h"
-#include "session/keep.h"
+#include "base/keep.h"
 
 #include <errno.h>
 #include <fcntl.h>

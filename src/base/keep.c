@@ -1,4 +1,4 @@
-#include "session/keep.h"
+#include "base/keep.h"
 
 #include "base/str.h"
 

@@ -1,5 +1,5 @@
-#ifndef NPXC_SESSION_KEEP_H
-#define NPXC_SESSION_KEEP_H
+#ifndef NPXC_BASE_KEEP_H
+#define NPXC_BASE_KEEP_H
 
 #include "base/error.h"
 

@@ -1,0 +1,23 @@
+#ifndef NPXC_EGRESS_CONFINE_H
+#define NPXC_EGRESS_CONFINE_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+
+/*
+ * The egress process parses bytes of a hostile guest. Before it gets any, it gives up what it does not need.
+ * Irrevocable.
+ *
+ * Linux: no new privileges; all capabilities dropped; Landlock (ABI 1 or later, where the kernel has it): no file but
+ * those that a resolver reads (libraries, resolv.conf, hosts, certificates are not among them) and the audit log's
+ * directory, no signals to and no abstract sockets of others (ABI 6); seccomp: the calls of this program, of
+ * getaddrinfo and of the C library's threads, sockets of IPv4, IPv6 and netlink (addresses) only. macOS: nothing of the
+ * kind is used yet.
+ *
+ * Should: fail when the seccomp filter cannot be had; say by `ret_landlock` whether Landlock was.
+ * Mustn't: leave exec, ptrace, new namespaces, mounts or UNIX sockets.
+ */
+bool confine_self(int audit_directory, bool *ret_landlock, struct npxc_error *err) NPXC_MUST_CHECK;
+
+#endif

@@ -1,0 +1,605 @@
+#include "egress/egress.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/keep.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "egress/confine.h"
+#include "egress/flow.h"
+#include "egress/nameserver.h"
+#include "egress/netns.h"
+#include "egress/server.h"
+#include "egress/udp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+
+#ifndef SO_ORIGINAL_DST
+#define SO_ORIGINAL_DST 80 /* linux/netfilter_ipv4.h; the same number for IPv6 */
+#endif
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* macOS; npxc ignores SIGPIPE anyway */
+#endif
+
+/* How long the launcher waits for the process to be ready, and for its end, before it kills it. */
+enum { READY_MS = 5000, END_MS = 1000 };
+
+/* ======== the process ======== */
+
+struct listener {
+	struct loop_source source;
+	struct server *server;
+	int fd; /* owned */
+	enum netns_socket kind;
+	bool request; /* links socket and gateway */
+	struct listener *next;
+};
+
+struct process {
+	struct server server; /* first */
+	const struct egress_settings *settings;
+	struct loop_source control, handoff;
+	int handoff_fd;
+	struct listener *listeners;
+	struct nameserver nameservers[2];
+	size_t nameserver_count;
+	bool over;
+};
+
+/* ---- what the parts of the process need (server.h) ---- */
+
+bool server_refresh_own(struct server *server)
+{
+	const int64_t now = clock_now_ms();
+	struct address_own own;
+	struct npxc_error ignored;
+
+	if (server->own_ms != 0 && now - server->own_ms < LIMIT_EGRESS_OWN_MS)
+		return true;
+	if (!address_read_own(&own, &ignored))
+		return false;
+	address_own_done(&server->own);
+	server->own = own;
+	server->own_ms = now;
+	return true;
+}
+
+void server_reset(int *fd)
+{
+	const struct linger now = { .l_onoff = 1 };
+
+	if (*fd != -1)
+		(void)setsockopt(*fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	fd_close(fd);
+}
+
+/* True when it is new. */
+static bool note_once(struct server *server, const char *host, uint16_t port)
+{
+	uint64_t hash = 0xcbf29ce484222325U ^ port;
+
+	for (const char *p = host; *p != '\0'; p++)
+		hash = (hash ^ (unsigned char)*p) * 0x100000001b3U;
+	for (unsigned i = 0; i < server->notes; i++)
+		if (server->noted[i] == hash)
+			return false;
+	if (server->notes == LIMIT_EGRESS_NOTES)
+		return false;
+	server->noted[server->notes++] = hash;
+	return true;
+}
+
+/* One line; one that the launcher does not take is lost: it must not hold up anything here. */
+static void tell(int control, const char *fmt, ...) NPXC_PRINTF(2, 3);
+static void tell(int control, const char *fmt, ...)
+{
+	char line[LIMIT_EGRESS_NOTE_BYTES];
+	va_list list;
+	int length;
+
+	va_start(list, fmt);
+	length = vsnprintf(line, sizeof(line) - 1, fmt, list);
+	va_end(list);
+	if (length < 0)
+		return;
+	if ((size_t)length > sizeof(line) - 2)
+		length = (int)sizeof(line) - 2;
+	line[length] = '\n';
+	if (send(control, line, (size_t)length + 1, MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
+		return;
+}
+
+void server_record(struct server *server, const struct audit_record *record)
+{
+	const char *host = record->host != NULL ? record->host : record->ip;
+
+	if (server->audit != NULL)
+		audit_write(server->audit, record, clock_now_ms());
+	if (record->verdict != AUDIT_DENY || host == NULL || !note_once(server, host, record->port))
+		return;
+	mem_cleanup char *shown = str_escape(host, strlen(host));
+	tell(server->control, "deny\t%s\t%u\t%s", shown, record->port, record->why);
+}
+
+/* ---- accepting ---- */
+
+static bool is_peer(const struct process *process, const struct sockaddr *address)
+{
+	struct ip ip;
+	uint16_t port;
+
+	if (process->settings->subnet == NULL)
+		return true;
+	return ip_of_sockaddr(address, &ip, &port) && ip_within(&ip, process->settings->subnet);
+}
+
+static bool destination(const struct listener *listener, int fd, struct ip *ret_ip, uint16_t *ret_port)
+{
+	struct sockaddr_storage address;
+	socklen_t length = sizeof(address);
+
+	if (getsockname(fd, (struct sockaddr *)&address, &length) == -1)
+		return false;
+	if (listener->kind == NETNS_TCP_ANY) {
+		const int level = address.ss_family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;
+		length = sizeof(address);
+		if (getsockopt(fd, level, SO_ORIGINAL_DST, &address, &length) == -1)
+			return false; /* connected to that port itself */
+	}
+	return ip_of_sockaddr((struct sockaddr *)&address, ret_ip, ret_port);
+}
+
+static void serve_connection(struct process *process, struct listener *listener, int fd, const struct sockaddr *peer)
+{
+	struct ip ip;
+	uint16_t port;
+
+	if (listener->request) {
+		if (is_peer(process, peer))
+			flow_accept_request(&process->server, fd);
+		else
+			server_reset(&fd);
+	} else if (listener->kind == NETNS_DNS_TCP) {
+		nameserver_accept(&process->server, fd);
+	} else if (destination(listener, fd, &ip, &port)) {
+		flow_accept_address(&process->server, fd, &ip, port);
+	} else {
+		server_reset(&fd);
+	}
+}
+
+static int accept_one(int listener, struct sockaddr_storage *ret_peer)
+{
+	socklen_t length = sizeof(*ret_peer);
+#ifdef __linux__
+	return accept4(listener, (struct sockaddr *)ret_peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+#else
+	int fd = accept(listener, (struct sockaddr *)ret_peer, &length);
+	if (fd != -1 && (fcntl(fd, F_SETFL, O_NONBLOCK) == -1 || fcntl(fd, F_SETFD, FD_CLOEXEC) == -1))
+		fd_close(&fd);
+	return fd;
+#endif
+}
+
+static void on_listener(struct loop_source *source, unsigned what)
+{
+	enum { SHARE = 32 };
+	struct listener *listener = (struct listener *)(void *)source;
+
+	(void)what;
+	for (int i = 0; i < SHARE; i++) {
+		struct sockaddr_storage peer = { 0 };
+		const int fd = accept_one(listener->fd, &peer);
+
+		if (fd != -1)
+			serve_connection((struct process *)(void *)listener->server, listener, fd,
+			                 (struct sockaddr *)&peer);
+		else if (errno == EAGAIN)
+			return;
+		else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+			break; /* they wait in the queue until something is closed */
+	}
+	loop_again(&listener->server->loop, &listener->source);
+}
+
+static bool add_listener(struct process *process, int fd, enum netns_socket kind, bool request, struct npxc_error *err)
+{
+	struct listener *listener = mem_alloc(sizeof(*listener));
+
+	*listener = (struct listener){ .source.on_ready = on_listener,
+		                       .server = &process->server,
+		                       .fd = fd,
+		                       .kind = kind,
+		                       .request = request,
+		                       .next = process->listeners };
+	process->listeners = listener;
+	return loop_watch(&process->server.loop, fd, &listener->source, err);
+}
+
+/* ---- the sandbox's sockets ---- */
+
+static bool take_socket(struct process *process, const struct netns_message *message, int fd, struct npxc_error *err)
+{
+	process->server.has_v6 = process->server.has_v6 || message->v6;
+	switch (message->kind) {
+	case NETNS_TCP:
+	case NETNS_TCP_ANY:
+	case NETNS_DNS_TCP:
+		return add_listener(process, fd, message->kind, false, err);
+	case NETNS_UDP:
+		return udp_listen(&process->server, fd, message->port, err);
+	case NETNS_DNS:
+		if (process->nameserver_count == 2)
+			break;
+		return nameserver_open(&process->server, fd, message->v6,
+		                       &process->nameservers[process->nameserver_count++], err);
+	case NETNS_ALL_SENT:
+		return true;
+	}
+	fd_close(&fd);
+	return true;
+}
+
+static void on_handoff(struct loop_source *source, unsigned what)
+{
+	struct process *process = (struct process *)(void *)((char *)source - offsetof(struct process, handoff));
+	struct netns_message message;
+	struct npxc_error err = { 0 };
+	int fd;
+
+	(void)what;
+	while (process->handoff_fd != -1 && netns_receive(process->handoff_fd, &message, &fd)) {
+		if (message.kind != NETNS_ALL_SENT && fd == -1)
+			continue;
+		if (!take_socket(process, &message, fd, &err))
+			tell(process->server.control, "error\t%s", err.message);
+		if (message.kind == NETNS_ALL_SENT)
+			fd_close(&process->handoff_fd);
+	}
+}
+
+/* ---- its life ---- */
+
+/* The launcher says nothing: readable means that it has closed its end, or died. */
+static void on_control(struct loop_source *source, unsigned what)
+{
+	struct process *process = (struct process *)(void *)((char *)source - offsetof(struct process, control));
+	char byte;
+
+	(void)what;
+	if (recv(process->server.control, &byte, 1, MSG_DONTWAIT) == 0)
+		process->over = true;
+}
+
+static size_t most_flows(void)
+{
+	enum { OTHER_FDS = 128 };
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
+		return 64;
+	if (limit.rlim_cur < limit.rlim_max) {
+		const rlim_t wanted = OTHER_FDS + 4 * LIMIT_EGRESS_FLOWS;
+		struct rlimit more = limit;
+		more.rlim_cur = limit.rlim_max == RLIM_INFINITY || limit.rlim_max > wanted ? wanted : limit.rlim_max;
+		if (more.rlim_cur > limit.rlim_cur && setrlimit(RLIMIT_NOFILE, &more) == 0)
+			limit = more;
+	}
+	const rlim_t flows = limit.rlim_cur > OTHER_FDS + 64 ? (limit.rlim_cur - OTHER_FDS) / 2 : 32;
+	return flows > LIMIT_EGRESS_FLOWS ? LIMIT_EGRESS_FLOWS : (size_t)flows;
+}
+
+static bool prepare(struct process *process, int control, int handoff, struct npxc_error *err)
+{
+	const struct egress_settings *settings = process->settings;
+	struct server *server = &process->server;
+	uint64_t seed;
+	bool landlock;
+
+	server->rules = settings->rules;
+	server->control = control;
+	server->token = settings->token;
+	server->noted = mem_alloc(LIMIT_EGRESS_NOTES * sizeof(*server->noted));
+	server->flow_max = most_flows();
+	process->handoff_fd = handoff;
+	process->control.on_ready = on_control;
+	process->handoff.on_ready = on_handoff;
+	if (settings->link == POLICY_LINK_NETNS) {
+		file_random(&seed, sizeof(seed));
+		server->names = names_new(seed);
+	}
+	if (settings->audit_directory != NULL &&
+	    !audit_open(settings->audit_directory, settings->session, settings->package, &server->audit, err))
+		return false;
+	if (!loop_open(&server->loop, err) || !resolver_open(&server->loop, &server->resolver, err) ||
+	    !confine_self(server->audit == NULL ? -1 : audit_directory_fd(server->audit), &landlock, err))
+		return false;
+	if (settings->listener != -1 && !add_listener(process, settings->listener, NETNS_TCP, true, err))
+		return false;
+	return loop_watch(&server->loop, control, &process->control, err) &&
+	       (handoff == -1 || loop_watch(&server->loop, handoff, &process->handoff, err));
+}
+
+static int sooner(int a, int b)
+{
+	return a == -1 ? b : b == -1 || a < b ? a : b;
+}
+
+static void run(struct process *process)
+{
+	struct server *server = &process->server;
+	struct npxc_error err = { 0 };
+	int64_t swept = 0;
+
+	while (!process->over) {
+		const int64_t now = clock_now_ms();
+		int timeout = -1;
+
+		/* Deadlines are seconds long: they are looked at ten times in one, and not at each turn. */
+		if (now - swept >= 100) {
+			timeout = sooner(flow_sweep(server, now), udp_sweep(server, now));
+			swept = now;
+		} else {
+			timeout = 100;
+		}
+		if (server->audit != NULL) {
+			audit_flush(server->audit, now);
+			timeout = sooner(timeout, audit_due(server->audit, now));
+		}
+		flow_bury(server);
+		if (!loop_turn(&server->loop, timeout, &err)) {
+			tell(server->control, "error\t%s", err.message);
+			break;
+		}
+		flow_bury(server);
+	}
+	flow_end_all(server);
+	udp_end_all(server);
+	audit_close(server->audit);
+}
+
+static void be_alone(const struct egress_settings *settings, int control, int handoff)
+{
+	struct npxc_error err = { 0 };
+	int kept[6], count = 0;
+	const int null = open("/dev/null", O_RDWR);
+
+	/* A session of its own: what a terminal or a client sends to the launcher's group is not meant for it. */
+	setsid();
+	keep_no_handlers();
+	signal(SIGPIPE, SIG_IGN);
+	keep_no_mask();
+#ifdef __linux__
+	prctl(PR_SET_NAME, "npxc-egress");
+	prctl(PR_SET_DUMPABLE, 0);
+#endif
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (null == -1 || dup2(null, fd) == -1)
+			_exit(125); /* it must not have the client's */
+		kept[count++] = fd;
+	}
+	kept[count++] = control;
+	if (handoff != -1)
+		kept[count++] = handoff;
+	if (settings->listener != -1)
+		kept[count++] = settings->listener;
+	if (!keep_only(kept, (size_t)count, &err))
+		_exit(125);
+}
+
+static void serve(const struct egress_settings *settings, int control, int handoff)
+{
+	struct process *process = mem_alloc(sizeof(*process));
+	struct npxc_error err = { 0 };
+
+	be_alone(settings, control, handoff);
+	process->settings = settings;
+	if (!prepare(process, control, handoff, &err)) {
+		tell(control, "error\t%s", err.message);
+		_exit(125);
+	}
+	tell(control, "ready");
+	run(process);
+	_exit(0);
+}
+
+/* ======== the launcher's side ======== */
+
+bool egress_start(const struct egress_settings *settings, struct egress *ret_egress, struct npxc_error *err)
+{
+	int control[2] = { -1, -1 }, handoff[2] = { -1, -1 };
+	sigset_t all, before;
+	pid_t pid;
+
+	if (!fd_socket_pair(control, err) || (settings->link == POLICY_LINK_NETNS && !fd_socket_pair(handoff, err))) {
+		fd_close(&control[0]);
+		fd_close(&control[1]);
+		return false;
+	}
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pid = fork();
+	if (pid == 0)
+		serve(settings, control[1], handoff[1]);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	fd_close(&control[1]);
+	fd_close(&handoff[1]);
+	if (pid == -1) {
+		error_set_errno(err, ERROR_IO, "fork the egress process");
+		fd_close(&control[0]);
+		fd_close(&handoff[0]);
+		return false;
+	}
+	*ret_egress = (struct egress){ .pid = pid, .control = control[0], .handoff = handoff[0] };
+	return true;
+}
+
+/* What has come, without waiting. False: nothing is left to come. */
+static bool read_more(struct egress *egress)
+{
+	const size_t room = sizeof(egress->partial) - egress->partial_length;
+	ssize_t got;
+
+	if (egress->control == -1 || room == 0)
+		return egress->control != -1;
+	do
+		got = recv(egress->control, egress->partial + egress->partial_length, room, MSG_DONTWAIT);
+	while (got == -1 && errno == EINTR);
+	if (got > 0)
+		egress->partial_length += (size_t)got;
+	return got > 0 || (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK));
+}
+
+/* The next whole line into `ret_line`, without its end. A line that fills the room is cut. */
+static bool take_line(struct egress *egress, char ret_line[static LIMIT_EGRESS_NOTE_BYTES])
+{
+	const char *end = memchr(egress->partial, '\n', egress->partial_length);
+	size_t length, used;
+
+	if (end == NULL && egress->partial_length < sizeof(egress->partial))
+		return false;
+	used = end == NULL ? egress->partial_length : (size_t)(end - egress->partial) + 1;
+	length = end == NULL ? used : used - 1;
+	if (length > LIMIT_EGRESS_NOTE_BYTES - 1)
+		length = LIMIT_EGRESS_NOTE_BYTES - 1;
+	memcpy(ret_line, egress->partial, length);
+	ret_line[length] = '\0';
+	egress->partial_length -= used;
+	memmove(egress->partial, egress->partial + used, egress->partial_length);
+	return true;
+}
+
+bool egress_await(struct egress *egress, struct npxc_error *err)
+{
+	const int64_t deadline = clock_now_ms() + READY_MS;
+	char line[LIMIT_EGRESS_NOTE_BYTES];
+
+	for (;;) {
+		const bool open = read_more(egress);
+
+		if (take_line(egress, line)) {
+			if (strcmp(line, "ready") == 0)
+				return true;
+			mem_cleanup char *shown = str_escape(line, strlen(line));
+			return error_set(err, ERROR_RUNTIME, "the egress process cannot start: %.300s",
+			                 str_starts(line, "error\t") ? shown + strlen("error\\x09") : shown);
+		}
+		const int64_t left = deadline - clock_now_ms();
+		struct pollfd polled = { .fd = egress->control, .events = POLLIN };
+		if (!open || left <= 0)
+			return error_set(err, ERROR_RUNTIME, "the egress process %s",
+			                 open ? "was not ready in time" : "ended before it was ready");
+		if (poll(&polled, 1, (int)left) == -1 && errno != EINTR)
+			return error_set_errno(err, ERROR_RUNTIME, "wait for the egress process");
+	}
+}
+
+static char *cut_field(char **rest)
+{
+	char *field = *rest;
+	char *tab = strchr(field, '\t');
+
+	if (tab == NULL) {
+		*rest = field + strlen(field);
+		return field;
+	}
+	*tab = '\0';
+	*rest = tab + 1;
+	return field;
+}
+
+/* The process may have been taken over by what it reads: nothing of what it says is believed unread. */
+static bool parse_denial(char *line, struct egress_denial *ret_denial)
+{
+	static char host[4 * LIMIT_EGRESS_NOTE_BYTES + 1], why[4 * LIMIT_EGRESS_NOTE_BYTES + 1];
+	char *rest = line;
+	const char *verb = cut_field(&rest);
+	const char *asked = cut_field(&rest);
+	const char *port = cut_field(&rest);
+	char name[RULES_NAME_BYTES];
+	struct ip ip;
+	uint64_t number;
+
+	if (strcmp(verb, "deny") != 0 || !str_to_u64(port, UINT16_MAX, &number))
+		return false;
+	mem_cleanup char *shown_host = str_escape(asked, strlen(asked));
+	mem_cleanup char *shown_why = str_escape(rest, strlen(rest));
+	snprintf(host, sizeof(host), "%s", shown_host);
+	snprintf(why, sizeof(why), "%s", shown_why);
+	*ret_denial = (struct egress_denial){ .host = host,
+		                              .port = (uint16_t)number,
+		                              .why = why,
+		                              .is_host = rules_canonical_name(asked, strlen(asked), name) ||
+		                                         ip_parse(asked, strlen(asked), &ip) };
+	return true;
+}
+
+enum egress_news egress_read(struct egress *egress, struct egress_denial *ret_denial)
+{
+	char line[LIMIT_EGRESS_NOTE_BYTES];
+
+	for (;;) {
+		const bool open = read_more(egress);
+
+		if (take_line(egress, line)) {
+			if (parse_denial(line, ret_denial))
+				return EGRESS_DENIED;
+			mem_cleanup char *shown = str_escape(line, strlen(line));
+			log_warn("egress", "%s", shown);
+			continue;
+		}
+		return open ? EGRESS_NOTHING : EGRESS_ENDED;
+	}
+}
+
+void egress_stop(struct egress *egress)
+{
+	const int64_t deadline = clock_now_ms() + END_MS;
+	int status;
+
+	if (egress->pid <= 0)
+		return;
+	/* The process reads an end then; what it has still to say can be read here. */
+	(void)shutdown(egress->control, SHUT_WR);
+	fd_close(&egress->handoff);
+	for (;;) {
+		struct pollfd polled = { .fd = egress->control }; /* its closing alone: POLLHUP */
+		const int64_t left = deadline - clock_now_ms();
+
+		if (left <= 0) {
+			kill(egress->pid, SIGKILL);
+			break;
+		}
+		if (poll(&polled, 1, (int)left) == 1)
+			break;
+	}
+	while (waitpid(egress->pid, &status, 0) == -1 && errno == EINTR)
+		;
+	egress->pid = 0;
+}
+
+void egress_done(struct egress *egress)
+{
+	egress_stop(egress);
+	fd_close(&egress->control);
+	fd_close(&egress->handoff);
+}

@@ -1,0 +1,69 @@
+#ifndef NPXC_EGRESS_EGRESS_H
+#define NPXC_EGRESS_EGRESS_H
+
+#include "base/error.h"
+#include "base/ip.h"
+#include "config/policy.h"
+#include "config/rules.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * The egress process: decides what a guest reaches, looks names up, dials, relays, writes the audit log. It reads what
+ * a hostile guest sends, so it is a process of its own with nothing of the client's in it, and gives up what it does
+ * not need before it reads (egress/confine).
+ *
+ *   launcher                          egress process
+ *     fork  ------------------------> closes all but what it needs, confines itself, "ready"
+ *     sandbox: link netns hands its sockets over; links socket and gateway connect to a listener
+ *     "deny" lines <----------------- each refusal, once for each host and port
+ *     closes the control socket ----> ends: records what is open, writes the log, exits
+ *
+ * The launcher's death closes that socket too. When the process dies, the guest reaches nothing any more; messages of
+ * the session go on.
+ */
+
+struct egress_settings { /* borrowed */
+	const struct rules *rules;
+	enum policy_link link;         /* not auto */
+	const char *audit_directory;   /* NULL: no audit log */
+	const char *session, *package; /* for the log */
+	int listener; /* links socket and gateway: listening; the process has it, the caller keeps its own */
+	const struct ip_prefix *subnet; /* link gateway: who may connect */
+	const char *token;              /* link gateway: what CONNECT has to bring ("npxc:TOKEN" in base64) */
+};
+
+struct egress {
+	pid_t pid;          /* 0: none */
+	int control;        /* owned; readable when there is a line, or the process has ended; -1: none */
+	int handoff;        /* owned; link netns: for netns_enter; -1: none, or given away */
+	char partial[2048]; /* of a line */
+	size_t partial_length;
+};
+
+#define EGRESS_NONE ((struct egress){ .control = -1, .handoff = -1 })
+
+/* Forks it. ERROR_IO. */
+bool egress_start(const struct egress_settings *settings, struct egress *ret_egress,
+                  struct npxc_error *err) NPXC_MUST_CHECK;
+/* Until it is ready for a guest. ERROR_RUNTIME: it could not be confined, or has ended. Then nothing may be started. */
+bool egress_await(struct egress *egress, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* One thing that it has to say. Its texts were the guest's: escaped, and valid until the next call. */
+enum egress_news { EGRESS_NOTHING, EGRESS_DENIED, EGRESS_ENDED };
+struct egress_denial {
+	const char *host; /* a name, or an address; or whatever was asked for as a name, escaped */
+	uint16_t port;    /* 0: a name was asked for, and no connection */
+	const char *why;
+	bool is_host; /* what a rule could name */
+};
+/* Never blocks; to be called until NOTHING, and not again after ENDED. */
+enum egress_news egress_read(struct egress *egress, struct egress_denial *ret_denial);
+
+/* Ends it and waits for that: what is open is recorded. What was said since the last egress_read can still be read. */
+void egress_stop(struct egress *egress);
+void egress_done(struct egress *egress);
+
+#endif

@@ -1,0 +1,764 @@
+#include "egress/flow.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "egress/connect.h"
+#include "egress/gate.h"
+#include "egress/relay.h"
+#include "egress/resolve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum phase {
+	FLOW_REQUEST, /* its CONNECT head is coming */
+	FLOW_DIAL,    /* looked up, connecting */
+	FLOW_RELAY,   /* connected */
+	FLOW_LINGER,  /* refused in words: the guest still reads them */
+	FLOW_DEAD,
+};
+
+/* How long a guest may take to read why it was refused, and one address to answer when there are others. */
+enum { LINGER_MS = 1000, ATTEMPT_MS = 2500 };
+
+struct flow {
+	struct relay_end guest, outside; /* the first: a pointer to it is one to the flow */
+	struct server *server;
+	struct flow *before, *after; /* in the server's list; `after` alone among the dead */
+	uint64_t number;
+	enum phase phase;
+	bool requested; /* came with a CONNECT head, so it is answered in words */
+	char *name;     /* owned; NULL: asked for by address */
+	struct ip ip;   /* asked for; then the one that was dialled */
+	uint16_t port;
+	const struct rule *rule;
+	struct gate *gate; /* owned; NULL: nothing to agree with, or not any more */
+	struct relay relay;
+	uint64_t ticket; /* of the resolver */
+	struct ip *addresses;
+	size_t address_count, address_at;
+	int dial_errno;
+	int64_t began_ms, head_ms, dial_ms, attempt_ms; /* deadlines; 0: none */
+	enum audit_code code;                           /* what became of it */
+	const char *why;
+	char *sni, *alpn; /* owned; what the gate had seen */
+	const char *kind;
+};
+
+static void advance(struct flow *flow);
+
+/* ---- beginning and end ---- */
+
+static void on_guest(struct loop_source *source, unsigned what)
+{
+	struct flow *flow = (struct flow *)(void *)source;
+
+	relay_end_ready(&flow->guest, what);
+	advance(flow);
+}
+
+static void on_outside(struct loop_source *source, unsigned what)
+{
+	struct relay_end *end = (struct relay_end *)(void *)source;
+	struct flow *flow = end->owner;
+
+	relay_end_ready(end, what);
+	advance(flow);
+}
+
+static bool is_settled(const struct flow *flow)
+{
+	return flow->phase == FLOW_RELAY && flow->gate == NULL;
+}
+
+static void link_in(struct server *server, struct flow *flow)
+{
+	flow->before = server->flows_last;
+	if (server->flows_last != NULL)
+		server->flows_last->after = flow;
+	else
+		server->flows = flow;
+	server->flows_last = flow;
+	server->flow_count++;
+}
+
+static void link_out(struct server *server, struct flow *flow)
+{
+	if (flow->before != NULL)
+		flow->before->after = flow->after;
+	else
+		server->flows = flow->after;
+	if (flow->after != NULL)
+		flow->after->before = flow->before;
+	else
+		server->flows_last = flow->before;
+	server->flow_count--;
+}
+
+static void record(const struct flow *flow, enum audit_verdict verdict)
+{
+	char ip[IP_TEXT_BYTES];
+	const struct gate *gate = flow->gate;
+
+	ip_text(&flow->ip, ip);
+	server_record(flow->server, &(struct audit_record){
+	                                .flow = flow->number,
+	                                .verdict = verdict,
+	                                .code = flow->code,
+	                                .host = flow->name,
+	                                .port = flow->port,
+	                                .ip = flow->ip.v6 || flow->ip.bytes[0] != 0 ? ip : NULL,
+	                                .rule = flow->rule != NULL ? flow->rule->text : NULL,
+	                                .kind = gate != NULL ? gate->kind : flow->kind,
+	                                .sni = gate != NULL ? gate->sni : flow->sni,
+	                                .alpn = gate != NULL ? gate->alpn : flow->alpn,
+	                                .up = flow->relay.up.bytes,
+	                                .down = flow->relay.down.bytes,
+	                                .ms = clock_now_ms() - flow->began_ms,
+	                                .why = flow->why,
+	                            });
+}
+
+static void stop_dialling(struct flow *flow)
+{
+	resolver_forget(flow->server->resolver, flow->ticket);
+	flow->ticket = 0;
+	free(flow->addresses);
+	flow->addresses = NULL;
+	flow->dial_ms = flow->attempt_ms = 0;
+}
+
+/* Its memory goes between two turns of the loop. */
+static void bury(struct flow *flow, bool reset)
+{
+	struct server *server = flow->server;
+
+	if (flow->phase == FLOW_DEAD)
+		return;
+	stop_dialling(flow);
+	if (reset) {
+		server_reset(&flow->guest.fd);
+		server_reset(&flow->outside.fd);
+	}
+	fd_close(&flow->guest.fd);
+	fd_close(&flow->outside.fd);
+	relay_done(&flow->relay);
+	flow->phase = FLOW_DEAD;
+	link_out(server, flow);
+	flow->before = NULL;
+	flow->after = server->dead;
+	server->dead = flow;
+}
+
+void flow_bury(struct server *server)
+{
+	while (server->dead != NULL) {
+		struct flow *flow = server->dead;
+
+		server->dead = flow->after;
+		loop_forget(&server->loop, &flow->guest.source);
+		loop_forget(&server->loop, &flow->outside.source);
+		free(flow->gate);
+		free(flow->name);
+		free(flow->sni);
+		free(flow->alpn);
+		free(flow);
+	}
+}
+
+/* ---- refusing ---- */
+
+static unsigned status_of(enum audit_code code)
+{
+	switch (code) {
+	case AUDIT_EACCES:
+	case AUDIT_ESNI:
+	case AUDIT_EHOST:
+		return 403;
+	case AUDIT_EPROTO:
+		return 400;
+	case AUDIT_ETIMEDOUT:
+		return 504;
+	case AUDIT_EMFILE:
+		return 503;
+	case AUDIT_OK:
+	case AUDIT_ENOTFOUND:
+	case AUDIT_ECONNREFUSED:
+		break;
+	}
+	return 502;
+}
+
+/* The answer to a CONNECT head that asks for what cannot be. */
+static char *refusal_in_words(const struct flow *flow, unsigned status)
+{
+	char ip[IP_TEXT_BYTES];
+	mem_cleanup char *text = NULL;
+
+	ip_text(&flow->ip, ip);
+	if (flow->port == 0)
+		text = str_printf("%s\n", flow->why);
+	else
+		text = str_printf(flow->name == NULL && flow->ip.v6 ? "[%s]:%u %s\n" : "%s:%u %s\n",
+		                  flow->name != NULL ? flow->name : ip, (unsigned)flow->port, flow->why);
+	return str_printf("HTTP/1.1 %u npxc\r\nNpxc-Error: %s\r\n%sContent-Type: text/plain\r\nContent-Length: %zu\r\n"
+	                  "Connection: close\r\n\r\n%s",
+	                  status, audit_code_word(flow->code),
+	                  status == 407 ? "Proxy-Authenticate: Basic realm=\"npxc\"\r\n" : "", strlen(text), text);
+}
+
+/* Says `bytes` to the guest and nothing more, and waits a little for it to be read: a reset would take it away. */
+static void end_with(struct flow *flow, const char *bytes, size_t length)
+{
+	struct npxc_error ignored;
+
+	stop_dialling(flow);
+	server_reset(&flow->outside.fd);
+	/* What is already on its way to the guest comes first; a receiver that takes none of it needs no words. */
+	if (flow->relay.down.held.length != 0 || send(flow->guest.fd, bytes, length, MSG_NOSIGNAL) == -1 ||
+	    shutdown(flow->guest.fd, SHUT_WR) == -1) {
+		bury(flow, true);
+		return;
+	}
+	flow->phase = FLOW_LINGER;
+	flow->head_ms = clock_now_ms() + LINGER_MS;
+	relay_drop(&flow->relay);
+	(void)ignored;
+	advance(flow);
+}
+
+static void refuse_with_status(struct flow *flow, enum audit_verdict verdict, unsigned status)
+{
+	record(flow, verdict);
+	if (flow->requested && flow->phase != FLOW_RELAY) {
+		mem_cleanup char *text = refusal_in_words(flow, status);
+		end_with(flow, text, strlen(text));
+	} else {
+		bury(flow, true);
+	}
+}
+
+static void refuse(struct flow *flow, enum audit_verdict verdict, enum audit_code code, const char *why)
+{
+	flow->code = code;
+	flow->why = why;
+	refuse_with_status(flow, verdict, status_of(code));
+}
+
+/* The client does not agree with itself. A CONNECT that was not yet answered is answered first: the refusal is for who
+ * speaks inside of the tunnel. */
+static void refuse_at_gate(struct flow *flow)
+{
+	size_t length = 0;
+	mem_cleanup char *text = gate_refusal(flow->gate, &length);
+
+	flow->code = flow->gate->code;
+	flow->why = flow->gate->why;
+	record(flow, AUDIT_DENY);
+	if (flow->requested && flow->phase != FLOW_RELAY) {
+		mem_cleanup char *words = refusal_in_words(flow, status_of(flow->code));
+		end_with(flow, words, strlen(words));
+	} else {
+		end_with(flow, text, length);
+	}
+}
+
+/* ---- dialling ---- */
+
+static bool is_loopback(const struct ip *ip)
+{
+	static const struct ip v6 = { .v6 = true, .bytes = { [15] = 1 } };
+
+	return ip->v6 ? ip_equal(ip, &v6) : ip->bytes[0] == 127;
+}
+
+static const char ended_connected[] = "HTTP/1.1 200 OK\r\n\r\n";
+
+static void connected(struct flow *flow)
+{
+	const int on = 1;
+
+	flow->ip = flow->addresses[flow->address_at];
+	stop_dialling(flow);
+	(void)setsockopt(flow->outside.fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	flow->phase = FLOW_RELAY;
+	if (flow->requested && send(flow->guest.fd, ended_connected, sizeof(ended_connected) - 1, MSG_NOSIGNAL) !=
+	                           (ssize_t)sizeof(ended_connected) - 1)
+		bury(flow, true); /* a socket whose buffer has never been written is full: nobody is there */
+}
+
+static void dial_failed(struct flow *flow)
+{
+	const bool late = flow->dial_errno == ETIMEDOUT;
+
+	refuse(flow, AUDIT_FAIL, late ? AUDIT_ETIMEDOUT : AUDIT_ECONNREFUSED,
+	       late                               ? "did not answer in time"
+	       : flow->dial_errno == ECONNREFUSED ? "refused the connection"
+	       : flow->dial_errno == ENETUNREACH || flow->dial_errno == EHOSTUNREACH
+	           ? "cannot be reached from this machine"
+	           : "could not be connected to");
+}
+
+/* Begins to connect to the address that is next. False when none is left. */
+static bool dial_one(struct flow *flow)
+{
+	for (; flow->address_at < flow->address_count; flow->address_at++) {
+		struct sockaddr_storage address;
+		const socklen_t length = ip_to_sockaddr(&flow->addresses[flow->address_at], flow->port, &address);
+		struct npxc_error ignored;
+		const int on = 1;
+
+		flow->outside.fd = relay_socket(address.ss_family);
+		if (flow->outside.fd == -1) {
+			flow->dial_errno = errno;
+			continue;
+		}
+		(void)setsockopt(flow->outside.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		if (connect(flow->outside.fd, (struct sockaddr *)&address, length) == -1 && errno != EINPROGRESS) {
+			flow->dial_errno = errno;
+		} else if (loop_watch(&flow->server->loop, flow->outside.fd, &flow->outside.source, &ignored)) {
+			flow->attempt_ms = flow->address_at + 1 < flow->address_count ? clock_now_ms() + ATTEMPT_MS : 0;
+			return true;
+		}
+		fd_close(&flow->outside.fd);
+	}
+	return false;
+}
+
+static void dial_next(struct flow *flow)
+{
+	fd_close(&flow->outside.fd);
+	relay_end_init(&flow->outside, flow, on_outside);
+	flow->address_at++;
+	if (!dial_one(flow))
+		dial_failed(flow);
+}
+
+/* Whether the connection that was begun stands. On this machine it often does at once; else the loop tells. */
+static bool has_connected(struct flow *flow)
+{
+	int error = 0;
+	socklen_t length = sizeof(error);
+	struct sockaddr_storage peer;
+	socklen_t peer_length = sizeof(peer);
+
+	if (getpeername(flow->outside.fd, (struct sockaddr *)&peer, &peer_length) == 0)
+		return true;
+	if (getsockopt(flow->outside.fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 && error != 0) {
+		flow->dial_errno = error;
+		dial_next(flow);
+	}
+	return false;
+}
+
+static void dial(struct flow *flow, const struct ip *v, size_t count)
+{
+	flow->addresses = mem_alloc(count * sizeof(*v));
+	memcpy(flow->addresses, v, count * sizeof(*v));
+	flow->address_count = count;
+	flow->address_at = 0;
+	if (!dial_one(flow))
+		dial_failed(flow);
+}
+
+/* The addresses of a name, without those that no rule for a name may lead to. */
+static void on_resolved(void *context, const struct resolve_answer *answer)
+{
+	struct flow *flow = context;
+	struct ip fit[RESOLVE_ADDRESSES];
+	size_t count = 0;
+	const char *why = NULL;
+
+	flow->ticket = 0;
+	if (!answer->found) {
+		refuse(flow, AUDIT_FAIL, AUDIT_ENOTFOUND, "has no address");
+		return;
+	}
+	if (!server_refresh_own(flow->server)) {
+		refuse(flow, AUDIT_FAIL, AUDIT_EACCES, "this machine's own addresses cannot be read");
+		return;
+	}
+	for (size_t i = 0; i < answer->count; i++) {
+		const struct ip ip = ip_plain(&answer->v[i]);
+		const char *refusal =
+		    flow->rule->trusted ? address_refusal_always(&ip) : address_refusal(&ip, &flow->server->own);
+		if (refusal == NULL)
+			fit[count++] = ip;
+		else
+			why = refusal;
+	}
+	if (count == 0) {
+		flow->ip = ip_plain(&answer->v[0]);
+		refuse(flow, AUDIT_DENY, AUDIT_EACCES, why);
+		return;
+	}
+	dial(flow, fit, count);
+}
+
+static void dial_host_loopback(struct flow *flow)
+{
+	static const struct ip v[] = { { .bytes = { 127, 0, 0, 1 } }, { .v6 = true, .bytes = { [15] = 1 } } };
+
+	dial(flow, v, sizeof(v) / sizeof(v[0]));
+}
+
+static const char not_listed[] = "is not in the allow list";
+
+/* Judged: syntax has been; then the rules; then, and only then, a look-up. */
+static void judge_name(struct flow *flow)
+{
+	flow->rule = rules_match_name(flow->server->rules, flow->name, flow->port);
+	if (flow->rule == NULL) {
+		refuse(flow, AUDIT_DENY, AUDIT_EACCES, not_listed);
+		return;
+	}
+	flow->dial_ms = flow->began_ms + LIMIT_EGRESS_DIAL_MS;
+	if (flow->rule->kind == RULE_HOST_ALIAS) {
+		dial_host_loopback(flow);
+		return;
+	}
+	flow->gate = mem_alloc(sizeof(*flow->gate));
+	gate_begin(flow->gate, flow->name, flow->port);
+	if (!resolver_ask(flow->server->resolver, flow->name, on_resolved, flow, &flow->ticket))
+		refuse(flow, AUDIT_FAIL, AUDIT_EMFILE, "too many names are being looked up");
+}
+
+static void judge_address(struct flow *flow)
+{
+	const char *refusal = address_refusal_always(&flow->ip);
+
+	flow->rule = rules_match_loopback(flow->server->rules, is_loopback(&flow->ip) ? flow->port : 0);
+	if (flow->rule == NULL)
+		flow->rule = rules_match_ip(flow->server->rules, &flow->ip, flow->port);
+	else
+		refusal = NULL;
+	if (flow->rule == NULL || refusal != NULL) {
+		refuse(flow, AUDIT_DENY, AUDIT_EACCES, flow->rule == NULL ? not_listed : refusal);
+		return;
+	}
+	flow->kind = "opaque";
+	flow->dial_ms = flow->began_ms + LIMIT_EGRESS_DIAL_MS;
+	dial(flow, &flow->ip, 1);
+}
+
+/* ---- the CONNECT head ---- */
+
+/* In time that does not depend on where they differ. */
+static bool is_token(const struct connect_request *request, const char *token)
+{
+	const size_t length = strlen(token);
+	unsigned differs = request->credentials_length != length;
+
+	for (size_t i = 0; i < length && i < request->credentials_length; i++)
+		differs |= (unsigned char)request->credentials[i] ^ (unsigned char)token[i];
+	return request->credentials != NULL && differs == 0;
+}
+
+static void read_request(struct flow *flow)
+{
+	struct relay_bytes *held = &flow->relay.up.held;
+	struct connect_request request;
+
+	relay_fill(&flow->relay.up, &flow->guest);
+	if (held->length == 0 && !flow->guest.ended)
+		return;
+	switch (connect_read(relay_bytes_at(held), held->length, &request)) {
+	case CONNECT_MORE:
+		if (flow->guest.ended)
+			bury(flow, true);
+		return;
+	case CONNECT_BAD:
+		flow->code = AUDIT_EPROTO;
+		flow->why = request.why;
+		refuse_with_status(flow, AUDIT_DENY, request.status);
+		return;
+	case CONNECT_DONE:
+		break;
+	}
+	if (request.is_ip)
+		flow->ip = request.ip;
+	else
+		flow->name = str_dup(request.name);
+	flow->port = request.port;
+	if (flow->server->token != NULL && !is_token(&request, flow->server->token)) {
+		flow->code = AUDIT_EACCES;
+		flow->why = "asked for without this session's token";
+		refuse_with_status(flow, AUDIT_DENY, 407);
+		return;
+	}
+	relay_consume(held, request.length);
+	flow->head_ms = 0;
+	flow->phase = FLOW_DIAL;
+	if (request.is_ip)
+		judge_address(flow);
+	else
+		judge_name(flow);
+}
+
+/* ---- relaying ---- */
+
+/* The client's held bytes to the gate, until neither changes. False: the flow is over. */
+static bool ask_gate(struct flow *flow)
+{
+	struct relay_bytes *held = &flow->relay.up.held;
+
+	while (flow->gate != NULL) {
+		const size_t waiting = held->length - flow->relay.up.passed;
+		const enum gate_state before = flow->gate->state;
+		size_t pass;
+
+		if (!gate_client(flow->gate, relay_bytes_at(held) + flow->relay.up.passed, waiting, &pass)) {
+			refuse_at_gate(flow);
+			return false;
+		}
+		flow->relay.up.passed += pass;
+		/* Five seconds from the first byte of a head; a client that says nothing yet is left alone. */
+		if (waiting > pass && flow->gate->state != GATE_ANSWER && flow->gate->http.phase == HTTP_HEAD) {
+			if (flow->head_ms == 0)
+				flow->head_ms = clock_now_ms() + LIMIT_EGRESS_HEAD_MS;
+		} else {
+			flow->head_ms = 0;
+		}
+		if (flow->gate->state == GATE_OPEN) {
+			flow->kind = flow->gate->kind;
+			flow->sni = str_dup(flow->gate->sni);
+			flow->alpn = str_dup(flow->gate->alpn);
+			free(flow->gate);
+			flow->gate = NULL;
+			flow->relay.up.passed = held->length;
+		} else if (flow->gate->state == before && pass == 0) {
+			break;
+		}
+	}
+	return true;
+}
+
+static void on_server_bytes(void *context, const char *bytes, size_t length)
+{
+	struct flow *flow = context;
+
+	if (flow->gate != NULL && gate_server(flow->gate, bytes, length))
+		flow->relay.up.stirred = true;
+}
+
+/* Takes what the client has sent before there is anywhere to send it to: its gate may be shut already. */
+static bool read_ahead(struct flow *flow)
+{
+	relay_fill(&flow->relay.up, &flow->guest);
+	if (flow->guest.failed) {
+		flow->code = AUDIT_ECONNREFUSED;
+		flow->why = "the server inside has gone";
+		record(flow, AUDIT_FAIL);
+		bury(flow, true);
+		return false;
+	}
+	if (flow->gate == NULL)
+		flow->relay.up.passed = flow->relay.up.held.length;
+	return ask_gate(flow);
+}
+
+static void run_relay(struct flow *flow)
+{
+	const bool gated = flow->gate != NULL;
+	enum relay_result result;
+
+	do {
+		flow->relay.up.stirred = false;
+		if (gated && !read_ahead(flow))
+			return;
+		result = relay_run(&flow->relay, &flow->guest, &flow->outside, flow->gate == NULL,
+		                   flow->gate != NULL ? on_server_bytes : NULL, flow);
+	} while (flow->relay.up.stirred && result != RELAY_OVER && result != RELAY_BROKEN);
+	switch (result) {
+	case RELAY_WAITS:
+		return;
+	case RELAY_MORE:
+		loop_again(&flow->server->loop, &flow->guest.source);
+		return;
+	case RELAY_OVER:
+	case RELAY_BROKEN:
+		break;
+	}
+	flow->code = AUDIT_OK;
+	flow->why = NULL;
+	record(flow, AUDIT_ALLOW);
+	bury(flow, result == RELAY_BROKEN);
+}
+
+static void linger(struct flow *flow)
+{
+	char bytes[4096];
+	ssize_t got;
+
+	do
+		got = recv(flow->guest.fd, bytes, sizeof(bytes), 0);
+	while (got > 0);
+	if (got == 0 || (errno != EAGAIN && errno != EINTR))
+		bury(flow, false);
+}
+
+static void advance(struct flow *flow)
+{
+	if (flow->phase == FLOW_REQUEST)
+		read_request(flow);
+	if (flow->phase == FLOW_DIAL && !read_ahead(flow))
+		return;
+	if (flow->phase == FLOW_DIAL && flow->outside.fd != -1 && has_connected(flow))
+		connected(flow);
+	if (flow->phase == FLOW_RELAY)
+		run_relay(flow);
+	else if (flow->phase == FLOW_LINGER)
+		linger(flow);
+}
+
+/* ---- from outside ---- */
+
+/* The oldest that is not yet decided makes room. */
+static bool make_room(struct server *server)
+{
+	struct flow *flow = server->flows;
+
+	if (server->flow_count < server->flow_max)
+		return true;
+	while (flow != NULL && is_settled(flow))
+		flow = flow->after;
+	if (flow == NULL)
+		return false;
+	refuse(flow, AUDIT_FAIL, AUDIT_EMFILE, "made room for a newer connection");
+	if (flow->phase != FLOW_DEAD)
+		bury(flow, false);
+	return true;
+}
+
+static struct flow *begin(struct server *server, int fd, enum phase phase)
+{
+	struct flow *flow = mem_alloc(sizeof(*flow));
+	struct npxc_error ignored;
+	const int on = 1;
+
+	flow->server = server;
+	flow->number = ++server->last_flow;
+	flow->phase = phase;
+	flow->began_ms = clock_now_ms();
+	relay_init(&flow->relay);
+	relay_end_init(&flow->guest, flow, on_guest);
+	relay_end_init(&flow->outside, flow, on_outside);
+	flow->guest.fd = fd;
+	flow->guest.readable = true;
+	link_in(server, flow);
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* a UNIX socket refuses */
+	if (!loop_watch(&server->loop, fd, &flow->guest.source, &ignored)) {
+		bury(flow, true);
+		return NULL;
+	}
+	return flow;
+}
+
+void flow_accept_address(struct server *server, int fd, const struct ip *ip, uint16_t port)
+{
+	const char *name = server->names != NULL ? names_find(server->names, ip) : NULL;
+	struct flow *flow;
+
+	if (!make_room(server)) {
+		server_record(server, &(struct audit_record){ .verdict = AUDIT_FAIL,
+		                                              .code = AUDIT_EMFILE,
+		                                              .host = name,
+		                                              .port = port,
+		                                              .ms = -1,
+		                                              .why = "too many connections" });
+		server_reset(&fd);
+		return;
+	}
+	flow = begin(server, fd, FLOW_DIAL);
+	if (flow == NULL)
+		return;
+	flow->port = port;
+	if (name != NULL) {
+		flow->name = str_dup(name);
+		judge_name(flow);
+	} else {
+		flow->ip = ip_plain(ip);
+		judge_address(flow);
+	}
+	advance(flow);
+}
+
+void flow_accept_request(struct server *server, int fd)
+{
+	static const char full[] = "HTTP/1.1 503 npxc\r\nNpxc-Error: EMFILE\r\nConnection: close\r\n\r\n"
+	                           "too many connections\n";
+	struct flow *flow;
+
+	if (!make_room(server)) {
+		if (send(fd, full, sizeof(full) - 1, MSG_NOSIGNAL) == -1)
+			server_reset(&fd);
+		fd_close(&fd);
+		return;
+	}
+	flow = begin(server, fd, FLOW_REQUEST);
+	if (flow == NULL)
+		return;
+	flow->requested = true;
+	flow->head_ms = flow->began_ms + LIMIT_EGRESS_HEAD_MS;
+	advance(flow);
+}
+
+static void over_time(struct flow *flow, int64_t now)
+{
+	if (flow->phase == FLOW_LINGER) {
+		bury(flow, true);
+	} else if (flow->dial_ms != 0 && now >= flow->dial_ms) {
+		flow->dial_errno = ETIMEDOUT;
+		dial_failed(flow);
+	} else if (flow->attempt_ms != 0 && now >= flow->attempt_ms) {
+		flow->dial_errno = ETIMEDOUT;
+		dial_next(flow);
+	} else if (flow->phase == FLOW_REQUEST) {
+		refuse(flow, AUDIT_FAIL, AUDIT_ETIMEDOUT, "the CONNECT request did not come in time");
+	} else if (flow->gate != NULL) {
+		gate_give_up(flow->gate);
+		refuse_at_gate(flow);
+	}
+}
+
+int flow_sweep(struct server *server, int64_t now_ms)
+{
+	enum { STEP_MS = 100 };
+	bool waits = false;
+
+	for (struct flow *flow = server->flows, *after; flow != NULL; flow = after) {
+		after = flow->after;
+		if (flow->head_ms == 0 && flow->dial_ms == 0 && flow->attempt_ms == 0)
+			continue;
+		if ((flow->head_ms != 0 && now_ms >= flow->head_ms) ||
+		    (flow->dial_ms != 0 && now_ms >= flow->dial_ms) ||
+		    (flow->attempt_ms != 0 && now_ms >= flow->attempt_ms))
+			over_time(flow, now_ms);
+		waits = waits || flow->phase != FLOW_DEAD;
+	}
+	return waits ? STEP_MS : -1;
+}
+
+void flow_end_all(struct server *server)
+{
+	while (server->flows != NULL) {
+		struct flow *flow = server->flows;
+
+		if (flow->phase == FLOW_RELAY) {
+			flow->code = AUDIT_OK;
+			flow->why = "the session ended";
+			record(flow, AUDIT_ALLOW);
+		}
+		bury(flow, true);
+	}
+	flow_bury(server);
+}

@@ -1,0 +1,188 @@
+#include "egress/gate.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <string.h>
+
+enum { PORT_HTTP = 80, PORT_HTTPS = 443 };
+
+void gate_begin(struct gate *gate, const char *name, uint16_t port)
+{
+	*gate = (struct gate){ .state = GATE_SNIFF, .port = port };
+	memcpy(gate->name, name, strlen(name) + 1);
+	http_begin(&gate->http, gate->name, port);
+}
+
+static bool shut(struct gate *gate, enum audit_code code, const char *why)
+{
+	gate->state = GATE_SHUT;
+	gate->code = code;
+	gate->why = why;
+	return false;
+}
+
+static bool read_hello(struct gate *gate, const char *bytes, size_t length, size_t *ret_pass)
+{
+	const bool second = gate->state == GATE_SECOND;
+	struct hello hello;
+
+	gate->kind = "tls";
+	switch (hello_read((const uint8_t *)bytes, length, second, &hello)) {
+	case HELLO_MORE:
+		return true;
+	case HELLO_OTHER:
+		return shut(gate, AUDIT_EPROTO, second ? "no ClientHello where one is due" : "not TLS");
+	case HELLO_BAD:
+		return shut(gate, AUDIT_ESNI, hello.why);
+	case HELLO_DONE:
+		break;
+	}
+	memcpy(gate->sni, hello.name, sizeof(gate->sni));
+	memcpy(gate->alpn, hello.alpn, sizeof(gate->alpn));
+	if (hello.name[0] == '\0')
+		return shut(gate, AUDIT_ESNI, "TLS without a server name (SNI)");
+	if (!str_equal(hello.name, gate->name))
+		return shut(gate, AUDIT_ESNI, "TLS for another name (SNI)");
+	*ret_pass = hello.length;
+	gate->state = second ? GATE_OPEN : GATE_ANSWER;
+	return true;
+}
+
+static bool read_http(struct gate *gate, const char *bytes, size_t length, size_t *ret_pass)
+{
+	const char *why;
+
+	gate->kind = "http";
+	if (!http_feed(&gate->http, bytes, length, ret_pass, &why))
+		return shut(gate, AUDIT_EHOST, why);
+	if (gate->http.phase == HTTP_OPAQUE)
+		gate->state = GATE_OPEN;
+	return true;
+}
+
+static bool sniff(struct gate *gate, const char *bytes, size_t length)
+{
+	struct hello hello;
+	const enum hello_state tls = hello_read((const uint8_t *)bytes, length, false, &hello);
+
+	if (gate->port == PORT_HTTPS) {
+		gate->state = GATE_HELLO;
+	} else if (gate->port == PORT_HTTP) {
+		gate->state = GATE_HTTP;
+	} else if (tls == HELLO_DONE || tls == HELLO_BAD) {
+		gate->state = GATE_HELLO;
+	} else if (tls == HELLO_OTHER) {
+		switch (http_look(bytes, length)) {
+		case HTTP_LOOK_MORE:
+			break;
+		case HTTP_LOOK_YES:
+			gate->state = GATE_HTTP;
+			break;
+		case HTTP_LOOK_NO:
+			gate->kind = "opaque";
+			gate->state = GATE_OPEN;
+			break;
+		}
+	}
+	return gate->state != GATE_SNIFF;
+}
+
+bool gate_client(struct gate *gate, const char *bytes, size_t length, size_t *ret_pass)
+{
+	*ret_pass = 0;
+	if (length == 0)
+		return gate->state != GATE_SHUT;
+	if (gate->state == GATE_SNIFF && !sniff(gate, bytes, length))
+		return true;
+	switch (gate->state) {
+	case GATE_SNIFF:
+	case GATE_ANSWER:
+		return true;
+	case GATE_HELLO:
+	case GATE_SECOND:
+		return read_hello(gate, bytes, length, ret_pass);
+	case GATE_HTTP:
+		return read_http(gate, bytes, length, ret_pass);
+	case GATE_OPEN:
+		*ret_pass = length;
+		return true;
+	case GATE_SHUT:
+		break;
+	}
+	return false;
+}
+
+static bool answered_tls(struct gate *gate)
+{
+	switch (hello_read_answer(gate->answer, gate->answer_length)) {
+	case HELLO_ANSWER_MORE:
+		if (gate->answer_length < sizeof(gate->answer))
+			return false;
+		break;
+	case HELLO_ANSWER_RETRY:
+		gate->state = GATE_SECOND;
+		return true;
+	case HELLO_ANSWER_OTHER:
+		break;
+	}
+	gate->state = GATE_OPEN;
+	return true;
+}
+
+static bool answered_http(struct gate *gate)
+{
+	if (!http_answered(&gate->http, (const char *)gate->answer, gate->answer_length))
+		return false;
+	if (gate->http.phase == HTTP_OPAQUE)
+		gate->state = GATE_OPEN;
+	return true;
+}
+
+bool gate_server(struct gate *gate, const char *bytes, size_t length)
+{
+	const bool tls = gate->state == GATE_ANSWER;
+	const bool http = gate->state == GATE_HTTP && gate->http.phase == HTTP_HELD;
+	size_t count = sizeof(gate->answer) - gate->answer_length;
+
+	if (!tls && !http)
+		return false;
+	count = length < count ? length : count;
+	memcpy(gate->answer + gate->answer_length, bytes, count);
+	gate->answer_length += count;
+	return tls ? answered_tls(gate) : answered_http(gate);
+}
+
+void gate_give_up(struct gate *gate)
+{
+	switch (gate->state) {
+	case GATE_HELLO:
+	case GATE_SECOND:
+		shut(gate, AUDIT_ETIMEDOUT, "the ClientHello did not come in time");
+		return;
+	case GATE_HTTP:
+		shut(gate, AUDIT_ETIMEDOUT, "the head of the request did not come in time");
+		return;
+	case GATE_SNIFF:
+	case GATE_ANSWER:
+	case GATE_OPEN:
+	case GATE_SHUT:
+		break;
+	}
+	shut(gate, AUDIT_ETIMEDOUT, "the first bytes did not tell in time which protocol this is");
+}
+
+char *gate_refusal(const struct gate *gate, size_t *ret_length)
+{
+	char *text;
+
+	if (str_equal(gate->kind, "tls")) {
+		*ret_length = sizeof(hello_denied);
+		text = mem_alloc(sizeof(hello_denied));
+		memcpy(text, hello_denied, sizeof(hello_denied));
+		return text;
+	}
+	text = str_equal(gate->kind, "http") ? http_refusal(gate->why) : str_dup("");
+	*ret_length = strlen(text);
+	return text;
+}

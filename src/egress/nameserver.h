@@ -1,0 +1,29 @@
+#ifndef NPXC_EGRESS_NAMESERVER_H
+#define NPXC_EGRESS_NAMESERVER_H
+
+#include "egress/loop.h"
+#include "egress/server.h"
+
+#include <stdbool.h>
+
+/*
+ * The resolver of link netns: whatever resolver the guest asks, this one answers. A name that some rule names gets the
+ * address that stands for it inside (egress/names), every other name does not exist, and nobody outside is asked about
+ * any of them.
+ */
+
+/* A UDP socket of the guest's namespace, bound to port 53 of all addresses of one family, with IP_PKTINFO. */
+struct nameserver {
+	struct loop_source source;
+	struct server *server;
+	int fd; /* owned */
+	bool v6;
+};
+bool nameserver_open(struct server *server, int fd, bool v6, struct nameserver *ret_nameserver,
+                     struct npxc_error *err) NPXC_MUST_CHECK;
+void nameserver_done(struct nameserver *nameserver);
+
+/* The same over TCP: a connection of the guest's, taken over. */
+void nameserver_accept(struct server *server, int fd);
+
+#endif

@@ -1,0 +1,300 @@
+#include "egress/resolve.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/*
+ * The resolver lives as long as its process: threads that hang in getaddrinfo could not be ended anyway, so there is
+ * no function that frees it.
+ *
+ * A question is in one of three places: waiting (for a thread), with a thread, answered (for the loop). Several flows
+ * that ask for one name meanwhile wait for one question.
+ */
+struct waiter {
+	uint64_t ticket;
+	resolve_done *done; /* NULL: forgotten */
+	void *context;
+	struct waiter *next;
+};
+
+struct question {
+	char name[RULES_NAME_BYTES];
+	struct waiter *waiters; /* the loop's */
+	struct resolve_answer answer;
+	struct question *next;     /* waiting or answered; under the lock */
+	struct question *all_next; /* the loop's */
+};
+
+struct known {
+	char name[RULES_NAME_BYTES]; /* "": free */
+	struct resolve_answer answer;
+	int64_t until_ms;
+};
+
+struct resolver {
+	struct loop_source source; /* of `bell` */
+	int bell[2];               /* a byte for the loop: something was answered */
+	pthread_mutex_t lock;
+	pthread_cond_t asked;
+	struct question *waiting, *waiting_last, *answered; /* under the lock */
+	unsigned threads, idle;                             /* under the lock */
+	struct question *all;                               /* the loop's from here on */
+	size_t count;
+	uint64_t last_ticket;
+	void (*lookup)(const char *name, struct resolve_answer *ret_answer);
+	struct known known[LIMIT_EGRESS_RESOLVED];
+};
+
+static void lookup_system(const char *name, struct resolve_answer *ret_answer)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
+	struct addrinfo *list = NULL;
+
+	*ret_answer = (struct resolve_answer){ 0 };
+	if (getaddrinfo(name, NULL, &hints, &list) != 0)
+		return;
+	for (const struct addrinfo *entry = list; entry != NULL && ret_answer->count < RESOLVE_ADDRESSES;
+	     entry = entry->ai_next) {
+		uint16_t port;
+		if (ip_of_sockaddr(entry->ai_addr, &ret_answer->v[ret_answer->count], &port))
+			ret_answer->count++;
+	}
+	freeaddrinfo(list);
+	ret_answer->found = ret_answer->count > 0;
+}
+
+static void *run_thread(void *context)
+{
+	struct resolver *r = context;
+	struct question *question;
+
+	pthread_mutex_lock(&r->lock);
+	for (;;) {
+		while (r->waiting == NULL) {
+			r->idle++;
+			pthread_cond_wait(&r->asked, &r->lock);
+			r->idle--;
+		}
+		question = r->waiting;
+		r->waiting = question->next;
+		if (r->waiting == NULL)
+			r->waiting_last = NULL;
+		pthread_mutex_unlock(&r->lock);
+
+		r->lookup(question->name, &question->answer);
+
+		pthread_mutex_lock(&r->lock);
+		const bool first = r->answered == NULL;
+		question->next = r->answered;
+		r->answered = question;
+		/* One byte for as many as are there. The pipe cannot be full, as the loop takes all after one byte. */
+		while (first && write(r->bell[1], "", 1) == -1)
+			;
+	}
+	return NULL;
+}
+
+/* More threads only while all are busy. */
+static bool have_thread(struct resolver *r)
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+	sigset_t all, before;
+	bool started;
+
+	if (r->idle > 0 || r->threads == LIMIT_EGRESS_THREADS)
+		return true;
+	if (pthread_attr_init(&attributes) != 0)
+		return r->threads > 0;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attributes, LIMIT_EGRESS_STACK_BYTES);
+	started = pthread_create(&thread, &attributes, run_thread, r) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
+	r->threads += started ? 1 : 0;
+	return r->threads > 0;
+}
+
+/* ---- the loop's side ---- */
+
+static void remember(struct resolver *r, const struct question *question)
+{
+	struct known *oldest = &r->known[0];
+
+	for (size_t i = 0; i < LIMIT_EGRESS_RESOLVED; i++) {
+		if (strcmp(r->known[i].name, question->name) == 0) {
+			oldest = &r->known[i];
+			break;
+		}
+		if (r->known[i].until_ms < oldest->until_ms)
+			oldest = &r->known[i];
+	}
+	memcpy(oldest->name, question->name, sizeof(oldest->name));
+	oldest->answer = question->answer;
+	oldest->until_ms = clock_now_ms() + LIMIT_EGRESS_RESOLVED_MS;
+}
+
+static void drop(struct resolver *r, struct question *question)
+{
+	struct question **at = &r->all;
+
+	while (*at != question)
+		at = &(*at)->all_next;
+	*at = question->all_next;
+	r->count--;
+	free(question);
+}
+
+static void tell(struct resolver *r, struct question *question)
+{
+	if (question->answer.found)
+		remember(r, question);
+	while (question->waiters != NULL) {
+		struct waiter *waiter = question->waiters;
+		question->waiters = waiter->next;
+		if (waiter->done != NULL)
+			waiter->done(waiter->context, &question->answer);
+		free(waiter);
+	}
+	drop(r, question);
+}
+
+static void on_bell(struct loop_source *source, unsigned what)
+{
+	struct resolver *r = (struct resolver *)source;
+	struct question *answered;
+	char bytes[64];
+
+	(void)what;
+	while (read(r->bell[0], bytes, sizeof(bytes)) > 0)
+		;
+	pthread_mutex_lock(&r->lock);
+	answered = r->answered;
+	r->answered = NULL;
+	pthread_mutex_unlock(&r->lock);
+	while (answered != NULL) {
+		struct question *question = answered;
+		answered = question->next;
+		tell(r, question);
+	}
+}
+
+bool resolver_open(struct loop *loop, struct resolver **ret_resolver, struct npxc_error *err)
+{
+	struct resolver *r = mem_alloc(sizeof(*r));
+
+	r->source.on_ready = on_bell;
+	r->lookup = lookup_system;
+	if (!fd_pipe(r->bell, err)) {
+		free(r);
+		return false;
+	}
+	if (fcntl(r->bell[0], F_SETFL, O_NONBLOCK) == -1 || pthread_mutex_init(&r->lock, NULL) != 0 ||
+	    pthread_cond_init(&r->asked, NULL) != 0) {
+		fd_close(&r->bell[0]);
+		fd_close(&r->bell[1]);
+		free(r);
+		return error_set_errno(err, ERROR_IO, "prepare for looking up names");
+	}
+	if (!loop_watch(loop, r->bell[0], &r->source, err))
+		return false;
+	*ret_resolver = r;
+	return true;
+}
+
+static const struct resolve_answer *find_known(const struct resolver *r, const char *name)
+{
+	const int64_t now = clock_now_ms();
+
+	for (size_t i = 0; i < LIMIT_EGRESS_RESOLVED; i++)
+		if (r->known[i].until_ms > now && strcmp(r->known[i].name, name) == 0)
+			return &r->known[i].answer;
+	return NULL;
+}
+
+static struct question *find_question(struct resolver *r, const char *name)
+{
+	for (struct question *q = r->all; q != NULL; q = q->all_next)
+		if (strcmp(q->name, name) == 0)
+			return q;
+	return NULL;
+}
+
+static struct question *new_question(struct resolver *r, const char *name)
+{
+	struct question *question;
+
+	if (r->count == LIMIT_EGRESS_QUESTIONS || strlen(name) >= sizeof(question->name))
+		return NULL;
+	pthread_mutex_lock(&r->lock);
+	if (!have_thread(r)) {
+		pthread_mutex_unlock(&r->lock);
+		return NULL;
+	}
+	question = mem_alloc(sizeof(*question));
+	memcpy(question->name, name, strlen(name) + 1);
+	if (r->waiting_last == NULL)
+		r->waiting = question;
+	else
+		r->waiting_last->next = question;
+	r->waiting_last = question;
+	pthread_cond_signal(&r->asked);
+	pthread_mutex_unlock(&r->lock);
+	question->all_next = r->all;
+	r->all = question;
+	r->count++;
+	return question;
+}
+
+bool resolver_ask(struct resolver *r, const char *name, resolve_done *done, void *context, uint64_t *ret_ticket)
+{
+	const struct resolve_answer *known = find_known(r, name);
+	struct question *question;
+	struct waiter *waiter;
+
+	if (known != NULL) {
+		const struct resolve_answer copy = *known;
+		*ret_ticket = 0;
+		done(context, &copy);
+		return true;
+	}
+	question = find_question(r, name);
+	if (question == NULL)
+		question = new_question(r, name);
+	if (question == NULL)
+		return false;
+	waiter = mem_alloc(sizeof(*waiter));
+	*waiter =
+	    (struct waiter){ .ticket = ++r->last_ticket, .done = done, .context = context, .next = question->waiters };
+	question->waiters = waiter;
+	*ret_ticket = waiter->ticket;
+	return true;
+}
+
+void resolver_forget(struct resolver *r, uint64_t ticket)
+{
+	if (ticket == 0)
+		return;
+	for (struct question *q = r->all; q != NULL; q = q->all_next)
+		for (struct waiter *w = q->waiters; w != NULL; w = w->next)
+			if (w->ticket == ticket)
+				w->done = NULL;
+}
+
+void resolver_set_lookup(struct resolver *r, void (*lookup)(const char *name, struct resolve_answer *ret_answer))
+{
+	r->lookup = lookup;
+}

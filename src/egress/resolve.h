@@ -1,0 +1,48 @@
+#ifndef NPXC_EGRESS_RESOLVE_H
+#define NPXC_EGRESS_RESOLVE_H
+
+#include "base/error.h"
+#include "base/ip.h"
+#include "config/rules.h"
+#include "egress/loop.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Addresses of names, from the system's resolver (getaddrinfo), which blocks: a few threads ask, the loop is told.
+ * Threads are started when there is something to ask. Answers are kept for LIMIT_EGRESS_RESOLVED_MS, so that a burst of
+ * flows asks once.
+ *
+ * Mustn't: be given a name that is on no rule. A question for a name that the guest chose carries whatever the guest
+ * wants to whoever owns the name.
+ */
+enum { RESOLVE_ADDRESSES = 8 }; /* the first ones; more are not tried */
+
+struct resolve_answer {
+	bool found; /* false: the name has no address, or nobody could say */
+	struct ip v[RESOLVE_ADDRESSES];
+	size_t count;
+};
+
+/* Called in the loop's thread. */
+typedef void resolve_done(void *context, const struct resolve_answer *answer);
+
+struct resolver;
+bool resolver_open(struct loop *loop, struct resolver **ret_resolver, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/*
+ * Asks; `done` is called in a later turn, or at once when the answer is known. `ret_ticket` (0: it was called already)
+ * is for resolver_forget. False: too many questions wait (LIMIT_EGRESS_QUESTIONS), or no thread can be had.
+ */
+bool resolver_ask(struct resolver *resolver, const char *name, resolve_done *done, void *context,
+                  uint64_t *ret_ticket) NPXC_MUST_CHECK;
+/* The flow has gone: nobody is told. */
+void resolver_forget(struct resolver *resolver, uint64_t ticket);
+
+/* For tests: asks this instead of getaddrinfo. Called in other threads. */
+void resolver_set_lookup(struct resolver *resolver,
+                         void (*lookup)(const char *name, struct resolve_answer *ret_answer));
+
+#endif

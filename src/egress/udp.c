@@ -1,0 +1,236 @@
+#include "egress/udp.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "egress/datagram.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { DATAGRAM_BYTES = 65536, SHARE = 64, SWEEP_MS = 5000 };
+
+static char bytes[DATAGRAM_BYTES];
+
+struct udp_listener {
+	struct loop_source source;
+	struct server *server;
+	int fd; /* owned */
+	uint16_t port;
+	struct udp_listener *next;
+};
+
+struct udp_flow {
+	struct loop_source source; /* of the outside */
+	struct server *server;
+	struct udp_listener *listener;
+	int fd;                   /* owned; connected to the address */
+	struct datagram datagram; /* who sent to what: where answers go, and where they come from */
+	const struct rule *rule;
+	uint64_t number, up, down;
+	int64_t began_ms, last_ms;
+	struct udp_flow *next;
+};
+
+struct udp {
+	struct udp_listener *listeners;
+	struct udp_flow *flows;
+	size_t count;
+};
+
+static void record(const struct udp_flow *flow, struct server *server, const struct datagram *datagram, uint16_t port,
+                   enum audit_code code, const char *why)
+{
+	char ip[IP_TEXT_BYTES];
+	struct audit_record record = { .verdict = code == AUDIT_OK       ? AUDIT_ALLOW
+		                                  : code == AUDIT_EACCES ? AUDIT_DENY
+		                                                         : AUDIT_FAIL,
+		                       .code = code,
+		                       .host = server->names != NULL ? names_find(server->names, &datagram->to) : NULL,
+		                       .port = port,
+		                       .kind = "udp",
+		                       .ms = -1,
+		                       .why = why };
+
+	ip_text(&datagram->to, ip);
+	record.ip = ip;
+	if (flow != NULL) {
+		record.flow = flow->number;
+		record.rule = flow->rule->text;
+		record.up = flow->up;
+		record.down = flow->down;
+		record.ms = clock_now_ms() - flow->began_ms;
+	}
+	server_record(server, &record);
+}
+
+static void on_outside(struct loop_source *source, unsigned what)
+{
+	struct udp_flow *flow = (struct udp_flow *)(void *)source;
+
+	(void)what;
+	for (int i = 0; i < SHARE; i++) {
+		const ssize_t got = recv(flow->fd, bytes, sizeof(bytes), 0);
+
+		if (got == -1 && errno == EAGAIN)
+			return;
+		if (got == -1)
+			continue; /* an ICMP error: told once, and the next call goes on */
+		flow->last_ms = clock_now_ms();
+		if (datagram_answer(flow->listener->fd, &flow->datagram, bytes, (size_t)got))
+			flow->down += (uint64_t)got;
+	}
+	loop_again(&flow->server->loop, &flow->source);
+}
+
+static void end(struct udp_flow **at)
+{
+	struct udp_flow *flow = *at;
+
+	record(flow, flow->server, &flow->datagram, flow->listener->port, AUDIT_OK, NULL);
+	*at = flow->next;
+	flow->server->udp->count--;
+	loop_forget(&flow->server->loop, &flow->source);
+	fd_close(&flow->fd);
+	free(flow);
+}
+
+static struct udp_flow *find(struct udp *udp, const struct udp_listener *listener, const struct datagram *datagram)
+{
+	for (struct udp_flow *flow = udp->flows; flow != NULL; flow = flow->next)
+		if (flow->listener == listener && flow->datagram.from_port == datagram->from_port &&
+		    ip_equal(&flow->datagram.from, &datagram->from) && ip_equal(&flow->datagram.to, &datagram->to))
+			return flow;
+	return NULL;
+}
+
+static int open_outside(const struct ip *ip, uint16_t port)
+{
+	struct sockaddr_storage address;
+	const socklen_t length = ip_to_sockaddr(ip, port, &address);
+	int fd = socket(address.ss_family, SOCK_DGRAM, 0);
+
+	if (fd == -1 || fcntl(fd, F_SETFL, O_NONBLOCK) == -1 || fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 ||
+	    connect(fd, (struct sockaddr *)&address, length) == -1)
+		fd_close(&fd);
+	return fd;
+}
+
+/* Judged once, at its first datagram. */
+static struct udp_flow *begin(struct udp_listener *listener, const struct datagram *datagram)
+{
+	struct server *server = listener->server;
+	const struct ip to = ip_plain(&datagram->to);
+	const struct rule *rule = rules_match_ip(server->rules, &to, listener->port);
+	const char *refusal = address_refusal_always(&to);
+	struct npxc_error ignored;
+	struct udp_flow *flow;
+	int fd;
+
+	if (rule == NULL || refusal != NULL) {
+		const bool named = server->names != NULL && names_is_synthetic(&datagram->to);
+		record(NULL, server, datagram, listener->port, AUDIT_EACCES,
+		       named          ? "UDP to a name is not carried"
+		       : rule == NULL ? "is not in the allow list"
+		                      : refusal);
+		return NULL;
+	}
+	if (server->udp->count == LIMIT_EGRESS_UDP_FLOWS) {
+		record(NULL, server, datagram, listener->port, AUDIT_EMFILE, "too many flows of UDP");
+		return NULL;
+	}
+	fd = open_outside(&to, listener->port);
+	if (fd == -1) {
+		record(NULL, server, datagram, listener->port, AUDIT_ECONNREFUSED,
+		       "cannot be reached from this machine");
+		return NULL;
+	}
+	flow = mem_alloc(sizeof(*flow));
+	*flow = (struct udp_flow){ .source.on_ready = on_outside,
+		                   .server = server,
+		                   .listener = listener,
+		                   .fd = fd,
+		                   .datagram = *datagram,
+		                   .rule = rule,
+		                   .number = ++server->last_flow,
+		                   .began_ms = clock_now_ms(),
+		                   .next = server->udp->flows };
+	server->udp->flows = flow;
+	server->udp->count++;
+	if (!loop_watch(&server->loop, fd, &flow->source, &ignored)) {
+		end(&server->udp->flows);
+		return NULL;
+	}
+	return flow;
+}
+
+static void on_guest(struct loop_source *source, unsigned what)
+{
+	struct udp_listener *listener = (struct udp_listener *)(void *)source;
+
+	(void)what;
+	for (int i = 0; i < SHARE; i++) {
+		struct datagram datagram;
+		struct udp_flow *flow;
+
+		if (datagram_receive(listener->fd, bytes, sizeof(bytes), &datagram) == -1) {
+			if (errno == EAGAIN)
+				return;
+			continue;
+		}
+		flow = find(listener->server->udp, listener, &datagram);
+		if (flow == NULL)
+			flow = begin(listener, &datagram);
+		if (flow == NULL)
+			continue;
+		flow->last_ms = clock_now_ms();
+		if (send(flow->fd, bytes, datagram.length, MSG_NOSIGNAL) != -1)
+			flow->up += datagram.length;
+	}
+	loop_again(&listener->server->loop, &listener->source);
+}
+
+bool udp_listen(struct server *server, int fd, uint16_t port, struct npxc_error *err)
+{
+	struct udp_listener *listener = mem_alloc(sizeof(*listener));
+
+	if (server->udp == NULL)
+		server->udp = mem_alloc(sizeof(*server->udp));
+	*listener = (struct udp_listener){
+		.source.on_ready = on_guest, .server = server, .fd = fd, .port = port, .next = server->udp->listeners
+	};
+	server->udp->listeners = listener;
+	return loop_watch(&server->loop, fd, &listener->source, err);
+}
+
+int udp_sweep(struct server *server, int64_t now_ms)
+{
+	struct udp_flow **at = server->udp == NULL ? NULL : &server->udp->flows;
+
+	while (at != NULL && *at != NULL) {
+		if (now_ms - (*at)->last_ms >= LIMIT_EGRESS_UDP_IDLE_MS)
+			end(at);
+		else
+			at = &(*at)->next;
+	}
+	return server->udp != NULL && server->udp->flows != NULL ? SWEEP_MS : -1;
+}
+
+void udp_end_all(struct server *server)
+{
+	while (server->udp != NULL && server->udp->flows != NULL)
+		end(&server->udp->flows);
+	while (server->udp != NULL && server->udp->listeners != NULL) {
+		struct udp_listener *listener = server->udp->listeners;
+		server->udp->listeners = listener->next;
+		loop_forget(&server->loop, &listener->source);
+		fd_close(&listener->fd);
+		free(listener);
+	}
+	free(server->udp);
+	server->udp = NULL;
+}

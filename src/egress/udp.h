@@ -1,0 +1,22 @@
+#ifndef NPXC_EGRESS_UDP_H
+#define NPXC_EGRESS_UDP_H
+
+#include "base/error.h"
+#include "egress/server.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * UDP on link netns, for rules that name an address and a port. A flow is what goes between one port of the guest and
+ * one address outside; it ends after LIMIT_EGRESS_UDP_IDLE_MS without a datagram. Names get none: what would be checked
+ * against a name (QUIC) is encrypted, and clients take TCP when UDP does not answer.
+ *
+ * Takes over `fd`: a socket of the guest's namespace bound to `port` of all addresses of one family, with IP_PKTINFO.
+ */
+bool udp_listen(struct server *server, int fd, uint16_t port, struct npxc_error *err) NPXC_MUST_CHECK;
+/* Ends idle flows. Milliseconds until the next call is due; -1: nothing waits. */
+int udp_sweep(struct server *server, int64_t now_ms);
+void udp_end_all(struct server *server);
+
+#endif
