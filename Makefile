@@ -38,8 +38,8 @@ SOURCES := $(sort $(wildcard src/base/*.c src/config/*.c src/runtime/*.c src/sto
 UNIT_TESTS := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_NAMES := $(patsubst tests/unit/%.c,%,$(UNIT_TESTS))
 
-OBJECTS := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(SOURCES))
-SANITIZED_OBJECTS := $(patsubst src/%.c,$(BUILD)/asan/%.o,$(SOURCES))
+OBJECTS := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(SOURCES)) $(BUILD)/obj/guest/egress.o
+SANITIZED_OBJECTS := $(patsubst src/%.c,$(BUILD)/asan/%.o,$(SOURCES)) $(BUILD)/asan/guest/egress.o
 # The replay shim shares base/ with the launcher, nothing else.
 SHIM_SOURCES := $(sort $(wildcard src/shim/*.c))
 SHIM_OBJECTS := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(SHIM_SOURCES))
@@ -70,6 +70,23 @@ $(BUILD)/asan/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
 	@echo "CC $< (sanitized)"
 	@$(CC) $(CFLAGS_ALL) $(SANITIZERS) -MMD -MP -c $< -o $@
+
+# What guests load, as an array (src/guest/guest.h): without comments and indentation, each line where it was.
+$(BUILD)/guest/egress.cjs: src/guest/egress.cjs Makefile
+	@mkdir -p $(@D)
+	@sed -e 's|^[[:blank:]]*//.*||' -e 's|^[[:blank:]]*||' $< >$@
+
+$(BUILD)/guest/egress.c: $(BUILD)/guest/egress.cjs src/guest/embed
+	@echo "EMBED $<"
+	@src/guest/embed GUEST_EGRESS_JS $< >$@.part && mv $@.part $@
+
+$(BUILD)/obj/guest/egress.o: $(BUILD)/guest/egress.c src/guest/guest.h
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS_ALL) $(OPTIMISE) $(HARDENING) -c $< -o $@
+
+$(BUILD)/asan/guest/egress.o: $(BUILD)/guest/egress.c src/guest/guest.h
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS_ALL) $(SANITIZERS) -c $< -o $@
 
 $(BUILD)/libnpxc.a: $(OBJECTS)
 	@rm -f $@
@@ -159,7 +176,7 @@ FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 300
 FUZZ_SMOKE_SECONDS ?= 60
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-FUZZ_OBJECTS := $(patsubst src/%.c,$(BUILD)/fuzz/obj/%.o,$(SOURCES))
+FUZZ_OBJECTS := $(patsubst src/%.c,$(BUILD)/fuzz/obj/%.o,$(SOURCES)) $(BUILD)/obj/guest/egress.o
 FUZZ_SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
 
 $(BUILD)/fuzz/obj/%.o: src/%.c Makefile

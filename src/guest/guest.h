@@ -1,0 +1,16 @@
+#ifndef NPXC_GUEST_GUEST_H
+#define NPXC_GUEST_GUEST_H
+
+#include <stddef.h>
+
+/*
+ * What runs inside a sandbox, embedded into the binary. The bytes are ASCII text and live as long as the program; a NUL
+ * that is not part of the length follows them.
+ */
+
+/* src/guest/egress.cjs, without its comments: the way out of a guest on the links socket and gateway. Its head says how
+ * it is configured. */
+extern const char GUEST_EGRESS_JS[];
+extern const size_t GUEST_EGRESS_JS_LENGTH;
+
+#endif
