@@ -63,6 +63,20 @@ static void print_mounts(const struct prepared *p)
 		       p->plan.data_directory);
 }
 
+static void print_link(const struct prepared *p)
+{
+	const char *weakness = outlet_weakness(p->policy.link);
+	if (p->policy.kind != POLICY_ALLOWLIST)
+		return;
+	for (size_t i = 0; i < p->policy.rules.count; i++)
+		printf("%-10s%s\n", i == 0 ? "allows" : "", p->policy.rules.v[i].text);
+	printf("%-10s%s%s%s%s\n", "link", policy_link_word(p->policy.link),
+	       p->link_why == NULL ? "" : " (auto: ", p->link_why == NULL ? "" : p->link_why,
+	       p->link_why == NULL ? "" : ")");
+	if (weakness != NULL)
+		printf("%-10swarning: %s\n", "", weakness);
+}
+
 void describe_text(const struct prepared *p, bool argv)
 {
 	mem_cleanup char *network = policy_text(&p->policy);
@@ -79,6 +93,7 @@ void describe_text(const struct prepared *p, bool argv)
 	       p->policy.kind == POLICY_OPEN && p->session.runtime.kind == RUNTIME_BWRAP
 	           ? "; warning: the host's own network, its loopback services included"
 	           : "");
+	print_link(p);
 	print_mounts(p);
 	printf("%-10s%s\n", "hidden", plan_hidden_text());
 	print_words("variables", &p->plan.env_names);
@@ -179,6 +194,10 @@ cJSON *describe_json(const struct prepared *p)
 		cJSON_AddStringToObject(network, "name", p->policy.network);
 	cJSON_AddStringToObject(network, "origin", p->policy.origin);
 	cJSON_AddStringToObject(network, "link", policy_link_word(p->policy.link));
+	if (p->link_why != NULL)
+		cJSON_AddStringToObject(network, "link_why", p->link_why);
+	if (p->policy.kind == POLICY_ALLOWLIST && outlet_weakness(p->policy.link) != NULL)
+		cJSON_AddStringToObject(network, "weakness", outlet_weakness(p->policy.link));
 	cJSON_AddBoolToObject(network, "managed", p->network.managed);
 	cJSON_AddItemToObject(network, "allow", rules_json(&p->policy.rules));
 	cJSON_AddItemToObject(json, "mounts", mounts_json(p));

@@ -68,6 +68,21 @@ bool prepare_config(const struct options *options, struct prepared *ret_prepared
 	return true;
 }
 
+/* Whether user namespaces that others than some programs make come without capabilities (Ubuntu 24.04). */
+static bool is_restricted(void)
+{
+	struct buf text BUF_CLEANUP = BUF_INIT(16);
+	struct npxc_error ignored;
+	return file_read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", &text, &ignored) &&
+	       text.length > 0 && text.data[0] == '1';
+}
+
+static bool settle_link(struct prepared *p, struct npxc_error *err)
+{
+	network_choose_link(&p->session.runtime, is_restricted(), false, &p->policy, &p->link_why);
+	return network_check_policy(&p->session.runtime, &p->policy, err);
+}
+
 static bool make_policy(struct prepared *p, struct npxc_error *err)
 {
 	const struct policy_sources sources = {
@@ -83,7 +98,7 @@ static bool make_policy(struct prepared *p, struct npxc_error *err)
 	if (!policy_make(&sources, &p->policy, err))
 		return false;
 	/* Of a set the package, and so its policy, is known only after the runtime. */
-	return !p->session.has_runtime || network_check_policy(&p->session.runtime, &p->policy, err);
+	return !p->session.has_runtime || settle_link(p, err);
 }
 
 static bool load_package_config(struct prepared *p, const char *name, struct npxc_error *err)
@@ -134,7 +149,7 @@ bool prepare_session(struct prepared *p, struct npxc_error *err)
 	p->has_session = true;
 	mem_cleanup char *search = paths_search(getenv("PATH"));
 	return session_use_runtime(&p->session, kind, prepare_cli_name(kind, &p->config), search, err) &&
-	       network_check_policy(&p->session.runtime, &p->policy, err);
+	       settle_link(p, err);
 }
 
 /* ---- what the store needs from above ---- */
@@ -151,7 +166,7 @@ static bool store_run(void *context, const struct launch *launch, unsigned timeo
 	borrowed.name = name;
 	borrowed.image = p->config.defaults.node_image;
 	borrowed.pids = LIMIT_INSTALL_PIDS;
-	return session_run(&p->session, &borrowed, timeout_ms, on_stderr, progress, ret_result, err);
+	return session_run(&p->session, &borrowed, NULL, timeout_ms, on_stderr, progress, ret_result, err);
 }
 
 static bool store_hold_directory(void *context, const char *path, unsigned *ret_id, struct npxc_error *err)
@@ -249,20 +264,44 @@ static void gather_variables(struct prepared *p)
 
 static bool choose_network(struct prepared *p, bool starts, struct npxc_error *err)
 {
-	if (starts || p->policy.kind != POLICY_ALLOWLIST)
+	if (starts || p->policy.kind != POLICY_ALLOWLIST || p->policy.link != POLICY_LINK_GATEWAY)
 		return session_provision(&p->session, &p->policy, &p->network, err);
 	p->network.argument = str_dup(NETWORK_PLACEHOLDER);
 	p->network.managed = true;
 	return true;
 }
 
-static void note_network(const struct prepared *p)
+static bool open_outlet(struct prepared *p, bool starts, struct npxc_error *err)
 {
-	const char *gateway = p->network.network.gateway;
-	if (p->network.managed)
-		log_notice("network allowlist: its rules are not built yet, so nothing outside this host can be "
-		           "reached; services of this host that listen on all addresses can be, at the gateway%s%s",
-		           gateway == NULL ? "" : " ", gateway == NULL ? "" : gateway);
+	if (p->policy.kind != POLICY_ALLOWLIST)
+		return true;
+	p->audit_directory = str_path_join(p->paths.state_directory, "egress");
+	p->outlet_settings = (struct outlet_settings){
+		.rules = &p->policy.rules,
+		.link = p->policy.link,
+		.network = &p->network.network,
+		.audit_directory = p->audit_directory,
+		.session = p->session_name,
+		.package = p->package.name,
+		.path_variable = getenv("PATH") == NULL ? "" : getenv("PATH"),
+		.starts = starts,
+	};
+	p->outlet = mem_alloc(sizeof(*p->outlet));
+	if (outlet_open(p->session.janitor, &p->outlet_settings, p->outlet, err))
+		return true;
+	free(MEM_TAKE(p->outlet));
+	return false;
+}
+
+static void note_rules(const struct prepared *p)
+{
+	for (size_t i = 0; i < p->policy.rules.count; i++) {
+		mem_cleanup char *warning = rules_warning(&p->policy.rules, i);
+		if (warning != NULL)
+			log_notice("network.allow: %s", warning);
+	}
+	if (p->policy.kind == POLICY_ALLOWLIST && p->policy.link == POLICY_LINK_GATEWAY)
+		log_notice("network allowlist on link gateway: %s", outlet_weakness(POLICY_LINK_GATEWAY));
 }
 
 bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct npxc_error *err)
@@ -295,10 +334,11 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 		return false;
 	for (size_t i = 0; notes && i < p->mounts.notes.count; i++)
 		log_notice("%s", p->mounts.notes.v[i]);
-	if (!choose_network(p, session_id != NULL, err))
+	p->session_name = plan_session_name(p->package.name, session_id != NULL ? session_id : "<session>");
+	if (!choose_network(p, session_id != NULL, err) || !open_outlet(p, session_id != NULL, err))
 		return false;
 	if (notes)
-		note_network(p);
+		note_rules(p);
 	mem_cleanup char *key = spec_package_key(p->package.name);
 	mem_cleanup char *data = str_path_join(p->paths.data_directory, key);
 	mem_cleanup char *sessions = str_path_join(p->paths.state_directory, "sessions");
@@ -309,6 +349,7 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 		.runtime = &p->session.runtime,
 		.policy = &p->policy,
 		.network = &p->network,
+		.outlet = p->outlet,
 		.mounts = &p->mounts,
 		.arguments = &p->options->arguments,
 		.env = p->env,
@@ -377,6 +418,10 @@ bool prepare_translate(struct prepared *p, struct npxc_error *err)
 
 void prepare_done(struct prepared *p)
 {
+	/* Before the janitor goes: what is open is recorded, and its directory can be removed. */
+	if (p->outlet != NULL)
+		outlet_done(p->outlet);
+	free(p->outlet);
 	translate_free(p->translate);
 	free(p->visible_mounts);
 	free(p->real_cwd);
@@ -398,6 +443,8 @@ void prepare_done(struct prepared *p)
 	if (p->has_package_config)
 		config_package_done(&p->package_config);
 	free(p->package_config_name);
+	free(p->session_name);
+	free(p->audit_directory);
 	config_done(&p->config);
 	paths_done(&p->paths);
 	free(p->cwd);

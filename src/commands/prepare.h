@@ -40,6 +40,11 @@ struct prepared {
 	struct translate_mount *visible_mounts; /* what `mounts` came to, for `translate` */
 	struct translate *translate;            /* NULL before prepare_translate */
 	struct network_choice network;          /* what the policy came to */
+	const char *link_why;                   /* static: why auto chose this link; NULL when nobody had to choose */
+	char *session_name;                     /* NULL before prepare_plan */
+	char *audit_directory;
+	struct outlet_settings outlet_settings;
+	struct outlet *outlet; /* owned; the way out of an allowlist, else NULL */
 	bool has_plan;
 	struct plan plan;
 	int64_t install_us, plan_us; /* durations */

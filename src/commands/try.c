@@ -72,7 +72,7 @@ static bool visit(struct prepared *p, struct seen *seen, struct npxc_error *err)
 	struct sandbox sandbox;
 	struct client client;
 	int64_t began = clock_now_us();
-	if (!session_start(&p->session, &p->plan, &sandbox, err))
+	if (!session_start(&p->session, &p->plan, p->outlet, &sandbox, err))
 		return false;
 	seen->start_us = clock_now_us() - began;
 	bool fine = client_init(&client, sandbox.input, sandbox.output, sandbox.errors, signals_fd(), err);
@@ -233,6 +233,23 @@ static bool show(const struct prepared *p, struct seen *seen, struct npxc_error 
 	return fine;
 }
 
+static void say_line(void *context, const char *line)
+{
+	(void)context;
+	fprintf(stderr, "%s\n", line);
+}
+
+/* Who was refused is said when all has been read: the process has ended, so nothing is missing. */
+static void show_denials(const struct prepared *p)
+{
+	if (p->outlet == NULL)
+		return;
+	outlet_stop(p->outlet);
+	while (session_report_denials(&(struct session_says){
+	    .outlet = p->outlet, .package = p->package.name, .allow_file = p->package_config.file, .say = say_line }))
+		;
+}
+
 bool try_command(const struct options *options, int *ret_status, struct npxc_error *err)
 {
 	struct prepared p;
@@ -243,7 +260,10 @@ bool try_command(const struct options *options, int *ret_status, struct npxc_err
 		describe_text(&p, false);
 		fflush(stdout);
 	}
-	const bool fine = visit(&p, &seen, err) && show(&p, &seen, err);
+	const bool visited = visit(&p, &seen, err);
+	const bool fine = visited && show(&p, &seen, err);
+	fflush(stdout);
+	show_denials(&p);
 	cJSON_Delete(seen.hello);
 	cJSON_Delete(seen.tools);
 	free(seen.errors);

@@ -273,18 +273,23 @@ static bool open_and_send(int handoff, const struct netns_message *message, uint
  * Loopback destinations are left alone: the guest's own servers. Everything else of TCP goes to the one socket, which
  * can ask where it was going to. DNS has its own.
  */
+static char *nft_table(const char *family, const char *not_loopback, uint16_t port)
+{
+	return str_printf("table %s npxc {\n"
+	                  "chain out {\n"
+	                  "type nat hook output priority -100\n"
+	                  "%s tcp dport != 53 redirect to :%u\n"
+	                  "}\n"
+	                  "}\n",
+	                  family, not_loopback, port);
+}
+
 static char *nft_script(uint16_t port, uint16_t port_v6)
 {
-	char *text = str_printf("table ip npxc { chain out { type nat hook output priority -100; "
-	                        "ip daddr != 127.0.0.0/8 tcp dport != 53 redirect to :%u; } }\n",
-	                        port);
-	mem_cleanup char *v4 = text;
+	mem_cleanup char *v4 = nft_table("ip", "ip daddr != 127.0.0.0/8", port);
+	mem_cleanup char *v6 = port_v6 == 0 ? str_dup("") : nft_table("ip6", "ip6 daddr != ::1", port_v6);
 
-	if (port_v6 == 0)
-		return str_dup(v4);
-	return str_printf("%stable ip6 npxc { chain out { type nat hook output priority -100; "
-	                  "ip6 daddr != ::1 tcp dport != 53 redirect to :%u; } }\n",
-	                  v4, port_v6);
+	return str_printf("%s%s", v4, v6);
 }
 
 /* Capabilities that an exec by an ordinary user keeps; man 7 capabilities, "ambient". */

@@ -641,6 +641,7 @@ enum slot {
 	SLOT_CLIENT_ERR,
 	SLOT_WAKE,
 	SLOT_EXIT,
+	SLOT_ASIDE,
 	SLOTS
 };
 
@@ -713,6 +714,8 @@ static void poll_prepare(const struct pump *pump, struct pollfd fds[SLOTS])
 	direction_poll(&pump->to_client, true, &fds[SLOT_SERVER_OUT], &fds[SLOT_CLIENT_OUT]);
 	direction_poll(&pump->to_stderr, false, &fds[SLOT_SERVER_ERR], &fds[SLOT_CLIENT_ERR]);
 	fds[SLOT_WAKE] = (struct pollfd){ .fd = pump->ends.wake, .events = POLLIN };
+	fds[SLOT_ASIDE] =
+	    (struct pollfd){ .fd = pump->ends.on_aside == NULL ? -1 : pump->ends.aside, .events = POLLIN };
 	fds[SLOT_EXIT] = (struct pollfd){ .fd = pump->server_ended ? -1 : pump->ends.server_exit, .events = POLLIN };
 }
 
@@ -804,6 +807,8 @@ static bool run(struct pump *pump, enum pump_end *ret_end, struct npxc_error *er
 			*ret_end = PUMP_WOKEN;
 			return true;
 		}
+		if (fds[SLOT_ASIDE].revents != 0 && !pump->ends.on_aside(pump->ends.aside_context))
+			pump->ends.on_aside = NULL;
 		if (!serve(pump, fds, &client_gone, err))
 			return false;
 		if (fds[SLOT_EXIT].revents != 0) {

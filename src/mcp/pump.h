@@ -28,6 +28,11 @@ struct pump_ends {
 	int wake;        /* borrowed: readable when pump_run has to return PUMP_WOKEN (a signal pipe); -1: none */
 	int server_exit; /* borrowed: readable when the server has ended (pidfd, or a pipe it held); -1: none, then it
 	                  * has ended when stdout and stderr are closed */
+	/* Somebody else has something to tell while the relay runs. Called when `aside` is readable; false: never
+	 * again. -1 and NULL when nobody has. */
+	int aside; /* borrowed */
+	bool (*on_aside)(void *context);
+	void *aside_context;
 };
 
 enum pump_end {

@@ -193,6 +193,8 @@ static void push_system(struct strv *argv, const struct runtime *runtime, const 
 		push3(argv, "--ro-bind-try", "/etc/hosts", "/etc/hosts");
 	} else {
 		push_data(argv, BWRAP_FD_HOSTS, "/etc/hosts");
+		if (launch->network == LAUNCH_NETWORK_NETNS)
+			push_data(argv, BWRAP_FD_RESOLV, "/etc/resolv.conf");
 	}
 	push2(argv, "--proc", "/proc");
 	/* /proc/sys must come after --proc. Started by root, uid 1000 inside may still be uid 0 to the kernel's
@@ -232,6 +234,9 @@ static void add_accounts(const struct runtime *runtime, const struct launch *lau
 	if (launch->network != LAUNCH_NETWORK_OPEN)
 		add_text(start, BWRAP_FD_HOSTS,
 		         str_dup("127.0.0.1\tlocalhost npxc\n::1\tlocalhost ip6-localhost ip6-loopback\n"));
+	/* Any address would do: whatever is asked, npxc's resolver answers. */
+	if (launch->network == LAUNCH_NETWORK_NETNS)
+		add_text(start, BWRAP_FD_RESOLV, str_dup("nameserver 198.18.0.1\n"));
 }
 
 /* NUL-separated arguments for --args, as many as there are strings in the list. */
@@ -333,7 +338,7 @@ static void push_isolation(struct strv *argv, const struct runtime *runtime, con
 	push(argv, "--unshare-ipc");
 	push(argv, "--unshare-uts");
 	push(argv, "--unshare-cgroup");
-	if (launch->network != LAUNCH_NETWORK_OPEN)
+	if (launch->network != LAUNCH_NETWORK_OPEN && launch->network != LAUNCH_NETWORK_NETNS)
 		push(argv, "--unshare-net");
 	push_number(argv, "--uid", runtime->uid);
 	push_number(argv, "--gid", runtime->gid);
@@ -348,7 +353,8 @@ bool bwrap_make_start(const struct runtime *runtime, const struct launch *launch
                       struct npxc_error *err)
 {
 	struct layers layers __attribute__((cleanup(layers_cleanup))) = { 0 };
-	struct runtime_start start = { .status_fd = BWRAP_FD_STATUS };
+	struct runtime_start start = { .status_fd = BWRAP_FD_STATUS,
+		                       .enters_netns = launch->network == LAUNCH_NETWORK_NETNS };
 	struct strv *argv = &start.argv;
 
 	if (!check_launch(runtime, launch, err) || !collect_layers(launch, &layers, err))

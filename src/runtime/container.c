@@ -104,6 +104,8 @@ bool container_check_launch(const struct container_dialect *dialect, const struc
 	    (launch->network_name == NULL ||
 	     (!is_name(launch->network_name, "_.-") && strcmp(launch->network_name, NETWORK_PLACEHOLDER) != 0)))
 		return error_set(err, ERROR_CONFIG, "a network without a valid name");
+	if (launch->network == LAUNCH_NETWORK_NETNS)
+		return error_set(err, ERROR_CONFIG, "link netns is bubblewrap's; set network.link to auto");
 	if (launch->command.count == 0 || !(launch->command.v[0][0] == '/' || is_name(launch->command.v[0], "_.-+@")))
 		return error_set(err, ERROR_CONFIG, "the server's command is neither a name nor an absolute path");
 	if (!check_path(launch->directory, "working directory", err) || !check_path(launch->home, "HOME", err))
@@ -128,6 +130,7 @@ const char *container_network_word(const struct container_dialect *dialect, cons
 {
 	switch (launch->network) {
 	case LAUNCH_NETWORK_NONE:
+	case LAUNCH_NETWORK_NETNS: /* refused by container_check_launch */
 		break;
 	case LAUNCH_NETWORK_OPEN:
 		return dialect->open_network;

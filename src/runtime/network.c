@@ -70,20 +70,58 @@ bool network_is_managed_name(const char *name)
 	return strspn(hex, "0123456789abcdef") == 32 && hex[12] == '4' && strchr("89ab", hex[16]) != NULL;
 }
 
+/* A mounted socket has the host's mode inside since then (EGRESS: apple/container#1751). */
+static bool has_sockets(const struct runtime *runtime)
+{
+	return runtime->number[0] > 1 || (runtime->number[0] == 1 && runtime->number[1] >= 1);
+}
+
+void network_choose_link(const struct runtime *runtime, bool restricted, bool socket_seen, struct policy *policy,
+                         const char **ret_why)
+{
+	*ret_why = NULL;
+	if (policy->kind != POLICY_ALLOWLIST || policy->link != POLICY_LINK_AUTO)
+		return;
+	switch (runtime->kind) {
+	case RUNTIME_BWRAP:
+		policy->link = restricted ? POLICY_LINK_SOCKET : POLICY_LINK_NETNS;
+		*ret_why =
+		    restricted ? "user namespaces get no capabilities here, so not netns" : "no code inside takes part";
+		return;
+	case RUNTIME_PODMAN:
+	case RUNTIME_DOCKER:
+		policy->link = POLICY_LINK_SOCKET;
+		*ret_why = "the guest has no network at all";
+		return;
+	case RUNTIME_APPLE:
+		break;
+	}
+	policy->link = has_sockets(runtime) && socket_seen ? POLICY_LINK_SOCKET : POLICY_LINK_GATEWAY;
+	*ret_why = policy->link == POLICY_LINK_SOCKET ? "npxc doctor --probe has seen it work"
+	           : has_sockets(runtime) ? "link socket has not been seen to work here: npxc doctor --probe"
+	                                  : "link socket needs Apple container 1.1.0";
+}
+
 bool network_check_policy(const struct runtime *runtime, const struct policy *policy, struct npxc_error *err)
 {
+	const bool bwrap = runtime->kind == RUNTIME_BWRAP;
+
 	if (policy->kind != POLICY_ALLOWLIST)
 		return true;
-	if (runtime->kind == RUNTIME_BWRAP)
-		return error_set(err, ERROR_CONFIG, "network allowlist is not built yet on bwrap; use none or open");
-	if (policy->link != POLICY_LINK_GATEWAY)
+	if (policy->link == POLICY_LINK_NETNS && !bwrap)
+		return error_set(err, ERROR_CONFIG, "link netns is bubblewrap's; on %s set network.link to auto",
+		                 runtime_kind_word(runtime->kind));
+	if (policy->link == POLICY_LINK_GATEWAY && bwrap)
 		return error_set(err, ERROR_CONFIG,
-		                 "network allowlist is not built yet with link %s; set network.link to gateway",
-		                 policy_link_word(policy->link));
-	if (runtime->kind == RUNTIME_PODMAN && !runtime->is_root)
+		                 "bubblewrap has no networks of its own, so no gateway; set network.link to auto");
+	if (policy->link == POLICY_LINK_GATEWAY && runtime->kind == RUNTIME_PODMAN && !runtime->is_root)
 		return error_set(err, ERROR_CONFIG,
-		                 "rootless podman cannot keep network allowlist with link gateway: its gateway is not "
-		                 "this host; use network none, or run npxc as root");
+		                 "rootless podman cannot keep an allowlist with link gateway: its gateway is not this "
+		                 "host; set network.link to auto");
+	if (policy->link == POLICY_LINK_SOCKET && runtime->kind == RUNTIME_APPLE && !has_sockets(runtime))
+		return error_set(err, ERROR_CONFIG,
+		                 "link socket needs Apple container 1.1.0, and this is %s; set network.link to gateway",
+		                 runtime->version);
 	return true;
 }
 
@@ -605,6 +643,10 @@ bool network_provision(const struct runtime *runtime, const struct policy *polic
 		choice.argument = str_dup(policy->network);
 		break;
 	case POLICY_ALLOWLIST:
+		if (policy->link != POLICY_LINK_GATEWAY) {
+			choice.argument = str_dup("none");
+			break;
+		}
 		name = network_new_name();
 		if (!announce(context, name, err) || !make_network(runtime, name, &choice.network, err))
 			return false;

@@ -34,8 +34,8 @@ struct network {
 
 /* What a policy comes to. */
 struct network_choice {
-	char *argument; /* owned; the word after --network. NULL: the runtime's ordinary NAT network */
-	bool managed;
+	char *argument;         /* owned; the word after --network. NULL: the runtime's ordinary NAT network */
+	bool managed;           /* an allowlist on link gateway */
 	struct network network; /* when managed */
 };
 
@@ -58,8 +58,17 @@ extern const struct network_schedule network_schedule;
 bool network_is_managed_name(const char *name);
 
 /*
- * Whether this runtime can keep the policy. ERROR_CONFIG: an allowlist with a link other than an explicit gateway (not
- * built yet), on bubblewrap, or on rootless podman (whose gateway is not this host).
+ * What `auto` comes to (an explicit link stays): netns on bubblewrap, but socket where user namespaces get no
+ * capabilities (`restricted`: Ubuntu's AppArmor); socket on podman and docker, and on Apple container from 1.1.0 where
+ * `npxc doctor --probe` has seen it work (`socket_seen`); else gateway. `ret_why`: static, for inspect; NULL when it
+ * was chosen by the user.
+ */
+void network_choose_link(const struct runtime *runtime, bool restricted, bool socket_seen, struct policy *policy,
+                         const char **ret_why);
+/*
+ * Whether this runtime can keep the policy, whose link is not auto any more. ERROR_CONFIG: a link that it does not have
+ * (netns but on bubblewrap, gateway on bubblewrap and on rootless podman, whose gateway is not this host; socket on
+ * Apple container before 1.1.0).
  */
 bool network_check_policy(const struct runtime *runtime, const struct policy *policy,
                           struct npxc_error *err) NPXC_MUST_CHECK;

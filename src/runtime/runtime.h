@@ -19,7 +19,8 @@ enum runtime_kind { RUNTIME_BWRAP, RUNTIME_APPLE, RUNTIME_PODMAN, RUNTIME_DOCKER
 
 /* ---- what is wanted ---- */
 
-enum launch_network { LAUNCH_NETWORK_NONE, LAUNCH_NETWORK_OPEN, LAUNCH_NETWORK_NAMED };
+/* NETNS: a namespace in which egress/netns has sockets; bwrap only. */
+enum launch_network { LAUNCH_NETWORK_NONE, LAUNCH_NETWORK_OPEN, LAUNCH_NETWORK_NAMED, LAUNCH_NETWORK_NETNS };
 
 struct launch_mount {
 	char *source; /* owned, absolute, existing host path */
@@ -84,6 +85,8 @@ struct runtime_start {
 	struct runtime_data *data; /* given to the child at their fd numbers */
 	size_t data_count;
 	int status_fd;     /* number at which the child gets the writing end of a status pipe; -1: none */
+	bool enters_netns; /* the child makes its network namespace itself, before exec (egress/netns): the CLI keeps it
+	                    */
 	bool drop_to_uid;  /* started by root: the child becomes SANDBOX_DROP_UID before exec */
 	struct strv reach; /* sources of mounts that the dropped uid has to reach; empty unless drop_to_uid */
 };

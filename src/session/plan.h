@@ -8,6 +8,7 @@
 #include "runtime/network.h"
 #include "runtime/runtime.h"
 #include "session/mounts.h"
+#include "session/outlet.h"
 #include "store/store.h"
 
 #include <stdbool.h>
@@ -23,6 +24,7 @@ struct plan_input { /* borrowed */
 	const struct store_package *package;
 	const struct runtime *runtime;
 	const struct policy *policy;
+	const struct outlet *outlet;          /* the way out of an allowlist, else NULL */
 	const struct network_choice *network; /* what the policy came to; for inspect with a placeholder as its name */
 	const struct mounts *mounts;
 	const struct strv *arguments;      /* the server's */
@@ -49,7 +51,7 @@ struct plan {
 
 /*
  * Should: fail when anything asked for cannot be had on this runtime.
- * Mustn't: start anything open that was asked to be closed: an allowlist without a managed network is refused.
+ * Mustn't: start anything open that was asked to be closed: an allowlist without its way out is refused.
  * Errors: ERROR_CONFIG, ERROR_RUNTIME_UNAVAILABLE.
  */
 bool plan_make(const struct plan_input *input, struct plan *ret_plan, struct npxc_error *err) NPXC_MUST_CHECK;

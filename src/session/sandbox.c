@@ -1,10 +1,10 @@
 #include "session/sandbox.h"
 
 #include "base/fd.h"
+#include "base/keep.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "runtime/reach.h"
-#include "base/keep.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -80,6 +80,8 @@ struct child {
 	int go, fail;
 	int *cgroups; /* owned */
 	size_t cgroup_count;
+	const struct sandbox_netns *netns; /* NULL: none */
+	int handoff;
 };
 
 /* A copy above everything that has a fixed number, so that laying those out overwrites no source. */
@@ -121,7 +123,7 @@ static bool lay_out(const struct runtime_start *start, struct ends *ends, struct
 		      { &ends->errors[1], STDERR_FILENO },
 		      { &ends->status[1], start->status_fd } };
 	size_t fixed_count = start->status_fd != -1 ? 4 : 3;
-	mem_cleanup int *kept = mem_alloc((fixed_count + start->data_count + child->cgroup_count + 2) * sizeof(*kept));
+	mem_cleanup int *kept = mem_alloc((fixed_count + start->data_count + child->cgroup_count + 3) * sizeof(*kept));
 	size_t count = 0;
 
 	if (!move_up(&child->fail, floor, err) || !move_up(&child->go, floor, err))
@@ -129,6 +131,8 @@ static bool lay_out(const struct runtime_start *start, struct ends *ends, struct
 	for (size_t i = 0; i < child->cgroup_count; i++)
 		if (!move_up(&child->cgroups[i], floor, err))
 			return false;
+	if (child->netns != NULL && !move_up(&child->handoff, floor, err))
+		return false;
 	for (size_t i = 0; i < fixed_count; i++)
 		if (!move_up(fixed[i].source, floor, err))
 			return false;
@@ -148,6 +152,8 @@ static bool lay_out(const struct runtime_start *start, struct ends *ends, struct
 	}
 	for (size_t i = 0; i < child->cgroup_count; i++)
 		kept[count++] = child->cgroups[i];
+	if (child->netns != NULL)
+		kept[count++] = child->handoff;
 	kept[count++] = child->fail;
 	kept[count++] = child->go;
 	return keep_only(kept, count, err);
@@ -187,6 +193,9 @@ static bool prepare_and_exec(const struct runtime_start *start, struct ends *end
 		return error_set_errno(err, ERROR_RUNTIME, "chdir to /");
 	if (start->drop_to_uid && !reach_and_drop(start->reach.v, start->reach.count, SANDBOX_DROP_UID, err))
 		return false;
+	/* As the user that the sandbox runs as: the namespaces are its own. */
+	if (child->netns != NULL && !netns_enter(child->netns->wish, child->handoff, err))
+		return false;
 	execve(start->argv.v[0], start->argv.v, start->env.v != NULL ? start->env.v : no_variables);
 	if (errno == E2BIG)
 		return error_set(err, ERROR_CONFIG,
@@ -194,9 +203,14 @@ static bool prepare_and_exec(const struct runtime_start *start, struct ends *end
 	return error_set_errno(err, ERROR_RUNTIME_UNAVAILABLE, "cannot execute %s", start->argv.v[0]);
 }
 
-static void run_child(const struct runtime_start *start, struct ends *ends, const int *cgroup_fds, size_t cgroup_count)
+static void run_child(const struct runtime_start *start, struct ends *ends, const int *cgroup_fds, size_t cgroup_count,
+                      const struct sandbox_netns *netns)
 {
-	struct child child = { .go = ends->go[0], .fail = ends->fail[1], .cgroup_count = cgroup_count };
+	struct child child = { .go = ends->go[0],
+		               .fail = ends->fail[1],
+		               .cgroup_count = cgroup_count,
+		               .netns = netns,
+		               .handoff = netns != NULL ? netns->handoff : -1 };
 	struct npxc_error err = { 0 };
 	struct npxc_error ignored = { 0 };
 
@@ -290,7 +304,8 @@ static bool let_go(struct janitor *janitor, enum runtime_kind kind, pid_t pid, s
 }
 
 bool sandbox_start(struct janitor *janitor, enum runtime_kind kind, const struct runtime_start *start,
-                   const int *cgroup_fds, size_t cgroup_fd_count, struct sandbox *ret_sandbox, struct npxc_error *err)
+                   const int *cgroup_fds, size_t cgroup_fd_count, const struct sandbox_netns *netns,
+                   struct sandbox *ret_sandbox, struct npxc_error *err)
 {
 	struct ends ends = { { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, NULL, 0 };
 	FD_CLEANUP int exit_fd = -1;
@@ -298,6 +313,9 @@ bool sandbox_start(struct janitor *janitor, enum runtime_kind kind, const struct
 	pid_t pid;
 	int saved;
 
+	/* Fail closed: a CLI that keeps the namespace it finds must not find the host's. */
+	if (start->enters_netns != (netns != NULL))
+		return error_set(err, ERROR_RUNTIME, "a sandbox on link netns without its network");
 	if (!ends_make(start, &ends, err)) {
 		ends_done(&ends);
 		return err->sys_errno == EMFILE ? error_prefix(err, "raise the limit of open files (ulimit -n)")
@@ -309,7 +327,7 @@ bool sandbox_start(struct janitor *janitor, enum runtime_kind kind, const struct
 	pid = fork();
 	saved = errno;
 	if (pid == 0)
-		run_child(start, &ends, cgroup_fds, cgroup_fd_count);
+		run_child(start, &ends, cgroup_fds, cgroup_fd_count, netns);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (pid == -1) {
 		ends_done(&ends);

@@ -2,6 +2,7 @@
 #define NPXC_SESSION_SANDBOX_H
 
 #include "base/error.h"
+#include "egress/netns.h"
 #include "runtime/runtime.h"
 #include "session/janitor.h"
 
@@ -22,12 +23,19 @@ struct sandbox {
 	int exit_fd;               /* owned: becomes readable when the process has ended (pidfd or kqueue or a pipe) */
 };
 
-/* `kind` decides who is asked to end later (see enum janitor_asked). `cgroup_fds`: see cgroup_make; borrowed.
+/* For start->enters_netns; borrowed. */
+struct sandbox_netns {
+	const struct netns_wish *wish;
+	int handoff; /* where the namespace's sockets go */
+};
+
+/* `kind` decides who is asked to end later (see enum janitor_asked). `cgroup_fds`: see cgroup_make; borrowed. `netns`:
+ * NULL unless start->enters_netns; one without the other is refused.
  * ERROR_RUNTIME_UNAVAILABLE when the CLI cannot be executed (its name and errno), ERROR_RUNTIME when the child's
  * preparations fail, ERROR_IO. On failure nothing runs any more. */
 bool sandbox_start(struct janitor *janitor, enum runtime_kind kind, const struct runtime_start *start,
-                   const int *cgroup_fds, size_t cgroup_fd_count, struct sandbox *ret_sandbox,
-                   struct npxc_error *err) NPXC_MUST_CHECK;
+                   const int *cgroup_fds, size_t cgroup_fd_count, const struct sandbox_netns *netns,
+                   struct sandbox *ret_sandbox, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* Waits for the process (it has ended, or the janitor ended it) and reaps it, once. exit_status is -1 after a signal,
  * signal 0 without one. ERROR_IO. */

@@ -82,15 +82,22 @@ static bool acquire(struct session *session, const struct launch *launch, int cg
 }
 
 static bool start(struct session *session, const struct launch *launch, const struct runtime_start *what,
-                  struct sandbox *ret_sandbox, struct npxc_error *err)
+                  struct outlet *outlet, struct sandbox *ret_sandbox, struct npxc_error *err)
 {
+	const bool netns = what->enters_netns && outlet != NULL;
+	const struct sandbox_netns entered = { .wish = netns ? &outlet->wish : NULL,
+		                               .handoff = netns ? outlet->egress.handoff : -1 };
 	int cgroup_fds[4] = { -1, -1, -1, -1 };
 	size_t count = 0;
 	if (signals_caught())
 		return interrupted(err);
-	const bool started =
-	    acquire(session, launch, cgroup_fds, &count, err) &&
-	    sandbox_start(session->janitor, session->runtime.kind, what, cgroup_fds, count, ret_sandbox, err);
+	/* The process's own start and the acquisitions go side by side. */
+	const bool started = acquire(session, launch, cgroup_fds, &count, err) &&
+	                     (outlet == NULL || outlet_await(outlet, err)) &&
+	                     sandbox_start(session->janitor, session->runtime.kind, what, cgroup_fds, count,
+	                                   netns ? &entered : NULL, ret_sandbox, err);
+	if (outlet != NULL)
+		fd_close(&outlet->egress.handoff);
 	for (size_t i = 0; i < count; i++)
 		fd_close(&cgroup_fds[i]);
 	return started;
@@ -155,7 +162,7 @@ static bool make_workspace(struct session *session, const struct plan *plan, str
 	       make_mount_points(&plan->launch, files, err);
 }
 
-bool session_start(struct session *session, const struct plan *plan, struct sandbox *ret_sandbox,
+bool session_start(struct session *session, const struct plan *plan, struct outlet *outlet, struct sandbox *ret_sandbox,
                    struct npxc_error *err)
 {
 	if (plan->data_directory != NULL && !file_make_directories(plan->data_directory, 0700, err))
@@ -166,7 +173,7 @@ bool session_start(struct session *session, const struct plan *plan, struct sand
 		return error_set_errno(err, ERROR_IO, "storage.persist: %s", plan->data_directory);
 	if (!make_workspace(session, plan, err))
 		return error_prefix(err, "workspace");
-	return start(session, &plan->launch, &plan->start, ret_sandbox, err);
+	return start(session, &plan->launch, &plan->start, outlet, ret_sandbox, err);
 }
 
 static bool has_ended(const struct sandbox *sandbox)
@@ -261,7 +268,7 @@ static bool capture_until_end(struct capture *c, unsigned timeout_ms)
 	}
 }
 
-bool session_run(struct session *session, const struct launch *launch, unsigned timeout_ms,
+bool session_run(struct session *session, const struct launch *launch, struct outlet *outlet, unsigned timeout_ms,
                  void (*on_stderr)(void *context, const char *bytes, size_t count), void *context,
                  struct proc_result *ret_result, struct npxc_error *err)
 {
@@ -269,7 +276,7 @@ bool session_run(struct session *session, const struct launch *launch, unsigned 
 	struct sandbox sandbox;
 	if (!runtime_make_start(&session->runtime, launch, &what, err))
 		return false;
-	const bool started = start(session, launch, &what, &sandbox, err);
+	const bool started = start(session, launch, &what, outlet, &sandbox, err);
 	runtime_start_done(&what);
 	if (!started)
 		return false;
@@ -303,7 +310,66 @@ bool session_run(struct session *session, const struct launch *launch, unsigned 
 	return true;
 }
 
+/* ---- what the way out says ---- */
+
+static void say_denial(const struct session_says *says, const struct egress_denial *denial)
+{
+	/* A name that was looked up and not allowed has not come to a port. */
+	mem_cleanup char *asked = denial->port == 0 ? str_dup(denial->host) : rules_propose(denial->host, denial->port);
+	mem_cleanup char *rule = denial->port == 0 ? rules_propose(denial->host, 443) : str_dup(asked);
+	struct npxc_error ignored;
+	mem_cleanup char *line =
+	    denial->is_host && rules_check(rule, &ignored)
+	        ? str_printf("npxc: %s was refused %s: %s; to allow it, add \"%s\"%s to network.allow in %s",
+	                     says->package, asked, denial->why, rule,
+	                     denial->port == 0 ? " (or the port that it uses)" : "", says->allow_file)
+	        : str_printf("npxc: %s was refused %s: %s", says->package, asked, denial->why);
+	says->say(says->context, line);
+}
+
+bool session_report_denials(const struct session_says *says)
+{
+	struct egress_denial denial;
+
+	for (;;) {
+		switch (egress_read(&says->outlet->egress, &denial)) {
+		case EGRESS_NOTHING:
+			return true;
+		case EGRESS_DENIED:
+			say_denial(says, &denial);
+			break;
+		case EGRESS_ENDED:
+			return false;
+		}
+	}
+}
+
 /* ---- the relay ---- */
+
+struct aside {
+	struct pump *pump;
+	struct session_says says;
+};
+
+/* More than this waiting for a client that does not read its stderr, and what comes is thrown away. */
+static void say_to_client(void *context, const char *line)
+{
+	struct buf *said = pump_say(((struct aside *)context)->pump);
+	struct npxc_error ignored;
+
+	if (said->length < 64 * KIB && !buf_appendf(said, &ignored, "%s\n", line))
+		log_debug("session", "%s", ignored.message);
+}
+
+static bool on_aside(void *context)
+{
+	struct aside *aside = context;
+
+	if (session_report_denials(&aside->says))
+		return true;
+	say_to_client(aside, "npxc: the egress process has ended: nothing outside can be reached any more");
+	return false;
+}
 
 static void log_counts(const struct pump *pump)
 {
@@ -346,8 +412,12 @@ static bool relay(struct session *session, struct pump *pump, bool *ret_by_itsel
 }
 
 bool session_relay(struct session *session, struct sandbox *sandbox, struct translate *translate, const char *package,
-                   int *ret_status, struct npxc_error *err)
+                   struct outlet *outlet, const char *allow_file, int *ret_status, struct npxc_error *err)
 {
+	struct aside aside = {
+		.says = { .outlet = outlet, .package = package, .allow_file = allow_file, .say = say_to_client },
+	};
+	aside.says.context = &aside;
 	const struct pump_ends ends = {
 		.client_in = STDIN_FILENO,
 		.client_out = STDOUT_FILENO,
@@ -357,11 +427,15 @@ bool session_relay(struct session *session, struct sandbox *sandbox, struct tran
 		.server_err = fd_take(&sandbox->errors),
 		.wake = signals_fd(),
 		.server_exit = sandbox->exit_fd,
+		.aside = outlet == NULL ? -1 : outlet->egress.control,
+		.on_aside = outlet == NULL ? NULL : on_aside,
+		.aside_context = &aside,
 	};
 	struct pump *pump = NULL;
 	bool by_itself = false;
 	if (!pump_new(&ends, LIMIT_DRAIN_QUIET_MS, &pump, err))
 		return false;
+	aside.pump = pump;
 	translate_attach(translate, pump);
 	bool fine = relay(session, pump, &by_itself, err);
 	size_t tail_length = 0;

@@ -9,6 +9,7 @@
 #include "runtime/network.h"
 #include "runtime/runtime.h"
 #include "session/janitor.h"
+#include "session/outlet.h"
 #include "session/plan.h"
 #include "session/sandbox.h"
 
@@ -42,9 +43,9 @@ bool session_open(struct session *ret_session, struct npxc_error *err) NPXC_MUST
 bool session_use_runtime(struct session *session, enum runtime_kind kind, const char *cli_name,
                          const char *path_variable, struct npxc_error *err) NPXC_MUST_CHECK;
 
-/* One sandbox with an empty stdin to its end. As proc_run: true when it ran, whatever it returned. A deadline or a
- * signal ends it; the signal is an error. */
-bool session_run(struct session *session, const struct launch *launch, unsigned timeout_ms,
+/* One sandbox with an empty stdin to its end, with the way out that it was planned for (NULL: none). As proc_run: true
+ * when it ran, whatever it returned. A deadline or a signal ends it; the signal is an error. */
+bool session_run(struct session *session, const struct launch *launch, struct outlet *outlet, unsigned timeout_ms,
                  void (*on_stderr)(void *context, const char *bytes, size_t count), void *context,
                  struct proc_result *ret_result, struct npxc_error *err) NPXC_MUST_CHECK;
 
@@ -54,8 +55,19 @@ bool session_provision(struct session *session, const struct policy *policy, str
 
 /* Makes the plan's directories first. The workspace lies where only this user gets through (0700); the janitor removes
  * it. */
-bool session_start(struct session *session, const struct plan *plan, struct sandbox *ret_sandbox,
+bool session_start(struct session *session, const struct plan *plan, struct outlet *outlet, struct sandbox *ret_sandbox,
                    struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* What a session tells about its way out: who was refused, and its end. `say` gets one line without its end. */
+struct session_says {
+	struct outlet *outlet;  /* NULL: there is none */
+	const char *package;    /* its name */
+	const char *allow_file; /* where a rule would be added */
+	void (*say)(void *context, const char *line);
+	void *context;
+};
+/* What has come since the last call; waits for nothing. False: the way out has ended, and nothing more comes. */
+bool session_report_denials(const struct session_says *says);
 
 /*
  * Relays between the client's descriptors 0, 1, 2 and the server, with `translate` deciding about lines. `ret_status`
@@ -63,7 +75,8 @@ bool session_start(struct session *session, const struct plan *plan, struct sand
  * descriptors.
  */
 bool session_relay(struct session *session, struct sandbox *sandbox, struct translate *translate, const char *package,
-                   int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
+                   struct outlet *outlet, const char *allow_file, int *ret_status,
+                   struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* Ends what is left of the sandbox and judges how it ended (runtime_judge_end). `errors`: the tail of its stderr. */
 bool session_finish(struct session *session, struct sandbox *sandbox, const char *errors, int *ret_status,

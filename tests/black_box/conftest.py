@@ -6,8 +6,10 @@ import pathlib
 import select
 import shutil
 import signal
+import socketserver
 import subprocess
 import tempfile
+import threading
 import time
 
 import pytest
@@ -135,6 +137,29 @@ class Client:
         out = self.buffered + self.process.stdout.read()
         err = self.process.stderr.read().decode(errors="replace")
         return self.process.wait(PATIENCE), out, err
+
+
+class Echo:
+    """A server on this machine's loopback that gives back what it gets."""
+
+    def __enter__(self):
+        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), EchoHandler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+class EchoHandler(socketserver.BaseRequestHandler):
+    def handle(self):
+        while got := self.request.recv(1 << 16):
+            self.request.sendall(got)
 
 
 @pytest.fixture(scope="session")

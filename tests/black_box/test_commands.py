@@ -32,7 +32,6 @@ def refused(result, status, *words):
     (["https://example.org/x.tgz"], 1, ""),
     (["x@npm:y@1"], 1, ""),
     (["../nothing-here"], 1, ""),
-    (["--network", "allowlist", "npxc-nothing"], 1, "not built yet"),
     (["--allow", "example.org", "npxc-nothing"], 1, "--allow"),
     (["--runtime", "apple", "npxc-nothing"], 2, ""),
     (["--config", "missing.json", "x"], 1, "missing.json"),
@@ -65,7 +64,7 @@ def test_a_named_network_is_refused_on_bwrap(world, installed):
     ("npxc.json", '{"defaults":', ["npxc.json:1"]),
     ("npxc.toml", "[defaults]\n", ["npxc.json"]),
     ("packages/npxc-nothing.json", '{"network":{"mode":""}}', ["npxc-nothing.json"]),
-    ("packages/npxc-nothing.json", '{"network":{"mode":"allowlist"}}', ["not built yet"]),
+    ("packages/npxc-nothing.json", '{"network":{"mode":"allowlist","link":"gateway"}}', ["network.link"]),
 ])
 def test_a_bad_configuration_is_refused(world, name, text, words):
     (world.config / "npxc.json").unlink()

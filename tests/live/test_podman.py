@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import random
 import re
 import signal
@@ -11,7 +12,7 @@ import time
 
 import pytest
 
-from black_box import PATIENCE, wait_until
+from black_box import PATIENCE, Echo, wait_until
 from conftest import oci_states, ours, podman, processes
 
 NETWORK = re.compile(r"npxc-[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}\Z")
@@ -69,17 +70,34 @@ def test_an_allowlist_gets_a_network_of_its_own_with_the_host_as_gateway(world, 
     assert client.call("connect", host="example.org", port=80)["code"] in ("EAI_AGAIN", "ENOTFOUND")
     status, _, err = client.close()
     assert status == 0
-    assert f"at the gateway {gateway}" in err
+    assert "this host's services that listen on all addresses" in err
     # All of it is gone when npxc is: nobody has to wait for the janitor here.
     assert not new_names("network", before) and not new_names("container", before)
 
 
-@pytest.mark.parametrize("network", [{"mode": "allowlist"}, {"mode": "allowlist", "link": "netns"}])
-def test_an_allowlist_with_another_link_is_refused(world, probe, network):
-    world.write_config("packages/npxc-probe.json", {"network": network})
+def test_link_netns_is_refused(world, probe):
+    world.write_config("packages/npxc-probe.json", {"network": {"mode": "allowlist", "link": "netns"}})
     result = world.run(probe)
     assert (result.returncode, result.stdout) == (1, b"")
-    assert "not built yet" in result.stderr
+    assert "bubblewrap" in result.stderr and "network.link" in result.stderr
+
+
+@pytest.mark.parametrize("link", ["gateway", "socket"])
+def test_what_a_rule_names_is_reached_and_nothing_else(world, probe, link):
+    with Echo() as echo:
+        world.write_config("packages/npxc-probe.json", {"network": {
+            "mode": "allowlist", "link": link, "allow": [f"host.npxc.internal:{echo.port}"]}})
+        client = world.client(probe)
+        client.handshake()
+        asked = dict(host="host.npxc.internal", text="over here")
+        assert client.call("talk", port=echo.port, **asked) == {"ok": True, "value": "over here"}
+        refused = client.call("talk", port=echo.port + 1, **asked)
+        assert refused["code"] == "EACCES" and "not in the allow list" in refused["message"], refused
+        assert client.call("interfaces")["value"] == (["lo"] if link == "socket" else ["lo", "eth0"])
+        status, _, err = client.close()
+        assert status == 0
+        assert f'add "host.npxc.internal:{echo.port + 1}" to network.allow' in err
+    assert not [name for name in os.listdir("/tmp") if (pathlib.Path("/tmp") / name / "egress.sock").exists()]
 
 
 # ---- what is inside ----

@@ -88,15 +88,23 @@ static void policies_that_a_runtime_can_keep(void **state)
 		{ RUNTIME_DOCKER, false, POLICY_ALLOWLIST, POLICY_LINK_GATEWAY, NULL },
 		{ RUNTIME_PODMAN, true, POLICY_ALLOWLIST, POLICY_LINK_GATEWAY, NULL },
 		{ RUNTIME_PODMAN, false, POLICY_ALLOWLIST, POLICY_LINK_GATEWAY, "rootless podman" },
-		{ RUNTIME_APPLE, false, POLICY_ALLOWLIST, POLICY_LINK_AUTO, "not built yet" },
-		{ RUNTIME_APPLE, false, POLICY_ALLOWLIST, POLICY_LINK_SOCKET, "not built yet" },
-		{ RUNTIME_PODMAN, true, POLICY_ALLOWLIST, POLICY_LINK_NETNS, "not built yet" },
-		{ RUNTIME_BWRAP, true, POLICY_ALLOWLIST, POLICY_LINK_GATEWAY, "not built yet" },
+		{ RUNTIME_PODMAN, false, POLICY_ALLOWLIST, POLICY_LINK_SOCKET, NULL },
+		{ RUNTIME_DOCKER, false, POLICY_ALLOWLIST, POLICY_LINK_SOCKET, NULL },
+		{ RUNTIME_BWRAP, false, POLICY_ALLOWLIST, POLICY_LINK_SOCKET, NULL },
+		{ RUNTIME_BWRAP, true, POLICY_ALLOWLIST, POLICY_LINK_NETNS, NULL },
+		{ RUNTIME_APPLE, false, POLICY_ALLOWLIST, POLICY_LINK_SOCKET, "needs Apple container 1.1.0" },
+		{ RUNTIME_APPLE, false, POLICY_ALLOWLIST, POLICY_LINK_NETNS, "is bubblewrap's" },
+		{ RUNTIME_PODMAN, true, POLICY_ALLOWLIST, POLICY_LINK_NETNS, "is bubblewrap's" },
+		{ RUNTIME_DOCKER, true, POLICY_ALLOWLIST, POLICY_LINK_NETNS, "is bubblewrap's" },
+		{ RUNTIME_BWRAP, true, POLICY_ALLOWLIST, POLICY_LINK_GATEWAY, "no networks of its own" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct runtime runtime = { .kind = cases[i].kind, .is_root = cases[i].is_root };
+		char version[] = "1.0.0";
+		struct runtime runtime = {
+			.kind = cases[i].kind, .is_root = cases[i].is_root, .version = version, .number = { 1, 0, 0 }
+		};
 		struct policy policy = { .kind = cases[i].policy, .link = cases[i].link };
 		struct npxc_error err = { 0 };
 
@@ -106,6 +114,48 @@ static void policies_that_a_runtime_can_keep(void **state)
 			continue;
 		assert_int_equal(err.kind, ERROR_CONFIG);
 		assert_non_null(strstr(err.message, cases[i].refusal));
+	}
+}
+
+static void links_that_auto_chooses(void **state)
+{
+	static const struct {
+		enum runtime_kind kind;
+		unsigned minor; /* of version 1 */
+		bool restricted, seen;
+		enum policy_kind policy;
+		enum policy_link link, chosen;
+		const char *why;
+	} cases[] = {
+		{ RUNTIME_BWRAP, 0, false, false, POLICY_ALLOWLIST, POLICY_LINK_AUTO, POLICY_LINK_NETNS,
+		  "no code inside" },
+		{ RUNTIME_BWRAP, 0, true, false, POLICY_ALLOWLIST, POLICY_LINK_AUTO, POLICY_LINK_SOCKET,
+		  "no capabilities" },
+		{ RUNTIME_PODMAN, 0, false, false, POLICY_ALLOWLIST, POLICY_LINK_AUTO, POLICY_LINK_SOCKET,
+		  "no network" },
+		{ RUNTIME_DOCKER, 0, false, false, POLICY_ALLOWLIST, POLICY_LINK_AUTO, POLICY_LINK_SOCKET,
+		  "no network" },
+		{ RUNTIME_APPLE, 0, false, false, POLICY_ALLOWLIST, POLICY_LINK_AUTO, POLICY_LINK_GATEWAY, "1.1.0" },
+		{ RUNTIME_APPLE, 0, false, true, POLICY_ALLOWLIST, POLICY_LINK_AUTO, POLICY_LINK_GATEWAY, "1.1.0" },
+		{ RUNTIME_APPLE, 1, false, false, POLICY_ALLOWLIST, POLICY_LINK_AUTO, POLICY_LINK_GATEWAY,
+		  "doctor --probe" },
+		{ RUNTIME_APPLE, 1, false, true, POLICY_ALLOWLIST, POLICY_LINK_AUTO, POLICY_LINK_SOCKET,
+		  "seen it work" },
+		{ RUNTIME_BWRAP, 0, true, false, POLICY_ALLOWLIST, POLICY_LINK_NETNS, POLICY_LINK_NETNS, NULL },
+		{ RUNTIME_APPLE, 1, false, true, POLICY_ALLOWLIST, POLICY_LINK_GATEWAY, POLICY_LINK_GATEWAY, NULL },
+		{ RUNTIME_BWRAP, 0, false, false, POLICY_NONE, POLICY_LINK_AUTO, POLICY_LINK_AUTO, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct runtime runtime = { .kind = cases[i].kind, .number = { 1, cases[i].minor, 0 } };
+		struct policy policy = { .kind = cases[i].policy, .link = cases[i].link };
+		const char *why = "untouched";
+
+		network_choose_link(&runtime, cases[i].restricted, cases[i].seen, &policy, &why);
+		if (policy.link != cases[i].chosen || (why == NULL) != (cases[i].why == NULL) ||
+		    (why != NULL && strstr(why, cases[i].why) == NULL))
+			fail_msg("case %zu: %s, %s", i, policy_link_word(policy.link), why);
 	}
 }
 
@@ -922,6 +972,7 @@ int main(void)
 		cmocka_unit_test(names_are_random_uuids),
 		cmocka_unit_test(names_that_are_not_ours),
 		cmocka_unit_test(policies_that_a_runtime_can_keep),
+		cmocka_unit_test(links_that_auto_chooses),
 		cmocka_unit_test(every_released_shape_of_apple),
 		cmocka_unit_test(other_shapes_that_are_read),
 		cmocka_unit_test(inspect_output_that_is_refused),

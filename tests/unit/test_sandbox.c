@@ -52,7 +52,7 @@ static struct sandbox run(struct janitor *janitor, enum runtime_kind kind, struc
 	struct npxc_error err = { 0 };
 	struct sandbox sandbox;
 
-	if (!sandbox_start(janitor, kind, &start, NULL, 0, &sandbox, &err))
+	if (!sandbox_start(janitor, kind, &start, NULL, 0, NULL, &sandbox, &err))
 		fail_msg("%s", err.message);
 	runtime_start_done(&start);
 	return sandbox;
@@ -135,7 +135,7 @@ static void data_status_and_environment_arrive(void **state)
 		runtime_start_add_data(&start, i, text, strlen(text));
 	}
 	start.status_fd = 14;
-	assert_true(sandbox_start(janitor, RUNTIME_PODMAN, &start, NULL, 0, &sandbox, &err));
+	assert_true(sandbox_start(janitor, RUNTIME_PODMAN, &start, NULL, 0, NULL, &sandbox, &err));
 	runtime_start_done(&start);
 	expect_output(&sandbox, "data 10\ndata 11\ndata 12\ndata 13\n1:two words:\n");
 	status = read_until(sandbox.status, NULL);
@@ -164,7 +164,7 @@ static void nothing_else_is_inherited(void **state)
 	assert_true(signal(SIGINT, SIG_IGN) != SIG_ERR);
 	janitor = started();
 	runtime_start_add_data(&start, 10, "x", 1);
-	assert_true(sandbox_start(janitor, RUNTIME_PODMAN, &start, NULL, 0, &sandbox, &err));
+	assert_true(sandbox_start(janitor, RUNTIME_PODMAN, &start, NULL, 0, NULL, &sandbox, &err));
 	assert_int_equal(sigprocmask(SIG_SETMASK, &before, &some), 0);
 	assert_true(sigismember(&some, SIGUSR1)); /* the launcher's own mask is as it was */
 	assert_true(signal(SIGINT, SIG_DFL) == SIG_IGN);
@@ -189,10 +189,10 @@ static void root_drops_before_it_execs(void **state)
 	(void)state;
 	start.drop_to_uid = true;
 	if (geteuid() != 0) {
-		assert_false(sandbox_start(janitor, RUNTIME_BWRAP, &start, NULL, 0, &sandbox, &err));
+		assert_false(sandbox_start(janitor, RUNTIME_BWRAP, &start, NULL, 0, NULL, &sandbox, &err));
 		assert_true(err.kind == ERROR_RUNTIME || err.kind == ERROR_RUNTIME_UNAVAILABLE);
 	} else {
-		assert_true(sandbox_start(janitor, RUNTIME_BWRAP, &start, NULL, 0, &sandbox, &err));
+		assert_true(sandbox_start(janitor, RUNTIME_BWRAP, &start, NULL, 0, NULL, &sandbox, &err));
 		expect_output(&sandbox, "65533\n65533\n65533\n");
 		expect_end(&sandbox, 2, 0);
 		sandbox_done(&sandbox);
@@ -215,7 +215,7 @@ static void cgroups_are_joined_before_exec(void **state)
 	assert_int_equal(pipe2(second, O_CLOEXEC), 0);
 	fds[0] = first[1];
 	fds[1] = second[1];
-	assert_true(sandbox_start(janitor, RUNTIME_BWRAP, &start, fds, 2, &sandbox, &err));
+	assert_true(sandbox_start(janitor, RUNTIME_BWRAP, &start, fds, 2, NULL, &sandbox, &err));
 	close(first[1]), close(second[1]);
 	for (int i = 0; i < 2; i++) {
 		char *got = read_until(i == 0 ? first[0] : second[0], NULL);
@@ -241,7 +241,7 @@ static void a_failing_start_says_why(void **state)
 
 	(void)state;
 	strv_push(&start.argv, "/nonexistent/bwrap");
-	assert_false(sandbox_start(janitor, RUNTIME_BWRAP, &start, NULL, 0, &sandbox, &err));
+	assert_false(sandbox_start(janitor, RUNTIME_BWRAP, &start, NULL, 0, NULL, &sandbox, &err));
 	assert_int_equal(err.kind, ERROR_RUNTIME_UNAVAILABLE);
 	assert_int_equal(err.sys_errno, ENOENT);
 	assert_non_null(strstr(err.message, "/nonexistent/bwrap: No such file"));
@@ -249,14 +249,14 @@ static void a_failing_start_says_why(void **state)
 
 	start = shell("exit 0");
 	err = (struct npxc_error){ 0 };
-	assert_false(sandbox_start(janitor, RUNTIME_BWRAP, &start, &full, 1, &sandbox, &err));
+	assert_false(sandbox_start(janitor, RUNTIME_BWRAP, &start, &full, 1, NULL, &sandbox, &err));
 	assert_int_equal(err.kind, ERROR_RUNTIME);
 	assert_int_equal(err.sys_errno, ENOSPC);
 	assert_non_null(strstr(err.message, "cgroup"));
 	close(full);
 
 	/* The janitor has forgotten both: the next start is not refused. */
-	assert_true(sandbox_start(janitor, RUNTIME_BWRAP, &start, NULL, 0, &sandbox, &err));
+	assert_true(sandbox_start(janitor, RUNTIME_BWRAP, &start, NULL, 0, NULL, &sandbox, &err));
 	runtime_start_done(&start);
 	expect_end(&sandbox, 0, 0);
 	over(janitor, &sandbox);
@@ -274,7 +274,7 @@ static void nothing_runs_without_a_janitor(void **state)
 
 	(void)state;
 	assert_int_equal(kill(only_child(), SIGKILL), 0);
-	assert_false(sandbox_start(janitor, RUNTIME_BWRAP, &start, NULL, 0, &sandbox, &err));
+	assert_false(sandbox_start(janitor, RUNTIME_BWRAP, &start, NULL, 0, NULL, &sandbox, &err));
 	assert_int_equal(err.kind, ERROR_IO);
 	assert_false(janitor_end(janitor, PATIENCE_MS, &err));
 	assert_true(all_children_end());
@@ -311,7 +311,7 @@ static void nothing_runs_before_the_janitor_has_answered(void **state)
 		keeper = only_child();
 		if (kill(keeper, SIGSTOP) != 0 || write(ends[1], &keeper, sizeof(keeper)) != sizeof(keeper))
 			_exit(1);
-		if (sandbox_start(janitor, RUNTIME_BWRAP, &start, NULL, 0, &sandbox, &err))
+		if (sandbox_start(janitor, RUNTIME_BWRAP, &start, NULL, 0, NULL, &sandbox, &err))
 			pause();
 		_exit(1);
 	}
@@ -469,7 +469,8 @@ static pid_t fork_launcher(const char *marker, int say)
 
 		setpgid(0, 0);
 		if (!janitor_start(&janitor, &err) ||
-		    !sandbox_start(janitor, RUNTIME_BWRAP, &start, NULL, 0, &sandbox, &err) || write(say, "u", 1) != 1)
+		    !sandbox_start(janitor, RUNTIME_BWRAP, &start, NULL, 0, NULL, &sandbox, &err) ||
+		    write(say, "u", 1) != 1)
 			_exit(1);
 		for (;;)
 			pause();
@@ -519,7 +520,8 @@ static void a_death_ends_the_grace(void **state)
 		    boxed("trap 'echo asked' TERM; echo ready; while :; do sleep 1000 & wait; done", marker);
 		struct sandbox *to = &sandbox;
 
-		if (!janitor_start(&janitor, &err) || !sandbox_start(janitor, RUNTIME_BWRAP, &start, NULL, 0, to, &err))
+		if (!janitor_start(&janitor, &err) ||
+		    !sandbox_start(janitor, RUNTIME_BWRAP, &start, NULL, 0, NULL, to, &err))
 			_exit(1);
 		await_ready(to);
 		/* The server's answer goes straight to the test. */

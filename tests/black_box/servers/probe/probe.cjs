@@ -64,6 +64,18 @@ function send(message) {
   process.stdout.write(JSON.stringify(message) + "\n");
 }
 
+// What comes back over one connection until its end, or the error.
+function talk({ host, port, text }) {
+  return new Promise((resolve) => {
+    let value = "";
+    const socket = net.connect({ host, port, timeout: 10000 }, () => socket.end(text));
+    socket.setEncoding("utf8").on("data", (more) => { value += more; });
+    socket.on("end", () => resolve({ ok: true, value }));
+    socket.on("timeout", () => socket.destroy(Object.assign(new Error("no answer"), { code: "ETIMEDOUT" })));
+    socket.on("error", (error) => resolve({ ok: false, code: error.code, message: error.message }));
+  });
+}
+
 async function answer(message) {
   const { id, method, params } = message;
   if (id === undefined) return;
@@ -71,12 +83,12 @@ async function answer(message) {
     send({ jsonrpc: "2.0", id, result: { protocolVersion: params.protocolVersion, capabilities: { tools: {} },
                                          serverInfo: { name: "npxc-probe", version: "1.0.0" } } });
   } else if (method === "tools/list") {
-    const names = Object.keys(tools).concat("connect");
+    const names = Object.keys(tools).concat("connect", "talk");
     send({ jsonrpc: "2.0", id, result: { tools: names.map((name) => ({ name, description: `what ${name} says`,
                                                                      inputSchema: { type: "object" } })) } });
   } else if (method === "tools/call") {
     const { name, arguments: args } = params;
-    const result = name === "connect" ? await connect(args) : attempt(() => tools[name](args || {}));
+    const result = name === "connect" ? await connect(args) : name === "talk" ? await talk(args) : attempt(() => tools[name](args || {}));
     send({ jsonrpc: "2.0", id, result: { content: [{ type: "text", text: JSON.stringify(result) }] } });
   } else {
     send({ jsonrpc: "2.0", id, error: { code: -32601, message: "method not found" } });

@@ -1,0 +1,241 @@
+#include "session/outlet.h"
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "guest/guest.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { BACKLOG = 256, TOKEN_DIGITS = 32, BASE_MOST = 60 };
+
+/* ---- names ---- */
+
+/* The socket's path has to fit into a sockaddr_un (104 bytes on macOS), so a long TMPDIR is not used. */
+static char *directory_name(const char *random)
+{
+	const char *base = getenv("TMPDIR");
+	const bool fits = base != NULL && base[0] == '/' && strlen(base) <= BASE_MOST && file_is_directory(base);
+	mem_cleanup char *clean = str_path_clean(fits ? base : "/tmp");
+
+	return str_printf("%s/npxc-%s", clean, random);
+}
+
+/* RFC 4648. */
+static char *base64(const char *text)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const size_t length = strlen(text);
+	char *out = mem_alloc((length + 2) / 3 * 4 + 1);
+	char *at = out;
+
+	for (size_t i = 0; i < length; i += 3) {
+		uint32_t group = 0;
+		for (size_t j = 0; j < 3; j++)
+			group = group << 8 | (i + j < length ? (unsigned char)text[i + j] : 0U);
+		for (size_t j = 0; j < 4; j++)
+			*at++ = i + j > length ? '=' : digits[group >> (18 - 6 * j) & 63];
+	}
+	return out;
+}
+
+/* ---- listeners ---- */
+
+static bool listen_on_socket(const char *directory, int *ret_fd, struct npxc_error *err)
+{
+	mem_cleanup char *path = str_printf("%s/egress.sock", directory);
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	FD_CLEANUP int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return error_set(err, ERROR_IO, "the path %s is too long for a socket; set TMPDIR to a shorter one",
+		                 path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	/* The mode: the guest is another user. On the host the directory lets nobody through. */
+	if (fd == -1 || fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 || fcntl(fd, F_SETFL, O_NONBLOCK) == -1 ||
+	    bind(fd, (struct sockaddr *)&address, sizeof(address)) == -1 || chmod(path, 0666) == -1 ||
+	    listen(fd, BACKLOG) == -1)
+		return error_set_errno(err, ERROR_IO, "listen on %s", path);
+	*ret_fd = fd_take(&fd);
+	return true;
+}
+
+/*
+ * At the gateway's own address, which may come into being only when the container does (podman's bridge): IP_FREEBIND
+ * takes it before. Elsewhere at all addresses; then only the look at who connects (egress) and the token stand between.
+ */
+static bool listen_on_gateway(struct outlet *outlet, struct npxc_error *err)
+{
+	const struct network *network = outlet->settings->network;
+	struct sockaddr_in address = { .sin_family = AF_INET };
+	socklen_t length = sizeof(address);
+	FD_CLEANUP int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (!ip_parse_prefix(network->subnet, strlen(network->subnet), &outlet->subnet))
+		return error_set(err, ERROR_RUNTIME, "the network's subnet %s is none", network->subnet);
+#ifdef IP_FREEBIND
+	const int on = 1;
+	if (inet_pton(AF_INET, network->gateway, &address.sin_addr) != 1)
+		return error_set(err, ERROR_RUNTIME, "the network's gateway %s is no address", network->gateway);
+	if (fd != -1 && setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on)) == -1)
+		return error_set_errno(err, ERROR_IO, "listen at the gateway");
+#endif
+	if (fd == -1 || fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 || fcntl(fd, F_SETFL, O_NONBLOCK) == -1 ||
+	    bind(fd, (struct sockaddr *)&address, sizeof(address)) == -1 || listen(fd, BACKLOG) == -1 ||
+	    getsockname(fd, (struct sockaddr *)&address, &length) == -1)
+		return error_set_errno(err, ERROR_IO, "listen at the gateway %s", network->gateway);
+	outlet->port = ntohs(address.sin_port);
+	outlet->listener = fd_take(&fd);
+	return true;
+}
+
+static bool make_directory(struct janitor *janitor, struct outlet *outlet, struct npxc_error *err)
+{
+	mem_cleanup char *preload = str_printf("%s/egress.cjs", outlet->directory);
+	unsigned ignored;
+
+	if (!janitor_hold_path(janitor, JANITOR_DIRECTORY, outlet->directory, &ignored, err))
+		return false;
+	if (mkdir(outlet->directory, 0700) == -1)
+		return error_set_errno(err, ERROR_IO, "make directory %s", outlet->directory);
+	return file_write_atomic(preload, GUEST_EGRESS_JS, GUEST_EGRESS_JS_LENGTH, 0444, err);
+}
+
+/* ---- opening ---- */
+
+static bool plan(struct outlet *outlet, struct npxc_error *err)
+{
+	const struct outlet_settings *settings = outlet->settings;
+	struct npxc_error ignored;
+
+	if (settings->link == POLICY_LINK_NETNS) {
+		mem_cleanup char *search = str_printf("%s:/usr/sbin:/sbin", settings->path_variable);
+		if (!file_find_program("nft", search, &outlet->nft, &ignored))
+			outlet->nft = NULL;
+		return netns_wish_of(settings->rules, outlet->nft, &outlet->wish, err);
+	}
+	mem_cleanup char *random = settings->starts ? file_random_hex(8) : str_dup(OUTLET_PLACEHOLDER);
+	outlet->directory = directory_name(random);
+	if (settings->link == POLICY_LINK_GATEWAY) {
+		outlet->token = settings->starts ? file_random_hex(TOKEN_DIGITS) : str_dup("<token>");
+		mem_cleanup char *pair = str_printf("npxc:%s", outlet->token);
+		outlet->credentials = base64(pair);
+	}
+	return true;
+}
+
+static bool make(struct janitor *janitor, struct outlet *outlet, struct npxc_error *err)
+{
+	const struct outlet_settings *settings = outlet->settings;
+
+	if (outlet->directory != NULL && !make_directory(janitor, outlet, err))
+		return false;
+	if (settings->link == POLICY_LINK_SOCKET && !listen_on_socket(outlet->directory, &outlet->listener, err))
+		return false;
+	if (settings->link == POLICY_LINK_GATEWAY && !listen_on_gateway(outlet, err))
+		return false;
+	return egress_start(
+	    &(struct egress_settings){ .rules = settings->rules,
+	                               .link = settings->link,
+	                               .audit_directory = settings->audit_directory,
+	                               .session = settings->session,
+	                               .package = settings->package,
+	                               .listener = outlet->listener,
+	                               .subnet = settings->link == POLICY_LINK_GATEWAY ? &outlet->subnet : NULL,
+	                               .token = outlet->credentials },
+	    &outlet->egress, err);
+}
+
+bool outlet_open(struct janitor *janitor, const struct outlet_settings *settings, struct outlet *ret_outlet,
+                 struct npxc_error *err)
+{
+	struct outlet outlet = { .settings = settings, .listener = -1, .egress = EGRESS_NONE };
+
+	if (!plan(&outlet, err) || (settings->starts && !make(janitor, &outlet, err))) {
+		outlet_done(&outlet);
+		return false;
+	}
+	*ret_outlet = outlet;
+	return true;
+}
+
+/* ---- the sandbox's side ---- */
+
+static const char *variable(const struct launch *launch, const char *name)
+{
+	for (size_t i = launch->env_count; i > 0; i--)
+		if (strcmp(launch->env[i - 1].name, name) == 0)
+			return launch->env[i - 1].value;
+	return NULL;
+}
+
+void outlet_add(const struct outlet *outlet, struct launch *launch)
+{
+	const struct outlet_settings *settings = outlet->settings;
+
+	if (outlet->directory == NULL)
+		return;
+	mem_cleanup char *preload = str_printf("%s/egress.cjs", outlet->directory);
+	launch_add_mount(launch, preload, OUTLET_GUEST_PRELOAD, false);
+	if (settings->link == POLICY_LINK_SOCKET) {
+		mem_cleanup char *socket_path = str_printf("%s/egress.sock", outlet->directory);
+		launch_add_mount(launch, socket_path, OUTLET_GUEST_SOCKET, false);
+		launch_add_env(launch, "NPXC_EGRESS", "unix:" OUTLET_GUEST_SOCKET);
+	} else {
+		const char *gateway = settings->network->gateway;
+		mem_cleanup char *place =
+		    str_printf("tcp:%s:%u", gateway == NULL ? "<gateway>" : gateway, outlet->port);
+		launch_add_env(launch, "NPXC_EGRESS", place);
+		launch_add_env(launch, "NPXC_EGRESS_TOKEN", outlet->token);
+	}
+	const char *users = variable(launch, "NODE_OPTIONS");
+	mem_cleanup char *options =
+	    str_printf("--require " OUTLET_GUEST_PRELOAD "%s%s", users == NULL ? "" : " ", users == NULL ? "" : users);
+	launch_add_env(launch, "NODE_OPTIONS", options);
+}
+
+bool outlet_await(struct outlet *outlet, struct npxc_error *err)
+{
+	return egress_await(&outlet->egress, err);
+}
+
+void outlet_stop(struct outlet *outlet)
+{
+	egress_stop(&outlet->egress);
+}
+
+void outlet_done(struct outlet *outlet)
+{
+	egress_done(&outlet->egress);
+	fd_close(&outlet->listener);
+	free(outlet->nft);
+	free(outlet->directory);
+	free(outlet->token);
+	free(outlet->credentials);
+	*outlet = (struct outlet){ .listener = -1, .egress = EGRESS_NONE };
+}
+
+const char *outlet_weakness(enum policy_link link)
+{
+	switch (link) {
+	case POLICY_LINK_GATEWAY:
+		return "the guest also reaches this host's services that listen on all addresses, and the runtime's "
+		       "resolver";
+	case POLICY_LINK_SOCKET:
+		return "programs that are neither Node nor take an HTTP proxy reach nothing, allowed or not";
+	case POLICY_LINK_NETNS:
+	case POLICY_LINK_AUTO:
+		break;
+	}
+	return NULL;
+}

@@ -1,0 +1,70 @@
+#ifndef NPXC_SESSION_OUTLET_H
+#define NPXC_SESSION_OUTLET_H
+
+#include "base/error.h"
+#include "base/ip.h"
+#include "base/str.h"
+#include "config/policy.h"
+#include "egress/egress.h"
+#include "egress/netns.h"
+#include "runtime/network.h"
+#include "runtime/runtime.h"
+#include "session/janitor.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * The one way out of a sandbox with an allowlist: the egress process, and what the sandbox needs to get to it.
+ *
+ *   link netns     sockets in the sandbox's own network namespace; nothing to mount
+ *   link socket    a UNIX socket and the preload for Node, mounted
+ *   link gateway   a TCP listener at the managed network's gateway, a token in the environment, the preload mounted
+ *
+ * Order: the directory is named to the janitor, made, the listener opened, the process forked, and only then is the
+ * sandbox planned. The process is ready before the sandbox starts (outlet_await), so that nothing inside finds a door
+ * that is not yet guarded.
+ */
+
+#define OUTLET_GUEST_SOCKET "/run/npxc/egress.sock"
+#define OUTLET_GUEST_PRELOAD "/run/npxc/egress.cjs"
+/* What `npxc inspect` prints where a run has random digits. */
+#define OUTLET_PLACEHOLDER "<dir>"
+
+struct outlet_settings { /* borrowed for the outlet's life */
+	const struct rules *rules;
+	enum policy_link link;         /* not auto */
+	const struct network *network; /* link gateway */
+	const char *audit_directory;   /* NULL: nothing is logged */
+	const char *session, *package;
+	const char *path_variable; /* where nft is looked for */
+	bool starts;               /* false: for inspect; nothing is made */
+};
+
+struct outlet {
+	const struct outlet_settings *settings;
+	struct netns_wish wish;
+	char *nft;       /* owned */
+	char *directory; /* owned; NULL on link netns */
+	int listener;    /* owned; -1: none */
+	struct ip_prefix subnet;
+	char *token, *credentials; /* owned; link gateway: the token, and what CONNECT has to bring */
+	uint16_t port;
+	struct egress egress;
+};
+
+/* ERROR_CONFIG: rules that the link cannot keep. ERROR_IO, ERROR_RUNTIME. */
+bool outlet_open(struct janitor *janitor, const struct outlet_settings *settings, struct outlet *ret_outlet,
+                 struct npxc_error *err) NPXC_MUST_CHECK;
+/* Mounts and variables. Pure. The user's own NODE_OPTIONS, which are in `launch` already, stay behind ours. */
+void outlet_add(const struct outlet *outlet, struct launch *launch);
+/* Until the process is ready. */
+bool outlet_await(struct outlet *outlet, struct npxc_error *err) NPXC_MUST_CHECK;
+/* Ends the process. What it said can still be read. */
+void outlet_stop(struct outlet *outlet);
+void outlet_done(struct outlet *outlet);
+
+/* What no allowlist on this link stops, one sentence; static. For inspect, doctor. */
+const char *outlet_weakness(enum policy_link link);
+
+#endif
