@@ -232,8 +232,12 @@ struct audit {
 	char *name, *old_name; /* owned */
 	char *session, *package;
 	struct audit_repeats *repeats;
+	struct buf pending; /* lines of this turn of the loop */
 	bool has_warned;
 };
+
+/* bytes: what is written at once at the latest. */
+enum { PENDING_BYTES = 32 * 1024 };
 
 struct old_file {
 	char *name;
@@ -308,6 +312,7 @@ bool audit_open(const char *directory, const char *session, const char *package,
 		                 .old_name = str_printf("%s.jsonl.1", session),
 		                 .session = str_dup(session),
 		                 .package = str_dup(package),
+		                 .pending = BUF_INIT(PENDING_BYTES + LIMIT_AUDIT_LINE_BYTES),
 		                 .repeats = audit_repeats_new() };
 	if (!open_file(audit)) {
 		error_set_errno(err, ERROR_IO, "open %s/%s", directory, audit->name);
@@ -344,24 +349,34 @@ static void now_text(char text[static 32])
 	snprintf(text + used, 32 - used, ".%03dZ", (int)(now.tv_nsec / 1000000));
 }
 
-static void write_record(void *context, const struct audit_record *record)
+static void write_pending(struct audit *audit)
 {
-	struct audit *audit = context;
-	struct buf line BUF_CLEANUP = BUF_INIT(LIMIT_AUDIT_LINE_BYTES);
 	struct npxc_error err = { 0 };
-	char ts[32];
 
-	now_text(ts);
-	if (!audit_line(record, ts, audit->session, audit->package, &line, &err))
+	if (audit->pending.length == 0)
 		return;
-	if (audit->bytes + line.length > LIMIT_AUDIT_FILE_BYTES)
+	if (audit->bytes + audit->pending.length > LIMIT_AUDIT_FILE_BYTES)
 		rotate(audit);
-	if (audit->file != -1 && fd_write_all(audit->file, line.data, line.length, &err)) {
-		audit->bytes += line.length;
+	if (audit->file != -1 && fd_write_all(audit->file, audit->pending.data, audit->pending.length, &err)) {
+		audit->bytes += audit->pending.length;
 	} else if (!audit->has_warned) {
 		audit->has_warned = true;
 		log_warn("egress", "the audit log cannot be written: %s", err.message);
 	}
+	buf_consume(&audit->pending, audit->pending.length);
+}
+
+static void write_record(void *context, const struct audit_record *record)
+{
+	struct audit *audit = context;
+	struct npxc_error ignored;
+	char ts[32];
+
+	now_text(ts);
+	if (!audit_line(record, ts, audit->session, audit->package, &audit->pending, &ignored))
+		return;
+	if (audit->pending.length >= PENDING_BYTES)
+		write_pending(audit);
 }
 
 void audit_write(struct audit *audit, const struct audit_record *record, int64_t now_ms)
@@ -375,6 +390,7 @@ void audit_write(struct audit *audit, const struct audit_record *record, int64_t
 void audit_flush(struct audit *audit, int64_t now_ms)
 {
 	audit_repeats_flush(audit->repeats, now_ms, false, write_record, audit);
+	write_pending(audit);
 }
 
 int audit_due(const struct audit *audit, int64_t now_ms)
@@ -387,6 +403,8 @@ void audit_close(struct audit *audit)
 	if (audit == NULL)
 		return;
 	audit_repeats_flush(audit->repeats, 0, true, write_record, audit);
+	write_pending(audit);
+	buf_done(&audit->pending);
 	audit_repeats_free(audit->repeats);
 	fd_close(&audit->file);
 	fd_close(&audit->directory);

@@ -87,7 +87,8 @@ bool audit_open(const char *directory, const char *session, const char *package,
                 struct npxc_error *err) NPXC_MUST_CHECK;
 int audit_directory_fd(const struct audit *audit); /* borrowed; for the process's confinement */
 /* Never fails: a full disk must not end a session; the first failure is said in a warning. Denials and failures may be
- * counted first (see above). */
+ * counted first (see above). Lines are written together, by audit_flush at the latest: a loop calls it before it waits.
+ */
 void audit_write(struct audit *audit, const struct audit_record *record, int64_t now_ms);
 void audit_flush(struct audit *audit, int64_t now_ms);
 int audit_due(const struct audit *audit, int64_t now_ms);

@@ -285,11 +285,8 @@ static const char ended_connected[] = "HTTP/1.1 200 OK\r\n\r\n";
 
 static void connected(struct flow *flow)
 {
-	const int on = 1;
-
 	flow->ip = flow->addresses[flow->address_at];
 	stop_dialling(flow);
-	(void)setsockopt(flow->outside.fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	flow->phase = FLOW_RELAY;
 	if (flow->requested && send(flow->guest.fd, ended_connected, sizeof(ended_connected) - 1, MSG_NOSIGNAL) !=
 	                           (ssize_t)sizeof(ended_connected) - 1)
@@ -322,7 +319,9 @@ static bool dial_one(struct flow *flow)
 			flow->dial_errno = errno;
 			continue;
 		}
+		/* Bytes go on as they come; and a peer that has gone is noticed, as nobody else would. */
 		(void)setsockopt(flow->outside.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		(void)setsockopt(flow->outside.fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 		if (connect(flow->outside.fd, (struct sockaddr *)&address, length) == -1 && errno != EINPROGRESS) {
 			flow->dial_errno = errno;
 		} else if (loop_watch(&flow->server->loop, flow->outside.fd, &flow->outside.source, &ignored)) {
@@ -643,7 +642,6 @@ static struct flow *begin(struct server *server, int fd, enum phase phase)
 {
 	struct flow *flow = mem_alloc(sizeof(*flow));
 	struct npxc_error ignored;
-	const int on = 1;
 
 	flow->server = server;
 	flow->number = ++server->last_flow;
@@ -655,7 +653,6 @@ static struct flow *begin(struct server *server, int fd, enum phase phase)
 	flow->guest.fd = fd;
 	flow->guest.readable = true;
 	link_in(server, flow);
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* a UNIX socket refuses */
 	if (!loop_watch(&server->loop, fd, &flow->guest.source, &ignored)) {
 		bury(flow, true);
 		return NULL;

@@ -60,6 +60,7 @@ bool netns_wish_of(const struct rules *rules, const char *nft, struct netns_wish
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -253,7 +254,9 @@ static bool open_and_send(int handoff, const struct netns_message *message, uint
 	       &port, sizeof(port));
 	if (fd == -1 || (message->v6 && !set(fd, IPPROTO_IPV6, IPV6_V6ONLY)) ||
 	    (!stream && !(message->v6 ? set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) : set(fd, IPPROTO_IP, IP_PKTINFO))) ||
-	    bind(fd, (struct sockaddr *)&address, length) == -1 || (stream && listen(fd, BACKLOG) == -1))
+	    /* What is accepted from it has the option too. */
+	    (stream && !set(fd, IPPROTO_TCP, TCP_NODELAY)) || bind(fd, (struct sockaddr *)&address, length) == -1 ||
+	    (stream && listen(fd, BACKLOG) == -1))
 		return error_set_errno(err, ERROR_RUNTIME, "listen on port %u in the sandbox's network", message->port);
 	if (ret_port != NULL) {
 		if (getsockname(fd, (struct sockaddr *)&address, &length) == -1)

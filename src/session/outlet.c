@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -87,6 +88,8 @@ static bool listen_on_gateway(struct outlet *outlet, struct npxc_error *err)
 	const int on = 1;
 	if (inet_pton(AF_INET, network->gateway, &address.sin_addr) != 1)
 		return error_set(err, ERROR_RUNTIME, "the network's gateway %s is no address", network->gateway);
+	if (fd != -1 && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == -1)
+		return error_set_errno(err, ERROR_IO, "listen at the gateway");
 	if (fd != -1 && setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on)) == -1)
 		return error_set_errno(err, ERROR_IO, "listen at the gateway");
 #endif

@@ -248,14 +248,42 @@ static void a_file_is_rotated(void **state)
 	host[sizeof(host) - 1] = '\0';
 	record.host = host;
 	assert_true(audit_open(directory, "s", "x", &audit, &err));
-	for (size_t i = 0; i < writes; i++)
+	for (size_t i = 0; i < writes; i++) {
 		audit_write(audit, &record, 1000);
+		audit_flush(audit, 1000);
+	}
 	audit_close(audit);
 	mem_cleanup char *now = read_text(directory, "s.jsonl");
 	mem_cleanup char *before = read_text(directory, "s.jsonl.1");
 	assert_true(strlen(now) <= LIMIT_AUDIT_FILE_BYTES && strlen(now) > 0);
 	assert_true(strlen(before) <= LIMIT_AUDIT_FILE_BYTES && strlen(before) > LIMIT_AUDIT_FILE_BYTES - 3000);
 	assert_true(str_starts(before, "{\"ts\"") && str_ends(before, "}\n"));
+	assert_true(file_remove_tree(directory, &err));
+}
+
+/* Lines of one turn are written together, at the latest when there are many. */
+static void lines_wait_for_the_end_of_a_turn(void **state)
+{
+	mem_cleanup char *directory = make_directory();
+	const struct audit_record record = { .verdict = AUDIT_ALLOW, .host = "a", .port = 1 };
+	struct audit *audit = NULL;
+	struct npxc_error err = { 0 };
+
+	(void)state;
+	assert_true(audit_open(directory, "s", "x", &audit, &err));
+	audit_write(audit, &record, 1000);
+	mem_cleanup char *none = read_text(directory, "s.jsonl");
+	assert_string_equal(none, "");
+	audit_flush(audit, 1000);
+	mem_cleanup char *one = read_text(directory, "s.jsonl");
+	assert_true(str_ends(one, "}\n"));
+	for (int i = 0; i < 1000; i++)
+		audit_write(audit, &record, 1000);
+	mem_cleanup char *many = read_text(directory, "s.jsonl");
+	assert_true(strlen(many) > strlen(one));
+	audit_close(audit);
+	mem_cleanup char *all = read_text(directory, "s.jsonl");
+	assert_int_equal(strlen(all), 1001 * strlen(one));
 	assert_true(file_remove_tree(directory, &err));
 }
 
@@ -309,6 +337,7 @@ int main(void)
 		cmocka_unit_test(the_rate_is_capped),
 		cmocka_unit_test(a_file_is_written),
 		cmocka_unit_test(a_file_is_rotated),
+		cmocka_unit_test(lines_wait_for_the_end_of_a_turn),
 		cmocka_unit_test(old_files_go),
 		cmocka_unit_test(no_place_to_write),
 	};
