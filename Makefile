@@ -144,7 +144,7 @@ unit-asan: $(addprefix $(BUILD)/unit-asan/,$(UNIT_NAMES)) ## unit tests under Ad
 	@for t in $^; do $$t || exit 1; done
 
 .PHONY: bench bench-relay
-bench: all $(BUILD)/bench/relay ## start, relay, memory and size of npxc itself; writes build/bench.json
+bench: all $(BUILD)/bench/relay $(BUILD)/bench/egress ## start, relay, allowlist, memory and size of npxc; writes build/bench.json
 	$(PYTHON) tests/bench/all.py --npxc $(BUILD)/npxc --programs $(BUILD)/bench/relay --output $(BUILD)/bench.json
 
 $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libnpxc.a
@@ -152,6 +152,11 @@ $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libnpxc.a
 	$(CC) $(CFLAGS_ALL) $(OPTIMISE) -MMD -MP $< $(BUILD)/libnpxc.a -o $@ $(LIBS)
 
 # BENCH_RELAY='build/npxc ... {server_line}' measures a whole npxc instead of the relay alone.
+.PHONY: bench-egress
+bench-egress: all $(BUILD)/bench/egress ## the way out of a sandbox beside a direct connection; writes build/bench-egress.json
+	$(PYTHON) tests/bench/egress.py --npxc $(BUILD)/npxc --program $(BUILD)/bench/egress \
+		--output $(BUILD)/bench-egress.json $(BENCH_FLAGS)
+
 bench-relay: $(BUILD)/bench/relay ## round trip and throughput of the relay; writes build/bench-relay.json
 	$(PYTHON) tests/bench/relay.py --programs $(BUILD)/bench/relay --output $(BUILD)/bench-relay.json \
 		$(if $(BENCH_RELAY),--relay '$(BENCH_RELAY)') $(BENCH_FLAGS)

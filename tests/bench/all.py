@@ -32,7 +32,8 @@ def main():
     parser.add_argument("--output", default="build/bench.json")
     options = parser.parse_args()
     npxc, programs, output = (pathlib.Path(p).resolve() for p in (options.npxc, options.programs, options.output))
-    start, relay, lines = (output.with_name(f"bench-{part}.json") for part in ("start", "relay", "lines"))
+    start, relay, lines, egress = (output.with_name(f"bench-{part}.json")
+                                   for part in ("start", "relay", "lines", "egress"))
     figures = {"machine": machine()}
     print(f"machine    {figures['machine']['cpu']}, {figures['machine']['cpus']} processors, {figures['machine']['system']}, "
           f"load {figures['machine']['load_before']:.1f}", flush=True)
@@ -43,6 +44,9 @@ def main():
     subprocess.run([sys.executable, HERE / "relay.py", "--programs", programs, "--output", relay, "--relay", line],
                    check=True)
     subprocess.run([sys.executable, HERE / "lines.py", "--programs", programs, "--output", lines], check=True)
+    subprocess.run([sys.executable, HERE / "egress.py", "--npxc", npxc, "--program", programs.with_name("egress"),
+                    "--output", egress], check=True)
+    figures["egress"] = json.loads(egress.read_text())
     figures["lines"] = json.loads(lines.read_text())
     figures["start"] = json.loads(start.read_text())
     figures["relay"] = json.loads(relay.read_text())
