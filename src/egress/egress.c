@@ -390,7 +390,6 @@ static void be_alone(const struct egress_settings *settings, int control, int ha
 	keep_no_mask();
 #ifdef __linux__
 	prctl(PR_SET_NAME, "npxc-egress");
-	prctl(PR_SET_DUMPABLE, 0);
 #endif
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
 		if (null == -1 || dup2(null, fd) == -1)
