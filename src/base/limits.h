@@ -138,6 +138,13 @@
 /* processes and threads in a sandbox. Below 10 Node hangs. */
 #define LIMIT_SANDBOX_PIDS 512
 
+/* hosts: the registries and proxies of npm's configuration that an installation reaches. Scopes may share one
+ * host, which then counts once. */
+#define LIMIT_REACH_ENTRIES 64
+
+/* targets: what an installation was refused, each once; the others are counted. Hostile scripts choose them. */
+#define LIMIT_REFUSED_TARGETS 32
+
 /* processes and threads while a package is installed: compilers run there. */
 #define LIMIT_INSTALL_PIDS 4096
 

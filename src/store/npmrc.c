@@ -273,7 +273,7 @@ static bool is_one_of(const char *const *list, const char *text)
 	return false;
 }
 
-static bool is_registry_key(const char *key)
+bool npmrc_is_registry_key(const char *key)
 {
 	return strcmp(key, "registry") == 0 || (key[0] == '@' && str_ends(key, ":registry"));
 }
@@ -281,6 +281,13 @@ static bool is_registry_key(const char *key)
 static bool is_unset(const char *value)
 {
 	return value[0] == '\0' || strcmp(value, "null") == 0 || strcmp(value, "undefined") == 0;
+}
+
+const char *npmrc_registry(const struct npmrc *from)
+{
+	const char *registry = npmrc_get(from, "registry");
+
+	return registry == NULL || is_unset(registry) ? default_registry : registry;
 }
 
 /* "user:password@" in an address: where it starts and its length without the @; NULL when there is none. */
@@ -401,13 +408,9 @@ static bool is_proxy_key(const char *key)
 void npmrc_select(const struct npmrc *from, bool secrets, struct npmrc *ret_selected, bool *ret_has_secrets)
 {
 	struct npmrc to = { 0 };
-	const char *registry = npmrc_get(from, "registry");
 	bool has = false;
-	mem_cleanup char *default_prefix = NULL;
+	mem_cleanup char *default_prefix = registry_prefix(npmrc_registry(from));
 
-	if (registry == NULL || is_unset(registry))
-		registry = default_registry;
-	default_prefix = registry_prefix(registry);
 	for (size_t i = 0; i < from->count; i++) {
 		const char *key = from->v[i].key;
 		const char *value = from->v[i].value;
@@ -415,7 +418,7 @@ void npmrc_select(const struct npmrc *from, bool secrets, struct npmrc *ret_sele
 
 		if (is_unset(value))
 			continue;
-		if (is_registry_key(key)) {
+		if (npmrc_is_registry_key(key)) {
 			select_registry(&to, secrets, &has, key, value);
 		} else if (is_proxy_key(key) && !secrets) {
 			mem_cleanup char *plain = npmrc_strip_user(value);

@@ -29,6 +29,8 @@ void npmrc_read(struct npmrc *to, const char *text, npmrc_lookup *lookup, void *
 void npmrc_read_environment(struct npmrc *to, char *const *environment);
 
 const char *npmrc_get(const struct npmrc *from, const char *key); /* NULL when missing */
+const char *npmrc_registry(const struct npmrc *from);             /* the default one; npm's own when none is set */
+bool npmrc_is_registry_key(const char *key);                      /* "registry", "@scope:registry" */
 bool npmrc_is_true(const struct npmrc *from, const char *key);
 void npmrc_set(struct npmrc *to, const char *key, const char *value);
 void npmrc_done(struct npmrc *npmrc);
