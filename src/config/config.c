@@ -782,11 +782,20 @@ static bool read_paths(const struct jsonc *document, const cJSON *value, void *i
 	return read_object(document, value, KEYS(keys), into, err);
 }
 
+/* The same in both files; `into` is the list of rules. */
+static bool read_install(const struct jsonc *document, const cJSON *value, void *into, struct npxc_error *err)
+{
+	static const struct key keys[] = { { "allow", read_rules, 0 } };
+
+	return read_object(document, value, KEYS(keys), into, err);
+}
+
 static bool read_config(const struct jsonc *document, struct config *config, struct npxc_error *err)
 {
 	static const struct key keys[] = {
 		{ "$schema", read_schema, 0 },
 		{ "defaults", read_defaults, 0 },
+		{ "install", read_install, offsetof(struct config, install_allow) },
 		{ "paths", read_paths, 0 },
 	};
 
@@ -837,6 +846,7 @@ static bool read_package(const struct jsonc *document, const char *name, struct 
 		{ "env", read_env, 0 },
 		{ "env_passthrough", read_passthrough, offsetof(struct config_package, env_passthrough) },
 		{ "network", read_network, 0 },
+		{ "install", read_install, offsetof(struct config_package, install_allow) },
 		{ "storage", read_storage, 0 },
 		{ "mounts", read_mounts, 0 },
 		{ "path_arguments", read_arguments, offsetof(struct config_package, path_arguments) },
@@ -1028,6 +1038,7 @@ void config_done(struct config *config)
 	free(config->defaults.network);
 	free(config->defaults.log_level);
 	strv_done(&config->heuristic.uri_prefix);
+	strv_done(&config->install_allow);
 	*config = (struct config){ 0 };
 }
 
@@ -1052,6 +1063,7 @@ void config_package_done(struct config_package *package)
 	free(package->runtime_network);
 	strv_done(&package->env_passthrough);
 	strv_done(&package->network_allow);
+	strv_done(&package->install_allow);
 	strv_done(&package->storage_writable);
 	cJSON_Delete(package->path_arguments);
 	cJSON_Delete(package->non_path_arguments);

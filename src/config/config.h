@@ -47,6 +47,7 @@ struct config {
 		bool home_prefix;
 		struct strv uri_prefix;
 	} heuristic;
+	struct strv install_allow; /* rules: what every installation may reach beside the registry */
 };
 
 struct config_variable {
@@ -64,6 +65,7 @@ struct config_package {
 	struct strv env_passthrough;
 	char *network_mode, *network_link; /* NULL: not said */
 	struct strv network_allow;
+	struct strv install_allow; /* rules: what its installation, scripts included, may reach beside the registry */
 	bool storage_persist;
 	struct strv storage_writable; /* absolute paths inside */
 	struct config_mount *mounts;

@@ -275,6 +275,7 @@ static bool any_below(const char *host, const char *list)
 static bool wants_no_proxy(const struct asked *asked, const struct reach_entry *registry)
 {
 	mem_cleanup char *host =
+	    // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): what was parsed has a host
 	    strchr(registry->host, ':') != NULL ? str_printf("[%s]", registry->host) : str_dup(registry->host);
 	const char *list = npmrc_get(asked->config, "noproxy");
 	bool any = false;
@@ -335,7 +336,7 @@ static bool add_proxy(struct asked *asked, const struct reach_entry *registry, b
 {
 	const char *key = NULL;
 	const char *url = wants_no_proxy(asked, registry) ? NULL : proxy_of(asked, https, &key);
-	struct reach_entry entry;
+	struct reach_entry entry = { 0 };
 
 	if (url == NULL)
 		return true;
@@ -354,7 +355,7 @@ static bool add_proxy(struct asked *asked, const struct reach_entry *registry, b
 static bool add_registry(struct asked *asked, const char *key, const char *url, struct npxc_error *err)
 {
 	struct npxc_error why = { 0 };
-	struct reach_entry entry;
+	struct reach_entry entry = { 0 };
 	bool https = false;
 
 	if (!parse(url, false, &entry, &https, &why)) {

@@ -169,8 +169,8 @@ static void the_schemas_have_the_parsers_keys(void **state)
 		bool package;
 		int objects;
 	} schemas[] = {
-		{ "src/config/schema/npxc.schema.json", false, 4 },
-		{ "src/config/schema/package.schema.json", true, 5 },
+		{ "src/config/schema/npxc.schema.json", false, 5 },
+		{ "src/config/schema/package.schema.json", true, 6 },
 	};
 
 	(void)state;
@@ -275,11 +275,12 @@ static void every_value_arrives(void **state)
 	    "\"cli\", \"network\": \"lab\", \"memory\": \"2GiB\", \"cpus\": 0.5, \"mount_mode\": \"rw\", "
 	    "\"log_level\": "
 	    "\"info\"}, \"paths\": {\"strategies\": [\"heuristic\", \"config\"], \"heuristic\": {\"absolute_prefix\": "
-	    "false, \"home_prefix\": false, \"uri_prefix\": [\"a:\", \"b:\"]}}}";
+	    "false, \"home_prefix\": false, \"uri_prefix\": [\"a:\", \"b:\"]}}, \"install\": {\"allow\": [\"i:1\"]}}";
 	static const char package_text[] =
 	    "{\"package\": \"@s/n\", \"version\": \"v1.2.3\", \"env\": {\"A\": \"1\", \"B\": \"\"}, "
 	    "\"env_passthrough\": "
 	    "[\"C\"], \"network\": {\"mode\": \"allowlist\", \"allow\": [\"h:1\", \"h:2\"], \"link\": \"socket\"}, "
+	    "\"install\": {\"allow\": [\"i:2\", \"i:3\"]}, "
 	    "\"storage\": {\"persist\": true, \"writable\": [\"/w\"]}, \"mounts\": [{\"host\": \"~/a\", \"container\": "
 	    "\"/a\", \"mode\": \"rw\"}, {\"host\": \"/b\"}], \"path_arguments\": {\"*\": [\"p\"]}, "
 	    "\"non_path_arguments\": {\"t\": [\"q\"]}, \"output_arguments\": {\"o\": [\"/r\"]}, \"outputs\": true, "
@@ -308,6 +309,8 @@ static void every_value_arrives(void **state)
 	assert_false(c.heuristic.home_prefix);
 	assert_int_equal(c.heuristic.uri_prefix.count, 2);
 	assert_string_equal(c.heuristic.uri_prefix.v[1], "b:");
+	assert_int_equal(c.install_allow.count, 1);
+	assert_string_equal(c.install_allow.v[0], "i:1");
 	config_done(&c);
 
 	if (!config_parse_package(package_text, strlen(package_text), "p", &p, &err))
@@ -323,6 +326,9 @@ static void every_value_arrives(void **state)
 	assert_string_equal(p.network_mode, "allowlist");
 	assert_string_equal(p.network_allow.v[1], "h:2");
 	assert_string_equal(p.network_link, "socket");
+	assert_int_equal(p.network_allow.count, 2);
+	assert_int_equal(p.install_allow.count, 2);
+	assert_string_equal(p.install_allow.v[1], "i:3");
 	assert_true(p.storage_persist);
 	assert_string_equal(p.storage_writable.v[0], "/w");
 	assert_int_equal(p.mount_count, 2);
