@@ -154,9 +154,9 @@ bool prepare_session(struct prepared *p, struct npxc_error *err)
 
 /* ---- what the store needs from above ---- */
 
-static bool store_run(void *context, const struct launch *launch, unsigned timeout_ms,
+static bool store_run(void *context, const struct launch *launch, const struct store_reach *reach, unsigned timeout_ms,
                       void (*on_stderr)(void *progress, const char *bytes, size_t count), void *progress,
-                      struct proc_result *ret_result, struct npxc_error *err)
+                      struct proc_result *ret_result, struct refused *refused, struct npxc_error *err)
 {
 	struct prepared *p = context;
 	mem_cleanup char *id = file_random_hex(8);
@@ -166,6 +166,10 @@ static bool store_run(void *context, const struct launch *launch, unsigned timeo
 	borrowed.name = name;
 	borrowed.image = p->config.defaults.node_image;
 	borrowed.pids = LIMIT_INSTALL_PIDS;
+	/* Installations are not confined to `reach` yet: here the egress process takes its place, and fills `refused`.
+	 */
+	borrowed.network = reach != NULL ? LAUNCH_NETWORK_OPEN : LAUNCH_NETWORK_NONE;
+	(void)refused;
 	return session_run(&p->session, &borrowed, NULL, timeout_ms, on_stderr, progress, ret_result, err);
 }
 
@@ -187,10 +191,61 @@ static bool store_interrupted(void *context)
 	return signals_caught() != 0;
 }
 
+/* Adds what the package's file says. ret_file: the first file of several; owned, NULL or as it was. */
+static void add_install_allow(const struct config_package *package, struct strv *allow, char **ret_file)
+{
+	for (size_t i = 0; i < package->install_allow.count; i++)
+		if (!strv_contains(allow, package->install_allow.v[i]))
+			strv_push(allow, package->install_allow.v[i]);
+	if (*ret_file == NULL)
+		*ret_file = str_dup(package->file);
+}
+
+/*
+ * What installing this may reach beside the registry. A set is one installation, so there every package's file counts;
+ * whose configuration the server gets is known only afterwards.
+ */
+static bool gather_install_allow(const struct prepared *p, struct strv *ret_allow, char **ret_file,
+                                 struct npxc_error *err)
+{
+	struct strv allow = { 0 };
+	char *file = NULL;
+	bool ok = true;
+	if (p->has_package_config)
+		add_install_allow(&p->package_config, &allow, &file);
+	for (size_t i = 0; ok && !p->has_package_config && i < p->options->specs.count; i++) {
+		struct config_package package;
+		struct spec spec;
+		ok = spec_parse(p->options->specs.v[i], &spec, err);
+		if (!ok)
+			break;
+		if (spec.kind != SPEC_DIRECTORY) {
+			ok = config_load_package(p->paths.packages_directory, spec.name, &package, err);
+			if (ok) {
+				add_install_allow(&package, &allow, &file);
+				config_package_done(&package);
+			}
+		}
+		spec_done(&spec);
+	}
+	if (!ok) {
+		strv_done(&allow);
+		free(file);
+		return false;
+	}
+	*ret_allow = allow;
+	*ret_file = file;
+	return true;
+}
+
 bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error *err)
 {
 	const int64_t began = clock_now_us();
 	mem_cleanup char *search = paths_search(getenv("PATH"));
+	struct strv allow = { 0 };
+	mem_cleanup char *allow_file = NULL;
+	if (!gather_install_allow(p, &allow, &allow_file, err))
+		return false;
 	const struct store_host host = {
 		.context = p,
 		.run = store_run,
@@ -203,6 +258,8 @@ bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error
 		.cwd = p->cwd,
 		.image = p->session.runtime.kind == RUNTIME_BWRAP ? NULL : p->config.defaults.node_image,
 		.runtime = runtime_kind_word(p->session.runtime.kind),
+		.allow_package = { .rules = &allow, .file = allow_file },
+		.allow_all = { .rules = &p->config.install_allow, .file = p->config.file },
 		.node_major = p->config.defaults.node,
 		.is_root = geteuid() == 0,
 		.progress = isatty(STDERR_FILENO) == 1,
@@ -214,7 +271,9 @@ bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error
 		.call = p->options->call,
 		.version_hint = p->has_package_config ? p->package_config.version : NULL,
 	};
-	if (!store_get(&host, &request, wish, &p->package, err))
+	const bool found = store_get(&host, &request, wish, &p->package, err);
+	strv_done(&allow);
+	if (!found)
 		return false;
 	p->has_package = true;
 	p->install_us = clock_now_us() - began;

@@ -84,7 +84,8 @@ static const char *text_or_empty(const struct buf *bytes)
 	return bytes->data != NULL ? bytes->data : "";
 }
 
-static bool fetch_failed(const struct install_wish *wish, const struct proc_result *result, struct npxc_error *err)
+static bool fetch_failed(const struct npm *npm, const struct install_wish *wish, const struct proc_result *result,
+                         const struct refused *refused, struct npxc_error *err)
 {
 	mem_cleanup char *reason = NULL;
 	mem_cleanup char *title = str_escape(wish->title, strnlen(wish->title, 120));
@@ -93,7 +94,7 @@ static bool fetch_failed(const struct install_wish *wish, const struct proc_resu
 		reason = proc_result_text(result, LIMIT_INSTALL_MS);
 		return error_set(err, ERROR_INSTALL, "%s: npm was ended: %s", title, reason);
 	}
-	reason = reason_of_npm(text_or_empty(&result->errors));
+	reason = npm_fetch_reason(npm, result, refused);
 	return error_set(err, ERROR_INSTALL, "%s: %s", title, reason);
 }
 
@@ -271,12 +272,12 @@ static bool add_directory(const struct staging *staging, const char *directory, 
 }
 
 static bool fetch(const struct npm *npm, const struct staging *staging, const struct install_wish *wish,
-                  const char *tree, struct install_progress *progress, struct npxc_error *err)
+                  const char *tree, struct install_progress *progress, struct refused *refused, struct npxc_error *err)
 {
 	static const char *const words[] = { "install",   "--ignore-scripts",     "--omit=dev",      "--no-audit",
 		                             "--no-fund", "--no-update-notifier", "--install-links", "--no-progress" };
 	struct launch sources = { 0 };
-	struct npm_job job = { .step = NPM_FETCH, .staging = staging, .package = tree };
+	struct npm_job job = { .step = NPM_FETCH, .staging = staging, .package = tree, .refused = refused };
 	struct proc_result result = { 0 };
 	bool ok = true;
 
@@ -297,7 +298,7 @@ static bool fetch(const struct npm *npm, const struct staging *staging, const st
 	install_progress_phase(progress, "fetching");
 	ok = ok && npm_run(npm, &job, &result, err);
 	if (ok && result.exit_status != 0)
-		ok = fetch_failed(wish, &result, err);
+		ok = fetch_failed(npm, wish, &result, refused, err);
 	proc_result_done(&result);
 	strv_done(&job.words);
 	launch_done(&sources);
@@ -324,13 +325,13 @@ static void find_scripts(const char *tree, const cJSON *lock, struct script_plac
 }
 
 static bool rebuild(const struct npm *npm, const struct staging *staging, const char *tree,
-                    const struct store_node *node, const struct strv *places, struct install_progress *progress,
+                    const struct store_node *node, const struct strv *places, struct refused *refused,
                     struct proc_result *ret_result, struct npxc_error *err)
 {
 	struct npm_job job = { .step = NPM_SCRIPTS, .staging = staging, .package = tree, .node = node };
 	bool ok;
 
-	(void)progress; /* a script's words are no count of anything */
+	job.refused = refused;
 	strv_push(&job.words, "rebuild");
 	strv_push(&job.words, "--foreground-scripts");
 	strv_push(&job.words, "--loglevel=error");
@@ -428,14 +429,14 @@ static bool leave_out(const char *tree, const cJSON *lock, const char *place, st
 
 static bool build_required(const struct npm *npm, const struct staging *staging, const struct install_wish *wish,
                            const char *tree, const struct store_node *node, const struct strv *places,
-                           struct install_progress *progress, struct npxc_error *err)
+                           struct refused *refused, struct npxc_error *err)
 {
 	struct proc_result result = { 0 };
 	bool ok;
 
 	if (places->count == 0)
 		return true;
-	ok = rebuild(npm, staging, tree, node, places, progress, &result, err);
+	ok = rebuild(npm, staging, tree, node, places, refused, &result, err);
 	if (ok && result.exit_status != 0)
 		ok = script_failed(wish, places, &result, err);
 	proc_result_done(&result);
@@ -443,7 +444,7 @@ static bool build_required(const struct npm *npm, const struct staging *staging,
 }
 
 static bool build_optional(const struct npm *npm, const struct staging *staging, const char *tree, const cJSON *lock,
-                           const struct store_node *node, const char *place, struct install_progress *progress,
+                           const struct store_node *node, const char *place, struct refused *refused,
                            struct npxc_error *err)
 {
 	struct proc_result result = { 0 };
@@ -453,7 +454,7 @@ static bool build_optional(const struct npm *npm, const struct staging *staging,
 	if (!is_installed(tree, place + strlen("./"))) /* left out with another one */
 		return true;
 	strv_push(&one, place);
-	ok = rebuild(npm, staging, tree, node, &one, progress, &result, err);
+	ok = rebuild(npm, staging, tree, node, &one, refused, &result, err);
 	if (ok && result.exit_status != 0)
 		ok = leave_out(tree, lock, place, err);
 	proc_result_done(&result);
@@ -462,8 +463,8 @@ static bool build_optional(const struct npm *npm, const struct staging *staging,
 }
 
 static bool run_scripts(const struct npm *npm, const struct staging *staging, const struct install_wish *wish,
-                        const char *tree, const cJSON *lock, const struct store_node *node,
-                        struct install_progress *progress, struct record *record, struct npxc_error *err)
+                        const char *tree, const cJSON *lock, const struct store_node *node, struct refused *refused,
+                        struct record *record, struct npxc_error *err)
 {
 	struct script_places places = { 0 };
 	bool ok;
@@ -475,10 +476,9 @@ static bool run_scripts(const struct npm *npm, const struct staging *staging, co
 		strv_done(&places.optional);
 		return true;
 	}
-	install_progress_phase(progress, "install scripts");
-	ok = build_required(npm, staging, wish, tree, node, &places.required, progress, err);
+	ok = build_required(npm, staging, wish, tree, node, &places.required, refused, err);
 	for (size_t i = 0; ok && i < places.optional.count; i++)
-		ok = build_optional(npm, staging, tree, lock, node, places.optional.v[i], progress, err);
+		ok = build_optional(npm, staging, tree, lock, node, places.optional.v[i], refused, err);
 	for (size_t i = 0; ok && i < places.required.count; i++)
 		strv_push(&record->scripts, places.required.v[i] + strlen("./"));
 	for (size_t i = 0; ok && i < places.optional.count; i++)
@@ -511,27 +511,54 @@ static bool choose_node(const struct npm *npm, const struct record *record, stru
 	                 record->packages[0].name, engines, npm->host->image, npm->node->version);
 }
 
+struct install_refused {
+	struct refused npm, scripts;
+};
+
 static bool install_in(const struct npm *npm, const struct staging *staging, const struct install_wish *wish,
-                       const char *tree, struct install_progress *progress, struct record *record,
-                       struct store_node *node, struct npxc_error *err)
+                       const char *tree, struct install_progress *progress, struct install_refused *refused,
+                       struct record *record, struct store_node *node, struct npxc_error *err)
 {
 	cJSON *lock = NULL;
-	bool ok = write_root_manifest(staging, tree, err) && fetch(npm, staging, wish, tree, progress, err) &&
-	          read_lock(tree, &lock, err) && record_packages(tree, lock, wish, record, err);
+	bool ok = write_root_manifest(staging, tree, err) &&
+	          fetch(npm, staging, wish, tree, progress, &refused->npm, err) && read_lock(tree, &lock, err) &&
+	          record_packages(tree, lock, wish, record, err);
 
 	if (ok) {
 		install_progress_phase(progress, "looking at Node");
-		ok = choose_node(npm, record, node, err) &&
-		     run_scripts(npm, staging, wish, tree, lock, node, progress, record, err);
+		ok = choose_node(npm, record, node, err);
+	}
+	if (ok) {
+		install_progress_phase(progress, "install scripts");
+		ok = run_scripts(npm, staging, wish, tree, lock, node, &refused->scripts, record, err);
 	}
 	cJSON_Delete(lock);
 	return ok;
+}
+
+/* After the line of progress has gone. What npm was refused stands in the error when it failed. */
+static void tell_refused(const struct npm *npm, const struct install_wish *wish, const struct install_refused *refused,
+                         bool installed)
+{
+	const struct store_allow *package = &npm->host->allow_package;
+	const struct store_allow *all = &npm->host->allow_all;
+	mem_cleanup char *again =
+	    installed && wish->count == 1 ? str_printf("npxc install --force %s", wish->title) : NULL;
+	mem_cleanup char *npms = refused_of_npm(&refused->npm, all->rules, all->file);
+	mem_cleanup char *scripts =
+	    refused_of_scripts(&refused->scripts, wish->title, package->rules, package->file, again);
+
+	if (npms != NULL && installed)
+		log_notice("%s: %s", wish->title, npms);
+	if (scripts != NULL)
+		log_notice("%s", scripts);
 }
 
 bool install_packages(const struct npm *npm, const struct staging *staging, const struct install_wish *wish,
                       char **ret_tree, struct record *ret_record, struct store_node *ret_node, struct npxc_error *err)
 {
 	struct install_progress progress;
+	struct install_refused refused = { 0 };
 	struct record record = { 0 };
 	struct store_node node = { 0 };
 	mem_cleanup char *tree = NULL;
@@ -540,8 +567,11 @@ bool install_packages(const struct npm *npm, const struct staging *staging, cons
 	if (!staging_add(staging, "package", &tree, err))
 		return false;
 	install_progress_start(&progress, npm->host, wish->title);
-	ok = install_in(npm, staging, wish, tree, &progress, &record, &node, err);
+	ok = install_in(npm, staging, wish, tree, &progress, &refused, &record, &node, err);
 	install_progress_end(&progress);
+	tell_refused(npm, wish, &refused, ok);
+	refused_done(&refused.npm);
+	refused_done(&refused.scripts);
 	if (!ok) {
 		record_done(&record);
 		node_done(&node);

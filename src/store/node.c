@@ -269,14 +269,13 @@ static bool ask_image(const struct store_host *host, cJSON **ret_answer, struct 
 	bool ok;
 
 	npm_base_launch(&launch);
-	launch.network = LAUNCH_NETWORK_NONE;
 	free(launch.directory);
 	launch.directory = str_dup("/tmp");
 	strv_push(&launch.command, "node");
 	strv_push(&launch.command, "-e");
 	strv_push(&launch.command, question);
 	/* As long as an installation: the first start may fetch the image. */
-	ok = host->run(host->context, &launch, LIMIT_INSTALL_MS, NULL, NULL, &result, err);
+	ok = host->run(host->context, &launch, NULL, LIMIT_INSTALL_MS, NULL, NULL, &result, NULL, err);
 	launch_done(&launch);
 	if (!ok)
 		return error_prefix(err, "Node of image %s", host->image);

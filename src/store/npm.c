@@ -2,8 +2,11 @@
 
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "store/reason.h"
 #include "store/record.h"
+#include "store/registry.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -161,6 +164,14 @@ static void read_config(struct npm *npm)
 	npmrc_done(&user);
 }
 
+static bool add_allow(struct rules *rules, const struct store_allow *allow, struct npxc_error *err)
+{
+	for (size_t i = 0; allow->rules != NULL && i < allow->rules->count; i++)
+		if (!rules_add(rules, allow->rules->v[i], err))
+			return error_prefix(err, "install.allow");
+	return true;
+}
+
 bool npm_find(const struct store_host *host, const struct node_facts *node, struct npm *ret_npm, struct npxc_error *err)
 {
 	struct npm npm = { .host = host, .node = node };
@@ -169,6 +180,10 @@ bool npm_find(const struct store_host *host, const struct node_facts *node, stru
 		return error_set(err, ERROR_INSTALL,
 		                 "npm is not here; install Node.js with npm (https://nodejs.org, or apt-get install "
 		                 "npm)");
+	if (!add_allow(&npm.allow, &host->allow_package, err) || !add_allow(&npm.allow, &host->allow_all, err)) {
+		npm_done(&npm);
+		return false;
+	}
 	npm.version = npm.directory != NULL ? version_of(npm.directory) : NULL;
 	read_config(&npm);
 	npm.ignore_scripts = npmrc_is_true(&npm.config, "ignore-scripts");
@@ -181,6 +196,7 @@ void npm_done(struct npm *npm)
 	free(npm->directory);
 	free(npm->version);
 	npmrc_done(&npm->config);
+	rules_done(&npm->allow);
 	*npm = (struct npm){ 0 };
 }
 
@@ -306,11 +322,10 @@ void npm_base_launch(struct launch *launch)
 {
 	mem_cleanup char *random = file_random_hex(8);
 
-	*launch = (struct launch){ 0 };
+	*launch = (struct launch){ .network = LAUNCH_NETWORK_NONE };
 	launch->name = str_printf("npxc-install-%s", random);
 	launch->home = str_dup("/home/npxc");
 	launch->directory = str_dup(STORE_GUEST_PACKAGE);
-	launch->network = LAUNCH_NETWORK_OPEN;
 }
 
 static void add_proxies(struct launch *launch, bool secrets)
@@ -401,6 +416,20 @@ static void make_launch(const struct npm *npm, const struct npm_job *job, const 
 		launch_add_mount(launch, job->sources[i].source, job->sources[i].target, false);
 }
 
+static bool make_reach(const struct npm *npm, const struct npm_job *job, struct store_reach *ret_reach,
+                       struct npxc_error *err)
+{
+	const bool scripts = job->step == NPM_SCRIPTS;
+	struct strv notes = { 0 };
+
+	if (!registry_reach(&npm->config, environment_value, NULL, &npm->allow, scripts, ret_reach, &notes, err))
+		return false;
+	for (size_t i = 0; !scripts && i < notes.count; i++)
+		log_warn("install", "%s", notes.v[i]);
+	strv_done(&notes);
+	return true;
+}
+
 bool npm_run(const struct npm *npm, const struct npm_job *job, struct proc_result *ret_result, struct npxc_error *err)
 {
 	mem_cleanup char *random = file_random_hex(8);
@@ -408,15 +437,21 @@ bool npm_run(const struct npm *npm, const struct npm_job *job, struct proc_resul
 	mem_cleanup char *cache = NULL;
 	mem_cleanup char *config = NULL;
 	struct launch launch = { 0 };
+	struct store_reach reach;
 	bool has_secrets;
 	bool ok;
 
-	if (!make_config(npm, job, &config, &has_secrets, err) || !staging_add(job->staging, cache_name, &cache, err))
+	if (!make_reach(npm, job, &reach, err))
 		return false;
+	if (!make_config(npm, job, &config, &has_secrets, err) || !staging_add(job->staging, cache_name, &cache, err)) {
+		registry_reach_done(&reach);
+		return false;
+	}
 	make_launch(npm, job, config, cache, has_secrets, &launch);
-	ok = npm->host->run(npm->host->context, &launch, LIMIT_INSTALL_MS, job->on_stderr, job->context, ret_result,
-	                    err);
+	ok = npm->host->run(npm->host->context, &launch, &reach, LIMIT_INSTALL_MS, job->on_stderr, job->context,
+	                    ret_result, job->refused, err);
 	launch_done(&launch);
+	registry_reach_done(&reach);
 	if (!ok)
 		return false;
 	/* Before anything that a package brings may run. */
@@ -425,4 +460,16 @@ bool npm_run(const struct npm *npm, const struct npm_job *job, struct proc_resul
 		return false;
 	}
 	return true;
+}
+
+/* A host that may not be reached looks to npm like a registry that is not there, so then npm's own words mislead. */
+char *npm_fetch_reason(const struct npm *npm, const struct proc_result *result, const struct refused *refused)
+{
+	const struct store_allow *all = &npm->host->allow_all;
+	mem_cleanup char *reason = reason_of_npm(result->errors.data != NULL ? result->errors.data : "");
+	mem_cleanup char *why = refused_of_npm(refused, all->rules, all->file);
+
+	if (why == NULL)
+		return MEM_TAKE(reason);
+	return str_starts(reason, reason_unreachable) ? MEM_TAKE(why) : str_printf("%s; %s", reason, why);
 }

@@ -2,6 +2,7 @@
 #define NPXC_STORE_NPM_H
 
 #include "base/proc.h"
+#include "config/rules.h"
 #include "store/node.h"
 #include "store/npmrc.h"
 #include "store/staging.h"
@@ -24,9 +25,10 @@ struct npm {
 	char *version;       /* NULL when it is not known */
 	struct npmrc config; /* the user's: builtin, global, user file, environment */
 	bool ignore_scripts; /* the user's own setting: no scripts at all */
+	struct rules allow;  /* install.allow of both files */
 };
 
-/* ERROR_INSTALL when there is none. */
+/* ERROR_INSTALL when there is none; ERROR_CONFIG for a rule of install.allow that is none. */
 bool npm_find(const struct store_host *host, const struct node_facts *node, struct npm *ret_npm,
               struct npxc_error *err) NPXC_MUST_CHECK;
 void npm_done(struct npm *npm);
@@ -41,14 +43,21 @@ struct npm_job {
 	struct strv words; /* npm's arguments */
 	void (*on_stderr)(void *context, const char *bytes, size_t count);
 	void *context;
+	struct refused *refused; /* what the sandbox was refused is added to it; not NULL */
 };
 
-/* Runs npm to its end; the caller judges the result. Errors: what host->run gives, ERROR_IO, ERROR_INSTALL for a
- * configured file (CA, client certificate) that cannot be read. */
+/*
+ * Runs npm to its end; the caller judges the result. It reaches the registries of npm's configuration and what
+ * install.allow says (store/registry.h), in both steps. Errors: what host->run gives, ERROR_IO, ERROR_INSTALL for a
+ * configured file (CA, client certificate) that cannot be read or a registry that is none.
+ */
 bool npm_run(const struct npm *npm, const struct npm_job *job, struct proc_result *ret_result,
              struct npxc_error *err) NPXC_MUST_CHECK;
 
-/* The launch of a sandbox of the store: a name, a home, no limits but time. */
+/* Why NPM_FETCH failed, in one line: npm's own reason, or what it was refused. Owned. */
+char *npm_fetch_reason(const struct npm *npm, const struct proc_result *result, const struct refused *refused);
+
+/* The launch of a sandbox of the store: a name, a home, no network, no limits but time. */
 void npm_base_launch(struct launch *launch);
 
 #endif

@@ -20,7 +20,8 @@ static const char *text_or_empty(const struct buf *bytes)
 static bool run_npm(const struct npm *npm, const struct staging *staging, const char *tree, const char *const *words,
                     size_t count, struct proc_result *ret_result, struct npxc_error *err)
 {
-	struct npm_job job = { .step = NPM_FETCH, .staging = staging, .package = tree };
+	struct refused refused = { 0 };
+	struct npm_job job = { .step = NPM_FETCH, .staging = staging, .package = tree, .refused = &refused };
 	struct proc_result result = { 0 };
 	bool ok;
 
@@ -28,10 +29,11 @@ static bool run_npm(const struct npm *npm, const struct staging *staging, const 
 	ok = npm_run(npm, &job, &result, err);
 	strv_done(&job.words);
 	if (ok && result.exit_status != 0) {
-		mem_cleanup char *reason = reason_of_npm(text_or_empty(&result.errors));
+		mem_cleanup char *reason = npm_fetch_reason(npm, &result, &refused);
 
 		ok = error_set(err, ERROR_INSTALL, "%s", reason);
 	}
+	refused_done(&refused);
 	if (!ok) {
 		proc_result_done(&result);
 		return false;
@@ -80,13 +82,12 @@ static bool ask_abi(const struct npm *npm, const char *prefix, const char *tree,
 	bool ok;
 
 	npm_base_launch(&launch);
-	launch.network = LAUNCH_NETWORK_NONE;
 	launch_add_mount(&launch, tree, STORE_GUEST_PACKAGE, false);
 	launch_add_mount(&launch, prefix, STORE_GUEST_NODE, false);
 	strv_push(&launch.command, STORE_GUEST_NODE "/bin/node");
 	strv_push(&launch.command, "-p");
 	strv_push(&launch.command, "process.versions.modules");
-	ok = npm->host->run(npm->host->context, &launch, LIMIT_CLI_MS, NULL, NULL, &result, err);
+	ok = npm->host->run(npm->host->context, &launch, NULL, LIMIT_CLI_MS, NULL, NULL, &result, NULL, err);
 	launch_done(&launch);
 	if (!ok)
 		return false;

@@ -9,6 +9,8 @@
 
 enum { DETAIL_MAX_BYTES = 300 };
 
+const char reason_unreachable[] = "the registry cannot be reached";
+
 /* The text of an error line of npm, NULL for any other line. Both are cut at the line's end by the caller. */
 static const char *npm_error_text(const char *line)
 {
@@ -56,14 +58,14 @@ static const char *meaning(const char *code)
 		{ "E404", "no such package" },
 		{ "ETARGET", "no such version" },
 		{ "ENOVERSIONS", "no such version" },
-		{ "ENOTFOUND", "the registry cannot be reached" },
-		{ "EAI_AGAIN", "the registry cannot be reached" },
-		{ "ECONNREFUSED", "the registry cannot be reached" },
-		{ "ECONNRESET", "the registry cannot be reached" },
-		{ "ETIMEDOUT", "the registry cannot be reached" },
-		{ "ERR_SOCKET_TIMEOUT", "the registry cannot be reached" },
-		{ "ENETUNREACH", "the registry cannot be reached" },
-		{ "EHOSTUNREACH", "the registry cannot be reached" },
+		{ "ENOTFOUND", reason_unreachable },
+		{ "EAI_AGAIN", reason_unreachable },
+		{ "ECONNREFUSED", reason_unreachable },
+		{ "ECONNRESET", reason_unreachable },
+		{ "ETIMEDOUT", reason_unreachable },
+		{ "ERR_SOCKET_TIMEOUT", reason_unreachable },
+		{ "ENETUNREACH", reason_unreachable },
+		{ "EHOSTUNREACH", reason_unreachable },
 		{ "ENOSPC", "the disk is full" },
 		{ "EDQUOT", "the disk quota is used up" },
 		{ "E401", "the registry wants credentials, or others than those in npm's configuration" },

@@ -6,6 +6,7 @@
  * "npm error ..."). Pure; owned.
  */
 char *reason_of_npm(const char *errors);
+extern const char reason_unreachable[]; /* how it begins when npm could not connect */
 
 /* Why an install script failed: its own words, which stand before npm's ("--foreground-scripts"), on either stream. */
 char *reason_of_script(const char *output, const char *errors);

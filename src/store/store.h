@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "config/spec.h"
 #include "runtime/runtime.h"
+#include "store/refused.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -54,14 +55,27 @@ struct store_package {
 	bool installed_now;
 };
 
+/* One file's install.allow. */
+struct store_allow {
+	const struct strv *rules; /* NULL: none */
+	const char *file;         /* where it stands or would stand, for messages; NULL: not known */
+};
+
+struct store_reach; /* store/registry.h */
+
 /* What the store needs from above: it must not know sessions. */
 struct store_host {
 	void *context;
-	/* Runs one sandbox to its end; the runtime, its limits and the janitor are the caller's. `on_stderr` as in
-	 * proc. */
-	bool (*run)(void *context, const struct launch *launch, unsigned timeout_ms,
+	/*
+	 * Runs one sandbox to its end; the runtime, its limits and the janitor are the caller's. `on_stderr` as in
+	 * proc.
+	 * Should: let the sandbox reach what `reach` says, NULL being nothing at all, and add to `refused` (NULL with
+	 *   such a reach) what it was refused, whether or not the run succeeds.
+	 * The launch asks for no network; one that `reach` needs is the caller's to add.
+	 */
+	bool (*run)(void *context, const struct launch *launch, const struct store_reach *reach, unsigned timeout_ms,
 	            void (*on_stderr)(void *progress, const char *bytes, size_t count), void *progress,
-	            struct proc_result *ret_result, struct npxc_error *err);
+	            struct proc_result *ret_result, struct refused *refused, struct npxc_error *err);
 	/* Told before a staging directory is made, and when it was renamed into place. */
 	bool (*hold_directory)(void *context, const char *path, unsigned *ret_id, struct npxc_error *err);
 	bool (*release)(void *context, unsigned id, struct npxc_error *err);
@@ -73,9 +87,11 @@ struct store_host {
 	const char *cwd;           /* relative directory specs */
 	const char *image;   /* container runtimes: Node and npm are this image's, `run` starts it; NULL: the host's */
 	const char *runtime; /* the runtime's word, for what is remembered of the image */
-	unsigned node_major; /* defaults.node, 0: whatever satisfies */
-	bool is_root;        /* staging belongs to SANDBOX_DROP_UID while npm runs, to root afterwards */
-	bool progress;       /* stderr is a terminal */
+	struct store_allow allow_package; /* of the package that is installed */
+	struct store_allow allow_all;     /* of npxc.json: for all packages */
+	unsigned node_major;              /* defaults.node, 0: whatever satisfies */
+	bool is_root;                     /* staging belongs to SANDBOX_DROP_UID while npm runs, to root afterwards */
+	bool progress;                    /* stderr is a terminal */
 };
 
 enum store_wish {

@@ -65,11 +65,27 @@ def test_a_named_network_is_refused_on_bwrap(world, installed):
     ("npxc.toml", "[defaults]\n", ["npxc.json"]),
     ("packages/npxc-nothing.json", '{"network":{"mode":""}}', ["npxc-nothing.json"]),
     ("packages/npxc-nothing.json", '{"network":{"mode":"allowlist","link":"gateway"}}', ["network.link"]),
+    ("npxc.json", '{"install":\n{"allow":["https://a.example"]}}', ["npxc.json:2", "install.allow[0]", "is a URL"]),
+    ("packages/npxc-nothing.json", '{"install":{"allow":["*"]}}', ["npxc-nothing.json:1", "install.allow[0]"]),
 ])
 def test_a_bad_configuration_is_refused(world, name, text, words):
     (world.config / "npxc.json").unlink()
     world.write_config(name, text)
     refused(world.run("npxc-nothing"), 1, *words)
+
+
+def test_of_a_set_every_packages_file_counts_for_its_installation(world):
+    world.write_config("packages/npxc-second.json", {"install": {"allow": ["a b"]}})
+    refused(world.run("-p", "npxc-first", "-p", "npxc-second", "cmd"), 1, "npxc-second.json:1", "install.allow[0]")
+
+
+def test_a_registry_that_is_none_is_refused_before_npm_runs(world):
+    (world.home / ".npmrc").write_text("registry=https://me:s3cret@registry.example:0/\n")
+    result = world.run("install", "npxc-surely-not-there", env={"npm_config_registry": ""})
+    assert (result.returncode, result.stdout) == (3, b"")
+    assert ("npxc: install failed: npm's configuration: registry: \"...@registry.example:0/\" has no port from 1 to 65535 "
+            "after its host\n") in result.stderr
+    assert "s3cret" not in result.stderr
 
 
 def test_errors_as_json(world):

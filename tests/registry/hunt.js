@@ -1,10 +1,11 @@
-// An install script that looks for a registry token wherever a process of the sandbox can look. It writes down the
-// places where it found one, and how much it has seen: a hunt that saw nothing proves nothing.
+// An install script that looks for a registry token wherever a process of the sandbox can look, and for places where it
+// can write. It writes down where it found one, and how much it has seen: a hunt that saw nothing proves nothing.
 const fs = require('node:fs')
 const path = require('node:path')
 
 const pattern = /npmtok-[0-9a-f]{32}/
 const found = []
+const writable = []
 let files = 0
 let processes = 0
 
@@ -19,8 +20,30 @@ const read = (place, file) => {
     return false
   }
 }
-const walk = directory => {
+// What a device is mounted over is a file to its directory.
+const isFile = file => {
+  try {
+    return fs.statSync(file).isFile()
+  } catch {
+    return false
+  }
+}
+const canWrite = directory => {
+  const probe = path.join(directory, '.hunt')
+  try {
+    fs.writeFileSync(probe, '')
+    fs.unlinkSync(probe)
+    return true
+  } catch {
+    return false
+  }
+}
+const walk = (directory, inWritable) => {
   let entries
+  if (!inWritable && canWrite(directory)) {
+    inWritable = true
+    writable.push(directory)
+  }
   try {
     entries = fs.readdirSync(directory, { withFileTypes: true })
   } catch {
@@ -28,13 +51,16 @@ const walk = directory => {
   }
   for (const entry of entries) {
     const file = path.join(directory, entry.name)
-    if (entry.isDirectory()) walk(file)
-    else if (entry.isFile() && file !== __filename && read(`file ${file}`, file)) files++
+    if (entry.isDirectory()) walk(file, inWritable)
+    else if (entry.isFile() && isFile(file) && file !== __filename && read(`file ${file}`, file)) files++
   }
 }
 
 for (const [name, value] of Object.entries(process.env)) look(`environment ${name}`, `${name}=${value}`)
-for (const directory of ['/opt', '/home', '/tmp', '/run', '/etc', '/var', process.env.HOME]) walk(directory)
+if (canWrite('/')) writable.push('/')
+// Everything but the system's own programs; proc has its own turn.
+for (const entry of fs.readdirSync('/', { withFileTypes: true }))
+  if (entry.isDirectory() && !['proc', 'sys', 'usr'].includes(entry.name)) walk('/' + entry.name, false)
 for (const pid of fs.readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
   for (const what of ['environ', 'cmdline']) if (read(`proc ${what}`, `/proc/${pid}/${what}`)) processes++
   for (const what of ['fd', 'cwd', 'root']) {
@@ -66,4 +92,4 @@ for (const pid of fs.readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
     fs.closeSync(handle)
   } catch {}
 }
-fs.writeFileSync('hunt.json', JSON.stringify({ found: [...new Set(found)], files, processes }))
+fs.writeFileSync('hunt.json', JSON.stringify({ found: [...new Set(found)], files, processes, writable: writable.sort(), mounts: fs.readdirSync('/opt/npxc').sort() }))

@@ -19,6 +19,8 @@ const packages = {
   'no-bin': { '1.0.0': [{}] },
   '@secret/thing': { '1.0.0': [{ bin: 'x.js', scripts: { postinstall: 'node hunt.js' }, dependencies: { plain: '^1.0.0' } }, { 'hunt.js': hunt }] },
   scripted: { '1.0.0': [{ bin: 'x.js', scripts: { postinstall: 'node made.js' } }, { 'made.js': 'require("fs").writeFileSync("made", process.env.PATH)' }] },
+  elsewhere: { '1.0.0': [{ bin: 'x.js' }] }, // its file lies on another host
+  'wants-elsewhere': { '1.0.0': [{ bin: 'x.js', optionalDependencies: { elsewhere: '1' } }] },
   fails: { '1.0.0': [{ bin: 'x.js', scripts: { install: 'node fail.js' } }, { 'fail.js': failing }] },
   'needs-fails': { '1.0.0': [{ bin: 'x.js', dependencies: { fails: '1', scripted: '1' } }] },
   'needs-missing': { '1.0.0': [{ bin: 'x.js', dependencies: { missing: '1' } }] },
@@ -90,7 +92,7 @@ const server = http.createServer((request, response) => {
     versions[version] = {
       name, version, ...fields, bin: bins,
       hasInstallScript: ['preinstall', 'install', 'postinstall'].some(s => fields.scripts?.[s]) || undefined,
-      dist: { tarball: `${base}/${name}/-/${version}.tgz`, integrity: 'sha512-' + crypto.createHash('sha512').update(tarball(name, version)).digest('base64') }
+      dist: { tarball: `${name === 'elsewhere' ? 'http://files.invalid' : base}/${name}/-/${version}.tgz`, integrity: 'sha512-' + crypto.createHash('sha512').update(tarball(name, version)).digest('base64') }
     }
   }
   answer(200, { name, 'dist-tags': { latest: latest(versions), next: Object.keys(versions).find(v => v.includes('-')) ?? latest(versions) }, versions })

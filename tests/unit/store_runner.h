@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "runtime/runtime.h"
+#include "store/registry.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -29,7 +30,10 @@ struct store_runner {
 	unsigned runs;
 	unsigned held, released;
 	struct strv commands;                      /* each launch's words behind npm-cli.js, joined */
+	struct strv reaches;                       /* what each launch was to reach, "-" for nothing */
 	void (*before_run)(const struct launch *); /* may be NULL */
+	/* Stands in for the egress process: says what this launch was refused; may be NULL. */
+	void (*refuse)(const struct launch *, struct refused *);
 };
 
 static inline void runner_child(const struct runtime_start *start, int out, int errors, int status)
@@ -67,10 +71,30 @@ static inline void runner_child(const struct runtime_start *start, int out, int 
 	_exit(122);
 }
 
-static inline bool runner_run(void *context, const struct launch *launch, unsigned timeout_ms,
-                              void (*on_stderr)(void *, const char *, size_t), void *progress,
-                              struct proc_result *ret_result, struct npxc_error *err)
+/* "127.0.0.1:4873 loopback, a.example:443 proxy | rules"; "-" for NULL. Owned. */
+static inline char *runner_reach(const struct store_reach *reach)
 {
+	char *text = str_dup(reach == NULL ? "-" : "");
+
+	for (size_t i = 0; reach != NULL && i < reach->count; i++) {
+		mem_cleanup char *before = text;
+
+		text = str_printf("%s%s%s:%u%s%s", before, i > 0 ? ", " : "", reach->v[i].host, reach->v[i].port,
+		                  reach->v[i].loopback ? " loopback" : "", reach->v[i].proxy ? " proxy" : "");
+	}
+	for (size_t i = 0; reach != NULL && reach->allow != NULL && i < reach->allow->count; i++) {
+		mem_cleanup char *before = text;
+
+		text = str_printf("%s | %s", before, reach->allow->v[i].text);
+	}
+	return text;
+}
+
+static inline bool runner_run(void *context, const struct launch *wanted, const struct store_reach *reach,
+                              unsigned timeout_ms, void (*on_stderr)(void *, const char *, size_t), void *progress,
+                              struct proc_result *ret_result, struct refused *refused, struct npxc_error *err)
+{
+	struct launch *launch = (struct launch *)(uintptr_t)wanted; /* the tests' hooks change it */
 	struct store_runner *runner = context;
 	struct runtime_start start;
 	int out[2], errors[2], status[2];
@@ -87,8 +111,14 @@ static inline bool runner_run(void *context, const struct launch *launch, unsign
 		strv_push_owned(&runner->commands, strv_shell(&words));
 		strv_done(&words);
 	}
+	strv_push_owned(&runner->reaches, runner_reach(reach));
+	if (launch->network != LAUNCH_NETWORK_NONE)
+		abort(); /* the store opens no network by itself */
+	launch->network = reach != NULL ? LAUNCH_NETWORK_OPEN : LAUNCH_NETWORK_NONE;
 	if (runner->before_run != NULL)
 		runner->before_run(launch);
+	if (runner->refuse != NULL && refused != NULL)
+		runner->refuse(launch, refused);
 	if (!runtime_make_start(&runner->runtime, launch, &start, err) || !fd_pipe(out, err) || !fd_pipe(errors, err) ||
 	    !fd_pipe(status, err))
 		return false;
@@ -177,6 +207,7 @@ static inline void runner_done(struct store_runner *runner)
 {
 	runtime_done(&runner->runtime);
 	strv_done(&runner->commands);
+	strv_done(&runner->reaches);
 }
 
 #endif

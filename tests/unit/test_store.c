@@ -9,6 +9,7 @@
 
 #include <cjson/cJSON.h>
 #include <dirent.h>
+#include <fcntl.h>
 
 static const char token[] = "npmtok-0123456789abcdef0123456789abcdef";
 
@@ -406,7 +407,23 @@ static void leak(const struct launch *launch)
 		return;
 	write_text(file, token);
 	launch_add_mount(second, file, "/opt/npxc/leak", false);
+	launch_add_mount(second, fixture.root, "/opt/npxc/root", true);
 	launch_add_env(second, "LEAK", token);
+}
+
+/* A secret in the user's home and one in another package's directory of the store. */
+static void plant(struct setting *setting, char **ret_other)
+{
+	mem_cleanup char *ssh = str_printf("%s/.ssh", fixture.home);
+	mem_cleanup char *key = str_printf("%s/id", ssh);
+	struct store_package other;
+
+	if (mkdir(ssh, 0755) == 0)
+		write_text(key, token);
+	must_get(setting, "plain", STORE_ENSURE, &other);
+	*ret_other = str_printf("%s/planted", other.directory);
+	write_text(*ret_other, token);
+	store_package_done(&other);
 }
 
 static cJSON *hunt(bool leaking)
@@ -416,13 +433,18 @@ static cJSON *hunt(bool leaking)
 	mem_cleanup char *lines = token_line();
 	mem_cleanup char *more = str_printf("%s@secret:registry=http://127.0.0.1:%s/\n", lines, fixture.port);
 	mem_cleanup char *path = NULL;
+	mem_cleanup char *planted = NULL;
 	cJSON *result;
+	unsigned before;
 
 	setting_make(&setting);
-	setting.runner.before_run = leaking ? leak : NULL;
 	write_npmrc(more);
+	plant(&setting, &planted);
+	before = setting.runner.runs;
+	setting.runner.before_run = leaking ? leak : NULL;
 	must_get(&setting, "@secret/thing", leaking ? STORE_FORCE : STORE_ENSURE, &package);
-	assert_int_equal(setting.runner.runs, 2);
+	assert_int_equal(setting.runner.runs - before, 2);
+	assert_int_equal(unlink(planted), 0);
 	path = str_printf("%s/node_modules/@secret/thing/hunt.json", package.directory);
 	result = record_read_json(path, 1 * MIB);
 	assert_non_null(result);
@@ -438,17 +460,34 @@ static void no_token_in(const char *directory)
 	assert_int_equal(system(command), 0);
 }
 
-static void install_scripts_never_see_the_token(void **state)
+static char *list_of(const cJSON *result, const char *key)
+{
+	return cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(result, key));
+}
+
+/* Neither the token nor the user's home nor what else is in the store; and they write to their own directories only. */
+static void install_scripts_see_no_secret(void **state)
 {
 	cJSON *clean = hunt(false);
 	cJSON *leaking;
-	const cJSON *found;
-	mem_cleanup char *places = NULL;
+	mem_cleanup char *places = list_of(clean, "found");
+	mem_cleanup char *writable = list_of(clean, "writable");
+	static const char *const known[] = { "node", "npm", "npm-cache", "npm-config", "npm-node", "package" };
+	const cJSON *mount;
 
 	(void)state;
-	found = cJSON_GetObjectItemCaseSensitive(clean, "found");
-	places = cJSON_PrintUnformatted(found);
 	assert_string_equal(places, "[]");
+	assert_string_equal(writable, "[\"/dev/shm\",\"/home/npxc\",\"/opt/npxc/npm-cache\",\"/opt/npxc/package\","
+	                              "\"/run\",\"/tmp\"]");
+	cJSON_ArrayForEach(mount, cJSON_GetObjectItemCaseSensitive(clean, "mounts"))
+	{
+		size_t i = 0;
+
+		while (i < sizeof(known) / sizeof(known[0]) && strcmp(known[i], mount->valuestring) != 0)
+			i++;
+		if (i == sizeof(known) / sizeof(known[0]))
+			fail_msg("/opt/npxc/%s is there", mount->valuestring);
+	}
 	/* It did look: at the configuration without the token, at the package, at npm's and its own process. */
 	assert_true(cJSON_GetObjectItemCaseSensitive(clean, "files")->valueint >= 5);
 	assert_true(cJSON_GetObjectItemCaseSensitive(clean, "processes")->valueint >= 4);
@@ -458,9 +497,11 @@ static void install_scripts_never_see_the_token(void **state)
 	/* And it does find a token that is there, in every place it looks at. */
 	leaking = hunt(true);
 	free(MEM_TAKE(places));
-	places = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(leaking, "found"));
+	places = list_of(leaking, "found");
 	assert_non_null(strstr(places, "environment LEAK"));
 	assert_non_null(strstr(places, "file /opt/npxc/leak"));
+	assert_non_null(strstr(places, "file /opt/npxc/root/home/.ssh/id"));
+	assert_non_null(strstr(places, "file /opt/npxc/root/cache/store/packages/plain/1.1.0"));
 	assert_non_null(strstr(places, "proc environ"));
 	cJSON_Delete(leaking);
 }
@@ -516,6 +557,159 @@ static void no_program_runs_beside_the_token(void **state)
 	assert_int_equal(setting.runner.runs, 2);
 	store_package_done(&package);
 	setting_done(&setting);
+}
+
+/* ---- the network ---- */
+
+static const char package_file[] = "/c/packages/n.json";
+
+/* install.allow of both files. */
+static void allow(struct setting *setting, struct strv *package, struct strv *all)
+{
+	setting->host.allow_package = (struct store_allow){ .rules = package, .file = package_file };
+	setting->host.allow_all = (struct store_allow){ .rules = all, .file = "/c/npxc.json" };
+}
+
+static void installations_reach_what_npm_is_configured_for(void **state)
+{
+	struct setting setting;
+	struct store_package package;
+	struct npxc_error err;
+	struct strv rules = { 0 };
+	struct strv all = { 0 };
+	mem_cleanup char *fetch = str_printf("127.0.0.1:%s loopback, p.example:3128 proxy, other.example:443 | "
+	                                     "cdn.example:443 | files.example",
+	                                     fixture.port);
+	mem_cleanup char *scripts =
+	    str_printf("127.0.0.1:%s loopback, other.example:443 | cdn.example:443 | files.example", fixture.port);
+
+	(void)state;
+	setting_make(&setting);
+	strv_push(&rules, "cdn.example:443");
+	strv_push(&all, "files.example");
+	allow(&setting, &rules, &all);
+	write_npmrc("@other:registry=https://other.example/\nproxy=http://p.example:3128\nnoproxy=127.0.0.1\n");
+	must_get(&setting, "scripted", STORE_ENSURE, &package);
+	assert_int_equal(setting.runner.runs, 2);
+	assert_string_equal(setting.runner.reaches.v[0], fetch);
+	assert_string_equal(setting.runner.reaches.v[1], scripts);
+	store_package_done(&package);
+
+	write_npmrc("registry=http://169.254.169.254/latest/\n");
+	assert_false(get(&setting, "plain", STORE_ENSURE, &package, &err));
+	assert_int_equal(err.kind, ERROR_INSTALL);
+	assert_string_equal(err.message, "npm's configuration: registry: \"http://169.254.169.254/latest/\" is "
+	                                 "link-local: in a cloud the machine's own credentials are served there");
+	strv_push(&all, "https://x");
+	write_npmrc("");
+	assert_false(get(&setting, "plain", STORE_ENSURE, &package, &err));
+	assert_int_equal(err.kind, ERROR_CONFIG);
+	assert_non_null(strstr(err.message, "install.allow: \"https://x\" is a URL"));
+	assert_int_equal(setting.runner.runs, 2);
+	assert_int_equal(entries(fixture.store, "staging"), 0);
+	strv_done(&rules);
+	strv_done(&all);
+	setting_done(&setting);
+}
+
+/* The egress process stands above the store; here it is these two. */
+static void refuse_scripts(const struct launch *launch, struct refused *refused)
+{
+	if (strcmp(launch->command.v[2], "rebuild") == 0)
+		refused_add(refused, "evil.test", 443, NULL, 2);
+}
+
+static void refuse_npm(const struct launch *launch, struct refused *refused)
+{
+	if (strcmp(launch->command.v[2], "install") == 0)
+		refused_add(refused, "files.invalid", 80, NULL, 1);
+}
+
+/* What went to stderr meanwhile; owned. */
+static char *said_while(struct setting *setting, const char *spec, bool *ret_ok, struct npxc_error *err)
+{
+	mem_cleanup char *path = str_printf("%s/said", fixture.root);
+	BUF_CLEANUP struct buf bytes = BUF_INIT(64 * KIB);
+	struct store_package package;
+	struct npxc_error why = { 0 };
+	int kept = dup(2);
+	int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(kept >= 0 && file >= 0);
+	dup2(file, 2);
+	close(file);
+	*ret_ok = get(setting, spec, STORE_ENSURE, &package, err);
+	dup2(kept, 2);
+	close(kept);
+	if (*ret_ok)
+		store_package_done(&package);
+	assert_true(file_read(path, &bytes, &why));
+	return buf_take(&bytes);
+}
+
+static void what_was_refused_is_said(void **state)
+{
+	static const struct {
+		const char *spec;
+		void (*refuse)(const struct launch *, struct refused *);
+		bool fine;
+		const char *said;  /* on stderr */
+		const char *error; /* and in the error */
+	} cases[] = {
+		{ "scripted", refuse_scripts, true,
+		  "npxc: the install scripts of scripted tried to reach evil.test:443 (2 times): refused; to allow it, "
+		  "set "
+		  "\"install\": {\"allow\": [\"cdn.example:443\", \"evil.test:443\"]} in /c/packages/n.json, then run "
+		  "npxc "
+		  "install --force scripted\n",
+		  NULL },
+		{ "fails", refuse_scripts, false,
+		  "npxc: the install scripts of fails tried to reach evil.test:443 (2 times): refused; to allow it, "
+		  "set "
+		  "\"install\": {\"allow\": [\"cdn.example:443\", \"evil.test:443\"]} in /c/packages/n.json\n",
+		  "the install script of fails failed" },
+		{ "elsewhere", refuse_npm, false, NULL,
+		  "elsewhere: npm was sent to files.invalid:80, which its configuration does not name: refused; if "
+		  "your "
+		  "registry keeps files there, add \"install\": {\"allow\": [\"files.invalid:80\"]} to /c/npxc.json" },
+		{ "wants-elsewhere", refuse_npm, true,
+		  "npxc: wants-elsewhere: npm was sent to files.invalid:80, which its configuration does not name: "
+		  "refused; "
+		  "if your registry keeps files there, add \"install\": {\"allow\": [\"files.invalid:80\"]} to "
+		  "/c/npxc.json\n",
+		  NULL },
+		{ "missing", refuse_npm, false, NULL,
+		  "/missing - not found; npm was sent to files.invalid:80, which its configuration does not name: "
+		  "refused; " },
+		{ "plain", NULL, true, NULL, NULL },
+		{ "elsewhere", NULL, false, NULL, "elsewhere: the registry cannot be reached; npm says: request to " },
+	};
+	struct strv rules = { 0 };
+	struct strv all = { 0 };
+
+	(void)state;
+	strv_push(&rules, "cdn.example:443");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct setting setting;
+		struct npxc_error err;
+		mem_cleanup char *said = NULL;
+		bool ok;
+
+		setting_make(&setting);
+		allow(&setting, &rules, &all);
+		write_npmrc("fetch-retries=0\n");
+		setting.runner.refuse = cases[i].refuse;
+		said = said_while(&setting, cases[i].spec, &ok, &err);
+		if (ok != cases[i].fine)
+			fail_msg("%s: %s", cases[i].spec, ok ? "installed" : err.message);
+		if (cases[i].said != NULL ? strstr(said, cases[i].said) == NULL : strstr(said, "refused") != NULL)
+			fail_msg("%s: %s", cases[i].spec, said);
+		if (!ok && strstr(err.message, cases[i].error) == NULL)
+			fail_msg("%s: %s", cases[i].spec, err.message);
+		setting_done(&setting);
+	}
+	strv_done(&rules);
+	strv_done(&all);
 }
 
 /* ---- scripts ---- */
@@ -609,6 +803,10 @@ static void a_missing_node_comes_from_the_registry(void **state)
 	assert_true(file_read(answer, &said, &err)); /* scripts ran with it */
 	assert_string_equal(said.data, "fake 1000.1.0\n");
 	store_package_done(&package);
+	/* npm for the package, for the versions of Node, for Node; Node itself, for its ABI; the script. */
+	assert_int_equal(setting.runner.reaches.count, 5);
+	for (size_t i = 0; i < setting.runner.reaches.count; i++)
+		assert_int_equal(strcmp(setting.runner.reaches.v[i], "-") == 0, i == 3);
 	expect(&setting, "wants-node", STORE_LOOK, "1.0.0", 0);
 
 	setting.host.node_major = 1002; /* a pin beats what the host has */
@@ -1044,8 +1242,10 @@ int main(void)
 		STORE_TEST(capitals_have_a_place_of_their_own),
 		STORE_TEST(concurrent_first_starts_install_once),
 		STORE_TEST(an_interrupted_installation_looks_like_none),
-		STORE_TEST(install_scripts_never_see_the_token),
+		STORE_TEST(install_scripts_see_no_secret),
 		STORE_TEST(no_program_runs_beside_the_token),
+		STORE_TEST(installations_reach_what_npm_is_configured_for),
+		STORE_TEST(what_was_refused_is_said),
 		STORE_TEST(installs_once_and_starts_without_a_process),
 		STORE_TEST(wrong_requests_are_refused),
 		STORE_TEST(a_directorys_name_is_known_before_it_is_installed),
