@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "session/signals.h"
+#include "store/refused.h"
+#include "store/registry.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -154,23 +156,99 @@ bool prepare_session(struct prepared *p, struct npxc_error *err)
 
 /* ---- what the store needs from above ---- */
 
-static bool store_run(void *context, const struct launch *launch, const struct store_reach *reach, unsigned timeout_ms,
+/* Rules of what an installation may reach. */
+static bool install_rules(const struct store_reach *reach, struct rules *ret_rules, struct npxc_error *err)
+{
+	struct rules rules = { 0 };
+	bool fine = true;
+	for (size_t i = 0; fine && i < reach->count; i++)
+		fine = rules_add_configured(&rules, reach->v[i].host, reach->v[i].port, reach->v[i].proxy, err);
+	for (size_t i = 0; fine && reach->allow != NULL && i < reach->allow->count; i++)
+		fine = rules_add(&rules, reach->allow->v[i].text, err);
+	if (fine)
+		*ret_rules = rules;
+	else
+		rules_done(&rules);
+	return fine;
+}
+
+/* What the way out of an installation has said: after its end, so that nothing is missing. */
+static void gather_refused(struct outlet *outlet, struct refused *refused)
+{
+	struct egress_denial denial;
+	outlet_stop(outlet);
+	while (egress_read(&outlet->egress, &denial) == EGRESS_DENIED)
+		refused_add(refused, denial.host, denial.port, denial.unlisted ? NULL : denial.why, 1);
+}
+
+struct store_job {
+	struct prepared *prepared;
+	struct launch *launch;
+	unsigned timeout_ms;
+	void (*on_stderr)(void *progress, const char *bytes, size_t count);
+	void *progress;
+};
+
+static bool run_job(const struct store_job *job, struct outlet *outlet, struct proc_result *ret_result,
+                    struct npxc_error *err)
+{
+	return session_run(&job->prepared->session, job->launch, outlet, job->timeout_ms, job->on_stderr, job->progress,
+	                   ret_result, err);
+}
+
+/* An installation has the same way out as a server with an allowlist, on the link that auto chooses. */
+static bool run_job_with_reach(const struct store_job *job, const struct store_reach *reach,
+                               struct proc_result *ret_result, struct refused *refused, struct npxc_error *err)
+{
+	struct prepared *p = job->prepared;
+	struct policy policy = { .kind = POLICY_ALLOWLIST, .link = POLICY_LINK_AUTO };
+	struct network_choice network = { 0 };
+	struct outlet outlet;
+	const char *ignored;
+	if (!install_rules(reach, &policy.rules, err))
+		return false;
+	network_choose_link(&p->session.runtime, is_restricted(), false, &policy, &ignored);
+	mem_cleanup char *audit = str_path_join(p->paths.state_directory, "egress");
+	const struct outlet_settings settings = {
+		.rules = &policy.rules,
+		.link = policy.link,
+		.network = &network,
+		.audit_directory = audit,
+		.session = job->launch->name,
+		.package = "npm install",
+		.path_variable = getenv("PATH") == NULL ? "" : getenv("PATH"),
+		.starts = true,
+	};
+	bool fine = network_check_policy(&p->session.runtime, &policy, err) &&
+	            session_provision(&p->session, &policy, &network, err) &&
+	            outlet_open(p->session.janitor, &settings, &outlet, err);
+	if (fine) {
+		outlet_add(&outlet, job->launch);
+		fine = run_job(job, &outlet, ret_result, err);
+		gather_refused(&outlet, refused);
+		outlet_done(&outlet);
+	}
+	network_choice_done(&network);
+	policy_done(&policy);
+	return fine;
+}
+
+static bool store_run(void *context, struct launch *launch, const struct store_reach *reach, unsigned timeout_ms,
                       void (*on_stderr)(void *progress, const char *bytes, size_t count), void *progress,
                       struct proc_result *ret_result, struct refused *refused, struct npxc_error *err)
 {
 	struct prepared *p = context;
 	mem_cleanup char *id = file_random_hex(8);
-	mem_cleanup char *name = plan_session_name("install", id);
+	const struct store_job job = { p, launch, timeout_ms, on_stderr, progress };
+	free(launch->name);
+	free(launch->image);
+	launch->name = plan_session_name("install", id);
+	launch->image = str_dup(p->config.defaults.node_image);
 	/* npm and the scripts of packages want more than a server: memory is not bounded, processes generously. */
-	struct launch borrowed = *launch;
-	borrowed.name = name;
-	borrowed.image = p->config.defaults.node_image;
-	borrowed.pids = LIMIT_INSTALL_PIDS;
-	/* Installations are not confined to `reach` yet: here the egress process takes its place, and fills `refused`.
-	 */
-	borrowed.network = reach != NULL ? LAUNCH_NETWORK_OPEN : LAUNCH_NETWORK_NONE;
-	(void)refused;
-	return session_run(&p->session, &borrowed, NULL, timeout_ms, on_stderr, progress, ret_result, err);
+	launch->pids = LIMIT_INSTALL_PIDS;
+	launch->network = LAUNCH_NETWORK_NONE;
+	return reach == NULL ? run_job(&job, NULL, ret_result, err)
+	                     : run_job_with_reach(&job, reach, ret_result, refused, err);
 }
 
 static bool store_hold_directory(void *context, const char *path, unsigned *ret_id, struct npxc_error *err)
@@ -338,7 +416,7 @@ static bool open_outlet(struct prepared *p, bool starts, struct npxc_error *err)
 	p->outlet_settings = (struct outlet_settings){
 		.rules = &p->policy.rules,
 		.link = p->policy.link,
-		.network = &p->network.network,
+		.network = &p->network,
 		.audit_directory = p->audit_directory,
 		.session = p->session_name,
 		.package = p->package.name,

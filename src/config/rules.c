@@ -376,7 +376,8 @@ static void add(struct rules *rules, struct rule rule)
 {
 	for (size_t i = 0; i < rules->count; i++) {
 		if (same(&rules->v[i], &rule)) {
-			rules->v[i].trusted = rules->v[i].trusted || rule.trusted;
+			rules->v[i].configured = rules->v[i].configured || rule.configured;
+			rules->v[i].proxy = rules->v[i].proxy || rule.proxy;
 			rule_done(&rule);
 			return;
 		}
@@ -402,7 +403,7 @@ static bool is_loopback(const struct ip *ip)
 	return ip->v6 ? ip_equal(ip, &v6) : ip->bytes[0] == 127;
 }
 
-bool rules_add_configured(struct rules *rules, const char *host, uint16_t port, struct npxc_error *err)
+bool rules_add_configured(struct rules *rules, const char *host, uint16_t port, bool proxy, struct npxc_error *err)
 {
 	mem_cleanup char *text = rules_propose(host, port);
 	char name[RULES_NAME_BYTES];
@@ -418,14 +419,15 @@ bool rules_add_configured(struct rules *rules, const char *host, uint16_t port, 
 	}
 	if (!rules_canonical_name(host, strlen(host), name))
 		return refuse(host, "is neither a host name nor an address", err);
-	if (strcmp(name, "localhost") == 0)
+	if (is_below(name, "localhost") || strcmp(name, "localhost") == 0)
 		add(rules, (struct rule){ .kind = RULE_LOOPBACK, .text = MEM_TAKE(text), .port = port });
 	else
 		add(rules, (struct rule){ .kind = RULE_NAME,
 		                          .text = MEM_TAKE(text),
 		                          .name = str_dup(name),
 		                          .port = port,
-		                          .trusted = true });
+		                          .configured = true,
+		                          .proxy = proxy });
 	return true;
 }
 

@@ -38,7 +38,9 @@ struct rule {
 	char *name;              /* owned, canonical; RULE_SUFFIX: without "*."; NULL for RULE_ADDRESS */
 	struct ip_prefix prefix; /* RULE_ADDRESS; never a v4-mapped one */
 	uint16_t port;           /* 0: every port */
-	bool trusted; /* RULE_NAME of an installation: the user configured this host, so its address may be private */
+	/* Of rules_add_configured: the user chose this host for another purpose, so its address may be private. */
+	bool configured;
+	bool proxy; /* what is said to it names other hosts: nothing of it can agree with the name */
 };
 
 struct rules { /* zeroed = empty: everything is denied */
@@ -67,11 +69,12 @@ void rule_done(struct rule *rule);
 /* Adds it; an equal one (same meaning) changes nothing. */
 bool rules_add(struct rules *rules, const char *text, struct npxc_error *err) NPXC_MUST_CHECK;
 /*
- * A host that the user has configured for another purpose, an npm registry: consent to it wherever it stands. Its name
- * may have a private address, and one on this machine's loopback is reached at the same address inside. ERROR_CONFIG:
- * no host, or an address that no rule may name.
+ * A host that the user has configured for another purpose, an npm registry or a proxy to it: consent to it wherever it
+ * stands. Its name may have a private address, and one on this machine's loopback is reached at the same address
+ * inside. ERROR_CONFIG: no host, or an address that no rule may name.
  */
-bool rules_add_configured(struct rules *rules, const char *host, uint16_t port, struct npxc_error *err) NPXC_MUST_CHECK;
+bool rules_add_configured(struct rules *rules, const char *host, uint16_t port, bool proxy,
+                          struct npxc_error *err) NPXC_MUST_CHECK;
 void rules_done(struct rules *rules);
 
 /* The rule that allows it, or NULL. `name` in canonical form; the alias is matched by its own kind only. The narrowest

@@ -103,6 +103,16 @@ const char *address_refusal_always(const struct ip *ip)
 	return find(&real, never, sizeof(never) / sizeof(never[0]));
 }
 
+const char *address_refusal_configured(const struct ip *ip)
+{
+	static const struct range link[] = { { "169.254.0.0/16", "link-local" },
+		                             { "fd00:ec2::/32", "a cloud's metadata" } };
+	const struct ip real = embedded(ip);
+	const char *why = address_refusal_always(ip);
+
+	return why != NULL ? why : find(&real, link, sizeof(link) / sizeof(link[0]));
+}
+
 void address_add_own(struct address_own *own, const struct ip *ip, unsigned prefix_length)
 {
 	const struct ip plain = ip_plain(ip);

@@ -37,6 +37,10 @@ const char *address_refusal(const struct ip *ip, const struct address_own *own);
  */
 const char *address_refusal_always(const struct ip *ip);
 
+/* The same for a host that the user configured by name (a registry): private addresses and neighbours too, but none of
+ * the link, where a cloud's metadata is, whoever owns the name. */
+const char *address_refusal_configured(const struct ip *ip);
+
 /* Reads the interfaces (getifaddrs); loopback interfaces too. ERROR_IO. Fail closed: whoever cannot read them must not
  * dial for a name. */
 bool address_read_own(struct address_own *ret_own, struct npxc_error *err) NPXC_MUST_CHECK;

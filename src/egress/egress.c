@@ -548,7 +548,8 @@ static bool parse_denial(char *line, struct egress_denial *ret_denial)
 		                              .port = (uint16_t)number,
 		                              .why = why,
 		                              .is_host = rules_canonical_name(asked, strlen(asked), name) ||
-		                                         ip_parse(asked, strlen(asked), &ip) };
+		                                         ip_parse(asked, strlen(asked), &ip),
+		                              .unlisted = strcmp(rest, EGRESS_UNLISTED) == 0 };
 	return true;
 }
 

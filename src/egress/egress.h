@@ -57,7 +57,8 @@ struct egress_denial {
 	const char *host; /* a name, or an address; or whatever was asked for as a name, escaped */
 	uint16_t port;    /* 0: a name was asked for, and no connection */
 	const char *why;
-	bool is_host; /* what a rule could name */
+	bool is_host;  /* what a rule could name */
+	bool unlisted; /* no rule names it; else `why` is a reason that no rule helps against */
 };
 /* Never blocks; to be called until NOTHING, and not again after ENDED. */
 enum egress_news egress_read(struct egress *egress, struct egress_denial *ret_denial);

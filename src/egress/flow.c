@@ -389,7 +389,7 @@ static void on_resolved(void *context, const struct resolve_answer *answer)
 	for (size_t i = 0; i < answer->count; i++) {
 		const struct ip ip = ip_plain(&answer->v[i]);
 		const char *refusal =
-		    flow->rule->trusted ? address_refusal_always(&ip) : address_refusal(&ip, &flow->server->own);
+		    flow->rule->configured ? address_refusal_configured(&ip) : address_refusal(&ip, &flow->server->own);
 		if (refusal == NULL)
 			fit[count++] = ip;
 		else
@@ -410,14 +410,12 @@ static void dial_host_loopback(struct flow *flow)
 	dial(flow, v, sizeof(v) / sizeof(v[0]));
 }
 
-static const char not_listed[] = "is not in the allow list";
-
 /* Judged: syntax has been; then the rules; then, and only then, a look-up. */
 static void judge_name(struct flow *flow)
 {
 	flow->rule = rules_match_name(flow->server->rules, flow->name, flow->port);
 	if (flow->rule == NULL) {
-		refuse(flow, AUDIT_DENY, AUDIT_EACCES, not_listed);
+		refuse(flow, AUDIT_DENY, AUDIT_EACCES, EGRESS_UNLISTED);
 		return;
 	}
 	flow->dial_ms = flow->began_ms + LIMIT_EGRESS_DIAL_MS;
@@ -425,8 +423,12 @@ static void judge_name(struct flow *flow)
 		dial_host_loopback(flow);
 		return;
 	}
-	flow->gate = mem_alloc(sizeof(*flow->gate));
-	gate_begin(flow->gate, flow->name, flow->port);
+	if (flow->rule->proxy) {
+		flow->kind = "opaque";
+	} else {
+		flow->gate = mem_alloc(sizeof(*flow->gate));
+		gate_begin(flow->gate, flow->name, flow->port);
+	}
 	if (!resolver_ask(flow->server->resolver, flow->name, on_resolved, flow, &flow->ticket))
 		refuse(flow, AUDIT_FAIL, AUDIT_EMFILE, "too many names are being looked up");
 }
@@ -441,7 +443,7 @@ static void judge_address(struct flow *flow)
 	else
 		refusal = NULL;
 	if (flow->rule == NULL || refusal != NULL) {
-		refuse(flow, AUDIT_DENY, AUDIT_EACCES, flow->rule == NULL ? not_listed : refusal);
+		refuse(flow, AUDIT_DENY, AUDIT_EACCES, flow->rule == NULL ? EGRESS_UNLISTED : refusal);
 		return;
 	}
 	flow->kind = "opaque";

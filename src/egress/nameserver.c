@@ -3,6 +3,7 @@
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "egress/datagram.h"
 #include "egress/dns.h"
 
@@ -18,6 +19,12 @@ static void record(struct server *server, const char *name, enum audit_code code
 	server_record(server,
 	              &(struct audit_record){
 	                  .verdict = AUDIT_DENY, .code = code, .host = name, .kind = "dns", .ms = -1, .why = why });
+}
+
+/* Names below localhost are the guest's own (RFC 6761), and a registry may be configured by one. */
+static bool is_local(const char *name)
+{
+	return str_equal(name, "localhost") || str_ends(name, ".localhost");
 }
 
 /* The answer to one message; 0: none is due. */
@@ -39,8 +46,14 @@ static size_t answer(struct server *server, const uint8_t *message, size_t lengt
 	}
 	if (most == 0)
 		most = query.udp_bytes;
+	if (is_local(query.name)) {
+		ip = query.type == DNS_TYPE_AAAA ? (struct ip){ .v6 = true, .bytes = { [15] = 1 } } : ip_v4(0x7f000001);
+		return dns_answer(&query, DNS_CODE_NOERROR,
+		                  query.type == DNS_TYPE_A || query.type == DNS_TYPE_AAAA ? &ip : NULL, most,
+		                  ret_answer);
+	}
 	if (query.name[0] == '\0' || query.class != DNS_CLASS_IN || !rules_knows_name(server->rules, query.name)) {
-		record(server, query.shown, AUDIT_EACCES, "is not in the allow list");
+		record(server, query.shown, AUDIT_EACCES, EGRESS_UNLISTED);
 		return dns_answer(&query, DNS_CODE_NXDOMAIN, NULL, most, ret_answer);
 	}
 	if (query.type != DNS_TYPE_A && (query.type != DNS_TYPE_AAAA || !server->has_v6))

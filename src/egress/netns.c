@@ -20,6 +20,7 @@ static bool add_port(struct netns_wish *wish, const struct rule *rule, struct np
 		return error_set(err, ERROR_CONFIG, "the allow list names more than %d ports", LIMIT_EGRESS_PORTS);
 	wish->ports[at] = rule->port;
 	wish->udp[at] = wish->udp[at] || rule->kind == RULE_ADDRESS;
+	wish->loopback[at] = wish->loopback[at] || rule->kind == RULE_LOOPBACK;
 	wish->count += at == wish->count;
 	return true;
 }
@@ -368,7 +369,8 @@ static bool send_family(const struct netns_wish *wish, int handoff, bool v6, str
 		return false;
 	for (size_t i = 0; i < wish->count; i++) {
 		const uint16_t port = wish->ports[i];
-		if ((!wish->any &&
+		/* What nft leads to npxc leaves loopback out. */
+		if (((!wish->any || wish->loopback[i]) &&
 		     !open_and_send(handoff, &(struct netns_message){ NETNS_TCP, v6, port }, NULL, err)) ||
 		    (wish->udp[i] &&
 		     !open_and_send(handoff, &(struct netns_message){ NETNS_UDP, v6, port }, NULL, err)))

@@ -27,6 +27,7 @@
 struct netns_wish {
 	uint16_t ports[LIMIT_EGRESS_PORTS]; /* TCP; of rules for addresses UDP as well */
 	bool udp[LIMIT_EGRESS_PORTS];
+	bool loopback[LIMIT_EGRESS_PORTS]; /* a service of the host's loopback at its own address */
 	size_t count;
 	bool any;        /* some rule has no port: all TCP is led to one socket, by nft */
 	const char *nft; /* borrowed; `any` only */

@@ -20,6 +20,9 @@
 struct flow;
 struct udp;
 
+/* Why, when no rule names it; anything else is a reason that a rule would not help against. */
+#define EGRESS_UNLISTED "is not in the allow list"
+
 struct server {
 	struct loop loop;
 	struct resolver *resolver;

@@ -135,7 +135,7 @@ static struct udp_flow *begin(struct udp_listener *listener, const struct datagr
 		const bool named = server->names != NULL && names_is_synthetic(&datagram->to);
 		record(NULL, server, datagram, listener->port, AUDIT_EACCES,
 		       named          ? "UDP to a name is not carried"
-		       : rule == NULL ? "is not in the allow list"
+		       : rule == NULL ? EGRESS_UNLISTED
 		                      : refusal);
 		return NULL;
 	}

@@ -77,7 +77,7 @@ static bool listen_on_socket(const char *directory, int *ret_fd, struct npxc_err
  */
 static bool listen_on_gateway(struct outlet *outlet, struct npxc_error *err)
 {
-	const struct network *network = outlet->settings->network;
+	const struct network *network = &outlet->settings->network->network;
 	struct sockaddr_in address = { .sin_family = AF_INET };
 	socklen_t length = sizeof(address);
 	FD_CLEANUP int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -186,6 +186,7 @@ void outlet_add(const struct outlet *outlet, struct launch *launch)
 {
 	const struct outlet_settings *settings = outlet->settings;
 
+	launch->network = settings->link == POLICY_LINK_NETNS ? LAUNCH_NETWORK_NETNS : LAUNCH_NETWORK_NONE;
 	if (outlet->directory == NULL)
 		return;
 	mem_cleanup char *preload = str_printf("%s/egress.cjs", outlet->directory);
@@ -195,7 +196,10 @@ void outlet_add(const struct outlet *outlet, struct launch *launch)
 		launch_add_mount(launch, socket_path, OUTLET_GUEST_SOCKET, false);
 		launch_add_env(launch, "NPXC_EGRESS", "unix:" OUTLET_GUEST_SOCKET);
 	} else {
-		const char *gateway = settings->network->gateway;
+		const char *gateway = settings->network->network.gateway;
+		launch->network = LAUNCH_NETWORK_NAMED;
+		free(launch->network_name);
+		launch->network_name = str_dup(settings->network->argument);
 		mem_cleanup char *place =
 		    str_printf("tcp:%s:%u", gateway == NULL ? "<gateway>" : gateway, outlet->port);
 		launch_add_env(launch, "NPXC_EGRESS", place);

@@ -33,9 +33,9 @@
 
 struct outlet_settings { /* borrowed for the outlet's life */
 	const struct rules *rules;
-	enum policy_link link;         /* not auto */
-	const struct network *network; /* link gateway */
-	const char *audit_directory;   /* NULL: nothing is logged */
+	enum policy_link link;                /* not auto */
+	const struct network_choice *network; /* link gateway */
+	const char *audit_directory;          /* NULL: nothing is logged */
 	const char *session, *package;
 	const char *path_variable; /* where nft is looked for */
 	bool starts;               /* false: for inspect; nothing is made */
@@ -56,7 +56,8 @@ struct outlet {
 /* ERROR_CONFIG: rules that the link cannot keep. ERROR_IO, ERROR_RUNTIME. */
 bool outlet_open(struct janitor *janitor, const struct outlet_settings *settings, struct outlet *ret_outlet,
                  struct npxc_error *err) NPXC_MUST_CHECK;
-/* Mounts and variables. Pure. The user's own NODE_OPTIONS, which are in `launch` already, stay behind ours. */
+/* The network, mounts and variables. Pure. The user's own NODE_OPTIONS, which are in `launch` already, stay behind
+ * ours. */
 void outlet_add(const struct outlet *outlet, struct launch *launch);
 /* Until the process is ready. */
 bool outlet_await(struct outlet *outlet, struct npxc_error *err) NPXC_MUST_CHECK;

@@ -57,10 +57,7 @@ static bool add_network(const struct plan_input *in, struct launch *launch, stru
 		if (in->outlet == NULL || in->network->managed != (in->policy->link == POLICY_LINK_GATEWAY))
 			return error_set(err, ERROR_RUNTIME, "an allowlist without its way out");
 		outlet_add(in->outlet, launch);
-		launch->network = in->policy->link == POLICY_LINK_NETNS ? LAUNCH_NETWORK_NETNS : LAUNCH_NETWORK_NONE;
-		if (!in->network->managed)
-			return true;
-		break;
+		return true;
 	case POLICY_NAMED:
 		break;
 	}

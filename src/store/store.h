@@ -71,9 +71,9 @@ struct store_host {
 	 * proc.
 	 * Should: let the sandbox reach what `reach` says, NULL being nothing at all, and add to `refused` (NULL with
 	 *   such a reach) what it was refused, whether or not the run succeeds.
-	 * The launch asks for no network; one that `reach` needs is the caller's to add.
+	 * The launch asks for no network; what `reach` needs is the runner's to add to it.
 	 */
-	bool (*run)(void *context, const struct launch *launch, const struct store_reach *reach, unsigned timeout_ms,
+	bool (*run)(void *context, struct launch *launch, const struct store_reach *reach, unsigned timeout_ms,
 	            void (*on_stderr)(void *progress, const char *bytes, size_t count), void *progress,
 	            struct proc_result *ret_result, struct refused *refused, struct npxc_error *err);
 	/* Told before a staging directory is made, and when it was renamed into place. */

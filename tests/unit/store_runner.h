@@ -90,7 +90,7 @@ static inline char *runner_reach(const struct store_reach *reach)
 	return text;
 }
 
-static inline bool runner_run(void *context, const struct launch *wanted, const struct store_reach *reach,
+static inline bool runner_run(void *context, struct launch *wanted, const struct store_reach *reach,
                               unsigned timeout_ms, void (*on_stderr)(void *, const char *, size_t), void *progress,
                               struct proc_result *ret_result, struct refused *refused, struct npxc_error *err)
 {
