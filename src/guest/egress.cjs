@@ -1,6 +1,6 @@
-// The way out of a sandbox that has no network, for Node: NODE_OPTIONS="--require /run/npxc/egress.cjs" loads this before
-// the program. Every TCP connection that leaves the sandbox is asked for, as an HTTP CONNECT, of npxc's egress process;
-// what that refuses fails with an error that carries its reason.
+// The way out of a sandbox that has no network, for Node: NODE_OPTIONS="--require /run/npxc/egress.cjs" loads this
+// before the program. Every TCP connection that leaves the sandbox is asked for, as an HTTP CONNECT, of npxc's egress
+// process; what that refuses fails with an error that carries its reason.
 //
 // It is a convenience, not a guard: a program that goes around it has no network at all.
 //
@@ -17,7 +17,9 @@
 const net = require('net');
 const threads = require('worker_threads');
 
+// read once: programs do what they like with process.env
 const setting = process.env.NPXC_EGRESS;
+const token = process.env.NPXC_EGRESS_TOKEN;
 const file = __filename;
 const relayPort = Number(process.env.NPXC_RELAY_PORT) || 0;
 const relayUrl = `http://127.0.0.1:${relayPort}`;
@@ -40,15 +42,12 @@ function parseProxy(text) {
 }
 
 function findMissing() {
-	const socket = net.Socket.prototype;
-	const wanted = { 'net.Socket.connect': socket.connect, 'net.Socket._read': socket._read,
-		'net.Socket._write': socket._write, 'net.Socket.push': socket.push };
-
 	if (proxy === null)
 		return `NPXC_EGRESS is neither unix:PATH nor tcp:ADDRESS:PORT: ${setting}`;
-	for (const [name, value] of Object.entries(wanted)) {
-		if (typeof value !== 'function')
-			return `Node ${process.version} has no ${name}, which the way out of the sandbox needs`;
+	// of its own: those that it inherits do not connect, read or write
+	for (const name of ['connect', '_read', '_write']) {
+		if (!Object.prototype.hasOwnProperty.call(net.Socket.prototype, name) || !net.Socket.prototype[name])
+			return `Node ${process.version} has no net.Socket.${name}, which the way out of the sandbox needs`;
 	}
 	return null;
 }
@@ -100,29 +99,28 @@ const placeholders = { next: 1, names: new Map(), addresses: new Map() };
 const PLACEHOLDERS = 0xffff;
 
 function placeholderOf(name, family) {
+	const textOf = (n, version) => version === 6 ? `2001:2::${n.toString(16)}` : `198.18.${n >> 8}.${n & 0xff}`;
 	let index = placeholders.names.get(name);
 
 	if (index === undefined) {
 		index = placeholders.next;
 		placeholders.next = index % PLACEHOLDERS + 1;
-		const texts = [`198.18.${index >> 8}.${index & 0xff}`, `2001:2::${index.toString(16)}`];
-		const old = placeholders.addresses.get(texts[0]);
-		if (old !== undefined)
-			placeholders.names.delete(old);
+		// the oldest makes room
+		placeholders.names.delete(placeholders.addresses.get(textOf(index, 4)));
 		placeholders.names.set(name, index);
-		for (const text of texts)
-			placeholders.addresses.set(text, name);
+		placeholders.addresses.set(textOf(index, 4), name).set(textOf(index, 6), name);
 	}
-	return family === 6 ? `2001:2::${index.toString(16)}` : `198.18.${index >> 8}.${index & 0xff}`;
+	return textOf(index, family);
 }
 
 // Where the options of a net.connect() or tls.connect() lead: null when that is inside the sandbox, or when Node has to
-// say what is wrong with them. A `lookup` of the caller's is not asked: the egress process resolves and judges addresses.
+// say what is wrong with them. A `lookup` of the caller's is not asked: the egress process resolves names, and judges
+// the addresses.
 function targetOf(options) {
 	const host = options.host || 'localhost';
 	const port = Number(options.port);
-	const isPort = (typeof options.port === 'number' || (typeof options.port === 'string' && options.port.trim() !== '')) &&
-		Number.isInteger(port) && port >= 0 && port <= 0xffff;
+	const isText = typeof options.port === 'string' && options.port.trim() !== '';
+	const isPort = (isText || typeof options.port === 'number') && Number.isInteger(port) && port >= 0 && port < 65536;
 
 	if (options.path || !isPort || typeof host !== 'string' || isLocal(host))
 		return null;
@@ -184,7 +182,6 @@ const REPLY_MAX = 4096;
 
 function requestFor(target) {
 	const host = net.isIP(target.host) === 6 ? `[${target.host}]` : target.host;
-	const token = process.env.NPXC_EGRESS_TOKEN;
 	const credentials = token && `Proxy-Authorization: Basic ${Buffer.from(`npxc:${token}`).toString('base64')}\r\n`;
 
 	return `CONNECT ${host}:${target.port} HTTP/1.1\r\n${credentials || ''}\r\n`;
@@ -242,9 +239,10 @@ function giveUserBuffer(socket, user, rest) {
 // An http2 session that took over a socket when it connected does not look into its buffer, because such a socket never
 // has anything there; Node itself does this for sessions on sockets that were connected before.
 function giveHttp2(socket) {
-	const values = (object) => Object.getOwnPropertySymbols(object).map((symbol) => object[symbol])
+	const values = (object) => Reflect.ownKeys(object).map((key) => object[key])
 		.filter((value) => typeof value === 'object' && value !== null);
 	const isSession = (handle) => typeof handle.receive === 'function' && typeof handle.consume === 'function';
+	// The session is a property of the socket, its handle one of the session; the keys change from release to release.
 	const session = values(socket).flatMap(values).find(isSession);
 
 	for (let chunk; session && (chunk = socket.read()) !== null;)
@@ -257,9 +255,9 @@ const socketConnect = net.Socket.prototype.connect;
 const socketRead = net.Socket.prototype._read;
 const socketWrite = net.Socket.prototype._write;
 
-// Connects a socket to the egress process, and keeps it "connecting" until that has answered 200: for its owner, and for
-// everything in Node that waits for "connect", it is one connection to the target. Three methods of this one socket are
-// shadowed until then:
+// Connects a socket to the egress process, and keeps it "connecting" until that has answered 200: for its owner, and
+// for everything in Node that waits for "connect", it is one connection to the target. Three methods of this one socket
+// are shadowed until then:
 //   emit     the first "connect" is not the owner's: it is when the request goes out
 //   push     what comes in is the reply
 //   destroy  an error of the connection to the egress process is told as one of the target's
@@ -323,8 +321,8 @@ function tunnel(socket, target) {
 		socket._peername = { address: target.isName ? placeholderOf(target.host, 4) : target.host, port: target.port,
 			family: net.isIP(target.host) === 6 ? 'IPv6' : 'IPv4' };
 		socket.connecting = false;
-		// First bytes that came with the reply: who takes over the socket at "connect" looks for them in its buffer; who
-		// listens for data gets them after "connect".
+		// First bytes that came with the reply: who takes over the socket at "connect" looks for them in its buffer;
+		// who listens for data gets them after "connect".
 		if (rest.length > 0 && !flowing && !user)
 			socket.push(rest);
 		socket.emit('connect');
@@ -421,8 +419,8 @@ function patchNet() {
 	});
 }
 
-// A TLSSocket reads from its handle from the start, so it would take the reply for the server's. Given a socket without a
-// handle, it reads through JavaScript, and begins when that emits "connect".
+// A TLSSocket reads from its handle from the start, so it would take the reply for the server's. Given a socket without
+// a handle, it reads through JavaScript, and begins when that emits "connect".
 function patchTls() {
 	const tls = require('tls');
 
@@ -432,7 +430,7 @@ function patchTls() {
 
 		transport._handle = null;
 		try {
-			secured = Reflect.apply(original, tls, [{ ...options, socket: transport }, ...(callback ? [callback] : [])]);
+			secured = original({ ...options, socket: transport }, ...(callback ? [callback] : []));
 		} finally {
 			transport._handle = handle;
 		}
@@ -445,6 +443,8 @@ function patchTls() {
 		}
 		// what TLS still has to send after the other side's end goes out, as it would through a handle
 		transport.allowHalfOpen = true;
+		// Node 18 emits the error and leaves it at that
+		transport.once('error', () => secured.destroy());
 		transport.prependOnceListener('connect', () => {
 			secured._peername = transport._peername;
 		});
@@ -462,15 +462,15 @@ function patchTls() {
 		const { allowHalfOpen, noDelay, keepAlive, keepAliveInitialDelay, highWaterMark } = options;
 		const transport = new net.Socket({ allowHalfOpen, noDelay, keepAlive, keepAliveInitialDelay, highWaterMark });
 		// Rules are about names, and a server name that was left out is the host's.
-		const servername = options.servername || (target.isName ? canonicalName(target.host) : null) || options.servername;
-		const secured = secure(original, { ...options, servername }, callback, transport);
+		const named = !options.servername && target.isName ? { servername: canonicalName(target.host) || '' } : {};
+		const secured = secure(original, { ...options, ...named }, callback, transport);
 
 		if (options.timeout)
 			secured.setTimeout(options.timeout);
 		if (!secured.connecting || transport._handle)
 			failLater(transport, connectError('ENOSYS', target, giveUp('tls.connect() with an unconnected socket')));
 		else if (options.onread)
-			failLater(transport, connectError('ENOTSUP', target, 'the option onread does not work with TLS in this sandbox'));
+			failLater(transport, connectError('ENOTSUP', target, 'onread does not work with TLS in this sandbox'));
 		else
 			connectSocket(transport, target);
 		return secured;
@@ -488,7 +488,8 @@ function lookupError(syscall, code, name, text) {
 
 // The answer to a lookup: an error or a list of { address, family }. null: Node can answer it itself.
 function lookUp(name, options) {
-	const family = { 4: 4, 6: 6, IPv4: 4, IPv6: 6 }[typeof options === 'object' && options ? options.family : options] || 4;
+	const wanted = typeof options === 'object' && options ? options.family : options;
+	const family = wanted === 6 || wanted === 'IPv6' ? 6 : 4;
 
 	if (typeof name !== 'string' || name === '' || net.isIP(name) || isLocal(name))
 		return null;
@@ -498,7 +499,7 @@ function lookUp(name, options) {
 	return [{ address: placeholderOf(canonical, family), family }];
 }
 
-// As lookUp, for the methods that ask a DNS server; `method` is resolve4, resolveTxt, and so on. ttl as the option asks.
+// As lookUp, for the methods that ask a DNS server; `method` is resolve4, resolveTxt, and so on.
 function resolve(method, name, options) {
 	const family = { resolve4: 4, resolve6: 6 }[method];
 
@@ -580,10 +581,10 @@ function nodeVariables(options) {
 
 	if (!variables.NODE_OPTIONS.includes(file))
 		variables.NODE_OPTIONS = `--require ${file} ${variables.NODE_OPTIONS}`.trim();
-	for (const name of ['NPXC_EGRESS_TOKEN', 'NPXC_RELAY_PORT']) {
-		if (process.env[name] !== undefined)
-			variables[name] = process.env[name];
-	}
+	if (token)
+		variables.NPXC_EGRESS_TOKEN = token;
+	if (relayPort)
+		variables.NPXC_RELAY_PORT = String(relayPort);
 	return variables;
 }
 
@@ -623,7 +624,8 @@ function patchChildren() {
 	// (file[, args][, options]) and (command[, options]); inherited variables count, as in Node.
 	for (const name of ['spawnSync', 'execFileSync', 'execSync']) {
 		replace(children, name, (original) => function (...args) {
-			const found = args.findIndex((arg, i) => i > 0 && typeof arg === 'object' && arg !== null && !Array.isArray(arg));
+			const isOptions = (arg) => typeof arg === 'object' && arg !== null && !Array.isArray(arg);
+			const found = args.findIndex((arg, i) => i > 0 && isOptions(arg));
 			const at = found > 0 ? found : name !== 'execSync' && (Array.isArray(args[1]) || args.length > 2) ? 2 : 1;
 			const options = found > 0 ? args[at] : {};
 			const env = {};
@@ -647,8 +649,8 @@ function patchWorkers() {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// The relay: an HTTP proxy on the sandbox's loopback, for curl, git, Python and the like. It runs in a thread of the first
-// process that starts a child, because spawnSync() stops the thread that calls it.
+// The relay: an HTTP proxy on the sandbox's loopback, for curl, git, Python and the like. It runs in a thread of the
+// first process that starts a child, because spawnSync() stops the thread that calls it.
 
 const RELAY_UP = 1;
 const RELAY_FAILED = 2;
@@ -663,7 +665,8 @@ function startRelay() {
 
 	try {
 		// an environment without NODE_OPTIONS: nothing of the program's is loaded into it
-		const worker = new PlainWorker(file, { workerData: { npxcRelay: state }, execArgv: [], env: relayEnvironment() });
+		const { NODE_OPTIONS, ...env } = nodeVariables('');
+		const worker = new PlainWorker(file, { workerData: { npxcRelay: state }, execArgv: [], env });
 
 		worker.on('error', noop);
 		worker.unref();
@@ -676,18 +679,16 @@ function startRelay() {
 	return relayIsUp;
 }
 
-function relayEnvironment() {
-	const { NODE_OPTIONS, ...variables } = nodeVariables('');
-
-	return variables;
-}
-
 function serveRelay(state) {
 	const http = require('http');
 	const { pipeline } = require('stream');
 	const hopByHop = /^(?:connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade)$/i;
 	// Many programs show the reason phrase, few the body.
-	const reasonOf = (error) => (/\((npxc: .*)\)$/.exec(error.message) || [0, error.message])[1].replace(/[^\x20-\x7e]/g, '?');
+	const reasonOf = (error) => {
+		const own = /\((npxc: .*)\)$/.exec(error.message);
+
+		return (own ? own[1] : error.message).replace(/[^\x20-\x7e]/g, '?');
+	};
 	const statusOf = (error) => error.code === 'EACCES' ? 403 : 502;
 
 	// An absolute-form request: plain HTTP.
@@ -710,8 +711,9 @@ function serveRelay(state) {
 			return;
 		}
 		const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => !hopByHop.test(name)));
-		const upstream = http.request({ host: url.hostname.replace(/^\[|\]$/g, ''), port: url.port || 80, method: request.method,
-			path: url.pathname + url.search, headers: { ...headers, host: url.host }, agent: false });
+		const upstream = http.request({ host: url.hostname.replace(/^\[|\]$/g, ''), port: url.port || 80,
+			method: request.method, path: url.pathname + url.search, headers: { ...headers, host: url.host },
+			agent: false });
 
 		upstream.on('response', (answer) => {
 			const kept = [];
@@ -729,7 +731,8 @@ function serveRelay(state) {
 
 	server.on('connect', (request, client, head) => {
 		const target = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(request.url);
-		const refuse = (status, reason) => client.end(`HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\n\r\n${reason}\n`);
+		const refuse = (status, reason) =>
+			client.end(`HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\n\r\n${reason}\n`);
 
 		client.on('error', noop);
 		if (!target || Number(target[3]) > 0xffff) {
