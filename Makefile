@@ -242,6 +242,12 @@ demo: ## installs what is missing, builds, and tries a real server in the sandbo
 black-box: all ## the launcher as users and clients see it
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/black_box
 
+# GUEST_NODES: major releases, of the ones that tests/guest/conftest.py pins; CI takes the oldest and the newest.
+GUEST_NODES ?= 18,20,22,24,26
+.PHONY: guest
+guest: $(BUILD)/guest/egress.cjs ## what guests load, with every kind of client on GUEST_NODES; fetches Node releases and npm packages
+	@NPXC_BUILD=$(abspath $(BUILD)) NPXC_TEST_NODES=$(GUEST_NODES) $(PYTHON) -m pytest -q -p no:cacheprovider tests/guest
+
 .PHONY: live
 live: all ## sessions on a real podman, which ci/podman sets up where it has to; needs root
 	@ci/podman
