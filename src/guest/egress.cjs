@@ -795,7 +795,7 @@ function main() {
 	}
 	patchChildren();
 	patchWorkers();
-	// named imports of ES modules see what was replaced
+	// Named imports of ES modules see what was replaced: this is how Node promises it.
 	require('module').syncBuiltinESMExports();
 }
 
