@@ -18,7 +18,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 256, TOKEN_DIGITS = 32, BASE_MOST = 60 };
+enum { BACKLOG = 256, TOKEN_DIGITS = 32, BASE_MOST = 60, RELAY_PORTS = 61000 };
 
 /* ---- names ---- */
 
@@ -127,6 +127,9 @@ static bool plan(struct outlet *outlet, struct npxc_error *err)
 			outlet->nft = NULL;
 		return netns_wish_of(settings->rules, outlet->nft, &outlet->wish, err);
 	}
+	/* Above the ports that Linux hands out by itself: hardly a server's own. */
+	file_random(&outlet->relay_port, sizeof(outlet->relay_port));
+	outlet->relay_port = (uint16_t)(RELAY_PORTS + outlet->relay_port % (UINT16_MAX - RELAY_PORTS));
 	mem_cleanup char *random = settings->starts ? file_random_hex(8) : str_dup(OUTLET_PLACEHOLDER);
 	outlet->directory = directory_name(random);
 	if (settings->link == POLICY_LINK_GATEWAY) {
@@ -205,6 +208,8 @@ void outlet_add(const struct outlet *outlet, struct launch *launch)
 		launch_add_env(launch, "NPXC_EGRESS", place);
 		launch_add_env(launch, "NPXC_EGRESS_TOKEN", outlet->token);
 	}
+	mem_cleanup char *relay_port = str_printf("%u", outlet->relay_port);
+	launch_add_env(launch, "NPXC_RELAY_PORT", relay_port);
 	const char *users = variable(launch, "NODE_OPTIONS");
 	mem_cleanup char *options =
 	    str_printf("--require " OUTLET_GUEST_PRELOAD "%s%s", users == NULL ? "" : " ", users == NULL ? "" : users);

@@ -50,6 +50,8 @@ struct outlet {
 	struct ip_prefix subnet;
 	char *token, *credentials; /* owned; link gateway: the token, and what CONNECT has to bring */
 	uint16_t port;
+	uint16_t relay_port; /* inside, for programs that are not Node: theirs is an HTTP proxy on the guest's own
+	                        loopback */
 	struct egress egress;
 };
 
