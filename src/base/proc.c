@@ -25,6 +25,7 @@
 #ifdef __APPLE__
 #include <libproc.h>
 #include <sys/proc.h>
+#include <sys/sysctl.h>
 #endif
 
 extern char **environ;
@@ -386,30 +387,72 @@ char *proc_result_text(const struct proc_result *result, unsigned timeout_ms)
 }
 
 #ifdef __linux__
-/* "pid (name) state parent group ...": the name may hold blanks and brackets, so the last bracket counts. */
-static bool stat_is_alive_in(const char *text, pid_t pgid)
+
+/* The fields of /proc/PID/stat (man 5 proc). The name may hold blanks and brackets, so the last bracket counts. */
+static bool parse_look(const char *text, struct proc_look *ret_look)
 {
 	const char *end = strrchr(text, ')');
+	unsigned long long started;
 	char state;
-	int parent;
-	int group;
+	int parent, group, session;
 
-	if (end == NULL || sscanf(end + 1, " %c %d %d", &state, &parent, &group) != 3)
+	if (end == NULL ||
+	    sscanf(end + 1, " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &state,
+	           &parent, &group, &session, &started) != 5)
 		return false;
-	return group == pgid && state != 'Z' && state != 'X';
+	*ret_look = (struct proc_look){ .parent = parent,
+		                        .group = group,
+		                        .session = session,
+		                        .started = started,
+		                        .zombie = state == 'Z' || state == 'X' };
+	return true;
 }
 
-static bool is_alive_in(const char *pid_text, pid_t pgid)
+static bool read_line_of(const char *path, char *ret_text, size_t size)
 {
-	mem_cleanup char *path = str_printf("/proc/%s/stat", pid_text);
 	FD_CLEANUP int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char text[1024];
-	ssize_t count = fd != -1 ? read(fd, text, sizeof(text) - 1) : -1;
+	ssize_t count = fd != -1 ? read(fd, ret_text, size - 1) : -1;
 
 	if (count <= 0)
 		return false; /* gone meanwhile */
-	text[count] = '\0';
-	return stat_is_alive_in(text, pgid);
+	ret_text[count] = '\0';
+	return true;
+}
+
+bool proc_look(pid_t pid, struct proc_look *ret_look)
+{
+	char path[32];
+	char text[1024];
+
+	(void)snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+	return read_line_of(path, text, sizeof(text)) && parse_look(text, ret_look);
+}
+
+uint64_t proc_started_per_second(void)
+{
+	long ticks = sysconf(_SC_CLK_TCK);
+
+	return ticks > 0 ? (uint64_t)ticks : 100;
+}
+
+char *proc_program(pid_t pid)
+{
+	char path[32];
+	char text[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
+	if (!read_line_of(path, text, sizeof(text)))
+		return str_dup("");
+	return str_dup_n(text, strcspn(text, "\n"));
+}
+
+char *proc_boot_id(void)
+{
+	char text[64];
+
+	if (!read_line_of("/proc/sys/kernel/random/boot_id", text, sizeof(text)))
+		return str_dup("");
+	return str_dup_n(text, strcspn(text, "\n"));
 }
 
 static bool any_alive_in(pid_t pgid)
@@ -420,12 +463,57 @@ static bool any_alive_in(pid_t pgid)
 
 	if (proc == NULL)
 		return true; /* the signal found somebody */
-	while (!alive && (entry = readdir(proc)) != NULL)
-		alive = entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && is_alive_in(entry->d_name, pgid);
+	while (!alive && (entry = readdir(proc)) != NULL) {
+		struct proc_look look;
+		uint64_t pid;
+
+		alive = str_to_u64(entry->d_name, INT_MAX, &pid) && proc_look((pid_t)pid, &look) &&
+		        look.group == pgid && !look.zombie;
+	}
 	closedir(proc);
 	return alive;
 }
 #elif defined(__APPLE__)
+
+bool proc_look(pid_t pid, struct proc_look *ret_look)
+{
+	struct proc_bsdinfo info;
+	pid_t session = getsid(pid);
+
+	if (proc_pidinfo(pid, PROC_PIDTBSDINFO, 0, &info, (int)sizeof(info)) != (int)sizeof(info))
+		return false;
+	*ret_look = (struct proc_look){ .parent = (pid_t)info.pbi_ppid,
+		                        .group = (pid_t)info.pbi_pgid,
+		                        .session = session,
+		                        .started = info.pbi_start_tvsec * 1000000 + info.pbi_start_tvusec,
+		                        .zombie = info.pbi_status == SZOMB };
+	return true;
+}
+
+uint64_t proc_started_per_second(void)
+{
+	return 1000000;
+}
+
+char *proc_program(pid_t pid)
+{
+	struct proc_bsdinfo info;
+
+	if (proc_pidinfo(pid, PROC_PIDTBSDINFO, 0, &info, (int)sizeof(info)) != (int)sizeof(info))
+		return str_dup("");
+	return str_dup_n(info.pbi_comm, strnlen(info.pbi_comm, sizeof(info.pbi_comm)));
+}
+
+char *proc_boot_id(void)
+{
+	char text[64];
+	size_t size = sizeof(text);
+
+	if (sysctlbyname("kern.bootsessionuuid", text, &size, NULL, 0) == -1)
+		return str_dup("");
+	return str_dup_n(text, strnlen(text, sizeof(text)));
+}
+
 /* Of a group of zombies kill says EPERM here, and also of one whose processes are another user's. Only the list tells.
  */
 static bool any_alive_in(pid_t pgid)
@@ -446,6 +534,30 @@ static bool any_alive_in(pid_t pgid)
 	return false;
 }
 #else
+
+bool proc_look(pid_t pid, struct proc_look *ret_look)
+{
+	(void)pid;
+	(void)ret_look;
+	return false;
+}
+
+uint64_t proc_started_per_second(void)
+{
+	return 1;
+}
+
+char *proc_program(pid_t pid)
+{
+	(void)pid;
+	return str_dup("");
+}
+
+char *proc_boot_id(void)
+{
+	return str_dup("");
+}
+
 static bool any_alive_in(pid_t pgid)
 {
 	(void)pgid;

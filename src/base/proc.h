@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -47,6 +48,24 @@ void proc_result_done(struct proc_result *result);
 
 /* "exit status 3", "signal 9 (Killed)", "no answer within 20 s"; owned. */
 char *proc_result_text(const struct proc_result *result, unsigned timeout_ms);
+
+/*
+ * What the kernel says about a process. `started` counts since boot in clock ticks (macOS: microseconds of the wall
+ * clock); together with the pid and the boot it names one process for ever.
+ */
+struct proc_look {
+	pid_t parent, group, session;
+	uint64_t started;
+	bool zombie; /* it has ended, and its parent has not looked yet */
+};
+/* False when there is no such process (on macOS also when it has ended). */
+bool proc_look(pid_t pid, struct proc_look *ret_look) NPXC_MUST_CHECK;
+/* `started` units in a second. */
+uint64_t proc_started_per_second(void);
+/* The name of its program, cut by the kernel; "" when it cannot be told; owned. */
+char *proc_program(pid_t pid);
+/* Names this boot of the machine; "" when it cannot be told; owned. */
+char *proc_boot_id(void);
 
 /* Whether any process of the group is alive (zombies are not). Linux: /proc; macOS: libproc. In doubt: true. */
 bool proc_group_alive(pid_t pgid);
