@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "runtime/apple.h"
 #include "runtime/network.h"
 
 #include <cjson/cJSON.h>
@@ -352,14 +353,19 @@ bool container_find(const struct container_dialect *dialect, enum runtime_kind k
 	/* Files that a VM or a container shares keep their owner: inside, the server is who started it. Never root. */
 	runtime.uid = runtime.is_root ? SANDBOX_DROP_UID : geteuid();
 	runtime.gid = runtime.is_root ? SANDBOX_DROP_UID : getegid();
+	container_environment(dialect, &runtime.environment);
+	*ret_runtime = runtime;
+	return true;
+}
+
+void container_environment(const struct container_dialect *dialect, struct strv *environment)
+{
 	for (char **p = environ; *p != NULL; p++) {
 		mem_cleanup char *name = str_dup_n(*p, strcspn(*p, "="));
 
 		if (is_steering(dialect, name))
-			strv_push(&runtime.environment, *p);
+			strv_push(environment, *p);
 	}
-	*ret_runtime = runtime;
-	return true;
 }
 
 bool container_ask(const struct runtime *runtime, const char *const *words, unsigned timeout_ms,
@@ -404,6 +410,53 @@ char *container_command_text(const struct runtime *runtime, const char *const *w
 bool container_succeeded(const struct proc_result *result)
 {
 	return result->exit_status == 0 && result->signal == 0 && !result->timed_out && !result->truncated;
+}
+
+bool container_call_failed(const struct runtime *runtime, const char *command, const struct proc_result *result,
+                           unsigned timeout_ms, struct npxc_error *err)
+{
+	const char *errors = result->errors.data != NULL ? result->errors.data : "";
+	mem_cleanup char *said = container_error_text(errors, result->errors.length);
+	mem_cleanup char *how = proc_result_text(result, timeout_ms);
+	enum npxc_error_kind kind = ERROR_RUNTIME;
+	const char *next = "";
+
+	if (runtime->kind == RUNTIME_APPLE && strstr(errors, "XPC") != NULL &&
+	    apple_ask_service(runtime) == APPLE_SERVICE_DOWN) {
+		kind = ERROR_RUNTIME_UNAVAILABLE;
+		next = "; run: " APPLE_START_SERVICE;
+	} else if (runtime->kind == RUNTIME_DOCKER && strstr(errors, "Cannot connect to the Docker daemon") != NULL) {
+		kind = ERROR_RUNTIME_UNAVAILABLE;
+		next = "; start the docker daemon";
+	}
+	return error_set(err, kind, "`%s` failed (%s): %s%s", command, how, said, next);
+}
+
+bool container_list(const struct runtime *runtime, const char *const *words, const char *prefix, struct strv *ret_names,
+                    struct npxc_error *err)
+{
+	mem_cleanup char *command = container_command_text(runtime, words);
+	struct strv names = { 0 };
+	struct proc_result result;
+	char *rest;
+
+	if (!container_ask(runtime, words, LIMIT_CLI_MS, &result, err))
+		return false;
+	if (!container_succeeded(&result)) {
+		container_call_failed(runtime, command, &result, LIMIT_CLI_MS, err);
+		proc_result_done(&result);
+		return false;
+	}
+	rest = result.output.data;
+	for (char *line = strsep(&rest, "\n"); line != NULL; line = strsep(&rest, "\n")) {
+		const char *name = str_trim(line);
+
+		if (str_starts(name, prefix))
+			strv_push(&names, name);
+	}
+	proc_result_done(&result);
+	*ret_names = names;
+	return true;
 }
 
 void container_add_finding(struct runtime_findings *findings, const char *fix, const char *fmt, ...)

@@ -84,8 +84,20 @@ bool container_find(const struct container_dialect *dialect, enum runtime_kind k
 bool container_ask(const struct runtime *runtime, const char *const *words, unsigned timeout_ms,
                    struct proc_result *ret_result, struct npxc_error *err) NPXC_MUST_CHECK;
 
+/* Appends those of npxc's own variables that steer the CLI. */
+void container_environment(const struct container_dialect *dialect, struct strv *environment);
+
+/* A failed call in one line: the command as typed, how it ended, what it said. ERROR_RUNTIME, and
+ * ERROR_RUNTIME_UNAVAILABLE only with proof. Returns false. */
+bool container_call_failed(const struct runtime *runtime, const char *command, const struct proc_result *result,
+                           unsigned timeout_ms, struct npxc_error *err);
+
 /* Exited by itself with status 0, within its deadline and its ceiling. */
 bool container_succeeded(const struct proc_result *result);
+
+/* A call that prints one name a line: those that begin with `prefix`. ERROR_RUNTIME_UNAVAILABLE, ERROR_RUNTIME. */
+bool container_list(const struct runtime *runtime, const char *const *words, const char *prefix, struct strv *ret_names,
+                    struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* One line for doctor; `fix` NULL means that all is well. */
 void container_add_finding(struct runtime_findings *findings, const char *fix, const char *fmt, ...) NPXC_PRINTF(3, 4);

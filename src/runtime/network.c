@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "runtime/apple.h"
 #include "runtime/container.h"
 
 #include <arpa/inet.h>
@@ -342,27 +341,6 @@ bool network_parse(enum runtime_kind kind, const char *text, size_t length, stru
 
 /* ---- calls ---- */
 
-/* A failed call in one line: the command as typed, how it ended, what it said. Says "unavailable" only with proof. */
-static bool call_failed(const struct runtime *runtime, const char *command, const struct proc_result *result,
-                        unsigned timeout_ms, struct npxc_error *err)
-{
-	const char *errors = result->errors.data != NULL ? result->errors.data : "";
-	mem_cleanup char *said = container_error_text(errors, result->errors.length);
-	mem_cleanup char *how = proc_result_text(result, timeout_ms);
-	enum npxc_error_kind kind = ERROR_RUNTIME;
-	const char *next = "";
-
-	if (runtime->kind == RUNTIME_APPLE && strstr(errors, "XPC") != NULL &&
-	    apple_ask_service(runtime) == APPLE_SERVICE_DOWN) {
-		kind = ERROR_RUNTIME_UNAVAILABLE;
-		next = "; run: " APPLE_START_SERVICE;
-	} else if (runtime->kind == RUNTIME_DOCKER && strstr(errors, "Cannot connect to the Docker daemon") != NULL) {
-		kind = ERROR_RUNTIME_UNAVAILABLE;
-		next = "; start the docker daemon";
-	}
-	return error_set(err, kind, "`%s` failed (%s): %s%s", command, how, said, next);
-}
-
 void network_choose_subnet(unsigned attempt, uint32_t draw, char ret_subnet[static NETWORK_ADDRESS_BYTES],
                            char ret_gateway[static NETWORK_ADDRESS_BYTES])
 {
@@ -389,7 +367,7 @@ static bool create_with(const struct runtime *runtime, const char *const *words,
 
 	if (!container_ask(runtime, words, LIMIT_CLI_MS, &result, err))
 		return false;
-	ok = container_succeeded(&result) || call_failed(runtime, command, &result, LIMIT_CLI_MS, err);
+	ok = container_succeeded(&result) || container_call_failed(runtime, command, &result, LIMIT_CLI_MS, err);
 	/* said before anything is made, so asking again makes no second network */
 	*ret_is_in_use = !ok && result.exit_status != 0 && result.errors.data != NULL &&
 	                 strstr(result.errors.data, "is already used on the host or by another config") != NULL;
@@ -447,7 +425,7 @@ bool network_inspect(const struct runtime *runtime, const char *name, struct net
 	if (result.truncated)
 		error_set(err, ERROR_JSON, "`%s` printed more than %zu bytes", command, LIMIT_CLI_OUTPUT_BYTES);
 	else if (!container_succeeded(&result))
-		call_failed(runtime, command, &result, LIMIT_CLI_MS, err);
+		container_call_failed(runtime, command, &result, LIMIT_CLI_MS, err);
 	else
 		ok = network_parse(runtime->kind, result.output.data, result.output.length, &network, err);
 	proc_result_done(&result);
@@ -522,7 +500,8 @@ bool network_delete(const struct runtime *runtime, const char *name, struct npxc
 	command = container_command_text(runtime, words);
 	if (!container_ask(runtime, words, network_schedule.delete_ms, &result, err))
 		return false;
-	ok = container_succeeded(&result) || call_failed(runtime, command, &result, network_schedule.delete_ms, err);
+	ok = container_succeeded(&result) ||
+	     container_call_failed(runtime, command, &result, network_schedule.delete_ms, err);
 	proc_result_done(&result);
 	return ok;
 }

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "runtime/apple.h"
 #include "runtime/bwrap.h"
+#include "runtime/container.h"
 #include "runtime/podman.h"
 
 #include <stdlib.h>
@@ -119,6 +120,46 @@ void runtime_remove_argv(const struct runtime *runtime, const char *name, struct
 		break;
 	}
 	podman_remove_argv(runtime, name, ret_argv);
+}
+
+void runtime_environment(enum runtime_kind kind, struct strv *environment)
+{
+	switch (kind) {
+	case RUNTIME_APPLE:
+		container_environment(&apple_dialect, environment);
+		return;
+	case RUNTIME_PODMAN:
+		container_environment(&podman_dialect, environment);
+		return;
+	case RUNTIME_DOCKER:
+		container_environment(&docker_dialect, environment);
+		return;
+	case RUNTIME_BWRAP:
+		return;
+	}
+}
+
+bool runtime_list_ours(const struct runtime *runtime, struct strv *ret_containers, struct strv *ret_networks,
+                       struct npxc_error *err)
+{
+	static const char *const podman_containers[] = { "ps", "-a", "--no-trunc", "--format", "{{.Names}}", NULL };
+	static const char *const podman_networks[] = { "network", "ls", "--format", "{{.Name}}", NULL };
+	/* The option prints the identifiers, which are the names, one a line. */
+	static const char *const apple_containers[] = { "list", "--all", "--quiet", NULL };
+	static const char *const apple_networks[] = { "network", "list", "--quiet", NULL };
+	const bool apple = runtime->kind == RUNTIME_APPLE;
+	struct strv containers = { 0 };
+
+	if (runtime->kind == RUNTIME_BWRAP)
+		return true;
+	if (!container_list(runtime, apple ? apple_containers : podman_containers, "npxc-", &containers, err))
+		return false;
+	if (!container_list(runtime, apple ? apple_networks : podman_networks, "npxc-", ret_networks, err)) {
+		strv_done(&containers);
+		return false;
+	}
+	*ret_containers = containers;
+	return true;
 }
 
 void runtime_examine(enum runtime_kind kind, const char *cli_name, const char *path_variable, const char *image,

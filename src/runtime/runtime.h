@@ -144,8 +144,18 @@ bool runtime_make_start(const struct runtime *runtime, const struct launch *laun
 bool runtime_judge_end(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
                        const char *errors, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
 
+/* Appends those of npxc's own variables that steer this runtime's CLI ("NAME=value"); none for bwrap. */
+void runtime_environment(enum runtime_kind kind, struct strv *environment);
+
 /* argv that removes a container by name, whether or not it runs (empty for bwrap: its group is killed instead). */
 void runtime_remove_argv(const struct runtime *runtime, const char *name, struct strv *ret_argv);
+
+/*
+ * What a container runtime has under names like npxc's, whoever made it: containers, running or not, and networks whose
+ * names begin with "npxc-". ERROR_RUNTIME_UNAVAILABLE, ERROR_RUNTIME, ERROR_JSON. bwrap has none.
+ */
+bool runtime_list_ours(const struct runtime *runtime, struct strv *ret_containers, struct strv *ret_networks,
+                       struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
  * For `npxc doctor`: looks deeper (starts `bwrap ... true`, `container system status`, ...). Each finding is one line;
