@@ -1,8 +1,10 @@
 #include "base/keep.h"
 
+#include "base/fd.h"
 #include "base/str.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -85,4 +87,27 @@ void keep_no_mask(void)
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+bool keep_apart(int *fd, struct npxc_error *err)
+{
+	static const int ignored[] = { SIGPIPE, SIGINT, SIGTERM, SIGHUP };
+	int kept[4] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
+	int null;
+
+	if (setsid() == -1)
+		return error_set_errno(err, ERROR_IO, "setsid");
+	keep_no_handlers();
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+	keep_no_mask();
+	kept[3] = fcntl(*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (kept[3] == -1 || null == -1)
+		return error_set_errno(err, ERROR_IO, "open /dev/null");
+	*fd = kept[3];
+	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+		if (null == i ? !fd_set_close_on_exec(i, false, err) : dup2(null, i) == -1)
+			return false;
+	return keep_only(kept, sizeof(kept) / sizeof(kept[0]), err) && chdir("/") == 0;
 }

@@ -123,6 +123,14 @@
 #define LIMIT_JANITOR_FRAME_BYTES (16 * KIB)
 #define LIMIT_JANITOR_ENTRIES 256
 
+/* bytes: a lease. A session writes some 2 KiB; what it holds at once is bounded by the two above. */
+#define LIMIT_LEASE_BYTES (4 * MIB)
+
+/* milliseconds: `npxc stop` waits for a launcher that was told to end (it promises LIMIT_SIGNAL_MS) before SIGKILL, and
+ * then for its janitor, which has a container and five deletes of a network to go through. */
+#define LIMIT_STOP_MS 3000
+#define LIMIT_STOP_JANITOR_MS 30000
+
 /* milliseconds: the janitor's answer to a message that needs no waiting; later, and it counts as gone. */
 #define LIMIT_JANITOR_ANSWER_MS 10000
 

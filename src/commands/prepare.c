@@ -140,17 +140,34 @@ const char *prepare_cli_name(enum runtime_kind kind, const struct config *config
 	return "bwrap";
 }
 
+char *prepare_sessions_directory(const struct prepared *p)
+{
+	return str_path_join(p->paths.state_directory, "sessions");
+}
+
+/* What `npxc ps` shows of a session that has no server yet. */
+static bool describe_installation(const struct prepared *p, const char *runtime, struct npxc_error *err)
+{
+	mem_cleanup char *specs = strv_shell(&p->options->specs);
+	const struct janitor_facts facts = {
+		.name = "", .package = specs, .version = "", .runtime = runtime, .policy = "", .link = ""
+	};
+	return janitor_describe(p->session.janitor, &facts, err);
+}
+
 bool prepare_session(struct prepared *p, struct npxc_error *err)
 {
 	const char *word = p->options->runtime                                       ? p->options->runtime
 	                   : p->has_package_config && p->package_config.runtime_name ? p->package_config.runtime_name
 	                                                                             : p->config.defaults.runtime;
 	enum runtime_kind kind;
-	if (!runtime_kind_of(word, &kind, err) || !session_open(&p->session, err))
+	mem_cleanup char *leases = prepare_sessions_directory(p);
+	if (!runtime_kind_of(word, &kind, err) || !session_open(leases, &p->session, err))
 		return false;
 	p->has_session = true;
 	mem_cleanup char *search = paths_search(getenv("PATH"));
-	return session_use_runtime(&p->session, kind, prepare_cli_name(kind, &p->config), search, err) &&
+	return describe_installation(p, runtime_kind_word(kind), err) &&
+	       session_use_runtime(&p->session, kind, prepare_cli_name(kind, &p->config), search, err) &&
 	       settle_link(p, err);
 }
 
@@ -478,7 +495,7 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 		note_rules(p);
 	mem_cleanup char *key = spec_package_key(p->package.name);
 	mem_cleanup char *data = str_path_join(p->paths.data_directory, key);
-	mem_cleanup char *sessions = str_path_join(p->paths.state_directory, "sessions");
+	mem_cleanup char *sessions = prepare_sessions_directory(p);
 	const struct plan_input input = {
 		.config = &p->config,
 		.package_config = &p->package_config,
@@ -506,14 +523,28 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 	return p->has_plan;
 }
 
+static bool describe_session(const struct prepared *p, struct npxc_error *err)
+{
+	const bool linked = p->policy.kind == POLICY_ALLOWLIST;
+	mem_cleanup char *policy = policy_text(&p->policy);
+	const struct janitor_facts facts = {
+		.name = p->plan.launch.name,
+		.package = p->package.name,
+		.version = p->package.version,
+		.runtime = runtime_kind_word(p->session.runtime.kind),
+		.policy = policy,
+		.link = linked ? policy_link_word(p->policy.link) : "",
+	};
+	return janitor_describe(p->session.janitor, &facts, err);
+}
+
 bool prepare_start(const struct options *options, struct prepared *ret_prepared, struct npxc_error *err)
 {
 	struct prepared p;
 	if (!prepare_config(options, &p, err))
 		return false;
-	mem_cleanup char *id = file_random_hex(8);
 	if (!prepare_package_config(&p, err) || !prepare_session(&p, err) || !prepare_package(&p, STORE_ENSURE, err) ||
-	    !prepare_plan(&p, id, true, err)) {
+	    !prepare_plan(&p, p.session.id, true, err) || !describe_session(&p, err)) {
 		prepare_done(&p);
 		return false;
 	}

@@ -66,6 +66,9 @@ bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error
  * has something random stands a placeholder. Prints the notes about mounts and network when `notes`. */
 bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct npxc_error *err) NPXC_MUST_CHECK;
 
+/* Where sessions keep their leases and workspaces; owned. */
+char *prepare_sessions_directory(const struct prepared *p);
+
 /* The name under which a runtime's CLI is looked for; borrowed. */
 const char *prepare_cli_name(enum runtime_kind kind, const struct config *config);
 

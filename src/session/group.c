@@ -79,7 +79,8 @@ static bool is_ours(const struct group *group)
 #ifdef __linux__
 
 struct process {
-	pid_t pid, parent, group;
+	pid_t pid;
+	struct proc_look look;
 	bool inside; /* a descendant of the first process */
 	bool asked;
 };
@@ -92,31 +93,6 @@ struct processes {
 	size_t count, capacity;
 };
 
-static bool read_process(pid_t pid, struct process *ret_process)
-{
-	char path[32];
-	char text[512];
-	const char *rest;
-	FD_CLEANUP int fd = -1;
-	ssize_t count;
-	int parent, group;
-
-	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd == -1)
-		return false;
-	count = read(fd, text, sizeof(text) - 1);
-	if (count <= 0)
-		return false;
-	text[count] = '\0';
-	/* The name stands in parentheses and may hold anything, parentheses too. */
-	rest = strrchr(text, ')');
-	if (rest == NULL || sscanf(rest, ") %*c %d %d", &parent, &group) != 2)
-		return false;
-	*ret_process = (struct process){ .pid = pid, .parent = parent, .group = group };
-	return true;
-}
-
 static void read_processes(struct processes *ret_list)
 {
 	DIR *directory = opendir("/proc");
@@ -126,10 +102,11 @@ static void read_processes(struct processes *ret_list)
 		return;
 	while ((entry = readdir(directory)) != NULL && ret_list->count < PROCESSES_MAX) {
 		uint64_t pid;
-		struct process one;
+		struct process one = { 0 };
 
-		if (!str_to_u64(entry->d_name, INT_MAX, &pid) || !read_process((pid_t)pid, &one))
+		if (!str_to_u64(entry->d_name, INT_MAX, &pid) || !proc_look((pid_t)pid, &one.look))
 			continue;
+		one.pid = (pid_t)pid;
 		if (ret_list->count == ret_list->capacity) {
 			ret_list->capacity = ret_list->capacity == 0 ? 256 : ret_list->capacity * 2;
 			ret_list->v = mem_realloc(ret_list->v, ret_list->capacity, sizeof(*ret_list->v));
@@ -150,7 +127,7 @@ static void mark_inside(struct processes *list, pid_t first)
 		for (size_t i = 0; i < list->count; i++) {
 			struct process *one = &list->v[i];
 
-			if (one->inside || one->parent != queue[next] || one->pid == first)
+			if (one->inside || one->look.parent != queue[next] || one->pid == first)
 				continue;
 			one->inside = true;
 			one->asked = next > 0;
@@ -163,11 +140,11 @@ static void mark_inside(struct processes *list, pid_t first)
 static bool ask_process(const struct process *seen)
 {
 	FD_CLEANUP int pidfd = open_pidfd(seen->pid);
-	struct process now;
+	struct proc_look now;
 
 	if (pidfd == -1 && errno == ESRCH)
 		return false;
-	if (!read_process(seen->pid, &now) || now.parent != seen->parent || now.group != seen->group)
+	if (!proc_look(seen->pid, &now) || now.started != seen->look.started)
 		return false;
 	return pidfd != -1 ? signal_pidfd(pidfd, SIGTERM) == 0 : kill(seen->pid, SIGTERM) == 0;
 }
@@ -181,7 +158,7 @@ static bool ask_inner(const struct group *group)
 	mark_inside(&list, group->pid);
 	for (size_t i = 0; i < list.count; i++) {
 		const struct process *one = &list.v[i];
-		bool stray = !one->inside && one->group == group->pid && one->pid != group->pid;
+		bool stray = !one->inside && one->look.group == group->pid && one->pid != group->pid;
 
 		if ((one->asked || stray) && ask_process(one))
 			any = true;
@@ -201,6 +178,44 @@ static bool ask_inner(const struct group *group)
 
 #endif
 
+/* The first process has gone: whether those of its number's group are its kin. */
+#ifdef __linux__
+static bool kin_lives(pid_t pid, uint64_t started)
+{
+	const uint64_t until = started + GROUP_KIN_S * proc_started_per_second();
+	struct processes list = { 0 };
+	bool any = false;
+
+	read_processes(&list);
+	for (size_t i = 0; !any && i < list.count; i++) {
+		const struct proc_look *look = &list.v[i].look;
+
+		any = look->group == pid && look->session == pid && !look->zombie && look->started >= started &&
+		      look->started <= until;
+	}
+	free(list.v);
+	return any;
+}
+#else
+static bool kin_lives(pid_t pid, uint64_t started)
+{
+	(void)pid;
+	(void)started;
+	return false; /* container CLIs have no kin that matters */
+}
+#endif
+
+bool group_open_again(pid_t pid, uint64_t started, enum janitor_asked asked, struct group *ret_group)
+{
+	FD_CLEANUP int pidfd = open_pidfd(pid);
+	struct proc_look look;
+
+	if (proc_look(pid, &look) ? look.started != started : !kin_lives(pid, started))
+		return false;
+	*ret_group = (struct group){ .pid = pid, .pidfd = fd_take(&pidfd), .asked = asked };
+	return true;
+}
+
 bool group_ask(const struct group *group)
 {
 	if (!is_ours(group))
@@ -212,9 +227,12 @@ bool group_ask(const struct group *group)
 	case JANITOR_ASK_LEADER_KILL:
 		break;
 	}
-	if (group->pidfd != -1)
-		return signal_pidfd(group->pidfd, SIGTERM) == 0;
-	return kill(group->pid, SIGTERM) == 0;
+	return group_signal_first(group, SIGTERM);
+}
+
+bool group_signal_first(const struct group *group, int number)
+{
+	return group->pidfd != -1 ? signal_pidfd(group->pidfd, number) == 0 : kill(group->pid, number) == 0;
 }
 
 /* ---- waiting and killing ---- */
@@ -249,10 +267,7 @@ bool group_first_ended(const struct group *group)
 
 static void strike(const struct group *group)
 {
-	if (group->pidfd != -1)
-		signal_pidfd(group->pidfd, SIGKILL);
-	else
-		kill(group->pid, SIGKILL);
+	group_signal_first(group, SIGKILL);
 	kill(-group->pid, SIGKILL);
 }
 

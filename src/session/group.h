@@ -5,6 +5,7 @@
 #include "session/janitor.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -21,12 +22,25 @@ struct group {
 
 /* ERROR_IO when there is no such process. */
 bool group_open(pid_t pid, enum janitor_asked asked, struct group *ret_group, struct npxc_error *err) NPXC_MUST_CHECK;
+/*
+ * The same from what was written down: `started` as in struct proc_look, within this boot. False: nothing of it lives.
+ * The number may have been given away since. It is ours when the process was started at that very moment, or, when the
+ * first process has gone, when somebody of its group and session was started within GROUP_KIN_S after it: its number
+ * cannot have been given to a new leader meanwhile, because as many processes as there are numbers would have had to
+ * come and go in that time. (bubblewrap's first process starts the second at once; everybody else lives in its
+ * namespace.)
+ * Mustn't: take a stranger's group.
+ */
+enum { GROUP_KIN_S = 2 };
+bool group_open_again(pid_t pid, uint64_t started, enum janitor_asked asked, struct group *ret_group) NPXC_MUST_CHECK;
 void group_done(struct group *group); /* forgets it, signals nobody */
 
 /* Whether the first process has ended. */
 bool group_first_ended(const struct group *group);
 /* SIGTERM, see enum janitor_asked. False when nobody is there to be asked. */
 bool group_ask(const struct group *group);
+/* To the first process alone. False when it has gone. */
+bool group_signal_first(const struct group *group, int number);
 /* Until the first process has ended, `hangup_fd` (or -1) is readable, or the time is over. */
 void group_wait_for_first(const struct group *group, unsigned ms, int hangup_fd);
 

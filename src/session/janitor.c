@@ -10,9 +10,11 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "runtime/cgroup.h"
+#include "runtime/container.h"
 #include "runtime/network.h"
 #include "runtime/runtime.h"
 #include "session/group.h"
+#include "session/lease.h"
 #include "session/signals.h"
 
 #include <errno.h>
@@ -37,6 +39,7 @@
 
 enum verb {
 	VERB_HOLD = 1,    /* a: kind; payload: words, each with its NUL. Answer DONE, a: id */
+	VERB_DESCRIBE,    /* payload: the facts of struct janitor_facts as words; no answer */
 	VERB_RELEASE,     /* a: id */
 	VERB_SANDBOX,     /* a: pid, b: enum janitor_asked */
 	VERB_END_SANDBOX, /* a: milliseconds of grace */
@@ -115,20 +118,18 @@ static enum received receive(int fd, void *bytes, size_t count, const struct pat
 
 /* ======== the janitor's own process ======== */
 
-struct entry {
-	unsigned id;
-	enum janitor_resource kind;
-	struct strv words;
-};
-
 struct keeper {
-	int fd;
+	int fd;    /* -1: an heir's, which has no launcher */
 	bool deaf; /* the launcher has gone or does not read: nothing is said any more */
+	const struct janitor_heir *heir;
+	bool is_down; /* a runtime could not be asked */
 	pid_t launcher, launcher_group;
 	struct group sandbox;
-	struct entry *entries;
-	size_t count;
-	unsigned last_id;
+	char *path;           /* of the lease; NULL: none is written */
+	int lease_fd;         /* -1 until something is held */
+	struct lease lease;   /* what stands there, or will */
+	struct buf struck;    /* lines for it that can wait until what follows them is known */
+	struct strv given_up; /* names that are not tried again by this process: their CLI has gone */
 	char payload[LIMIT_JANITOR_FRAME_BYTES];
 };
 
@@ -141,6 +142,11 @@ static void say(struct keeper *keeper, enum verb verb, uint32_t a, const char *t
 
 	if (length >= TEXT_SIZE)
 		length = TEXT_SIZE - 1;
+	if (keeper->heir != NULL) {
+		if (text != NULL)
+			keeper->heir->hear(keeper->heir->context, verb == VERB_WARNING, text);
+		return;
+	}
 	frame.length = (uint32_t)length;
 	memcpy(bytes, &frame, sizeof(frame));
 	if (length > 0)
@@ -181,25 +187,58 @@ static bool says_no_container(const char *errors, const char *name)
 	return false;
 }
 
-/* One call of the removal command. That there is no such container is a success. */
-static bool remove_container(const struct strv *words, struct npxc_error *err)
+/* The runtime that made it, as far as its removal needs to know. */
+static bool runtime_of(const struct strv *words, struct runtime *ret_runtime, struct npxc_error *err)
 {
-	struct proc_command command = { .argv = words->v, .timeout_ms = LIMIT_REMOVE_MS, .max_output_bytes = 4 * KIB };
+	struct runtime runtime = { .cli = str_dup(words->v[JANITOR_WORD_CLI]) };
+	struct strv own = { 0 };
+
+	if (!runtime_kind_of(words->v[JANITOR_WORD_RUNTIME], &runtime.kind, err)) {
+		runtime_done(&runtime);
+		return false;
+	}
+	for (size_t i = JANITOR_WORDS; i < words->count; i++)
+		strv_push(&runtime.environment, words->v[i]);
+	/* Secrets are on no lease. */
+	runtime_environment(runtime.kind, &own);
+	for (size_t i = 0; i < own.count; i++)
+		if (lease_is_secret(own.v[i]) && !strv_contains(&runtime.environment, own.v[i]))
+			strv_push(&runtime.environment, own.v[i]);
+	strv_done(&own);
+	*ret_runtime = runtime;
+	return true;
+}
+
+/* One call of the CLI. That there is no such container is a success. */
+static bool remove_with(const struct runtime *runtime, const char *name, struct npxc_error *err)
+{
+	struct strv argv = { 0 };
 	struct proc_result result = { 0 };
-	mem_cleanup char *shown = strv_shell(words);
 	bool ok;
 
-	if (!proc_run(&command, &result, err))
-		return false;
-	ok = result.exit_status == 0 && !result.timed_out;
-	if (!ok && !result.timed_out && says_no_container(result.errors.data, words->v[words->count - 1]))
-		ok = true;
-	if (!ok) {
-		mem_cleanup char *ended = proc_result_text(&result, command.timeout_ms);
+	runtime_remove_argv(runtime, name, &argv);
+	const char *const *words = (const char *const *)argv.v + 1;
+	ok = container_ask(runtime, words, LIMIT_REMOVE_MS, &result, err);
+	if (ok) {
+		mem_cleanup char *shown = container_command_text(runtime, words);
 
-		error_set(err, ERROR_RUNTIME, "%s: %s: %s", shown, ended, str_trim(result.errors.data));
+		ok = (result.exit_status == 0 && !result.timed_out) ||
+		     (!result.timed_out && says_no_container(result.errors.data, name)) ||
+		     container_call_failed(runtime, shown, &result, LIMIT_REMOVE_MS, err);
+		proc_result_done(&result);
 	}
-	proc_result_done(&result);
+	strv_done(&argv);
+	return ok;
+}
+
+static bool remove_container(const struct strv *words, struct npxc_error *err)
+{
+	struct runtime runtime;
+
+	if (!runtime_of(words, &runtime, err))
+		return false;
+	const bool ok = remove_with(&runtime, words->v[JANITOR_WORD_NAME], err);
+	runtime_done(&runtime);
 	return ok;
 }
 
@@ -209,32 +248,27 @@ enum { REMOVE_ATTEMPTS = 3, REMOVE_PAUSE_MS = 200 };
 static bool remove_container_surely(const struct strv *words, struct npxc_error *err)
 {
 	for (int attempt = 1; !remove_container(words, err); attempt++) {
-		if (attempt == REMOVE_ATTEMPTS || err->sys_errno == ENOENT)
+		if (attempt == REMOVE_ATTEMPTS || err->kind == ERROR_RUNTIME_UNAVAILABLE)
 			return false;
 		poll(NULL, 0, REMOVE_PAUSE_MS);
 	}
 	return true;
 }
 
-/* The words of a JANITOR_NETWORK. */
-enum { NETWORK_CLI, NETWORK_RUNTIME, NETWORK_NAME, NETWORK_WORDS };
-
 typedef bool network_deleter(const struct runtime *runtime, const char *name, struct npxc_error *err);
 
 static bool remove_network(const struct strv *words, network_deleter *delete, struct npxc_error *err)
 {
-	struct runtime runtime = { .cli = str_dup(words->v[NETWORK_CLI]) };
-	bool ok;
+	struct runtime runtime;
 
-	for (size_t i = NETWORK_WORDS; i < words->count; i++)
-		strv_push(&runtime.environment, words->v[i]);
-	ok = runtime_kind_of(words->v[NETWORK_RUNTIME], &runtime.kind, err) &&
-	     delete (&runtime, words->v[NETWORK_NAME], err);
+	if (!runtime_of(words, &runtime, err))
+		return false;
+	const bool ok = delete (&runtime, words->v[JANITOR_WORD_NAME], err);
 	runtime_done(&runtime);
 	return ok;
 }
 
-static bool remove_entry(const struct entry *entry, struct npxc_error *err)
+static bool remove_entry(const struct lease_entry *entry, struct npxc_error *err)
 {
 	switch (entry->kind) {
 	case JANITOR_CGROUP:
@@ -250,74 +284,153 @@ static bool remove_entry(const struct entry *entry, struct npxc_error *err)
 	return file_remove_tree(entry->words.v[0], err);
 }
 
-static const char *shown_name(const struct entry *entry)
+/* ---- the lease ---- */
+
+/* What the first line says; the launcher waits meanwhile, so it can be looked at. */
+static void introduce(struct keeper *keeper)
 {
-	return entry->words.v[entry->kind == JANITOR_NETWORK ? NETWORK_NAME : entry->words.count - 1];
+	struct lease *lease = &keeper->lease;
+	struct proc_look launcher = { 0 };
+
+	if (proc_look(keeper->launcher, &launcher)) {
+		lease->client = lease_process_of(launcher.parent);
+		lease->client_name = proc_program(launcher.parent);
+	}
+	lease->launcher = (struct lease_process){ .pid = keeper->launcher, .started = launcher.started };
+	lease->janitor = lease_process_of(getpid());
+	lease->boot = proc_boot_id();
+	lease->npxc = str_dup(NPXC_VERSION);
+	lease->started_at_ms = clock_wall_ms();
+	lease->started_boot_ms = clock_boot_ms();
+}
+
+/* Takes the line. On disk when it returns, if it is `durable`; the first line always is. */
+static bool write_down(struct keeper *keeper, char *owned_line, bool durable, struct npxc_error *err)
+{
+	mem_cleanup char *line = owned_line;
+
+	if (keeper->path == NULL)
+		return true;
+	if (keeper->lease_fd != -1)
+		return lease_append(keeper->lease_fd, line, durable, err);
+	introduce(keeper);
+	mem_cleanup char *header = lease_line_header(&keeper->lease);
+	mem_cleanup char *facts = keeper->lease.name != NULL ? lease_line_facts(&keeper->lease) : str_dup("");
+	mem_cleanup char *text = str_printf("%s%s%s", header, facts, line);
+	return lease_create(keeper->path, text, &keeper->lease_fd, err);
+}
+
+/* What may be lost: it costs a look at something that is not there. Takes the line. */
+static void strike(struct keeper *keeper, char *owned_line)
+{
+	mem_cleanup char *line = owned_line;
+	struct npxc_error ignored = { 0 };
+
+	if (keeper->lease_fd != -1 && !buf_append_text(&keeper->struck, line, &ignored))
+		return;
+}
+
+static void write_struck(struct keeper *keeper)
+{
+	struct npxc_error err = { 0 };
+
+	if (keeper->struck.length == 0)
+		return;
+	if (!lease_append(keeper->lease_fd, keeper->struck.data, false, &err))
+		sayf(keeper, VERB_STEP, "%s", err.message);
+	buf_consume(&keeper->struck, keeper->struck.length);
+}
+
+/* After a teardown: a lease that holds nothing goes, another says what is left. */
+static void settle(struct keeper *keeper)
+{
+	if (keeper->lease_fd == -1)
+		return;
+	if (keeper->lease.count > 0 || keeper->sandbox.pid != 0) {
+		write_struck(keeper);
+		return;
+	}
+	if (unlink(keeper->path) == -1 && errno != ENOENT)
+		sayf(keeper, VERB_WARNING, "the lease %s is left behind: %s", keeper->path, strerror(errno));
+	fd_close(&keeper->lease_fd);
 }
 
 static void forget(struct keeper *keeper, size_t index)
 {
-	struct entry *entry = &keeper->entries[index];
+	struct lease_entry *entry = &keeper->lease.entries[index];
 
-	strv_done(&entry->words);
-	keeper->count--;
-	memmove(entry, entry + 1, (keeper->count - index) * sizeof(*entry));
+	strike(keeper, lease_line_release(entry->id));
+	lease_entry_done(entry);
+	keeper->lease.count--;
+	memmove(entry, entry + 1, (keeper->lease.count - index) * sizeof(*entry));
+}
+
+static void forget_sandbox(struct keeper *keeper)
+{
+	const struct lease_process none = { 0 };
+
+	if (keeper->sandbox.pid == 0)
+		return;
+	group_done(&keeper->sandbox);
+	strike(keeper, lease_line_sandbox(&none, JANITOR_ASK_INNER));
 }
 
 static bool holds(const struct keeper *keeper, enum janitor_resource kind)
 {
-	for (size_t i = 0; i < keeper->count; i++)
-		if (keeper->entries[i].kind == kind)
+	for (size_t i = 0; i < keeper->lease.count; i++)
+		if (keeper->lease.entries[i].kind == kind)
 			return true;
 	return false;
 }
 
 static void remove_all_of(struct keeper *keeper, enum janitor_resource kind)
 {
-	static const char *const names[] = { "cgroup", "directory", "file", "container", "network" };
-
 	/* What was acquired later may lie in what was acquired earlier. */
-	for (size_t i = keeper->count; i > 0; i--) {
-		const struct entry *entry = &keeper->entries[i - 1];
+	for (size_t i = keeper->lease.count; i > 0; i--) {
+		const struct lease_entry *entry = &keeper->lease.entries[i - 1];
 		struct npxc_error err = { 0 };
 
 		if (entry->kind != kind)
 			continue;
 		if (remove_entry(entry, &err)) {
-			sayf(keeper, VERB_STEP, "%s %s removed", names[kind], shown_name(entry));
+			sayf(keeper, VERB_STEP, "%s %s removed", lease_kind_word(kind), lease_entry_name(entry));
 			forget(keeper, i - 1);
-		} else if (kind == JANITOR_NETWORK) {
+			continue;
+		}
+		keeper->is_down = keeper->is_down || err.kind == ERROR_RUNTIME_UNAVAILABLE;
+		if (kind == JANITOR_NETWORK) {
 			say(keeper, VERB_WARNING, 0, err.message); /* names it */
 		} else {
-			sayf(keeper, VERB_WARNING, "%s %s is left behind: %s", names[kind], shown_name(entry),
-			     err.message);
+			sayf(keeper, VERB_WARNING, "%s %s is left behind: %s", lease_kind_word(kind),
+			     lease_entry_name(entry), err.message);
 		}
 	}
 }
 
 /* ---- the sandbox ---- */
 
-/* The container of the sandbox that runs: the one held last. keeper->count when there is none. */
+/* The container of the sandbox that runs: the one held last. keeper->lease.count when there is none. */
 static size_t newest_container(const struct keeper *keeper)
 {
-	for (size_t i = keeper->count; i > 0; i--)
-		if (keeper->entries[i - 1].kind == JANITOR_CONTAINER)
+	for (size_t i = keeper->lease.count; i > 0; i--)
+		if (keeper->lease.entries[i - 1].kind == JANITOR_CONTAINER)
 			return i - 1;
-	return keeper->count;
+	return keeper->lease.count;
 }
 
 /* One call of `kill`. That the container does not run yet, or not any more, is what the CLI's end shows. */
-static void kill_container(const struct strv *removal)
+static void kill_container(const struct strv *words)
 {
-	const char *argv[] = { removal->v[0], "kill", "-s", "KILL", removal->v[removal->count - 1], NULL };
-	struct proc_command command = { .argv = (char **)argv,
-		                        .timeout_ms = LIMIT_REMOVE_MS,
-		                        .max_output_bytes = 4 * KIB };
+	const char *const call[] = { "kill", "-s", "KILL", words->v[JANITOR_WORD_NAME], NULL };
 	struct npxc_error ignored = { 0 };
 	struct proc_result result = { 0 };
+	struct runtime runtime;
 
-	if (proc_run(&command, &result, &ignored))
+	if (!runtime_of(words, &runtime, &ignored))
+		return;
+	if (container_ask(&runtime, call, LIMIT_REMOVE_MS, &result, &ignored))
 		proc_result_done(&result);
+	runtime_done(&runtime);
 }
 
 /*
@@ -332,22 +445,22 @@ static bool end_container(struct keeper *keeper, unsigned grace_ms, int hangup_f
 	int64_t deadline;
 
 	/* After an end of its own the teardown removes the container; it need not be done twice. */
-	if (container == keeper->count || group_first_ended(group))
+	if (container == keeper->lease.count || group_first_ended(group))
 		return group_end(group, grace_ms, hangup_fd, err);
 	if (grace_ms > 0 && group_ask(group))
 		group_wait_for_first(group, grace_ms, hangup_fd);
 	deadline = clock_now_ms() + LIMIT_CONTAINER_END_MS;
 	while (!group_first_ended(group) && clock_now_ms() < deadline) {
 		if (keeper->sandbox.asked == JANITOR_ASK_LEADER_KILL)
-			kill_container(&keeper->entries[container].words);
-		else if (!remove_container(&keeper->entries[container].words, &why))
+			kill_container(&keeper->lease.entries[container].words);
+		else if (!remove_container(&keeper->lease.entries[container].words, &why))
 			sayf(keeper, VERB_STEP, "%s", why.message);
 		group_wait_for_first(group, REMOVE_PAUSE_MS, -1);
 	}
 	if (!group_end(group, 0, -1, err))
 		return false;
-	if (remove_container_surely(&keeper->entries[container].words, &why)) {
-		sayf(keeper, VERB_STEP, "container %s removed", shown_name(&keeper->entries[container]));
+	if (remove_container_surely(&keeper->lease.entries[container].words, &why)) {
+		sayf(keeper, VERB_STEP, "container %s removed", lease_entry_name(&keeper->lease.entries[container]));
 		forget(keeper, container);
 	}
 	return true;
@@ -378,28 +491,46 @@ static void tear_down(struct keeper *keeper)
 		sayf(keeper, VERB_WARNING, "%s", err.message);
 	else if (keeper->sandbox.pid != 0)
 		sayf(keeper, VERB_STEP, "sandbox %ld ended", (long)keeper->sandbox.pid);
+	if (err.kind == ERROR_NONE)
+		forget_sandbox(keeper);
 	remove_all_of(keeper, JANITOR_CONTAINER);
 	if (!holds(keeper, JANITOR_CONTAINER))
 		remove_all_of(keeper, JANITOR_NETWORK);
 	remove_all_of(keeper, JANITOR_CGROUP);
 	remove_all_of(keeper, JANITOR_FILE);
 	remove_all_of(keeper, JANITOR_DIRECTORY);
+	settle(keeper);
 }
 
-/* One more try at each; a CLI that is not there any more removes nothing. */
+/* Whether there is still something of a runtime's to be tried. */
+static bool has_hope(const struct keeper *keeper)
+{
+	for (size_t i = 0; i < keeper->lease.count; i++) {
+		const struct lease_entry *entry = &keeper->lease.entries[i];
+
+		if ((entry->kind == JANITOR_CONTAINER || entry->kind == JANITOR_NETWORK) &&
+		    !strv_contains(&keeper->given_up, lease_entry_name(entry)))
+			return true;
+	}
+	return false;
+}
+
+/* One more try at each. */
 static void try_again(struct keeper *keeper, enum janitor_resource kind)
 {
-	for (size_t i = keeper->count; i > 0; i--) {
-		const struct strv *words = &keeper->entries[i - 1].words;
+	for (size_t i = keeper->lease.count; i > 0; i--) {
+		const struct lease_entry *entry = &keeper->lease.entries[i - 1];
 		struct npxc_error err = { 0 };
 		bool gone;
 
-		if (keeper->entries[i - 1].kind != kind)
+		if (entry->kind != kind || strv_contains(&keeper->given_up, lease_entry_name(entry)))
 			continue;
-		gone = kind == JANITOR_NETWORK ? remove_network(words, network_delete_again, &err)
-		                               : remove_container(words, &err);
-		if (gone || err.sys_errno == ENOENT)
+		gone = kind == JANITOR_NETWORK ? remove_network(&entry->words, network_delete_again, &err)
+		                               : remove_container(&entry->words, &err);
+		if (gone)
 			forget(keeper, i - 1);
+		else if (err.sys_errno == ENOENT) /* the CLI is not there any more */
+			strv_push(&keeper->given_up, lease_entry_name(entry));
 	}
 }
 
@@ -408,12 +539,12 @@ static void tear_down_late(struct keeper *keeper)
 {
 	int64_t end = clock_now_ms() + network_schedule.background_ms;
 
-	while ((holds(keeper, JANITOR_CONTAINER) || holds(keeper, JANITOR_NETWORK)) &&
-	       clock_now_ms() + network_schedule.background_pause_ms < end) {
+	while (has_hope(keeper) && clock_now_ms() + network_schedule.background_pause_ms < end) {
 		poll(NULL, 0, (int)network_schedule.background_pause_ms);
 		try_again(keeper, JANITOR_CONTAINER);
 		if (!holds(keeper, JANITOR_CONTAINER))
 			try_again(keeper, JANITOR_NETWORK);
+		settle(keeper);
 	}
 }
 
@@ -422,78 +553,87 @@ static void refuse(struct keeper *keeper, const char *why)
 	say(keeper, VERB_REFUSED, 0, why);
 }
 
-/* A list of at least that many words, by their NULs. */
-static bool has_words(const struct keeper *keeper, const struct frame *frame, unsigned least)
+/* The payload's words, each of which ends with a NUL; false when it has none, or a last one without it. */
+static bool read_words(const struct keeper *keeper, const struct frame *frame, struct strv *words)
 {
-	unsigned count = 0;
-
-	for (uint32_t i = 0; i < frame->length; i++)
-		count += keeper->payload[i] == '\0';
-	return count >= least;
-}
-
-static const char *network_objection(const struct keeper *keeper, const struct frame *frame)
-{
-	const char *word = keeper->payload + strlen(keeper->payload) + 1;
-	struct npxc_error ignored = { 0 };
-	enum runtime_kind kind;
-
-	if (!has_words(keeper, frame, NETWORK_WORDS))
-		return "a network without its runtime or name";
-	if (!runtime_kind_of(word, &kind, &ignored) || kind == RUNTIME_BWRAP)
-		return "no runtime that has networks";
-	if (!network_is_managed_name(word + strlen(word) + 1))
-		return "not a network that npxc makes";
-	return NULL;
-}
-
-/* NULL when what has been sent may be held, else why not. */
-static const char *hold_objection(const struct keeper *keeper, const struct frame *frame)
-{
-	mem_cleanup char *clean = NULL;
-
-	if (keeper->count == LIMIT_JANITOR_ENTRIES)
-		return "too many resources are held";
-	if (frame->a > JANITOR_NETWORK)
-		return "unknown kind of resource";
 	if (frame->length == 0 || keeper->payload[frame->length - 1] != '\0')
-		return "a resource without a name";
-	if (keeper->payload[0] != '/')
-		return "the path is not absolute";
-	if (frame->a == JANITOR_NETWORK)
-		return network_objection(keeper, frame);
-	if (frame->a == JANITOR_CONTAINER)
-		return NULL;
-	clean = str_path_clean(keeper->payload);
-	if (strlen(keeper->payload) + 1 != frame->length || strcmp(clean, keeper->payload) != 0 ||
-	    strcmp(clean, "/") == 0)
-		return "the path is not a clean one";
-	return NULL;
+		return false;
+	for (size_t at = 0; at < frame->length; at += strlen(keeper->payload + at) + 1)
+		strv_push(words, keeper->payload + at);
+	return true;
+}
+
+/* A machine's end takes processes and cgroups with it; for them the kernel's memory is as good as the disk. */
+static bool outlives_the_machine(enum janitor_resource kind)
+{
+	return kind != JANITOR_CGROUP;
+}
+
+static bool take_hold(struct keeper *keeper, struct lease_entry *entry, struct npxc_error *err)
+{
+	const char *objection = keeper->lease.count == LIMIT_JANITOR_ENTRIES
+	                            ? "too many resources are held"
+	                            : lease_objection(entry->kind, &entry->words);
+	struct lease *lease = &keeper->lease;
+
+	if (objection != NULL)
+		return error_set(err, ERROR_IO, "%s", objection);
+	entry->id = lease->last_id + 1;
+	if (!write_down(keeper, lease_line_hold(entry), outlives_the_machine(entry->kind), err))
+		return false;
+	lease->last_id = entry->id;
+	lease->entries = mem_realloc(lease->entries, lease->count + 1, sizeof(*lease->entries));
+	lease->entries[lease->count++] = *entry;
+	return true;
 }
 
 static void on_hold(struct keeper *keeper, const struct frame *frame)
 {
-	const char *objection = hold_objection(keeper, frame);
-	struct entry *entry;
+	struct lease_entry entry = { .kind = (enum janitor_resource)frame->a };
+	struct npxc_error err = { 0 };
 
-	if (objection != NULL) {
-		refuse(keeper, objection);
+	if (!read_words(keeper, frame, &entry.words))
+		refuse(keeper, "a resource without a name");
+	else if (!take_hold(keeper, &entry, &err))
+		refuse(keeper, err.message);
+	else {
+		say(keeper, VERB_DONE, entry.id, NULL);
 		return;
 	}
-	keeper->entries = mem_realloc(keeper->entries, keeper->count + 1, sizeof(*keeper->entries));
-	entry = &keeper->entries[keeper->count++];
-	*entry = (struct entry){ .id = ++keeper->last_id, .kind = (enum janitor_resource)frame->a };
-	for (size_t at = 0; at < frame->length; at += strlen(keeper->payload + at) + 1)
-		strv_push(&entry->words, keeper->payload + at);
-	say(keeper, VERB_DONE, entry->id, NULL);
+	lease_entry_done(&entry);
+}
+
+static void replace(char **slot, const char *text)
+{
+	free(*slot);
+	*slot = str_dup(text);
+}
+
+static void on_describe(struct keeper *keeper, const struct frame *frame)
+{
+	struct lease *lease = &keeper->lease;
+	char **const slots[] = { &lease->name,    &lease->package, &lease->version,
+		                 &lease->runtime, &lease->policy,  &lease->link };
+	struct npxc_error err = { 0 };
+	struct strv words = { 0 };
+
+	if (read_words(keeper, frame, &words) && words.count == sizeof(slots) / sizeof(slots[0])) {
+		for (size_t i = 0; i < words.count; i++) {
+			replace(slots[i], words.v[i]);
+		}
+		if (keeper->lease_fd != -1 && !write_down(keeper, lease_line_facts(lease), false, &err))
+			sayf(keeper, VERB_WARNING, "%s", err.message);
+	}
+	strv_done(&words);
 }
 
 static void on_release(struct keeper *keeper, const struct frame *frame)
 {
-	for (size_t i = 0; i < keeper->count; i++) {
-		if (keeper->entries[i].id != frame->a)
+	for (size_t i = 0; i < keeper->lease.count; i++) {
+		if (keeper->lease.entries[i].id != frame->a)
 			continue;
 		forget(keeper, i);
+		write_struck(keeper);
 		say(keeper, VERB_DONE, 0, NULL);
 		return;
 	}
@@ -502,19 +642,33 @@ static void on_release(struct keeper *keeper, const struct frame *frame)
 
 static void on_sandbox(struct keeper *keeper, const struct frame *frame)
 {
-	pid_t pid = (pid_t)frame->a;
+	const enum janitor_asked asked = (enum janitor_asked)frame->b;
+	const struct lease_process process = lease_process_of((pid_t)frame->a);
 	struct npxc_error err = { 0 };
 
-	if (pid <= 1 || pid == keeper->launcher || pid == keeper->launcher_group || pid == getpid())
+	if (process.pid <= 1 || process.pid == keeper->launcher || process.pid == keeper->launcher_group ||
+	    process.pid == getpid()) {
 		refuse(keeper, "not a sandbox's process");
-	else if (keeper->sandbox.pid != 0)
+		return;
+	}
+	if (keeper->sandbox.pid != 0) {
 		refuse(keeper, "an earlier sandbox has not been ended");
-	else if (frame->b > JANITOR_ASK_INNER)
+		return;
+	}
+	if (frame->b > JANITOR_ASK_INNER) {
 		refuse(keeper, "unknown way of asking");
-	else if (!group_open(pid, (enum janitor_asked)frame->b, &keeper->sandbox, &err))
+		return;
+	}
+	if (!group_open(process.pid, asked, &keeper->sandbox, &err)) {
 		refuse(keeper, err.message);
-	else
-		say(keeper, VERB_DONE, 0, NULL);
+		return;
+	}
+	if (!write_down(keeper, lease_line_sandbox(&process, asked), false, &err)) {
+		group_done(&keeper->sandbox);
+		refuse(keeper, err.message);
+		return;
+	}
+	say(keeper, VERB_DONE, 0, NULL);
 }
 
 static void on_end_sandbox(struct keeper *keeper, const struct frame *frame)
@@ -526,8 +680,8 @@ static void on_end_sandbox(struct keeper *keeper, const struct frame *frame)
 		refuse(keeper, err.message);
 		return;
 	}
-	if (keeper->sandbox.pid != 0)
-		group_done(&keeper->sandbox);
+	forget_sandbox(keeper);
+	write_struck(keeper);
 	say(keeper, VERB_DONE, 0, NULL);
 }
 
@@ -548,6 +702,9 @@ static void serve(struct keeper *keeper)
 		case VERB_HOLD:
 			on_hold(keeper, &frame);
 			break;
+		case VERB_DESCRIBE:
+			on_describe(keeper, &frame);
+			break;
 		case VERB_RELEASE:
 			on_release(keeper, &frame);
 			break;
@@ -563,58 +720,52 @@ static void serve(struct keeper *keeper)
 		case VERB_STEP: /* these four are only on the way back, which has been looked at */
 		case VERB_END:
 			tear_down(keeper);
-			say(keeper, VERB_DONE, holds(keeper, JANITOR_CONTAINER) || holds(keeper, JANITOR_NETWORK),
-			    NULL);
+			say(keeper, VERB_DONE, has_hope(keeper), NULL);
 			tear_down_late(keeper);
 			_exit(0);
 		}
 	}
 }
 
-/* Own session, no signal of the launcher's terminal or group, no descriptor but the channel, no directory kept busy. */
+/* No descriptor but the channel, and nobody whom a launcher that does not read could hold up. */
 static bool become_keeper(int *fd, struct npxc_error *err)
 {
-	static const int ignored[] = { SIGPIPE, SIGINT, SIGTERM, SIGHUP };
 	const struct timeval say_within = { .tv_sec = 2 };
-	int kept[4] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
-	int null;
 
-	if (setsid() == -1)
-		return error_set_errno(err, ERROR_IO, "setsid");
-	keep_no_handlers();
-	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
-		signal(ignored[i], SIG_IGN);
-	keep_no_mask();
-	kept[3] = fcntl(*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (kept[3] == -1 || null == -1)
-		return error_set_errno(err, ERROR_IO, "open /dev/null");
-	*fd = kept[3];
-	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
-		if (null == i ? !fd_set_close_on_exec(i, false, err) : dup2(null, i) == -1)
-			return false;
+	if (!keep_apart(fd, err))
+		return false;
 	setsockopt(*fd, SOL_SOCKET, SO_SNDTIMEO, &say_within, sizeof(say_within));
-	return keep_only(kept, sizeof(kept) / sizeof(kept[0]), err) && chdir("/") == 0;
+	return true;
 }
 
-static void run_keeper(int fd, pid_t launcher, pid_t launcher_group)
+static void init_keeper(struct keeper *keeper, char *path)
 {
-	/* Not on the stack of a deep caller: zeroed pages that are not used cost nothing. */
-	static struct keeper keeper;
-	struct npxc_error err = { 0 };
+	keeper->path = path;
+	keeper->lease_fd = -1;
+	keeper->sandbox.pidfd = -1;
+	keeper->struck = BUF_INIT(LIMIT_LEASE_BYTES);
+}
 
-	/* Nothing has been acquired yet: the launcher learns of it with its first message. */
-	if (!become_keeper(&fd, &err))
-		_exit(1);
-	keeper.fd = fd;
-	keeper.sandbox.pidfd = -1;
-	keeper.launcher = launcher;
-	keeper.launcher_group = launcher_group;
-	serve(&keeper);
-	keeper.deaf = true;
-	tear_down(&keeper);
-	tear_down_late(&keeper);
-	_exit(0);
+/* The sandbox of a lease, when it is still there. */
+static void find_sandbox(struct keeper *keeper)
+{
+	const struct lease_process *process = &keeper->lease.sandbox;
+
+	if (process->pid > 1 && process->pid != getpid() &&
+	    !group_open_again(process->pid, process->started, keeper->lease.asked, &keeper->sandbox))
+		keeper->sandbox = (struct group){ .pidfd = -1 };
+}
+
+/* From where a janitor that died left off. */
+static bool resume(struct keeper *keeper, struct npxc_error *err)
+{
+	if (!lease_share(keeper->path, &keeper->lease_fd, err) || !lease_reread(keeper->lease_fd, &keeper->lease, err))
+		return false;
+	keeper->lease.janitor = lease_process_of(getpid());
+	find_sandbox(keeper);
+	strike(keeper, lease_line_janitor(&keeper->lease.janitor));
+	write_struck(keeper);
+	return true;
 }
 
 /* ======== the launcher's side ======== */
@@ -623,9 +774,37 @@ struct janitor {
 	pid_t pid;
 	int fd;       /* -1: lost */
 	bool is_slow; /* lost because it took too long; it goes on by itself */
+	char *path;   /* owned; of the lease; NULL: none */
+	int lease_fd; /* the launcher's own lock on it; -1: nothing is held yet */
 };
 
-bool janitor_start(struct janitor **ret_janitor, struct npxc_error *err)
+static void run_keeper(const struct janitor *janitor, const char *id, int fd, pid_t launcher, pid_t launcher_group)
+{
+	/* Not on the stack of a deep caller: zeroed pages that are not used cost nothing. */
+	static struct keeper keeper;
+	struct npxc_error err = { 0 };
+	const bool resumes = janitor->lease_fd != -1;
+
+	/* Nothing has been acquired yet, or it is on the lease: the launcher learns of it with its next message. */
+	if (!become_keeper(&fd, &err))
+		_exit(1);
+	init_keeper(&keeper, janitor->path);
+	keeper.fd = fd;
+	keeper.launcher = launcher;
+	keeper.launcher_group = launcher_group;
+	if (resumes && !resume(&keeper, &err))
+		_exit(1);
+	if (!resumes && id != NULL)
+		keeper.lease.id = str_dup(id);
+	serve(&keeper);
+	keeper.deaf = true;
+	tear_down(&keeper);
+	tear_down_late(&keeper);
+	_exit(0);
+}
+
+/* The keeper and the channel to it. `id`: of the lease that it writes; not read when it resumes one. */
+static bool fork_keeper(struct janitor *janitor, const char *id, struct npxc_error *err)
 {
 	int ends[2];
 	pid_t launcher = getpid();
@@ -634,7 +813,6 @@ bool janitor_start(struct janitor **ret_janitor, struct npxc_error *err)
 	pid_t pid;
 	int saved;
 
-	signal(SIGCHLD, SIG_DFL);
 	if (!fd_socket_pair(ends, err))
 		return false;
 	/* The launcher's handlers must not run in the child. */
@@ -643,7 +821,7 @@ bool janitor_start(struct janitor **ret_janitor, struct npxc_error *err)
 	pid = fork();
 	saved = errno;
 	if (pid == 0)
-		run_keeper(ends[1], launcher, launcher_group);
+		run_keeper(janitor, id, ends[1], launcher, launcher_group);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	fd_close(&ends[1]);
 	if (pid == -1) {
@@ -651,9 +829,59 @@ bool janitor_start(struct janitor **ret_janitor, struct npxc_error *err)
 		errno = saved;
 		return error_set_errno(err, ERROR_IO, "fork the janitor");
 	}
-	*ret_janitor = mem_alloc(sizeof(**ret_janitor));
-	**ret_janitor = (struct janitor){ .pid = pid, .fd = ends[0] };
+	janitor->pid = pid;
+	janitor->fd = ends[0];
 	return true;
+}
+
+static void free_janitor(struct janitor *janitor)
+{
+	fd_close(&janitor->fd);
+	fd_close(&janitor->lease_fd);
+	free(janitor->path);
+	free(janitor);
+}
+
+bool janitor_start(const char *directory, const char *id, struct janitor **ret_janitor, struct npxc_error *err)
+{
+	struct janitor *janitor = mem_alloc(sizeof(*janitor));
+
+	signal(SIGCHLD, SIG_DFL);
+	*janitor = (struct janitor){ .fd = -1, .lease_fd = -1 };
+	if (directory != NULL)
+		janitor->path = lease_path(directory, id);
+	if (!fork_keeper(janitor, id, err)) {
+		free_janitor(janitor);
+		return false;
+	}
+	*ret_janitor = janitor;
+	return true;
+}
+
+static void reap(const struct janitor *janitor)
+{
+	while (waitpid(janitor->pid, NULL, 0) == -1 && errno == EINTR)
+		;
+}
+
+/*
+ * The janitor has died and left a lease: another one goes on from it. One that is only slow goes on by itself.
+ * A lease that has gone was torn down to its end.
+ */
+static bool revive(struct janitor *janitor)
+{
+	struct npxc_error err = { 0 };
+
+	if (janitor->fd != -1 || janitor->is_slow || janitor->lease_fd == -1)
+		return false;
+	reap(janitor);
+	if (access(janitor->path, F_OK) == -1)
+		return false;
+	log_warn("janitor", "has ended unexpectedly; another one takes over");
+	if (fork_keeper(janitor, NULL, &err))
+		return true;
+	log_warn("janitor", "%s", err.message);
+	return false;
 }
 
 /* Once an answer failed to come, a later one would be taken for the answer to something else. */
@@ -719,6 +947,32 @@ static bool ask_janitor(struct janitor *janitor, struct frame frame, const void 
 	       await_answer(janitor, LIMIT_JANITOR_ANSWER_MS + extra_ms, ret_a, err);
 }
 
+/* Once there is a lease the launcher has a lock of its own on it: the janitor may die. */
+static bool share_lease(struct janitor *janitor, struct npxc_error *err)
+{
+	return janitor->path == NULL || janitor->lease_fd != -1 || lease_share(janitor->path, &janitor->lease_fd, err);
+}
+
+bool janitor_describe(struct janitor *janitor, const struct janitor_facts *facts, struct npxc_error *err)
+{
+	const char *const words[] = { facts->name,    facts->package, facts->version,
+		                      facts->runtime, facts->policy,  facts->link };
+	struct buf payload BUF_CLEANUP = BUF_INIT(LIMIT_JANITOR_FRAME_BYTES);
+	struct frame frame = { .verb = VERB_DESCRIBE };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (!buf_append(&payload, words[i], strlen(words[i]) + 1, err))
+			return false;
+	frame.length = (uint32_t)payload.length;
+	return send_frame(janitor, &frame, payload.data, err);
+}
+
+static bool ask_janitor_within(struct janitor *janitor, struct frame frame, unsigned ms, uint32_t *ret_a,
+                               struct npxc_error *err)
+{
+	return send_frame(janitor, &frame, NULL, err) && await_answer(janitor, ms, ret_a, err);
+}
+
 bool janitor_hold(struct janitor *janitor, enum janitor_resource kind, const struct strv *words, unsigned *ret_id,
                   struct npxc_error *err)
 {
@@ -731,7 +985,7 @@ bool janitor_hold(struct janitor *janitor, enum janitor_resource kind, const str
 	for (size_t i = 0; ok && i < words->count; i++)
 		ok = buf_append(&payload, words->v[i], strlen(words->v[i]) + 1, err);
 	frame.length = (uint32_t)payload.length;
-	if (!ok || !ask_janitor(janitor, frame, payload.data, 0, &id, err))
+	if (!ok || !ask_janitor(janitor, frame, payload.data, 0, &id, err) || !share_lease(janitor, err))
 		return error_prefix(err, "the janitor cannot hold %.200s", shown);
 	*ret_id = id;
 	return true;
@@ -744,6 +998,21 @@ bool janitor_hold_path(struct janitor *janitor, enum janitor_resource kind, cons
 	bool ok;
 
 	strv_push(&words, path);
+	ok = janitor_hold(janitor, kind, &words, ret_id, err);
+	strv_done(&words);
+	return ok;
+}
+
+bool janitor_hold_named(struct janitor *janitor, enum janitor_resource kind, const struct runtime *runtime,
+                        const char *name, unsigned *ret_id, struct npxc_error *err)
+{
+	struct strv words = { 0 };
+	bool ok;
+
+	strv_push(&words, runtime->cli);
+	strv_push(&words, runtime_kind_word(runtime->kind));
+	strv_push(&words, name);
+	strv_push_all(&words, (const char *const *)runtime->environment.v, runtime->environment.count);
 	ok = janitor_hold(janitor, kind, &words, ret_id, err);
 	strv_done(&words);
 	return ok;
@@ -762,7 +1031,7 @@ bool janitor_sandbox(struct janitor *janitor, pid_t group, enum janitor_asked as
 	struct frame frame = { .verb = VERB_SANDBOX, .a = (uint32_t)group, .b = asked };
 	uint32_t ignored;
 
-	return ask_janitor(janitor, frame, NULL, 0, &ignored, err) ||
+	return (ask_janitor(janitor, frame, NULL, 0, &ignored, err) && share_lease(janitor, err)) ||
 	       error_prefix(err, "hand sandbox %ld to the janitor", (long)group);
 }
 
@@ -771,9 +1040,14 @@ bool janitor_end_sandbox(struct janitor *janitor, unsigned grace_ms, struct npxc
 	struct frame frame = { .verb = VERB_END_SANDBOX, .a = grace_ms };
 	int64_t extra_ms = (int64_t)grace_ms + LIMIT_KILL_VERIFY_MS + LIMIT_CONTAINER_END_MS +
 	                   (REMOVE_ATTEMPTS + 1) * (LIMIT_REMOVE_MS + REMOVE_PAUSE_MS);
+	struct npxc_error lost = { 0 };
 	uint32_t ignored;
 
-	return ask_janitor(janitor, frame, NULL, extra_ms, &ignored, err) || error_prefix(err, "end the sandbox");
+	if (ask_janitor(janitor, frame, NULL, extra_ms, &ignored, &lost) ||
+	    (revive(janitor) && ask_janitor(janitor, frame, NULL, extra_ms, &ignored, &lost)))
+		return true;
+	*err = lost;
+	return error_prefix(err, "end the sandbox");
 }
 
 bool janitor_end(struct janitor *janitor, unsigned timeout_ms, struct npxc_error *err)
@@ -781,18 +1055,45 @@ bool janitor_end(struct janitor *janitor, unsigned timeout_ms, struct npxc_error
 	struct frame frame = { .verb = VERB_END };
 	struct npxc_error lost = { 0 };
 	uint32_t goes_on = 0;
-	bool ok = send_frame(janitor, &frame, NULL, &lost) && await_answer(janitor, timeout_ms, &goes_on, &lost);
+	bool ok = ask_janitor_within(janitor, frame, timeout_ms, &goes_on, &lost) ||
+	          (revive(janitor) && ask_janitor_within(janitor, frame, timeout_ms, &goes_on, &lost));
 
 	fd_close(&janitor->fd);
 	if (janitor->is_slow) {
 		log_warn("janitor", "not done in time; goes on in the background");
 		ok = true;
 	} else if (goes_on == 0) {
-		while (waitpid(janitor->pid, NULL, 0) == -1 && errno == EINTR)
-			;
+		reap(janitor);
 	}
-	free(janitor);
+	free_janitor(janitor);
 	if (!ok)
 		*err = lost;
 	return ok;
+}
+
+/* ======== without a launcher ======== */
+
+enum janitor_released janitor_release_lease(const struct janitor_heir *heir, const char *path, int fd,
+                                            struct lease *lease)
+{
+	struct keeper *keeper = mem_alloc(sizeof(*keeper));
+	enum janitor_released released = JANITOR_RELEASED;
+
+	init_keeper(keeper, str_dup(path));
+	keeper->fd = -1;
+	keeper->heir = heir;
+	keeper->lease_fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	keeper->lease = *lease;
+	if (keeper->lease.boot != NULL && strcmp(keeper->lease.boot, heir->boot) == 0)
+		find_sandbox(keeper);
+	tear_down(keeper);
+	if (keeper->lease.count > 0 || keeper->sandbox.pid != 0)
+		released = keeper->is_down ? JANITOR_KEPT_DOWN : JANITOR_KEPT;
+	*lease = keeper->lease;
+	fd_close(&keeper->lease_fd);
+	fd_close(&keeper->sandbox.pidfd);
+	buf_done(&keeper->struck);
+	free(keeper->path);
+	free(keeper);
+	return released;
 }

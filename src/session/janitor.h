@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "runtime/runtime.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -13,7 +14,9 @@
  * normal end, an error, a signal and a SIGKILL of the launcher all end in the same code.
  *
  * The channel is a socket pair with length-prefixed frames. End of file without END means that the launcher has died;
- * the janitor then tears down on its own.
+ * the janitor then tears down on its own. What it is told it writes to the session's lease (session/lease) before it
+ * answers: when the janitor itself dies the launcher starts another one from it, and when both die `npxc gc` does. A
+ * session that never holds anything has no lease.
  *
  * Teardown, in this order, each step logged by name: the sandbox's process group (SIGKILL, then verified by /proc; a
  * container CLI is not killed before its container is gone, see below), containers (their removal command), networks
@@ -25,9 +28,12 @@ enum janitor_resource {
 	JANITOR_CGROUP,    /* directory, removed once the group is gone */
 	JANITOR_DIRECTORY, /* a tree */
 	JANITOR_FILE,
-	JANITOR_CONTAINER, /* removal command: an argv, the container's name last */
-	JANITOR_NETWORK,   /* the CLI's path, the runtime's word, the name, then the CLI's environment (NAME=value) */
+	JANITOR_CONTAINER, /* words as below */
+	JANITOR_NETWORK,   /* the same */
 };
+
+/* The words of a container or network: the CLI's path, the runtime's word, the name, then the CLI's environment. */
+enum { JANITOR_WORD_CLI, JANITOR_WORD_RUNTIME, JANITOR_WORD_NAME, JANITOR_WORDS };
 
 struct janitor;
 
@@ -51,20 +57,32 @@ enum janitor_asked {
 
 /*
  * Forks it. Call while npxc is single-threaded and has acquired nothing, with SIGPIPE ignored. Gives SIGCHLD its
- * default disposition here too: with an inherited SIG_IGN no child could be waited for. ERROR_IO.
+ * default disposition here too: with an inherited SIG_IGN no child could be waited for. The lease is
+ * `directory`/<id>.lease; without a directory none is written (tests of single parts). ERROR_IO.
  */
-bool janitor_start(struct janitor **ret_janitor, struct npxc_error *err) NPXC_MUST_CHECK;
+bool janitor_start(const char *directory, const char *id, struct janitor **ret_janitor,
+                   struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* What `npxc ps` shows; on the lease before the next resource is. Borrowed. ERROR_IO when the janitor has gone. */
+struct janitor_facts {
+	const char *name; /* the session's: npxc-<slug>-<id> */
+	const char *package, *version, *runtime, *policy, *link;
+};
+bool janitor_describe(struct janitor *janitor, const struct janitor_facts *facts,
+                      struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
- * Returns once the janitor has written it down; `*ret_id` names the entry for janitor_release. A path is absolute and
- * clean (see str_path_clean) and not "/"; a removal command begins with an absolute path; a network's name is one that
- * npxc makes. All words together:
- * LIMIT_JANITOR_FRAME_BYTES; all entries: LIMIT_JANITOR_ENTRIES. ERROR_IO for more, and when the janitor has gone.
+ * Returns once the janitor has written it down; `*ret_id` names the entry for janitor_release. See lease_objection for
+ * what is refused. All words together: LIMIT_JANITOR_FRAME_BYTES; all entries: LIMIT_JANITOR_ENTRIES. ERROR_IO for
+ * more, when the lease cannot be written (a full disk), and when the janitor has gone.
  */
 bool janitor_hold(struct janitor *janitor, enum janitor_resource kind, const struct strv *words, unsigned *ret_id,
                   struct npxc_error *err) NPXC_MUST_CHECK;
 bool janitor_hold_path(struct janitor *janitor, enum janitor_resource kind, const char *path, unsigned *ret_id,
                        struct npxc_error *err) NPXC_MUST_CHECK;
+/* Of a container or network: its words, for a runtime and a name. */
+bool janitor_hold_named(struct janitor *janitor, enum janitor_resource kind, const struct runtime *runtime,
+                        const char *name, unsigned *ret_id, struct npxc_error *err) NPXC_MUST_CHECK;
 /* The resource has been given back, or was handed on (a staging directory renamed into the store). */
 bool janitor_release(struct janitor *janitor, unsigned id, struct npxc_error *err) NPXC_MUST_CHECK;
 
@@ -90,8 +108,27 @@ bool janitor_end_sandbox(struct janitor *janitor, unsigned grace_ms, struct npxc
  * janitor_end: everything that is still held goes; returns when the janitor is done (and has been reaped, unless it has
  * something left to try in the background), or after `timeout_ms` (the janitor goes on by itself then; a warning says
  * so). Its warnings are logged here, as "janitor". Frees the janitor in
- * every case. ERROR_IO when the janitor ended before it was done.
+ * every case. ERROR_IO when the janitor ended before it was done and no other could take over.
  */
 bool janitor_end(struct janitor *janitor, unsigned timeout_ms, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/*
+ * The same teardown for what a dead session left, in this process: `lease` as read, `fd` its file, exclusively locked.
+ * One try at each; the file goes with the last of it, else what has gone is struck out. `hear` gets a line for each
+ * step, `is_warning` for what stays. All pointers are borrowed; `lease` loses what was removed.
+ */
+struct janitor_heir {
+	void (*hear)(void *context, bool is_warning, const char *text);
+	void *context;
+	const char *boot; /* this one's: processes of another have gone */
+};
+struct lease;
+enum janitor_released {
+	JANITOR_RELEASED,
+	JANITOR_KEPT_DOWN, /* some of it stays, because a runtime cannot be asked now */
+	JANITOR_KEPT,      /* some of it stays for another reason */
+};
+enum janitor_released janitor_release_lease(const struct janitor_heir *heir, const char *path, int fd,
+                                            struct lease *lease);
 
 #endif

@@ -8,7 +8,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "mcp/publish.h"
+#include "session/lease.h"
 #include "session/signals.h"
+#include "session/sweep.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -25,11 +27,13 @@
  * goes first and its cgroup second, because a cgroup with a process in it cannot be removed.
  */
 
-bool session_open(struct session *ret_session, struct npxc_error *err)
+bool session_open(const char *leases, struct session *ret_session, struct npxc_error *err)
 {
-	struct session session = { 0 };
-	if (!janitor_start(&session.janitor, err))
+	struct session session = { .leases = str_dup(leases), .id = lease_new_id(leases) };
+	if (!janitor_start(leases, session.id, &session.janitor, err)) {
+		session_close(&session);
 		return false;
+	}
 	if (!signals_install(err)) {
 		session_close(&session);
 		return false;
@@ -64,14 +68,9 @@ static bool acquire(struct session *session, const struct launch *launch, int cg
 		                                  .cpu_millis = launch->cpu_millis,
 		                                  .pids = launch->pids };
 	session->container_hold = 0;
-	if (session->runtime.kind != RUNTIME_BWRAP) {
-		struct strv removal = { 0 };
-		runtime_remove_argv(&session->runtime, launch->name, &removal);
-		const bool held =
-		    janitor_hold(session->janitor, JANITOR_CONTAINER, &removal, &session->container_hold, err);
-		strv_done(&removal);
-		return held;
-	}
+	if (session->runtime.kind != RUNTIME_BWRAP)
+		return janitor_hold_named(session->janitor, JANITOR_CONTAINER, &session->runtime, launch->name,
+		                          &session->container_hold, err);
 	cgroup_plan_make(launch->name, &session->cgroups);
 	for (size_t i = 0; i < session->cgroups.directories.count; i++) {
 		unsigned id;
@@ -91,6 +90,9 @@ static bool start(struct session *session, const struct launch *launch, const st
 	size_t count = 0;
 	if (signals_caught())
 		return interrupted(err);
+	if (!session->swept)
+		sweep_in_background(session->leases);
+	session->swept = true;
 	/* The process's own start and the acquisitions go side by side. */
 	const bool started = acquire(session, launch, cgroup_fds, &count, err) &&
 	                     (outlet == NULL || outlet_await(outlet, err)) &&
@@ -106,16 +108,8 @@ static bool start(struct session *session, const struct launch *launch, const st
 static bool announce_network(void *context, const char *name, struct npxc_error *err)
 {
 	struct session *session = context;
-	const struct runtime *runtime = &session->runtime;
-	struct strv words = { 0 };
 	unsigned ignored;
-	strv_push(&words, runtime->cli);
-	strv_push(&words, runtime_kind_word(runtime->kind));
-	strv_push(&words, name);
-	strv_push_all(&words, (const char *const *)runtime->environment.v, runtime->environment.count);
-	const bool held = janitor_hold(session->janitor, JANITOR_NETWORK, &words, &ignored, err);
-	strv_done(&words);
-	return held;
+	return janitor_hold_named(session->janitor, JANITOR_NETWORK, &session->runtime, name, &ignored, err);
 }
 
 bool session_provision(struct session *session, const struct policy *policy, struct network_choice *ret_choice,
@@ -481,5 +475,7 @@ void session_close(struct session *session)
 	if (session->has_runtime)
 		runtime_done(&session->runtime);
 	cgroup_plan_done(&session->cgroups);
+	free(session->leases);
+	free(session->id);
 	*session = (struct session){ 0 };
 }

@@ -19,7 +19,7 @@
 /*
  * One session, from the first acquired resource to the last released one.
  *
- *   session_open    the janitor is forked before anything else happens, then signals are caught
+ *   session_open    the janitor is forked before anything else happens, then signals are caught; nothing is written
  *   session_run     installs: one sandbox to its end, its output kept
  *   session_provision  the network of the server's sandbox
  *   session_start   the server's sandbox; the janitor knows each resource before it is acquired
@@ -36,9 +36,13 @@ struct session {
 	struct cgroup_plan cgroups; /* of the running sandbox: which limits hold */
 	struct cgroup_limits limits;
 	unsigned container_hold; /* the janitor's entry for the container started last; 0: none */
+	char *leases;            /* owned; their directory */
+	char *id;                /* owned; 8 hex digits: of the lease, and at the end of the session's names */
+	bool swept;              /* dead sessions have been looked for */
 };
 
-bool session_open(struct session *ret_session, struct npxc_error *err) NPXC_MUST_CHECK;
+/* `leases`: the directory of all sessions' leases, see session/lease. */
+bool session_open(const char *leases, struct session *ret_session, struct npxc_error *err) NPXC_MUST_CHECK;
 /* Looks the runtime up once. */
 bool session_use_runtime(struct session *session, enum runtime_kind kind, const char *cli_name,
                          const char *path_variable, struct npxc_error *err) NPXC_MUST_CHECK;

@@ -1,7 +1,10 @@
 #include "session.h"
 
 #include "base/limits.h"
+#include "base/proc.h"
+#include "session/group.h"
 #include "session/janitor.h"
+#include "session/lease.h"
 
 #include <sys/socket.h>
 
@@ -10,7 +13,7 @@ static struct janitor *started(void)
 	struct janitor *janitor = NULL;
 	struct npxc_error err = { 0 };
 
-	assert_true(janitor_start(&janitor, &err));
+	assert_true(janitor_start(NULL, NULL, &janitor, &err));
 	return janitor;
 }
 
@@ -25,14 +28,16 @@ static unsigned hold(struct janitor *janitor, enum janitor_resource kind, const 
 	return id;
 }
 
-static void hold_command(struct janitor *janitor, const char *program, const char *word)
+/* A container whose CLI is `program`: it is called with "rm --force NAME". */
+static void hold_container(struct janitor *janitor, const char *program, const char *name)
 {
 	struct npxc_error err = { 0 };
 	struct strv words = { 0 };
 	unsigned id;
 
 	strv_push(&words, program);
-	strv_push(&words, word);
+	strv_push(&words, "apple");
+	strv_push(&words, name);
 	assert_true(janitor_hold(janitor, JANITOR_CONTAINER, &words, &id, &err));
 	strv_done(&words);
 }
@@ -59,7 +64,7 @@ static void the_end_removes_what_is_held_and_nothing_else(void **state)
 	char *script = str_printf("%s/remove", base);
 	char *record = str_printf("%s/record", base);
 	char *text =
-	    str_printf("#!/bin/sh\necho \"$1\" >> %s\ntest -e %s && echo before >> %s\n", record, inner, record);
+	    str_printf("#!/bin/sh\necho \"$3\" >> %s\ntest -e %s && echo before >> %s\n", record, inner, record);
 	struct janitor *janitor = started();
 	struct npxc_error err = { 0 };
 	char *got;
@@ -74,8 +79,8 @@ static void the_end_removes_what_is_held_and_nothing_else(void **state)
 	hold(janitor, JANITOR_DIRECTORY, tree);
 	hold(janitor, JANITOR_FILE, file);
 	assert_true(janitor_release(janitor, hold(janitor, JANITOR_FILE, released), &err));
-	hold_command(janitor, script, "npxc-one");
-	hold_command(janitor, script, "npxc-two");
+	hold_container(janitor, script, "npxc-one-0123abcd");
+	hold_container(janitor, script, "npxc-two-0123abcd");
 	finished(janitor);
 
 	assert_false(file_exists(tree));
@@ -83,7 +88,7 @@ static void the_end_removes_what_is_held_and_nothing_else(void **state)
 	assert_true(file_exists(kept));
 	assert_true(file_exists(released));
 	got = read_text(record);
-	assert_string_equal(got, "npxc-two\nbefore\nnpxc-one\nbefore\n");
+	assert_string_equal(got, "npxc-two-0123abcd\nbefore\nnpxc-one-0123abcd\nbefore\n");
 
 	assert_true(file_remove_tree(base, &err));
 	free(base), free(tree), free(inner), free(file), free(kept), free(released), free(script), free(record);
@@ -121,9 +126,9 @@ static void a_failing_removal_is_a_warning_and_stops_nothing(void **state)
 	(void)state;
 	write_file(script, "#!/bin/sh\necho no such daemon >&2\nexit 3\n", 0700);
 	hold(janitor, JANITOR_DIRECTORY, base);
-	hold_command(janitor, script, "npxc-stuck");
+	hold_container(janitor, script, "npxc-stuck-0123abcd");
 	said = end_and_listen(janitor, PATIENCE_MS);
-	assert_non_null(strstr(said, "janitor: container npxc-stuck is left behind"));
+	assert_non_null(strstr(said, "janitor: container npxc-stuck-0123abcd is left behind"));
 	assert_non_null(strstr(said, "no such daemon"));
 	assert_false(file_exists(base));
 	assert_true(all_children_end());
@@ -155,7 +160,7 @@ static void the_launcher_does_not_wait_longer_than_it_said(void **state)
 	char *said;
 
 	(void)state;
-	hold_command(janitor, script, "npxc-slow");
+	hold_container(janitor, script, "npxc-slow-0123abcd");
 	said = end_and_listen(janitor, 20);
 	assert_non_null(strstr(said, "goes on in the background"));
 	assert_false(file_exists(done));
@@ -178,7 +183,7 @@ static pid_t fork_launcher(const char *directory, const char *script, int say, i
 
 		hold(janitor, JANITOR_DIRECTORY, directory);
 		if (script != NULL)
-			hold_command(janitor, script, "npxc-held");
+			hold_container(janitor, script, "npxc-held-0123abcd");
 		if (write(say, "held", 4) != 4 || quit_status >= 0)
 			_exit(quit_status);
 		for (;;)
@@ -327,7 +332,9 @@ static void bad_resources_are_refused(void **state)
 		{ JANITOR_FILE, "/tmp/x/", "not a clean one" },
 		{ JANITOR_CGROUP, "/sys/./x", "not a clean one" },
 		{ JANITOR_CONTAINER, "podman", "not absolute" },
-		{ JANITOR_NETWORK, "/usr/bin/podman", "without its runtime or name" },
+		{ JANITOR_NETWORK, "/usr/bin/podman", "no runtime or name" },
+		{ JANITOR_DIRECTORY, "/tmp", "a top one" },
+		{ JANITOR_CGROUP, "/sys/fs/cgroup/x", "not a cgroup that npxc makes" },
 		{ (enum janitor_resource)5, "/tmp/x", "unknown kind" },
 	};
 	struct janitor *janitor = started();
@@ -361,13 +368,17 @@ static void ceilings_hold(void **state)
 {
 	struct janitor *janitor = started();
 	char *base = make_directory();
-	char *long_word = str_printf("/%0*d", (int)LIMIT_JANITOR_FRAME_BYTES - 2, 0);
+	char *long_word =
+	    str_printf("A=%0*d", (int)(LIMIT_JANITOR_FRAME_BYTES - sizeof("A= /x podman npxc-a-0123abcd")), 0);
 	struct strv words = { 0 };
 	struct npxc_error err = { 0 };
 	unsigned id;
 
 	(void)state;
 	/* exactly the ceiling with its NUL, and one more byte */
+	strv_push(&words, "/x");
+	strv_push(&words, "podman");
+	strv_push(&words, "npxc-a-0123abcd");
 	strv_push(&words, long_word);
 	assert_true(janitor_hold(janitor, JANITOR_CONTAINER, &words, &id, &err));
 	assert_true(janitor_release(janitor, id, &err));
@@ -432,8 +443,8 @@ static void a_container_goes_as_its_runtime_wants_it(void **state)
 		enum janitor_asked asked;
 		const char *calls;
 	} cases[] = {
-		{ JANITOR_ASK_LEADER, "npxc-one\nnpxc-one\n" },
-		{ JANITOR_ASK_LEADER_KILL, "kill -s KILL npxc-one\nnpxc-one\n" },
+		{ JANITOR_ASK_LEADER, "rm --force npxc-one-0123abcd\nrm --force npxc-one-0123abcd\n" },
+		{ JANITOR_ASK_LEADER_KILL, "kill -s KILL npxc-one-0123abcd\nrm --force npxc-one-0123abcd\n" },
 	};
 
 	(void)state;
@@ -453,7 +464,7 @@ static void a_container_goes_as_its_runtime_wants_it(void **state)
 		    str_printf("#!/bin/sh\necho \"$*\" >>%s\nkill -KILL %ld 2>/dev/null\nexit 0\n", record, (long)pid);
 		write_file(script, text, 0700);
 		assert_true(janitor_sandbox(janitor, pid, cases[i].asked, &err));
-		hold_command(janitor, script, "npxc-one");
+		hold_container(janitor, script, "npxc-one-0123abcd");
 		assert_true(janitor_end_sandbox(janitor, 0, &err));
 		assert_int_equal(waitpid(pid, NULL, 0), pid);
 		got = read_text(record);
@@ -512,7 +523,7 @@ static void garbage_takes_everything_down(void **state)
 		{ LIMIT_JANITOR_FRAME_BYTES + 1, 1, 1, 0 }, /* too long */
 		{ 0xffffffff, 1, 1, 0 },
 		{ 0, 0, 0, 0 },  /* no verb */
-		{ 0, 6, 0, 0 },  /* a verb of the other direction */
+		{ 0, 7, 0, 0 },  /* a verb of the other direction */
 		{ 0, 99, 0, 0 }, /* an unknown one */
 	};
 
@@ -532,6 +543,359 @@ static void garbage_takes_everything_down(void **state)
 	}
 }
 
+/* ---- the lease ---- */
+
+struct leased {
+	char *base, *leases, *path, *held; /* `held` is a directory that a session holds */
+	char *boot;
+};
+
+static struct leased make_leased(void)
+{
+	struct leased l = { .base = make_directory(), .boot = proc_boot_id() };
+
+	l.leases = str_printf("%s/state/sessions", l.base);
+	l.path = lease_path(l.leases, "0123abcd");
+	l.held = str_printf("%s/held", l.base);
+	assert_int_equal(mkdir(l.held, 0700), 0);
+	return l;
+}
+
+static void done_leased(struct leased *l)
+{
+	struct npxc_error err = { 0 };
+
+	assert_true(file_remove_tree(l->base, &err));
+	free(l->base), free(l->leases), free(l->path), free(l->held), free(l->boot);
+}
+
+static struct janitor *started_with(const struct leased *l)
+{
+	struct janitor *janitor = NULL;
+	struct npxc_error err = { 0 };
+
+	assert_true(janitor_start(l->leases, "0123abcd", &janitor, &err));
+	return janitor;
+}
+
+static struct lease_seen seen_of(const struct leased *l, bool take, enum lease_state expected)
+{
+	struct lease_seen seen;
+
+	lease_look(l->leases, "0123abcd.lease", take, l->boot, &seen);
+	if (seen.state != expected)
+		fail_msg("%s instead of %s: %s", lease_state_word(seen.state), lease_state_word(expected),
+		         seen.why == NULL ? "" : seen.why);
+	return seen;
+}
+
+static void what_is_held_stands_on_the_lease_before_the_answer(void **state)
+{
+	struct leased l = make_leased();
+	struct janitor *janitor = started_with(&l);
+	const struct janitor_facts facts = { "npxc-x-0123abcd", "x", "1.2.3", "bwrap", "none", "" };
+	const struct runtime runtime = { .kind = RUNTIME_APPLE, .cli = "/bin/true" };
+	struct npxc_error err = { 0 };
+	struct lease_seen seen;
+	unsigned id, second;
+	pid_t pid = fork_with_test();
+
+	(void)state;
+	if (pid == 0)
+		for (;;)
+			pause();
+	assert_true(janitor_describe(janitor, &facts, &err));
+	assert_false(file_exists(l.leases)); /* nothing is held, nothing is written */
+	id = hold(janitor, JANITOR_DIRECTORY, l.held);
+	seen = seen_of(&l, false, LEASE_LIVE);
+	assert_int_equal(seen.lease.launcher.pid, getpid());
+	assert_int_equal(seen.lease.client.pid, getppid());
+	assert_true(seen.lease.janitor.pid > 0 && seen.lease.janitor.pid != getpid());
+	assert_string_equal(seen.lease.package, "x");
+	assert_string_equal(seen.lease.version, "1.2.3");
+	assert_true(lease_uptime_ms(&seen.lease, l.boot, clock_boot_ms()) >= 0);
+	assert_int_equal(seen.lease.count, 1);
+	assert_string_equal(lease_entry_name(&seen.lease.entries[0]), l.held);
+	lease_seen_done(&seen);
+
+	assert_true(janitor_hold_named(janitor, JANITOR_CONTAINER, &runtime, "npxc-x-0123abcd", &second, &err));
+	assert_true(janitor_sandbox(janitor, pid, JANITOR_ASK_LEADER, &err));
+	seen = seen_of(&l, false, LEASE_LIVE);
+	assert_int_equal(seen.lease.count, 2);
+	assert_int_equal(seen.lease.sandbox.pid, pid);
+	assert_int_equal(seen.lease.asked, JANITOR_ASK_LEADER);
+	lease_seen_done(&seen);
+
+	assert_true(janitor_release(janitor, id, &err));
+	assert_true(janitor_release(janitor, second, &err));
+	assert_true(janitor_end_sandbox(janitor, 0, &err));
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	seen = seen_of(&l, false, LEASE_LIVE);
+	assert_int_equal(seen.lease.count, 0);
+	assert_int_equal(seen.lease.sandbox.pid, 0);
+	lease_seen_done(&seen);
+	finished(janitor);
+	assert_false(file_exists(l.path));
+	assert_true(file_exists(l.held));
+	done_leased(&l);
+}
+
+static void without_a_lease_nothing_is_held(void **state)
+{
+	struct leased l = make_leased();
+	struct npxc_error err = { 0 };
+	char *state_directory = str_printf("%s/state", l.base);
+	unsigned id;
+
+	(void)state;
+	write_file(state_directory, "in the way", 0600);
+	struct janitor *janitor = started_with(&l);
+	assert_false(janitor_hold_path(janitor, JANITOR_DIRECTORY, l.held, &id, &err));
+	assert_int_equal(err.kind, ERROR_IO);
+	assert_non_null(strstr(err.message, "state"));
+	finished(janitor);
+	assert_true(file_exists(l.held));
+	free(state_directory);
+	done_leased(&l);
+}
+
+static void a_dead_janitors_place_is_taken(void **state)
+{
+	(void)state;
+	/* killed before the sandbox's end, and before the end of all */
+	for (int way = 0; way < 2; way++) {
+		struct leased l = make_leased();
+		struct janitor *janitor = started_with(&l);
+		struct npxc_error err = { 0 };
+		struct lease_seen seen;
+		pid_t pid = fork_with_test();
+
+		if (pid == 0)
+			for (;;)
+				pause();
+		hold(janitor, JANITOR_DIRECTORY, l.held);
+		assert_true(janitor_sandbox(janitor, pid, JANITOR_ASK_LEADER, &err));
+		seen = seen_of(&l, false, LEASE_LIVE);
+		assert_int_equal(kill(seen.lease.janitor.pid, SIGKILL), 0);
+		lease_seen_done(&seen);
+		if (way == 0) {
+			assert_true(janitor_end_sandbox(janitor, 0, &err));
+			assert_int_equal(waitpid(pid, NULL, WNOHANG), pid);
+			assert_true(file_exists(l.held));
+			seen = seen_of(&l, false, LEASE_LIVE);
+			assert_int_equal(seen.lease.sandbox.pid, 0);
+			lease_seen_done(&seen);
+		}
+		finished(janitor); /* all children have ended */
+		assert_false(file_exists(l.held));
+		assert_false(file_exists(l.path));
+		done_leased(&l);
+	}
+}
+
+struct heard {
+	unsigned steps;
+	char *warning;
+};
+
+static void hear(void *context, bool is_warning, const char *text)
+{
+	struct heard *heard = context;
+
+	if (!is_warning) {
+		heard->steps++;
+		return;
+	}
+	free(heard->warning);
+	heard->warning = str_dup(text);
+}
+
+/* What a sweep does with one lease. */
+static enum janitor_released release_lease(const struct leased *l, struct heard *heard)
+{
+	const struct janitor_heir heir = { .hear = hear, .context = heard, .boot = l->boot };
+	struct lease_seen seen = seen_of(l, true, LEASE_DEAD);
+	enum janitor_released released = janitor_release_lease(&heir, seen.path, seen.fd, &seen.lease);
+
+	lease_seen_done(&seen);
+	return released;
+}
+
+/* A launcher and a janitor that die at once, with a sandbox that nobody ends; its pid. */
+static pid_t leave_behind(const struct leased *l, const char *cli)
+{
+	const struct runtime runtime = { .kind = RUNTIME_APPLE, .cli = (char *)cli };
+	struct npxc_error err = { 0 };
+	struct lease_seen seen;
+	int ends[2];
+	pid_t sandbox, launcher;
+	unsigned ignored;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	sandbox = fork_with_test();
+	if (sandbox == 0) {
+		setsid();
+		for (;;)
+			pause();
+	}
+	launcher = fork_with_test();
+	if (launcher == 0) {
+		struct janitor *janitor = started_with(l);
+
+		hold(janitor, JANITOR_DIRECTORY, l->held);
+		if ((cli != NULL &&
+		     !janitor_hold_named(janitor, JANITOR_CONTAINER, &runtime, "npxc-x-0123abcd", &ignored, &err)) ||
+		    !janitor_sandbox(janitor, sandbox, JANITOR_ASK_INNER, &err) || write(ends[1], "held", 4) != 4)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	char *word = read_until(ends[0], "held");
+	assert_string_equal(word, "held");
+	free(word), close(ends[0]), close(ends[1]);
+	seen = seen_of(l, true, LEASE_LIVE);
+	/* Stopped first: neither may see the other die. */
+	assert_int_equal(kill(seen.lease.janitor.pid, SIGSTOP), 0);
+	assert_int_equal(kill(launcher, SIGKILL), 0);
+	assert_int_equal(kill(seen.lease.janitor.pid, SIGKILL), 0);
+	assert_int_equal(waitpid(launcher, NULL, 0), launcher);
+	assert_int_equal(waitpid(seen.lease.janitor.pid, NULL, 0), seen.lease.janitor.pid);
+	lease_seen_done(&seen);
+	return sandbox;
+}
+
+static void what_both_left_is_released_by_the_lease(void **state)
+{
+	struct leased l = make_leased();
+	struct heard heard = { 0 };
+	pid_t sandbox = leave_behind(&l, NULL);
+
+	(void)state;
+	assert_true(file_exists(l.held));
+	assert_int_equal(kill(sandbox, 0), 0);
+	assert_int_equal(release_lease(&l, &heard), JANITOR_RELEASED);
+	assert_null(heard.warning);
+	assert_int_equal(heard.steps, 2); /* sandbox, directory */
+	assert_int_equal(waitpid(sandbox, NULL, 0), sandbox);
+	assert_false(file_exists(l.held));
+	assert_false(file_exists(l.path));
+	assert_true(all_children_end());
+	done_leased(&l);
+}
+
+static void what_a_runtime_keeps_stays_on_the_lease(void **state)
+{
+	static const struct {
+		const char *script; /* NULL: there is no such CLI */
+		enum janitor_released released;
+	} CASES[] = {
+		{ NULL, JANITOR_KEPT_DOWN },
+		{ "#!/bin/sh\necho busy >&2\nexit 1\n", JANITOR_KEPT },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		struct leased l = make_leased();
+		struct heard heard = { 0 };
+		struct lease_seen seen;
+		char *cli = str_printf("%s/cli", l.base);
+		pid_t sandbox;
+
+		if (CASES[i].script != NULL)
+			write_file(cli, CASES[i].script, 0700);
+		sandbox = leave_behind(&l, cli);
+		assert_int_equal(release_lease(&l, &heard), CASES[i].released);
+		assert_non_null(heard.warning);
+		assert_non_null(strstr(heard.warning, "npxc-x-0123abcd"));
+		assert_int_equal(waitpid(sandbox, NULL, 0), sandbox);
+		assert_false(file_exists(l.held));
+		seen = seen_of(&l, false, LEASE_DEAD);
+		assert_int_equal(seen.lease.count, 1);
+		assert_int_equal(seen.lease.entries[0].kind, JANITOR_CONTAINER);
+		assert_int_equal(seen.lease.sandbox.pid, 0);
+		lease_seen_done(&seen);
+
+		write_file(cli, "#!/bin/sh\nexit 0\n", 0700);
+		assert_int_equal(release_lease(&l, &heard), JANITOR_RELEASED);
+		assert_false(file_exists(l.path));
+		free(cli), free(heard.warning);
+		done_leased(&l);
+	}
+}
+
+/* A number that means somebody else now, and one of another boot. */
+static void a_strangers_process_is_not_touched(void **state)
+{
+	static const struct {
+		const char *boot;
+		int later;
+	} CASES[] = { { NULL, 1 }, { NULL, -1 }, { "another boot", 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		struct leased l = make_leased();
+		struct heard heard = { 0 };
+		struct lease lease = { .npxc = str_dup("1"), .id = str_dup("0123abcd") };
+		struct npxc_error err = { 0 };
+		pid_t pid = fork_with_test();
+		int fd;
+
+		if (pid == 0)
+			for (;;)
+				pause();
+		lease.boot = str_dup(CASES[i].boot == NULL ? l.boot : CASES[i].boot);
+		lease.sandbox = lease_process_of(pid);
+		lease.sandbox.started += (uint64_t)CASES[i].later;
+		char *header = lease_line_header(&lease), *line = lease_line_sandbox(&lease.sandbox, JANITOR_ASK_INNER);
+		char *text = str_printf("%s%s", header, line);
+		assert_true(lease_create(l.path, text, &fd, &err));
+		close(fd);
+		assert_int_equal(release_lease(&l, &heard), JANITOR_RELEASED);
+		assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		free(header), free(line), free(text);
+		lease_done(&lease);
+		done_leased(&l);
+	}
+}
+
+/* The first process has gone; what it started at once is found by its group, a stranger's group is not. */
+static void kin_is_found_by_its_group(void **state)
+{
+	struct group group;
+	struct proc_look look;
+	int ends[2];
+	pid_t first, kin;
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	first = fork_with_test();
+	if (first == 0) {
+		setsid();
+		kin = fork();
+		if (kin == 0)
+			for (;;)
+				pause();
+		_exit(write(ends[1], &kin, sizeof(kin)) != sizeof(kin));
+	}
+	assert_int_equal(read(ends[0], &kin, sizeof(kin)), sizeof(kin));
+	siginfo_t info;
+	assert_int_equal(waitid(P_PID, (id_t)first, &info, WEXITED | WNOWAIT), 0);
+	assert_true(proc_look(first, &look));
+	assert_int_equal(waitpid(first, NULL, 0), first);
+	assert_false(
+	    group_open_again(first, look.started - 1000 * proc_started_per_second(), JANITOR_ASK_INNER, &group));
+	assert_false(group_open_again(first, look.started + 1000, JANITOR_ASK_INNER, &group));
+	assert_true(group_open_again(first, look.started, JANITOR_ASK_INNER, &group));
+	struct npxc_error err = { 0 };
+	assert_true(group_end(&group, 0, -1, &err));
+	group_done(&group);
+	assert_int_equal(waitpid(kin, NULL, 0), kin);
+	assert_false(group_open_again(first, look.started, JANITOR_ASK_INNER, &group));
+	close(ends[0]), close(ends[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -548,6 +912,13 @@ int main(void)
 		cmocka_unit_test(a_container_goes_as_its_runtime_wants_it),
 		cmocka_unit_test(a_sandbox_that_is_gone_already_is_no_error),
 		cmocka_unit_test(garbage_takes_everything_down),
+		cmocka_unit_test(what_is_held_stands_on_the_lease_before_the_answer),
+		cmocka_unit_test(without_a_lease_nothing_is_held),
+		cmocka_unit_test(a_dead_janitors_place_is_taken),
+		cmocka_unit_test(what_both_left_is_released_by_the_lease),
+		cmocka_unit_test(what_a_runtime_keeps_stays_on_the_lease),
+		cmocka_unit_test(a_strangers_process_is_not_touched),
+		cmocka_unit_test(kin_is_found_by_its_group),
 	};
 
 	/* A failed test leaves processes that the next one would find. They end with this one. */

@@ -14,7 +14,7 @@ static struct janitor *started(void)
 	struct janitor *janitor = NULL;
 	struct npxc_error err = { 0 };
 
-	assert_true(janitor_start(&janitor, &err));
+	assert_true(janitor_start(NULL, NULL, &janitor, &err));
 	return janitor;
 }
 
@@ -305,7 +305,7 @@ static void nothing_runs_before_the_janitor_has_answered(void **state)
 		struct janitor *janitor;
 		unsigned id;
 
-		if (!janitor_start(&janitor, &err) ||
+		if (!janitor_start(NULL, NULL, &janitor, &err) ||
 		    !janitor_hold_path(janitor, JANITOR_FILE, "/tmp/npxc-none", &id, &err))
 			_exit(1);
 		keeper = only_child();
@@ -468,7 +468,7 @@ static pid_t fork_launcher(const char *marker, int say)
 		struct runtime_start start = boxed("trap '' TERM; sleep 1000; :", marker);
 
 		setpgid(0, 0);
-		if (!janitor_start(&janitor, &err) ||
+		if (!janitor_start(NULL, NULL, &janitor, &err) ||
 		    !sandbox_start(janitor, RUNTIME_BWRAP, &start, NULL, 0, NULL, &sandbox, &err) ||
 		    write(say, "u", 1) != 1)
 			_exit(1);
@@ -520,7 +520,7 @@ static void a_death_ends_the_grace(void **state)
 		    boxed("trap 'echo asked' TERM; echo ready; while :; do sleep 1000 & wait; done", marker);
 		struct sandbox *to = &sandbox;
 
-		if (!janitor_start(&janitor, &err) ||
+		if (!janitor_start(NULL, NULL, &janitor, &err) ||
 		    !sandbox_start(janitor, RUNTIME_BWRAP, &start, NULL, 0, NULL, to, &err))
 			_exit(1);
 		await_ready(to);

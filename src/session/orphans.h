@@ -1,0 +1,48 @@
+#ifndef NPXC_SESSION_ORPHANS_H
+#define NPXC_SESSION_ORPHANS_H
+
+#include "base/error.h"
+#include "base/str.h"
+#include "runtime/runtime.h"
+#include "session/janitor.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * What carries names like those of sessions and stands on no lease here: left by an npxc without leases, or another
+ * user's on the same runtime. It is reported, and removed only when somebody names it.
+ */
+struct orphan {
+	enum janitor_resource kind;
+	char *name;                    /* owned: of a container or network; a path */
+	const struct runtime *runtime; /* borrowed; NULL for a path */
+};
+
+struct orphans {
+	struct orphan *v;
+	size_t count;
+};
+
+/*
+ * Workspaces below `leases`, cgroups where sessions make theirs, and what `runtimes` have. Of a runtime that does not
+ * answer the reason goes to `ret_unasked`. ERROR_IO: the leases cannot be listed.
+ * Mustn't: call something an orphan that was made while it looked, or that stands on a lease which it cannot read.
+ */
+bool orphans_find(const char *leases, const struct runtime *runtimes, size_t runtime_count, struct orphans *ret_orphans,
+                  struct strv *ret_unasked, struct npxc_error *err) NPXC_MUST_CHECK;
+void orphans_done(struct orphans *orphans);
+
+/* A name that `npxc gc --orphans` takes: of a session or of a managed network. Pure. */
+bool orphans_is_name(const char *name);
+/* Whether that is what the orphan is called: its name, or the last part of its path. Pure. */
+bool orphans_is_called(const struct orphan *orphan, const char *name);
+/* The file of a lease on which the name stands; owned. NULL: of none. */
+char *orphans_lease_of(const char *leases, const char *name);
+
+/* Removes the chosen ones as a session's own, with a lease meanwhile. False: some of it stays (that is logged), and
+ * stands on that lease now. */
+bool orphans_remove(const char *leases, const struct orphan *const *chosen, size_t count,
+                    struct npxc_error *err) NPXC_MUST_CHECK;
+
+#endif
