@@ -15,6 +15,9 @@ bool list_command(const struct options *options, int *ret_status, struct npxc_er
 bool clean_command(const struct options *options, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
 bool inspect_command(const struct options *options, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
 bool log_command(const struct options *options, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
+bool ps_command(const struct options *options, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
+bool stop_command(const struct options *options, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
+bool gc_command(const struct options *options, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
 bool doctor_command(const struct options *options, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
 
 #endif

@@ -28,6 +28,7 @@ enum flag_id {
 	FLAG_ALL,
 	FLAG_FIX,
 	FLAG_DENIED,
+	FLAG_ORPHANS,
 	FLAG_CONFIG,
 	FLAG_CWD,
 	FLAG_LOG_LEVEL,
@@ -66,6 +67,7 @@ static const struct flag {
 	{ FLAG_ALL, 0, "all", VALUE_NONE, NULL, OPTIONS_ALL, "everything" },
 	{ FLAG_FIX, 0, "fix", VALUE_NONE, NULL, OPTIONS_FIX, "act on what is found, saying what is done" },
 	{ FLAG_DENIED, 0, "denied", VALUE_NONE, NULL, OPTIONS_DENIED, "only what was refused or failed" },
+	{ FLAG_ORPHANS, 0, "orphans", VALUE_NONE, NULL, OPTIONS_ORPHANS, "remove what the words name, lease or not" },
 	{ FLAG_DRY_RUN, 0, "dry-run", VALUE_NONE, NULL, OPTIONS_DRY_RUN, "show the plan, start nothing" },
 	{ FLAG_JSON, 0, "json", VALUE_NONE, NULL, OPTIONS_JSON, "print JSON" },
 	{ FLAG_CONFIG, 0, "config", VALUE_NEEDED, "FILE", 0,
@@ -209,6 +211,9 @@ static bool take_flag(struct options *o, const struct flag *flag, const char *va
 	case FLAG_DENIED:
 		o->denied = true;
 		return true;
+	case FLAG_ORPHANS:
+		o->orphans = true;
+		return true;
 	case FLAG_CONFIG:
 		return set_once(&o->config, "config", value, err);
 	case FLAG_CWD:
@@ -232,12 +237,12 @@ struct reader {
 	size_t command_count;
 	bool command_known; /* a command word was read: its flags are checked from then on */
 	unsigned seen;      /* groups of the flags read, checked once the command is known */
-	const char *seen_name[8];
+	const char *seen_name[OPTIONS_GROUPS];
 };
 
 static void note_group(struct reader *r, const struct flag *flag)
 {
-	for (unsigned bit = 0; bit < 8; bit++)
+	for (unsigned bit = 0; bit < OPTIONS_GROUPS; bit++)
 		if (flag->group == 1U << bit && (r->seen & flag->group) == 0)
 			r->seen_name[bit] = flag->name;
 	r->seen |= flag->group;
@@ -293,7 +298,7 @@ static bool check_groups(const struct reader *r, const struct options *o, struct
 {
 	const struct options_command *command = &r->commands[o->command];
 	const unsigned foreign = r->seen & ~command->takes;
-	for (unsigned bit = 0; bit < 8; bit++)
+	for (unsigned bit = 0; bit < OPTIONS_GROUPS; bit++)
 		if (foreign & (1U << bit))
 			return error_set(err, ERROR_CONFIG,
 			                 "--%s does not go with `npxc %s`; `npxc %s --help` lists what does",

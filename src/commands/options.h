@@ -36,6 +36,8 @@ enum {
 	OPTIONS_ALL = 1 << 6,
 	OPTIONS_FIX = 1 << 7,
 	OPTIONS_DENIED = 1 << 8,
+	OPTIONS_ORPHANS = 1 << 9,
+	OPTIONS_GROUPS = 10, /* how many */
 };
 
 struct options_command {
@@ -65,7 +67,7 @@ struct options {
 	uint64_t memory_bytes; /* 0: not given */
 	unsigned cpu_millis;   /* 0: not given */
 	char *config, *cwd, *log_level;
-	bool json, dry_run, force, update, all, fix, denied, help, version;
+	bool json, dry_run, force, update, all, fix, denied, orphans, help, version;
 };
 
 /* `words` without argv[0]. ERROR_CONFIG: unknown flag (with a near miss), a flag that the command does not take, a

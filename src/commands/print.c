@@ -33,6 +33,18 @@ char *print_duration(int64_t microseconds)
 	return str_printf("%.1f s", (double)microseconds / 1e6);
 }
 
+char *print_age(int64_t milliseconds)
+{
+	const long long seconds = milliseconds / 1000, minutes = seconds / 60, hours = minutes / 60;
+	if (seconds < 60)
+		return str_printf("%lld s", seconds);
+	if (minutes < 60)
+		return str_printf("%lld min", minutes);
+	if (hours < 24)
+		return str_printf("%lld h %lld min", hours, minutes % 60);
+	return str_printf("%lld d %lld h", hours / 24, hours % 24);
+}
+
 char *print_line(const char *text, size_t most)
 {
 	mem_cleanup char *line = str_dup(text == NULL ? "" : text);

@@ -16,6 +16,8 @@ bool print_json(const struct cJSON *value, struct npxc_error *err) NPXC_MUST_CHE
 char *print_bytes(uint64_t bytes);
 /* "842 ms", "3.1 s"; owned. */
 char *print_duration(int64_t microseconds);
+/* "12 s", "3 min", "2 h 5 min", "4 d 1 h"; owned. */
+char *print_age(int64_t milliseconds);
 /* `text` from outside (a server, a package) in one line for a terminal: control bytes escaped, cut at `most` bytes with
  * "..."; owned. */
 char *print_line(const char *text, size_t most);

@@ -153,6 +153,8 @@ static void test_refusals(void **state)
 		{ { "--mount", "", "pkg" }, "--mount" },
 		{ { "--force", "pkg" }, "--force does not go with" },
 		{ { "--all", "list" }, "--all does not go with `npxc list`" },
+		{ { "--denied", "list" }, "--denied does not go with `npxc list`" }, /* the ninth group */
+		{ { "list", "--orphans" }, "--orphans does not go with `npxc list`" },
 		{ { "list", "x" }, "takes no words" },
 		{ { "list", "--", "x" }, "unexpected word" },
 		{ { "-c", "x", "pkg" }, "-c takes the whole line" },
