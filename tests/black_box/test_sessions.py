@@ -26,7 +26,8 @@ def names_of(world):
 
 
 def cgroups_of(name):
-    return [path for path in pathlib.Path("/sys/fs/cgroup").rglob(name) if path.is_dir()]
+    """os.walk passes over what goes meanwhile: other sessions of this machine."""
+    return [root for root, directories, _ in os.walk("/sys/fs/cgroup") if name in directories]
 
 
 @pytest.fixture
@@ -68,11 +69,19 @@ def held(kind, **what):
     return {"hold": {"id": 1, "kind": kind, **what}}
 
 
+def has_ended(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 def kill_both(session):
     """Stopped first: neither may see the other die."""
     os.kill(session["janitor_pid"], signal.SIGSTOP)
     os.kill(session["pid"], signal.SIGKILL)
     os.kill(session["janitor_pid"], signal.SIGKILL)
+    assert wait_until(lambda: has_ended(session["pid"]) and has_ended(session["janitor_pid"]))
 
 
 def gone(world, session):
