@@ -89,10 +89,11 @@ void keep_no_mask(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-bool keep_apart(int *fd, struct npxc_error *err)
+bool keep_apart(int *const *fds, size_t count, struct npxc_error *err)
 {
 	static const int ignored[] = { SIGPIPE, SIGINT, SIGTERM, SIGHUP };
-	int kept[4] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
+	int kept[3 + KEEP_APART_FDS] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
+	size_t kept_count = 3;
 	int null;
 
 	if (setsid() == -1)
@@ -101,13 +102,19 @@ bool keep_apart(int *fd, struct npxc_error *err)
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		signal(ignored[i], SIG_IGN);
 	keep_no_mask();
-	kept[3] = fcntl(*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	for (size_t i = 0; i < count && i < KEEP_APART_FDS; i++) {
+		if (*fds[i] == -1)
+			continue;
+		*fds[i] = fcntl(*fds[i], F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		if (*fds[i] == -1)
+			return error_set_errno(err, ERROR_IO, "keep a descriptor");
+		kept[kept_count++] = *fds[i];
+	}
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (kept[3] == -1 || null == -1)
+	if (null == -1)
 		return error_set_errno(err, ERROR_IO, "open /dev/null");
-	*fd = kept[3];
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
 		if (null == i ? !fd_set_close_on_exec(i, false, err) : dup2(null, i) == -1)
 			return false;
-	return keep_only(kept, sizeof(kept) / sizeof(kept[0]), err) && chdir("/") == 0;
+	return keep_only(kept, kept_count, err) && chdir("/") == 0;
 }

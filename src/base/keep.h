@@ -14,10 +14,11 @@ bool keep_only(int *fds, size_t count, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
  * For a forked child that outlives its parent, with all signals blocked around the fork: a session of its own, no
- * signal of the parent's terminal or group, /dev/null on 0, 1 and 2, no other descriptor but `*fd` (which is moved), no
- * directory kept busy. ERROR_IO.
+ * signal of the parent's terminal or group, /dev/null on 0, 1 and 2, no other descriptor but these (which are moved;
+ * one that is -1 stays so; at most KEEP_APART_FDS), no directory kept busy. ERROR_IO.
  */
-bool keep_apart(int *fd, struct npxc_error *err) NPXC_MUST_CHECK;
+enum { KEEP_APART_FDS = 4 };
+bool keep_apart(int *const *fds, size_t count, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* For a forked child, whose parent has blocked all signals around the fork: their default dispositions. Then, after
  * what the child wants to ignore is ignored, none is blocked any more. */

@@ -732,7 +732,7 @@ static bool become_keeper(int *fd, struct npxc_error *err)
 {
 	const struct timeval say_within = { .tv_sec = 2 };
 
-	if (!keep_apart(fd, err))
+	if (!keep_apart(&fd, 1, err))
 		return false;
 	setsockopt(*fd, SOL_SOCKET, SO_SNDTIMEO, &say_within, sizeof(say_within));
 	return true;

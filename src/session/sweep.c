@@ -1,10 +1,10 @@
 #include "session/sweep.h"
 
 #include "base/fd.h"
+#include "base/keep.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/proc.h"
-#include "base/keep.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -108,8 +108,9 @@ static int lock_sweeping(const char *directory)
 static void run_sweeper(const char *directory, int lock)
 {
 	struct npxc_error ignored = { 0 };
+	int *const kept[] = { &lock };
 
-	_exit(!keep_apart(&lock, &ignored) || !sweep(directory, NULL, &ignored));
+	_exit(!keep_apart(kept, 1, &ignored) || !sweep(directory, NULL, &ignored));
 }
 
 /* The child is not waited for: it outlives npxc, or is reaped with it. */
