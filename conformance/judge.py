@@ -6,7 +6,6 @@ import time
 
 import registry
 from checks import CHECKS, REASONS, NotApplicable
-from evidence import Evidence
 from scenarios import SCENARIOS
 from worlds import LIGHT, PROBE, Unavailable
 

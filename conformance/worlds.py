@@ -5,11 +5,8 @@ import hashlib
 import json
 import os
 import pathlib
-import re
-import select
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading

@@ -9,7 +9,6 @@ a broken launcher can get exactly one of them wrong.
 import json
 import os
 import re
-import select
 import signal
 import socket
 import subprocess

@@ -1,0 +1,263 @@
+"""The sandbox."""
+
+import json
+import re
+
+from checks.base import NotApplicable, check, option, without
+
+
+# ---- box: by the argument list ----
+
+def run_or(e):
+    return [] if e.run else ["the server was not started: %s" % e.err.strip()[-200:]]
+
+
+def on_argv(identity, *spoils):
+    return check(identity, "sandbox", on=("replay",), spoil=spoils)
+
+
+@on_argv("box-rootfs-read-only", without("--read-only"))
+def _(e):
+    return run_or(e) or ([] if e.run.has("--read-only") else ["no --read-only"])
+
+
+def add_option(*words):
+    def spoil(e):
+        e.run.argv[2:2] = words
+    return spoil
+
+
+@on_argv("box-caps-empty", option("--cap-drop", "NET_RAW"), add_option("--cap-add", "SYS_ADMIN"))
+def _(e):
+    if not e.run:
+        return run_or(e)
+    return ([] if "ALL" in e.run.values("--cap-drop") else ["no --cap-drop ALL"]) + \
+        ["--cap-add %s" % name for name in e.run.values("--cap-add")]
+
+
+@on_argv("box-not-root", option("--user", "0:0"), option("--user", "root"), option("--user", None))
+def _(e):
+    if not e.run:
+        return run_or(e)
+    users = e.run.values("-u", "--user") + e.run.values("--uid")
+    if not users:
+        return ["no --user"]
+    return ["the server runs as %s" % user for user in users if re.split(":", user)[0] in ("0", "root", "")]
+
+
+PROMISED = {"PATH", "HOME", "TMPDIR", "LANG", "TERM"}
+
+
+def names_of(values):
+    return {value.split("=", 1)[0] for value in values}
+
+
+@on_argv("box-env-empty", add_option("-e", "NOT_FORWARDED"), add_option("--env-file", "/x"), option("-e", "OTHER=1"))
+def _(e):
+    if not e.run:
+        return run_or(e)
+    names = names_of(e.run.values("-e", "--env"))
+    wrong = ["--env-file" for _ in e.run.values("--env-file")]
+    if names - PROMISED != {"FORWARDED"}:
+        wrong.append("declared was FORWARDED, the server gets %s" % sorted(names - PROMISED))
+    if not {"PATH", "HOME", "TMPDIR", "LANG"} <= names:
+        wrong.append("missing: %s" % sorted({"PATH", "HOME", "TMPDIR", "LANG"} - names))
+    return wrong
+
+
+def home_of(e):
+    return next((value.split("=", 1)[1] for value in e.run.values("-e", "--env") if value.startswith("HOME=")), None)
+
+
+def no_home_tmpfs(e):
+    argv = e.run.argv
+    index = next(i for i, word in enumerate(argv) if word == "--tmpfs" and argv[i + 1] == home_of(e))
+    del argv[index:index + 2]
+
+
+@on_argv("box-home-writable", no_home_tmpfs)
+def _(e):
+    if not e.run:
+        return run_or(e)
+    home = home_of(e)
+    mounts = [value.split(":")[1] for value in e.run.values("-v", "--volume")]
+    wrong = [] if home and home in e.run.values("--tmpfs") else ["HOME is %s, the tmpfs mounts are %s" % (home, e.run.values("--tmpfs"))]
+    return wrong + (["HOME is the host's"] if home in mounts else [])
+
+
+def no_tmpfs(path):
+    def spoil(e):
+        argv = e.run.argv
+        index = next(i for i, word in enumerate(argv) if word == "--tmpfs" and argv[i + 1] == path)
+        del argv[index:index + 2]
+    return spoil
+
+
+@on_argv("box-tmp-writable", no_tmpfs("/tmp"), no_tmpfs("/run"))
+def _(e):
+    return run_or(e) or ["no tmpfs at %s" % path for path in ("/tmp", "/run") if path not in e.run.values("--tmpfs")]
+
+
+@on_argv("box-limits", option("--memory", None), option("--cpus", None),
+         lambda e: setattr(e.run, "argv", [word for word in e.run.argv if not word.startswith("nproc=")]))
+def _(e):
+    if not e.run:
+        return run_or(e)
+    wrong = []
+    for what, found in (("memory", e.run.values("-m", "--memory")), ("processors", e.run.values("-c", "--cpus")),
+                        ("processes", [v for v in e.run.values("--ulimit") if v.startswith("nproc=")] + e.run.values("--pids-limit"))):
+        if not found:
+            wrong.append("no limit of %s" % what)
+    return wrong
+
+
+@check("box-secrets-not-in-argv", "sandbox",
+       spoil=[lambda e: e.seen["holders"].append("argument list of process 1")])
+def _(e):
+    wrong = ["the value is in: %s" % where for where in e.seen["holders"]]
+    wrong += ["the value is in a call of the CLI: %s" % call.kind for call in e.calls
+              if any(e.seen["secret"] in word for word in call.argv)]
+    got = e.seen["live"].get("env", {}).get("value", {}).get("FORWARDED") if "live" in e.seen else None
+    if "live" in e.seen and got != e.seen["secret"]:
+        wrong.append("the server did not get the variable")
+    if "live" not in e.seen and e.run and "FORWARDED" not in names_of(e.run.values("-e", "--env")) and not e.run.values("--env-file"):
+        wrong.append("the variable was not forwarded")
+    return wrong + ([] if "live" in e.seen else run_or(e))
+
+
+# ---- box: as seen from inside ----
+
+LIVE = ("bwrap", "podman", "apple")
+
+
+def on_live(identity, *spoils):
+    return check(identity, "sandbox", on=LIVE, spoil=spoils)
+
+
+def answer(e, label):
+    """The probe's result, or {} with ok False."""
+    return e.seen["live"].get(label) or {"ok": False, "code": "no answer; stderr: " + e.err.strip()[-200:]}
+
+
+def status_field(e, name):
+    for line in (answer(e, "process").get("value") or "").splitlines():
+        if line.startswith(name + ":"):
+            return line.split(":", 1)[1].strip()
+    return None
+
+
+def live(label, **result):
+    def spoil(e):
+        e.seen["live"][label] = result
+    return spoil
+
+
+READ_ONLY = ("/x", "/usr/x", "/etc/x", "/opt/x", "/var/x", "/proc/sys/kernel/core_pattern")
+
+
+@on_live("box-rootfs-read-only", live("write /x", ok=True), live("write /usr/x", ok=True))
+def _(e):
+    wrong = []
+    for path in READ_ONLY:
+        result = answer(e, "write " + path)
+        if result.get("ok") or result.get("code") not in ("EROFS", "EACCES", "ENOENT", "EPERM"):
+            wrong.append("writing %s: %s" % (path, result))
+    return wrong
+
+
+def field_becomes(name, value):
+    def spoil(e):
+        text = e.seen["live"]["process"]["value"]
+        e.seen["live"]["process"]["value"] = re.sub(r"(?m)^%s:.*$" % name, "%s:\t%s" % (name, value), text)
+    return spoil
+
+
+@on_live("box-caps-empty", field_becomes("CapEff", "0000000000000400"), field_becomes("CapBnd", "000001ffffffffff"))
+def _(e):
+    return ["%s is %s" % (name, status_field(e, name)) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+            if status_field(e, name) is None or int(status_field(e, name), 16) != 0]
+
+
+@on_live("box-not-root", field_becomes("Uid", "0\\t0\\t0\\t0"), live("process", ok=False))
+def _(e):
+    ids = [status_field(e, name) for name in ("Uid", "Gid")]
+    return [] if all(text and "0" not in text.split() for text in ids) else [
+        "the server's user and group are %s (%s)" % (ids, answer(e, "process").get("code"))]
+
+
+@on_live("box-no-new-privs", field_becomes("NoNewPrivs", "0"))
+def _(e):
+    return [] if status_field(e, "NoNewPrivs") == "1" else ["NoNewPrivs is %s" % status_field(e, "NoNewPrivs")]
+
+
+def more_variables(e):
+    e.seen["live"]["env"]["value"]["AWS_PROFILE"] = "x"
+
+
+@on_live("box-env-empty", more_variables, live("env", ok=False))
+def _(e):
+    names = set(answer(e, "env").get("value") or {})
+    wrong = []
+    # PWD: a shell that starts the server may set it; podman itself adds container and HOSTNAME
+    extra = names - PROMISED - {"FORWARDED", "PWD", "container", "HOSTNAME"} - ({"SHLVL", "_", "OLDPWD"})
+    if extra:
+        wrong.append("variables that nobody declared: %s" % sorted(extra))
+    missing = {"PATH", "HOME", "TMPDIR", "LANG", "FORWARDED"} - names
+    if missing:
+        wrong.append("missing: %s (%s)" % (sorted(missing), answer(e, "env").get("code")))
+    return wrong
+
+
+@on_live("box-home-writable", live("home", ok=True, value={"status": 1, "stdout": ""}), live("home", ok=False))
+def _(e):
+    result = answer(e, "home").get("value") or {}
+    wrong = []
+    if result.get("status") != 0 or not str(result.get("stdout", "")).startswith("/"):
+        wrong.append("writing into HOME: %s" % (result or answer(e, "home")))
+    return wrong + ["it is the host's: %s" % path for path in e.seen["host has x"] if path.startswith(e.seen["home"])]
+
+
+@on_live("box-tmp-writable", live("write /tmp/x", ok=False, code="EROFS"), lambda e: e.seen["host has x"].append("/tmp/x"))
+def _(e):
+    wrong = ["writing %s: %s" % (path, answer(e, "write " + path)) for path in ("/tmp/x", "/run/x")
+             if not answer(e, "write " + path).get("ok")]
+    return wrong + ["it is the host's: %s" % path for path in e.seen["host has x"] if not path.startswith(e.seen["home"])]
+
+
+def sees(path):
+    def spoil(e):
+        e.seen["live"]["read " + e.seen["hidden"][path]] = {"ok": True, "value": "secret"}
+    return spoil
+
+
+@on_live("box-host-files-hidden", sees(0), sees(3), live("processes", ok=True, value=200))
+def _(e):
+    wrong = ["%s can be read" % path for path in e.seen["hidden"]
+             if answer(e, "read " + path).get("code") not in ("ENOENT", "EACCES")]
+    count = answer(e, "processes").get("value")
+    if not isinstance(count, int) or count > 8:
+        wrong.append("the server sees %s processes" % count)
+    return wrong
+
+
+@check("box-limits", "limits", on=("bwrap", "podman"),
+       spoil=[lambda e: e.seen["memory"].update(allocate={"ok": True, "value": 57}),
+              lambda e: e.seen["processes"].update(spawn={"ok": True, "value": {"stdout": "started\n", "stderr": ""}})])
+def _(e):
+    try:
+        said = json.loads(e.seen["plan"]).get("limits", {})
+    except ValueError:
+        said = {}
+    if said.get("memory_enforced") is False or "not enforced" in e.seen["said"]:
+        raise NotApplicable("limit-not-enforced")
+    wrong = []
+    memory = e.seen["memory"].get("allocate")
+    if memory is None:
+        wrong.append("the server could not be asked: %s" % e.seen["said"].strip()[-200:])
+    elif memory.get("ok"):
+        wrong.append("900 MiB could be had where 256 MiB are allowed")
+    many = e.seen["processes"].get("spawn") or {}
+    value = many.get("value") or {}
+    if many.get("ok") and "started" in str(value.get("stdout")) and not value.get("stderr"):
+        wrong.append("900 processes could be started")
+    return wrong

@@ -1,0 +1,144 @@
+"""What a scenario is, and how most of them are played. It plays one or several runs on one runtime and returns what was
+seen; it judges nothing. Faults of a CLI are edits of the release's cassette, so only replay has those scenarios.
+"""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import subprocess
+
+from evidence import Evidence
+from worlds import PATIENCE, PROBE, World, processes_with
+
+SCENARIOS = {}
+ALLOWLIST = {"network": {"mode": "allowlist", "link": "gateway", "allow": ["example.org"]}}
+REQUEST = b'{"jsonrpc":"2.0","id":%d,"method":"tools/list"}\n'
+REPLY = b'{"jsonrpc":"2.0","id":%d,"result":{}}\n'
+
+
+class Scenario:
+    def __init__(self, function, families, timed, alone):
+        self.name, self.function, self.families = function.__name__, function, families
+        self.timed = timed  # its figures depend on an idle machine
+        self.alone = alone  # it makes the machine busy
+
+    def play(self, lab, runtime):
+        try:
+            return self.function(lab, runtime)
+        except (AssertionError, OSError, subprocess.TimeoutExpired) as why:
+            return Evidence(self.name, runtime.name, problem="%s: %s" % (type(why).__name__, why))
+
+
+def scenario(*families, timed=False, alone=False):
+    def register(function):
+        SCENARIOS[function.__name__] = Scenario(function, families, timed, alone)
+        return function
+    return register
+
+
+EVERYWHERE = ("replay", "podman", "apple", "bwrap")
+NETWORKED = ("replay", "podman", "apple")
+
+
+def world_of(lab, runtime, name, package=None, edit=None, cli=None, fault=None):
+    world = World(lab, runtime, name)
+    runtime.prepare(world, edit, cli, fault)
+    if package is not None:
+        world.configure_package(package)
+    return world
+
+
+def converse(world, session, patience=PATIENCE):
+    """One request and its reply: from here on the session is up."""
+    session.send(REQUEST % 1)
+    return session.await_output(REPLY % 1, patience)
+
+
+def plain(lab, runtime, name, package=None, edit=None, fault=None, flags=(), env=None, settle=10, before=None,
+          patience=PATIENCE, **run):
+    """One session as a client that behaves plays it: a request, its reply, end of input."""
+    with world_of(lab, runtime, name, package, edit, fault=fault) as world:
+        if before:
+            before(world)
+        session = world.start("answer", world.marker, flags=flags, env=env, **run)
+        converse(world, session, patience)
+        session.close()
+        session.finish(35 if lab.quick else PATIENCE)
+        return world.evidence(session, min(settle, 5) if lab.quick else settle)
+
+
+def of(cassette, identity):
+    return next(i for i in cassette["interactions"] if i["id"] == identity)
+
+
+def answering(identity, **answer):
+    """An edit: this interaction answers otherwise."""
+    def edit(cassette):
+        of(cassette, identity)["answer"] = {"from": "edited for a scenario", **answer}
+    return edit
+
+
+def nothing_happens(cassette, identity):
+    for key in ("effects", "refusals"):
+        of(cassette, identity).pop(key, None)
+
+
+def first_call(identity, **answer):
+    """An edit: the first call of this kind answers otherwise, and nothing happens."""
+    def edit(cassette):
+        one = json.loads(json.dumps(of(cassette, identity)))
+        one.update(id=identity + "-first", plays={"least": 0, "most": 1},
+                   answer={"from": "edited for a scenario", **answer})
+        one.pop("effects", None)
+        one.pop("refusals", None)
+        cassette["interactions"].insert(0, one)
+    return edit
+
+
+def parallel(lab, runtime, name, jobs):
+    """Several runs of which each mostly waits: (name, function) -> parts."""
+    whole = Evidence(name, runtime.name)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        futures = {label: pool.submit(job) for label, job in jobs}
+        whole.parts = {label: future.result() for label, future in futures.items()}
+    return whole
+
+
+def ask_probe(world, questions, flags=(), env=None, while_up=None):
+    """Calls of the probe's tools in one session: {tool or label: result}."""
+    session = world.start(world.marker, flags=flags, env=env, server=PROBE)
+    answers = {}
+    hello = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "conformance", "version": "0"}}}
+    session.send(json.dumps(hello).encode() + b"\n")
+    if session.await_output(b'"id":0'):
+        for number, question in enumerate(questions, 1):
+            name, given, label = (*question, question[0])[:3]
+            session.send(json.dumps({"jsonrpc": "2.0", "id": number, "method": "tools/call",
+                                     "params": {"name": name, "arguments": given}}).encode() + b"\n")
+            if not session.await_output(b'"id":%d,' % number):
+                answers[label] = {"ok": False, "code": "no answer"}
+                break
+            line = next(line for line in bytes(session.out).splitlines() if b'"id":%d,' % number in line)
+            answers[label] = json.loads(json.loads(line)["result"]["content"][0]["text"])
+        if while_up:
+            answers["while up"] = while_up(session)
+    session.close()
+    session.finish()
+    answers["status"] = session.process.poll()
+    answers["stderr"] = bytes(session.err).decode(errors="replace")
+    return answers
+
+
+def sandbox_arguments(world, session):
+    """The argument list of the launcher's own child that is the sandbox."""
+    for pid in processes_with(world.marker):
+        try:
+            argv = pathlib.Path("/proc/%d/cmdline" % pid).read_bytes().decode(errors="replace").split("\0")[:-1]
+            parent = int(pathlib.Path("/proc/%d/stat" % pid).read_text().rsplit(")", 1)[1].split()[1])
+        except (OSError, ValueError):
+            continue
+        if argv and parent == session.process.pid and os.path.basename(argv[0]) == "bwrap":
+            return argv
+    return None
