@@ -123,7 +123,7 @@ class Case:
     def warm_up(self, lab):
         if not self.names or self.runtime.too_old:
             return
-        probed = set(self.names) & {"sandbox", "limits", "none", "open_network"} and "live" in self.runtime.decides
+        probed = set(self.names) & {"sandbox", "limits", "none", "open_network", "seen_files"} and "live" in self.runtime.decides
         for server in (LIGHT, PROBE) if probed else (LIGHT,):
             lab.warm_up(self.runtime, server)
 

@@ -28,6 +28,7 @@ from surroundings import OWN
 from worlds import TOP, Lab, runtimes_here
 
 RUNTIME = "replay-1.0.0"
+TRANSLATE = "src/mcp/translate.c"
 NETWORK, JANITOR = "src/runtime/network.c", "src/session/janitor.c"
 
 
@@ -71,6 +72,17 @@ MUTATIONS = [without_attempt(number) for number in range(1, 6)] + [
              (NETWORK, "if (network_look(runtime, name, pause_ms) == NETWORK_STATE_GONE)\n\t\treturn true;", "(void)runtime;\n\t(void)name;"),
              (NETWORK, "if (network_look(runtime, name, network_schedule.last_look_ms) == NETWORK_STATE_GONE)\n"
                        "\t\treturn true;\n", "")),
+    Mutation("beneath", "the flag that keeps a path beneath the working directory", ["fs-*"],
+             ("src/mcp/scope_open.c", ".resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS", ".resolve = RESOLVE_NO_MAGICLINKS")),
+    Mutation("way-back", "the translation of what a server says", ["fs-*"],
+             (TRANSLATE, "return outcome == REWRITE_CHANGED ? LINES_CHANGED : LINES_SAME;", "return LINES_SAME;")),
+    Mutation("never", "requestState among the names whose values are never touched", ["relay-*"],
+             ("src/mcp/rewrite.c", '"nextCursor",  "requestState",', '"nextCursor",')),
+    Mutation("refusal", "the answer to a request whose path is refused", ["relay-*"],
+             (TRANSLATE, "\t\tif (is_request) {\n\t\t\tanswer(t, line, message, work, reply);\n\t\t\treturn false;",
+              "\t\tif (is_request) {\n\t\t\treturn false;")),
+    Mutation("stdout-guard", "the look at what a server prints beside messages", ["relay-*"],
+             (TRANSLATE, "if (t->guards && bytes[i] != '{' && bytes[i] != '[')\n\t\t\treturn LINES_DIVERT;\n\t\t", "")),
 ]
 
 

@@ -9,9 +9,10 @@ import launcher
 RUNTIME = "bwrap"
 BREAKS = {
     "box-caps-empty", "box-env-empty", "box-home-writable", "box-host-files-hidden", "box-limits",
-    "box-no-new-privs", "box-tmp-writable", "fs-keys-never-collide", "map-default-none", "map-inspect-agrees",
-    "map-mode-none", "map-mode-open", "map-precedence", "net-none-argument", "tear-sighup", "tear-sigint",
-    "tear-sigkill", "tear-sigterm", "tear-start-failure",
+    "box-no-new-privs", "box-tmp-writable", "fs-keys-never-collide", "fs-named-file-visible",
+    "fs-unnamed-invisible", "map-default-none", "map-inspect-agrees", "map-mode-none", "map-mode-open",
+    "map-precedence", "net-none-argument", "tear-sighup", "tear-sigint", "tear-sigkill", "tear-sigterm",
+    "tear-start-failure",
 }
 
 

@@ -1,6 +1,11 @@
 """Names and files."""
 
+import json
+
 from checks.base import check, parts, worked
+from scenarios.base import FILES
+from scenarios.fs import NAMED, ODD_SAID, SAID
+from templates import answered, in_string, names, pattern
 
 
 def sources(argv):
@@ -28,3 +33,144 @@ def _(e):
     if len(one) < 2 or len(other) < 2:
         wrong.append("no data directory is mounted: %s, %s" % (sorted(one), sorted(other)))
     return wrong
+
+
+# ---- files that calls name ----
+
+def told_off(e):
+    """Why there is nothing to judge."""
+    return [] if e.seen["shown"] else ["the session did not last (exit status %s): %s" % (e.status, e.err.strip()[-200:])]
+
+
+def lost(name):
+    def spoil(e):
+        e.seen[name].pop()
+    return spoil
+
+
+CAN_BE_READ = [name for template in NAMED for name in names(template)[-1:] if '"' not in name]
+
+
+@check("fs-named-file-visible", "named_files",
+       spoil=[lost("read"), lambda e: e.seen["read"].__setitem__(0, b""), lambda e: e.seen["shown"].__setitem__(0, b""),
+              lambda e: e.seen["copies"].append("tmp/a.txt")])
+def _(e):
+    wrong = told_off(e) + ["a copy is left behind: %s" % path for path in e.seen["copies"]]
+    contents = [FILES[name].encode() for name in CAN_BE_READ]
+    if not wrong and e.seen["read"] != contents:
+        wrong.append("of the files that were named the server read %s, not %s" % (e.seen["read"], contents))
+    return wrong + ["the server does not find what is in %s" % name for name in {name for call in NAMED for name in names(call)}
+                    if not wrong and FILES[name].encode() not in e.seen["shown"][0]]
+
+
+def probe_said(e, label):
+    result = e.seen["live"].get(label) or {}
+    value = result.get("value")
+    return (value.get("stdout") or "") + (value.get("stderr") or "") if isinstance(value, dict) else ""
+
+
+def shows(label, text):
+    def spoil(e):
+        e.seen["live"][label]["value"]["stdout"] += text
+    return spoil
+
+
+@check("fs-unnamed-invisible", "seen_files", on=("bwrap", "podman", "apple"),
+       spoil=[shows("others", "NOT NAMED\n"), shows("all", "NOT NAMED\n"), shows("others", "SECRET\n"),
+              lambda e: e.seen["live"].pop("others"), lambda e: e.seen["live"]["all"]["value"].update(stdout="")])
+def _(e):
+    wrong = ["the server was not asked: %s" % e.err.strip()[-200:] for label in ("others", "all") if not probe_said(e, label)]
+    if FILES["a.txt"] not in probe_said(e, "all"):
+        wrong.append("what was named is not visible either")
+    return wrong + ["the server reads what was not named: %s" % text for text in ("NOT NAMED", "SECRET")
+                    for label in ("others", "all") if text in probe_said(e, label)]
+
+
+@check("fs-host-unchanged", "seen_files", on=("bwrap", "podman", "apple"),
+       spoil=[lambda e: e.seen["after"].update(text="spoiled\n"), lambda e: e.seen["after"].update(inode=1),
+              lambda e: e.seen["after"].update(mode=0), lambda e: e.seen.update(after={"gone": "ENOENT"}),
+              lambda e: e.seen["live"].pop("tries")])
+def _(e):
+    wrong = [] if e.seen["live"].get("tries", {}).get("ok") else ["the server did not try: %s" % e.err.strip()[-200:]]
+    if e.seen["after"] != e.seen["before"]:
+        wrong.append("the host's file was %(before)s and is %(after)s" % e.seen)
+    return wrong
+
+
+def error_for(e, identity):
+    """The error that answers it, {} when there is none or more than one."""
+    found = []
+    for line in e.seen["answers"]:
+        try:
+            messages = json.loads(line)
+        except ValueError:
+            continue
+        for message in messages if isinstance(messages, list) else [messages]:
+            if isinstance(message, dict) and message.get("id") == identity:
+                found.append(message.get("error") or {})
+    return found[0] if len(found) == 1 else {}
+
+
+def forwarded(e):
+    e.seen["saw"].append(e.seen["sent"][3])
+
+
+@check("fs-outside-refused", "outside_files",
+       spoil=[lost("answers"), forwarded, lambda e: e.seen["shown"].__setitem__(0, b"SECRET\n"), lambda e: e.seen.update(saw=[]),
+              lambda e: e.seen["answers"].__setitem__(0, e.seen["answers"][0].replace(b"-32602", b"-32603"))])
+def _(e):
+    wrong = told_off(e)
+    for line in e.seen["sent"]:
+        call = json.loads(line.replace(b"<<a.txt>>", b"a.txt"))
+        seen = [line for line in e.seen["saw"] if b'"id": %d,' % call["id"] in line or b'"id":%d,' % call["id"] in line]
+        if call["id"] == 1000:
+            wrong += [] if len(seen) == 1 else ["the call after the refusals did not get through"]
+            continue
+        where = json.dumps(call["params"])
+        if seen:
+            wrong.append("the server got the call with %s" % where)
+        if error_for(e, call["id"]).get("code") != -32602:
+            wrong.append("%s is answered with %s" % (where, error_for(e, call["id"]) or "no error, or several"))
+    return wrong + ["the server sees a secret" for told in e.seen["saw"] + e.seen["read"] + e.seen["shown"] if b"SECRET" in told]
+
+
+def path_inside(e, identity):
+    """What stands in the place of the path in the call with this id, as it stands in JSON; None: the call did not come."""
+    for template in e.seen["sent"]:
+        if b'"id":%d,' % identity in template and names(template):
+            found = [match for line in e.seen["saw"] if (match := pattern(template, e.seen["project"]).fullmatch(line))]
+            return found[0][1] if found else None
+    return None
+
+
+def due_answers(e, said, host="a.txt"):
+    """What the client has to get: {id of a call: templates} of what the server says about its file."""
+    host = in_string("%s/%s" % (e.seen["project"], host))
+    return [answered(template, host, path_inside(e, identity) or b"?") for identity, templates in said.items()
+            for template in templates]
+
+
+def swap(e, one, other):
+    assert any(one in line for line in e.seen["answers"])
+    e.seen["answers"] = [line.replace(one, other, 1) for line in e.seen["answers"]]
+
+
+def to_inside(e):
+    swap(e, in_string(e.seen["project"] + "/a.txt"), path_inside(e, 1))
+
+
+def to_host(e):
+    swap(e, path_inside(e, 4), in_string(e.seen["project"] + "/a.txt"))
+
+
+@check("fs-result-translated", "results", spoil=[to_inside, to_host, lost("answers"), lambda e: e.seen["saw"].clear()])
+def _(e):
+    if told_off(e):
+        return told_off(e)
+    try:
+        got = [json.loads(line) for line in e.seen["answers"]]
+    except ValueError:
+        return ["an answer is not JSON any more: %s" % e.seen["answers"]]
+    due = [json.loads(line) for line in due_answers(e, SAID) + due_answers(e, {5: ODD_SAID}, names(NAMED[7])[0])]
+    return ["the client did not get %s" % json.dumps(line, ensure_ascii=False) for line in due if line not in got] + [
+        "the client got %s" % json.dumps(line, ensure_ascii=False) for line in got if line not in due]

@@ -25,7 +25,7 @@ GRACE_SECONDS = 0.7
 DRAIN_SECONDS = 4
 DEFAULT_KEYS = {"runtime": str, "container_cli": str, "network": str, "node_image": str, "memory": str, "cpus": int}
 PACKAGE_KEYS = {"network": dict, "runtime": dict, "env": dict, "env_passthrough": list, "storage": dict,
-                "non_path_arguments": dict}  # which it has no use for: it translates nothing
+                "non_path_arguments": dict, "stdout_guard": bool}
 
 
 # What pathlib, shutil and uuid would do; importing them would double the time that a launcher needs to start.
@@ -47,6 +47,13 @@ def uuid4():
     digits = list(os.urandom(16).hex())
     digits[12], digits[16] = "4", "89ab"[int(digits[16], 16) & 3]
     return "".join(digits)
+
+
+def remove_tree(directory):
+    for place, _, files in os.walk(directory, topdown=False):
+        for name in files:
+            os.unlink(os.path.join(place, name))
+        os.rmdir(place)
 
 
 class Failure(Exception):
@@ -230,9 +237,13 @@ class Apple:
         directory = self.launcher.data_directory()
         return words + (["-v", directory + ":/data"] if directory else [])
 
+    def workspace(self, container):
+        return ["-v", self.launcher.workspace_directory(container) + ":/workspace:ro"]
+
     def argv(self, container, network):
         return [self.cli, "run", "--progress", "none", "--rm", "-i", "--init", "--name", container,
                 "--network", self.network_word(network), *self.restrictions(), *self.variables(), *self.mounts(),
+                *self.workspace(container),
                 "--entrypoint", "/opt/package/" + self.launcher.bin, "node:lts-slim", *self.launcher.arguments]
 
     def start_environment(self):
@@ -263,14 +274,17 @@ class Bwrap:
         return ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup",
                 *(["--unshare-net"] if network.mode != "open" else []), "--uid", "1000", "--gid", "1000"]
 
-    def files(self):
+    def files(self, container):
         words = ["--ro-bind", "/usr", "/usr"]
         for name in ("bin", "sbin", "lib", "lib64"):
             words += ["--symlink", "usr/" + name, "/" + name]
         return words + ["--ro-bind", "/etc/alternatives", "/etc/alternatives", "--ro-bind", "/etc/ld.so.cache",
                         "/etc/ld.so.cache", "--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev",
                         "--ro-bind", self.launcher.package_directory, "/opt/package", *self.data(), *self.writable(),
-                        *self.root()]
+                        *self.workspace(container), *self.root()]
+
+    def workspace(self, container):
+        return ["--ro-bind", self.launcher.workspace_directory(container), "/workspace"]
 
     def data(self):
         directory = self.launcher.data_directory()
@@ -298,7 +312,7 @@ class Bwrap:
 
     def argv(self, container, network):
         # the values of declared variables come in by a file descriptor, not by the argument list
-        return [self.cli, *self.namespaces(network), "--die-with-parent", *self.privileges(), *self.files(),
+        return [self.cli, *self.namespaces(network), "--die-with-parent", *self.privileges(), *self.files(container),
                 *self.environment(), "--args", "9", "--chdir", "/", "--", *self.limits(),
                 *(["/usr/bin/node"] if self.launcher.bin.endswith("js") else []), "/opt/package/" + self.launcher.bin,
                 *self.launcher.arguments]
@@ -317,6 +331,208 @@ class Bwrap:
         return True
 
 
+# ---- what passes between client and server ----
+
+class Refused(Exception):
+    """A path that the server does not get."""
+
+
+def strings(text):
+    """The values of a JSON text that are strings: (keys and indexes that lead there, where its quotes begin and end,
+    value)."""
+    def blank(at):
+        while text[at] in " \t\r\n":
+            at += 1
+        return at
+
+    def value(at, where):
+        at = blank(at)
+        if text[at] == '"':
+            found, end = json.decoder.scanstring(text, at + 1)
+            yield where, at, end, found
+            return end
+        if text[at] not in "{[":
+            return re.compile(r"[^\s,\]}]+").match(text, at).end()
+        opened, number, at = text[at], 0, blank(at + 1)
+        while text[at] not in "}]":
+            key = number
+            if opened == "{":
+                key, at = json.decoder.scanstring(text, at + 1)
+                at = blank(at) + 1
+            at = blank((yield from value(at, where + (key,))))
+            number += 1
+            if text[at] == ",":
+                at = blank(at + 1)
+        return at + 1
+
+    yield from value(0, ())
+
+
+class Lines:
+    """Hands on whole lines, each as `decide` wants it; what is longer than MOST passes as it is."""
+
+    MOST = 1 << 20
+
+    def __init__(self, decide, write, turn):
+        self.decide, self.write, self.turn = decide, write, turn  # the turn to write to the client, or to the server
+        self.held, self.passing = bytearray(), False
+
+    def feed(self, data):
+        while data:
+            piece, newline, data = data.partition(b"\n")
+            piece += newline
+            if self.passing:
+                self.write(piece)
+            else:
+                self.held += piece
+                if newline:
+                    self.hand_on()
+                elif len(self.held) > self.MOST:
+                    self.turn.acquire()
+                    self.write(self.held)
+                    self.held, self.passing = bytearray(), True
+            if self.passing and newline:
+                self.passing = False
+                self.turn.release()
+
+    def hand_on(self):
+        line, self.held = self.decide(bytes(self.held)), bytearray()
+        if line:
+            with self.turn:
+                self.write(line)
+
+    def end(self):
+        if self.held:
+            self.hand_on()
+
+
+class Relay:
+    """Files that a call names become copies in the workspace, and its paths become the host's in what comes back."""
+
+    never = {"id", "progressToken", "cursor", "nextCursor", "requestState", "taskId", "blob", "mimeType", "_meta"}
+
+    def __init__(self, launcher, directory):
+        self.launcher, self.directory = launcher, directory
+        self.cwd = os.path.realpath(os.getcwd())
+        self.copies, self.places = {}, {}
+        self.to_client, self.to_server = threading.Lock(), threading.Lock()
+
+    # -- to the server --
+
+    def from_client(self, line):
+        text = line.decode(errors="surrogateescape")
+        try:
+            message = json.loads(text)
+        except ValueError:
+            return line
+        if isinstance(message, list):
+            return self.batch(message)
+        try:
+            return self.translated(text).encode(errors="surrogateescape")
+        except Refused as why:
+            self.refuse(text, message, str(why))
+            return b""
+
+    def batch(self, messages):
+        kept = []
+        for message in messages:
+            text = json.dumps(message, ensure_ascii=False)
+            try:
+                kept.append(self.translated(text))
+            except Refused as why:
+                self.refuse(text, message, str(why))
+        return ("[%s]\n" % ",".join(kept)).encode() if kept else b""
+
+    def is_request(self, message):
+        return "id" in message and "method" in message
+
+    def refuse(self, text, message, why):
+        if not self.is_request(message):
+            return
+        identity = [text[begin:end] for where, begin, end, _ in strings(text) if where == ("id",)] or [json.dumps(message["id"])]
+        error = json.dumps({"code": -32602, "message": why, "data": {"cwd": self.cwd, "reason": why}})
+        with self.to_client:
+            self.launcher.write(1, ('{"jsonrpc":"2.0","id":%s,"error":%s}\n' % (identity[0], error)).encode(errors="surrogateescape"))
+
+    def translated(self, text):
+        changes = [(begin, end, self.inside(found)) for where, begin, end, found in strings(text) if self.may_be_path(where)]
+        return self.changed(text, [change for change in changes if change[2] is not None])
+
+    def may_be_path(self, where):
+        other = self.launcher.config.package.get("non_path_arguments", {}).get("*", [])
+        return (where[:2] == ("params", "arguments") and not set(where) & set(other)) or where == ("params", "uri")
+
+    def changed(self, text, changes):
+        for begin, end, new in reversed(changes):
+            text = text[:begin] + json.dumps(new, ensure_ascii=False) + text[end:]
+        return text
+
+    def inside(self, found):
+        """What stands for this value; None: it is no path."""
+        path, scheme = found, ""
+        if found.startswith("~/"):
+            path = os.environ["HOME"] + found[1:]
+        elif found.lower().startswith("file:"):
+            scheme = "file://"
+            path = re.sub(r"^file://(localhost)?(?=/)", "", found, flags=re.I)
+            path = re.sub(r"%([0-9a-fA-F]{2})", lambda digits: chr(int(digits[1], 16)), path)
+        if scheme and not path.startswith("/"):
+            raise Refused("%s is a file of another host" % found)
+        if not path.startswith("/"):
+            return None
+        copy = self.copy_of(self.checked(path))
+        return scheme + (re.sub(r"[^\w/.~-]", lambda c: "".join("%%%02X" % b for b in c[0].encode()), copy) if scheme else copy)
+
+    def checked(self, path):
+        real = os.path.realpath(path)
+        if not (real + "/").startswith(self.cwd + "/"):
+            raise Refused("%s is outside the working directory" % path)
+        if not os.path.isfile(real):
+            raise Refused("%s does not exist" % path)
+        return real
+
+    def copy_of(self, real):
+        if real not in self.copies:
+            identity = uuid4()[:8]
+            place = os.path.join(self.directory, identity)
+            os.mkdir(place, 0o755)
+            self.publish(real, os.path.join(place, os.path.basename(real)))
+            self.places[identity] = os.path.dirname(real)
+            self.copies[real] = "/workspace/%s/%s" % (identity, os.path.basename(real))
+        return self.copies[real]
+
+    def publish(self, real, copy):
+        with open(real, "rb") as source, open(copy, "xb") as target:
+            target.write(source.read())
+        os.chmod(copy, 0o444)
+
+    # -- to the client --
+
+    def from_server(self, line):
+        if line.lstrip()[:1] not in (b"{", b"[") and self.launcher.config.package.get("stdout_guard", True):
+            self.set_aside(line)
+            return b""
+        if b"/workspace/" not in line:
+            return line
+        text = line.decode(errors="surrogateescape")
+        for where, begin, end, _ in reversed(list(strings(text))):
+            if self.may_change(where):
+                text = text[:begin] + self.outside(text[begin:end]) + text[end:]
+        return text.encode(errors="surrogateescape")
+
+    def set_aside(self, line):
+        self.launcher.tell("%s: %s" % (self.launcher.package, line.decode(errors="replace").rstrip("\n")))
+
+    def may_change(self, where):
+        return not set(where) & self.never and not ("content" in where and where[-1] == "data")
+
+    def outside(self, quoted):
+        """Works on the string as it stands in JSON: its other escapes stay."""
+        def host(place):
+            return json.dumps(self.places[place[1]], ensure_ascii=False)[1:-1] if place[1] in self.places else place[0]
+        return re.sub(r"(?:(?<![\w.-])|(?<=\\[nrt]))/workspace/([0-9a-f]{8})(?=/)", host, quoted)
+
+
 class Network:
     def __init__(self, mode, name=None):
         self.mode, self.name = mode, name
@@ -332,7 +548,7 @@ class Janitor:
 
     def __init__(self, launcher, channel):
         self.launcher, self.channel = launcher, channel
-        self.networks, self.containers, self.groups = [], [], []
+        self.networks, self.containers, self.groups, self.directories = [], [], [], []
 
     def say(self, **what):
         try:
@@ -351,6 +567,8 @@ class Janitor:
                 self.containers.append(message["container"])
             elif "group" in message:
                 self.groups.append(message["group"])
+            elif "directory" in message:
+                self.directories.append(message["directory"])
             elif "end" in message:
                 asked = True
                 break
@@ -369,6 +587,8 @@ class Janitor:
             except OSError:
                 pass
         self.remove_containers(runtime)
+        for directory in self.directories:
+            remove_tree(directory)
         self.say(gone=True)
         left = [name for name in self.networks if not self.delete_network(runtime, name)]
         self.say(done=True)
@@ -413,6 +633,7 @@ class Janitor:
 
 class Launcher:
     janitor_class = Janitor
+    relay_class = Relay
     runtimes = {"apple": Apple, "bwrap": Bwrap}
     exit_statuses = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 
@@ -545,6 +766,15 @@ class Launcher:
         except OSError:
             return False
 
+    def workspace_directory(self, container):
+        return os.path.join(os.environ.get("TMPDIR", "/tmp"), container)
+
+    def make_workspace(self, container):
+        directory = self.workspace_directory(container)
+        self.hold(directory=directory)
+        os.mkdir(directory, 0o755)
+        return self.relay_class(self, directory)
+
     # -- one session --
 
     def on_signal(self, number, frame):
@@ -562,6 +792,7 @@ class Launcher:
         self.provision(network)
         container = self.container_name()
         self.hold(container=container)
+        self.between = self.make_workspace(container)
         return self.relay(self.start(self.argv(container, network)))
 
     def argv(self, container, network):
@@ -590,16 +821,21 @@ class Launcher:
 
     def copy(self, source, target, done):
         end = "eof"
-        while True:
-            data = os.read(source, 1 << 16)
-            if not data:
-                break
-            try:
-                self.write(target, data)
-            except OSError:
-                end = "gone"
-                break
+        lines = self.lines_to(target)
+        try:
+            while data := os.read(source, 1 << 16):
+                lines.feed(data)
+            lines.end()
+        except OSError:
+            end = "gone"
         self.events.put((done, end))
+
+    def lines_to(self, target):
+        def write(data):
+            self.write(target, data)
+        between = self.between
+        return (Lines(between.from_server, write, between.to_client) if target == 1 else
+                Lines(between.from_client, write, between.to_server))
 
     def write(self, target, data):
         view = memoryview(data)

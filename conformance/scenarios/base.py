@@ -9,6 +9,7 @@ import pathlib
 import subprocess
 
 from evidence import Evidence
+from templates import filled, said, sed
 from worlds import PATIENCE, PROBE, World, processes_with
 
 SCENARIOS = {}
@@ -142,3 +143,48 @@ def sandbox_arguments(world, session):
         if argv and parent == session.process.pid and os.path.basename(argv[0]) == "bwrap":
             return argv
     return None
+
+
+FILES = {"a.txt": "content of a\n", "sub/b c.txt": "content of b\n", 'sub/odd "näme" \\.txt': "content of odd\n",
+         "unnamed.txt": "NOT NAMED\n", "sub/unnamed.txt": "NOT NAMED\n"}
+LOOK = b'{"jsonrpc":"2.0","method":"look"}\n'
+
+
+def make_project(world):
+    """Files to be named, others beside them, and secrets outside to which links lead."""
+    for name, text in FILES.items():
+        (world.project / name).parent.mkdir(exist_ok=True)
+        (world.project / name).write_text(text)
+    for name in ("outside", "project2"):
+        (world.home / name).mkdir()
+        (world.home / name / "secret").write_text("SECRET\n")
+    (world.project / "link").symlink_to(world.home / "outside" / "secret")
+    (world.project / "middle").symlink_to("../outside")
+
+
+def copies(world):
+    """Files elsewhere than in the project that hold what one of it does."""
+    texts = {text.encode() for text in FILES.values()}
+    return [str(path.relative_to(world.home)) for path in world.home.rglob("*")
+            if world.project not in path.parents and path.is_file() and path.stat().st_size < 100 and path.read_bytes() in texts]
+
+
+def tell(lab, runtime, name, lines, answers=None, act=None):
+    """A session with a server that tells what it sees. `lines`: templates, or a function of the world; `answers`: what
+    the server says to which call; `act` goes on after the lines."""
+    with world_of(lab, runtime, name, {"network": {"mode": "none"}}) as world:
+        make_project(world)
+        session = world.start("tell", sed(answers or {}), "/workspace", world.marker)
+        sent = list(lines(world) if callable(lines) else lines)
+        for template in sent:
+            session.send(filled(template, world.project))
+        if act:
+            sent += act(world, session)
+        session.send(LOOK)
+        session.await_output(b"notifications/shown")
+        session.close()
+        session.finish()
+        evidence = world.evidence(session)
+        told, other = said(evidence.out)
+        evidence.seen = {**told, "answers": other, "sent": sent, "project": str(world.project), "copies": copies(world)}
+        return evidence

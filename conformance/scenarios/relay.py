@@ -4,8 +4,9 @@ import os
 import pathlib
 import re
 
-from scenarios.base import EVERYWHERE, REQUEST, scenario, world_of
-
+from evidence import Evidence
+from scenarios.base import EVERYWHERE, REPLY, REQUEST, scenario, tell, world_of
+from templates import filled
 
 NASTY = [
     b'{"jsonrpc":"2.0","method":"m","params":{"n":9007199254740993,"f":1.0,"e":1E+2,"z":-0}}\n',
@@ -109,3 +110,98 @@ def arguments(lab, runtime):
         evidence = world.evidence(session)
         evidence.seen["wanted"] = ARGUMENTS + [world.marker]
         return evidence
+
+
+# ---- what is not forwarded ----
+
+# (id as it stands in the message, arguments, has it to be refused?)
+OUT = b'{"path":"/etc/passwd"}'
+CALLS = [(identity, OUT, True) for identity in (b"0", b"1", b'"1"', b"-7", b"9007199254740993", b'"a\\u00e9\\/\\"b"', b'"\xc3\xa9"', b'""')] + [
+    (b"100", b'{"path":"<<a.txt>>"}', False), (b"101", b'{"path":"<<not-there.txt>>"}', True),
+    (b"102", b'{"path":"<<a.txt>>","all":["/etc/passwd"]}', True), (b"103", b'{"path":"/etc/passwd","path":"<<a.txt>>"}', None)]
+CALL = b'{"jsonrpc":"2.0","id":%s,"method":"tools/call","params":{"name":"t","arguments":%s}}'
+IN_BATCH = [(b"200", OUT, True), (b"201", b'{"path":"<<a.txt>>"}', False), (b'"202"', OUT, True)]
+BATCH = b"[" + b",".join([CALL % call[:2] for call in IN_BATCH] + [
+    b'{"jsonrpc":"2.0","method":"tools/call","params":{"name":"t","arguments":%s}}' % OUT]) + b"]\n"
+
+
+@scenario(*EVERYWHERE)
+def refusals(lab, runtime):
+    """Requests that a launcher may not forward, with ids of every kind, and one that it has to."""
+    evidence = tell(lab, runtime, "refusals", [CALL % call[:2] + b"\n" for call in CALLS] + [BATCH])
+    evidence.seen["calls"] = [(identity, refused) for identity, _, refused in CALLS + IN_BATCH]
+    return evidence
+
+
+# ---- what a server prints beside messages ----
+
+@scenario(*EVERYWHERE)
+def chatter(lab, runtime):
+    whole = Evidence("chatter", runtime.name)
+    for label, package in (("guarded", {}), ("not guarded", {"stdout_guard": False})):
+        with world_of(lab, runtime, "chatter", {"network": {"mode": "none"}, **package}) as world:
+            session = world.start("chatty", world.marker)
+            for number in range(1, 4):
+                session.send(REQUEST % number)
+                session.await_output(REPLY % number)
+            session.close()
+            session.finish()
+            whole.parts[label] = world.evidence(session)
+    return whole
+
+
+# ---- both eras ----
+
+HANDSHAKE = [
+    b'{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"roots":'
+    b'{"listChanged":true},"sampling":{}},"clientInfo":{"name":"c","version":"1"}}}\n',
+    b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n',
+    b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}\n',
+    b'{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"_meta":{"progressToken":"p"},"name":"t","arguments":'
+    b'{"path":"<<a.txt>>"}}}\n',
+    b'{"jsonrpc":"2.0","id":"s1","result":{"role":"assistant","content":{"type":"text","text":"yes"},"model":"m"}}\n',
+    b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":99}}\n',
+    b'{"jsonrpc":"2.0","id":3,"method":"ping"}\n',
+]
+HANDSHAKE_SAID = {
+    0: [b'{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":'
+        b'{"name":"s","version":"1"},"instructions":"none"}}\n'],
+    1: [b'{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"t","inputSchema":{"type":"object"}}]}}\n'],
+    2: [b'{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p","progress":1}}\n',
+        b'{"jsonrpc":"2.0","id":"s1","method":"sampling/createMessage","params":{"maxTokens":1,"messages":'
+        b'[{"role":"user","content":{"type":"text","text":"<<>>?"}}]}}\n',
+        b'{"jsonrpc":"2.0","id":2,"result":{"content":[{"type":"text","text":"<<>>"}]}}\n'],
+    3: [b'{"jsonrpc":"2.0","id":3,"result":{}}\n'],
+}
+META = (b'"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":'
+        b'{"name":"c","version":"1"},"io.modelcontextprotocol/clientCapabilities":{"elicitation":{}}}')
+STATELESS = [
+    b'{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{%s}}\n' % META,
+    b'{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{%s,"name":"t","arguments":{"path":"<<a.txt>>"}}}\n' % META,
+]
+AGAIN = (b'{"jsonrpc":"2.0","id":%%d,"method":"tools/call","params":{%s,"name":"t","inputResponses":{"q":{"action":"accept",'
+         b'"content":{"part":"first"}}},"requestState":"%%s","arguments":{"path":"<<a.txt>>"}}}\n' % META)
+STATELESS_SAID = {
+    1: [b'{"jsonrpc":"2.0","id":1,"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":'
+        b'{"tools":{}},"serverInfo":{"name":"s","version":"1"}}}\n'],
+    2: [b'{"jsonrpc":"2.0","id":2,"result":{"resultType":"input_required","inputRequests":{"q":{"method":"elicitation/create",'
+        b'"params":{"message":"which part of <<>>?","requestedSchema":{"type":"object","properties":{}}}}},'
+        b'"requestState":"<<inside>>"}}\n'],
+    4: [b'{"jsonrpc":"2.0","id":4,"result":{"resultType":"complete","content":[{"type":"text","text":"<<>>"}]}}\n'],
+}
+
+
+@scenario(*EVERYWHERE)
+def eras(lab, runtime):
+    """A conversation of each era. In the second a state that looks like a path goes to and fro."""
+    def go_on(world, session):
+        session.await_output(b'"requestState"')
+        found = re.search(rb'"requestState":"([^"]*)"', bytes(session.out))
+        sent = [AGAIN % (3, found[1] if found else b""), AGAIN % (4, b"<<same:a.txt>>")]
+        for template in sent:
+            session.send(filled(template, world.project))
+        return sent
+    whole = Evidence("eras", runtime.name)
+    whole.parts = {"handshake": tell(lab, runtime, "eras", HANDSHAKE, HANDSHAKE_SAID),
+                   "stateless": tell(lab, runtime, "eras", STATELESS, STATELESS_SAID, go_on)}
+    return whole

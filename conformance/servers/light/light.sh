@@ -1,15 +1,20 @@
 #!/bin/sh
-# A server for runs that are about the launcher. Everything it writes to stdout is JSON. $1 chooses what it does:
+# A server for runs that are about the launcher. $1 chooses what it does; but for `chatty` it writes JSON only:
 #   answer         turns each request into its answer
 #   echo           every byte back
 #   late           answers everything only after the end of input
 #   exit N, crash  after one line: ends with N, or by SIGKILL
 #   stubborn       ignores signals and the end of input
 #   args           its arguments in hex, then its variables' names
+#   chatty         answers, and prints other things beside
+#   tell SED DIR   of each line: itself in hex; in hex what the file holds that it names beneath /workspace, looked for in
+#                  DIR; what sed makes of it. For a line with the method "look" what all files in DIR hold
 # Further arguments are only there to be seen.
 set -u
 mode=${1-}
 answers() { sed -u 's/"method":"[^"]*"/"result":{}/'; }
+hex() { od -An -v -tx1 | tr -d ' \n'; }
+say() { printf '{"jsonrpc":"2.0","method":"notifications/%s","params":{"hex":"%s"}}\n' "$1" "$(hex)"; }
 printf 'light ready\n' >&2
 case $mode in
 echo) cat ;;
@@ -30,7 +35,7 @@ args)
 	printf '{"jsonrpc":"2.0","method":"notifications/args","params":{"args":['
 	comma=
 	for word; do
-		printf '%s"%s"' "$comma" "$(printf %s "$word" | od -An -v -tx1 | tr -d ' \n')"
+		printf '%s"%s"' "$comma" "$(printf %s "$word" | hex)"
 		comma=,
 	done
 	printf '],"env":['
@@ -41,6 +46,24 @@ args)
 	done
 	printf ']}}\n'
 	cat > /dev/null
+	;;
+chatty)
+	printf 'listening on nothing\n'
+	while IFS= read -r line; do
+		printf '  a line came\n'
+		printf '%s\n' "$line" | answers
+		printf 'done: [1]\n'
+	done
+	printf 'bye'
+	;;
+tell)
+	while IFS= read -r line; do
+		printf '%s\n' "$line" | say saw
+		name=$(printf '%s\n' "$line" | sed -nE 's#%20# #g;s#.*"(file://)?/workspace/([^"\\]*)".*#\2#p')
+		[ -z "$name" ] || say read < "$3/$name"
+		case $line in *'"method":"look"'*) find "$3" -type f -exec cat {} + | say shown ;; esac
+		printf '%s\n' "$line" | sed -nE "$2"
+	done
 	;;
 *) answers ;;
 esac

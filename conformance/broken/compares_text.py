@@ -1,0 +1,22 @@
+#!/usr/bin/env -S python3 -S
+"""Looks at a path's text only, not where it leads."""
+
+import sys
+
+sys.path.insert(0, __file__.rpartition("/")[0] + "/../reference")
+import launcher
+
+BREAKS = {"fs-outside-refused"}
+
+
+class Relay(launcher.Relay):
+    def checked(self, path):
+        path = launcher.os.path.normpath(path)
+        return path if path.startswith(self.cwd + "/") and launcher.os.path.isfile(path) else super().checked(path)
+
+
+class Launcher(launcher.Launcher):
+    relay_class = Relay
+
+
+launcher.main(Launcher)

@@ -1,0 +1,21 @@
+#!/usr/bin/env -S python3 -S
+"""Takes what a server keeps in requestState for a path."""
+
+import sys
+
+sys.path.insert(0, __file__.rpartition("/")[0] + "/../reference")
+import launcher
+
+BREAKS = {"relay-both-eras"}
+
+
+class Relay(launcher.Relay):
+    def may_be_path(self, where):
+        return super().may_be_path(where) or where == ("params", "requestState")
+
+
+class Launcher(launcher.Launcher):
+    relay_class = Relay
+
+
+launcher.main(Launcher)
