@@ -213,6 +213,8 @@ struct tree {
 	const struct publish *publish;
 	const char *path; /* for messages */
 	int to;           /* where the copy goes; -1: only measured */
+	uint64_t room;    /* bytes ... */
+	size_t places;    /* ... and files and directories that it may have */
 	size_t files;
 	uint64_t bytes;
 	uint64_t mark;
@@ -242,15 +244,15 @@ static bool check_tree(const struct tree *tree, uint64_t file_bytes, unsigned de
 	const struct publish_settings *limits = &tree->publish->settings;
 	char what[96];
 
-	if (tree->files > limits->max_tree_entries)
-		snprintf(what, sizeof(what), "holds more than %zu files and directories", limits->max_tree_entries);
+	if (tree->files > tree->places)
+		snprintf(what, sizeof(what), "holds more than %zu files and directories", tree->places);
 	else if (depth > LIMIT_PUBLISH_DEPTH)
 		snprintf(what, sizeof(what), "is more than %d directories deep", LIMIT_PUBLISH_DEPTH);
 	else if (file_bytes > limits->max_file_bytes)
 		snprintf(what, sizeof(what), "holds a file of more than %llu bytes",
 		         (unsigned long long)limits->max_file_bytes);
-	else if (tree->bytes > limits->max_total_bytes)
-		snprintf(what, sizeof(what), "holds more than %llu bytes", (unsigned long long)limits->max_total_bytes);
+	else if (tree->bytes > tree->room)
+		snprintf(what, sizeof(what), "holds more than %llu bytes", (unsigned long long)tree->room);
 	else
 		return true;
 	return too_much(tree, err, what);
@@ -302,16 +304,19 @@ static mode_t copy_mode(const struct stat *info)
 	return (info->st_mode & S_IXUSR) != 0 ? 0555 : 0444;
 }
 
-static struct copy_rules rules_of(const struct publish *publish, uint64_t max_bytes)
+/* A file may have as many bytes as are left, and never more than one may have. */
+static struct copy_rules rules_of(const struct publish *publish, uint64_t left)
 {
-	return (struct copy_rules){ .max_bytes = max_bytes,
+	const uint64_t most = publish->settings.max_file_bytes;
+
+	return (struct copy_rules){ .max_bytes = left < most ? left : most,
 		                    .stop = publish->settings.stop,
 		                    .context = publish->settings.context };
 }
 
 static bool copy_leaf(struct tree *tree, int directory, const char *name, const char *relative, struct npxc_error *err)
 {
-	const struct copy_rules rules = rules_of(tree->publish, tree->publish->settings.max_file_bytes);
+	const struct copy_rules rules = rules_of(tree->publish, tree->room - tree->bytes);
 	FD_CLEANUP int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct stat info;
 	uint64_t bytes = 0;
@@ -419,7 +424,12 @@ static bool identify(const struct publish *publish, const struct scope_name *nam
 		                     .size = (uint64_t)file->info.st_size,
 		                     .mark = mix_stat(0, &file->info),
 		                     .settled = is_settled(&file->info) };
-	struct tree tree = { .publish = publish, .path = name->path, .to = -1, .settled = identity.settled };
+	struct tree tree = { .publish = publish,
+		             .path = name->path,
+		             .to = -1,
+		             .room = publish->settings.max_total_bytes,
+		             .places = publish->settings.max_tree_entries,
+		             .settled = identity.settled };
 
 	if (S_ISDIR(file->info.st_mode)) {
 		if (!walk_tree(&tree, file->fd, "", 0, err))
@@ -532,7 +542,12 @@ static bool copy_tree(const struct publish *publish, const struct scope_name *na
                       int directory, const char *leaf, struct entry *entry, struct npxc_error *err)
 {
 	FD_CLEANUP int to = -1;
-	struct tree tree = { .publish = publish, .path = name->path };
+	const size_t most = publish->settings.max_tree_entries;
+	const size_t left = publish->settings.max_entries - publish->files - 1;
+	struct tree tree = { .publish = publish,
+		             .path = name->path,
+		             .room = publish->settings.max_total_bytes - publish->bytes,
+		             .places = left < most ? left : most };
 	bool copied;
 
 	if (mkdirat(directory, leaf, 0755) != 0)
@@ -553,7 +568,7 @@ static bool copy_tree(const struct publish *publish, const struct scope_name *na
 static bool copy_into(const struct publish *publish, const struct scope_name *name, const struct scope_file *file,
                       struct entry *entry, struct npxc_error *err)
 {
-	const struct copy_rules rules = rules_of(publish, publish->settings.max_file_bytes);
+	const struct copy_rules rules = rules_of(publish, publish->settings.max_total_bytes - publish->bytes);
 	mem_cleanup char *leaf = scope_last_component(name);
 	FD_CLEANUP int directory = -1;
 

@@ -572,6 +572,53 @@ static void test_a_copy_is_stopped(void **state)
 	assert_string_equal(left, "");
 }
 
+struct growth {
+	char *path; /* owned */
+	bool done;
+};
+
+/* Between being measured and being copied. */
+static bool grow(void *context)
+{
+	struct growth *growth = context;
+	FILE *file = growth->done ? NULL : fopen(growth->path, "a");
+
+	if (file != NULL) {
+		fputs("12345678901234567890", file);
+		fclose(file);
+	}
+	growth->done = true;
+	return false;
+}
+
+static void test_files_that_grow(void **state)
+{
+	struct world *w = *state;
+	struct growth growth = { .path = host_path(w, "b"), .done = true };
+
+	w->settings.max_total_bytes = 25;
+	w->settings.stop = grow;
+	w->settings.context = &growth;
+	start_publish(w);
+	put(w, "a", "1234567890");
+	free(taken(w, "a"));
+	put(w, "b", "1");
+	growth.done = false;
+	refused(w, "b", "more than 15 bytes");
+	free(growth.path);
+	growth.path = host_path(w, "tree/leaf");
+	make(w, "tree");
+	put(w, "tree/leaf", "1");
+	growth.done = false;
+	refused(w, "tree", "more than 15 bytes");
+	/* What was refused takes no room, and the ceiling is where it was. */
+	put(w, "c", "123456789012345");
+	free(taken(w, "c"));
+	put(w, "d", "1");
+	refused(w, "d", "no room");
+	free(growth.path);
+}
+
 static void test_the_way_back(void **state)
 {
 	struct world *w = *state;
@@ -703,6 +750,7 @@ int main(void)
 		CASE(test_a_deep_tree),
 		CASE(test_what_may_not_be_read),
 		CASE(test_a_copy_is_stopped),
+		CASE(test_files_that_grow),
 		CASE(test_the_way_back),
 		CASE(test_reserved_ids),
 		CASE(test_many),
