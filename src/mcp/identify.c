@@ -198,6 +198,9 @@ struct level {
 	size_t n_doubles; /* ... and how many there are */
 };
 
+/* Who names places: the configuration of the tool and of "*", and the tool's schema. */
+enum { PLACES_OWN, PLACES_ALL, PLACES_SCHEMA, PLACES_COUNT };
+
 struct search {
 	const struct identify *identify;
 	const char *text;
@@ -208,9 +211,9 @@ struct search {
 	struct json_span *doubles; /* owned; of the levels, one behind the other */
 	size_t double_count, double_capacity;
 	/* Where the walk is within what is named by places; their bottom is the value `arguments`. */
-	struct pattern_walk own, all, schema;
+	struct pattern_walk walks[PLACES_COUNT];
 	bool has_places;
-	bool translate_only, prefix, by_protocol;
+	bool translate_only, by_protocol;
 	struct npxc_error *err;
 };
 
@@ -336,6 +339,22 @@ static bool next_member(struct search *search, struct json_reader *r, struct jso
 	return true;
 }
 
+/* Into a member, or, where `key` is NULL, an element, and out of it again. */
+static void step_in(struct search *search, const struct json_span *key, size_t element)
+{
+	for (size_t i = 0; search->has_places && i < PLACES_COUNT; i++)
+		if (key != NULL)
+			pattern_walk_member(&search->walks[i], search->text, *key);
+		else
+			pattern_walk_element(&search->walks[i], element);
+}
+
+static void step_out(struct search *search)
+{
+	for (size_t i = 0; search->has_places && i < PLACES_COUNT; i++)
+		pattern_walk_up(&search->walks[i]);
+}
+
 static bool keep_value(struct search *search, struct identify_value value)
 {
 	struct identify_found *found = search->found;
@@ -362,7 +381,7 @@ static bool takes(const struct search *search, enum config_strategy strategy, st
 	case CONFIG_STRATEGY_CONFIG:
 		return (configured & MARK_PATH) != 0;
 	case CONFIG_STRATEGY_SCHEMA:
-		marks = search->has_places ? pattern_walk_marks(&search->schema) : 0;
+		marks = search->has_places ? pattern_walk_marks(&search->walks[PLACES_SCHEMA]) : 0;
 		return ((marks & SCHEMA_PATH) != 0 || ((marks & SCHEMA_URI) != 0 && shape == SHAPE_URI)) &&
 		       is_one_line(search->text, string, SIZE_MAX);
 	case CONFIG_STRATEGY_HEURISTIC:
@@ -384,11 +403,11 @@ static bool look_at_string(struct search *search, struct json_span string)
 	if (shape == SHAPE_NONE)
 		return true;
 	if (search->has_places)
-		configured = pattern_walk_marks(&search->own) | pattern_walk_marks(&search->all);
+		configured =
+		    pattern_walk_marks(&search->walks[PLACES_OWN]) | pattern_walk_marks(&search->walks[PLACES_ALL]);
 	if ((configured & MARK_NO_PATH) != 0)
 		return true;
 	value.kind = shape == SHAPE_URI ? IDENTIFY_URI : IDENTIFY_PATH;
-	value.prefix = search->prefix;
 	value.may_be_output =
 	    !search->translate_only && search->has_places && (identify->outputs || (configured & MARK_OUTPUT) != 0);
 	if (search->by_protocol && shape == SHAPE_URI) {
@@ -413,34 +432,18 @@ static bool look_at_value(struct search *search, struct json_reader *r)
 
 	if (kind == JSON_OBJECT && enter(search, r, kind)) {
 		while (ok && next_member(search, r, &span)) {
-			if (search->has_places) {
-				pattern_walk_member(&search->own, search->text, span);
-				pattern_walk_member(&search->all, search->text, span);
-				pattern_walk_member(&search->schema, search->text, span);
-			}
+			step_in(search, &span, 0);
 			ok = look_at_value(search, r);
-			if (search->has_places) {
-				pattern_walk_up(&search->own);
-				pattern_walk_up(&search->all);
-				pattern_walk_up(&search->schema);
-			}
+			step_out(search);
 		}
 		leave(search);
 		return ok;
 	}
 	if (kind == JSON_ARRAY && enter(search, r, kind)) {
 		for (size_t i = 0; ok && json_element(r); i++) {
-			if (search->has_places) {
-				pattern_walk_element(&search->own, i);
-				pattern_walk_element(&search->all, i);
-				pattern_walk_element(&search->schema, i);
-			}
+			step_in(search, NULL, i);
 			ok = look_at_value(search, r);
-			if (search->has_places) {
-				pattern_walk_up(&search->own);
-				pattern_walk_up(&search->all);
-				pattern_walk_up(&search->schema);
-			}
+			step_out(search);
 		}
 		leave(search);
 		return ok;
@@ -465,17 +468,17 @@ static void start_places(struct search *search, const char *tool, size_t length,
 		else if (tool != NULL && strlen(places->tool) == length && memcmp(places->tool, tool, length) == 0)
 			own = &places->pattern;
 	}
-	pattern_walk_start(&search->own, own);
-	pattern_walk_start(&search->all, all);
-	pattern_walk_start(&search->schema, tool != NULL && schema != NULL ? schema_find(schema, tool, length) : NULL);
+	pattern_walk_start(&search->walks[PLACES_OWN], own);
+	pattern_walk_start(&search->walks[PLACES_ALL], all);
+	pattern_walk_start(&search->walks[PLACES_SCHEMA],
+	                   tool != NULL && schema != NULL ? schema_find(schema, tool, length) : NULL);
 	search->has_places = true;
 }
 
 static void end_places(struct search *search)
 {
-	pattern_walk_done(&search->own);
-	pattern_walk_done(&search->all);
-	pattern_walk_done(&search->schema);
+	for (size_t i = 0; i < PLACES_COUNT; i++)
+		pattern_walk_done(&search->walks[i]);
 	search->has_places = false;
 }
 
@@ -660,15 +663,13 @@ static bool notifications_member(struct search *search, struct json_reader *r, s
 }
 
 /* Within completion/complete nothing is published: what is typed may name what does not exist. */
-static bool look_at_typed(struct search *search, struct json_reader *r, bool prefix)
+static bool look_at_typed(struct search *search, struct json_reader *r)
 {
 	bool ok;
 
 	search->translate_only = true;
-	search->prefix = prefix;
 	ok = look_at_value(search, r);
 	search->translate_only = false;
-	search->prefix = false;
 	return ok;
 }
 
@@ -695,12 +696,9 @@ static bool look_at_completed(struct search *search, struct json_reader *r)
 			continue;
 		}
 		start_places(search, NULL, 0, NULL);
-		if (name.length > 0) {
-			pattern_walk_member(&search->own, search->text, name);
-			pattern_walk_member(&search->all, search->text, name);
-			pattern_walk_member(&search->schema, search->text, name);
-		}
-		ok = look_at_typed(search, r, true);
+		if (name.length > 0)
+			step_in(search, &name, 0);
+		ok = look_at_typed(search, r);
 		end_places(search);
 	}
 	leave(search);
@@ -715,7 +713,7 @@ static bool context_member(struct search *search, struct json_reader *r, struct 
 	if (!json_equals(search->text, key, "arguments"))
 		return skip_value(search, r);
 	start_places(search, NULL, 0, NULL);
-	ok = look_at_typed(search, r, false);
+	ok = look_at_typed(search, r);
 	end_places(search);
 	return ok;
 }

@@ -17,7 +17,8 @@
  * Looked at, and nothing else:
  *   tools/call                   params.arguments at any depth
  *   prompts/get                  params.arguments
- *   completion/complete          params.argument.value, params.context.arguments, params.ref.uri   (translate only)
+ *   completion/complete          params.argument.value, which may be cut off anywhere, params.context.arguments,
+ *                                params.ref.uri                                                    (translate only)
  *   resources/read, subscribe    params.uri
  *   resources/unsubscribe        params.uri                                                        (translate only)
  *   subscriptions/listen         params.notifications.resourceSubscriptions[]
@@ -59,7 +60,6 @@ struct identify_value {
 	enum identify_reason reason; /* the first strategy, in the configured order, that found it */
 	bool may_be_output;          /* `outputs` or output_arguments: a missing file is one that the server writes */
 	bool translate_only;         /* what is visible already becomes its path inside; nothing is published for it */
-	bool prefix; /* translate_only, and the text may be cut off anywhere: a completion of what is typed */
 };
 
 /* What one message holds. Zeroed = empty; meant to be used for one message after the other. */

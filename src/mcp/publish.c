@@ -38,7 +38,8 @@ struct entry {
 	uint64_t bytes;
 	size_t files;    /* directories too */
 	bool superseded; /* another entry stands for `path` now */
-	long next;       /* in its bucket, or NO_ENTRY */
+	bool is_tree;
+	long next; /* in its bucket, or NO_ENTRY */
 };
 
 struct publish {
@@ -579,7 +580,8 @@ static bool copy_into(const struct publish *publish, const struct scope_name *na
 	if (directory == -1)
 		return error_set_errno(err, ERROR_IO, "make a copy");
 	entry->inside = str_printf("%s/%s/%s", PUBLISH_INSIDE, entry->id, leaf);
-	if (S_ISDIR(file->info.st_mode))
+	entry->is_tree = S_ISDIR(file->info.st_mode);
+	if (entry->is_tree)
 		return copy_tree(publish, name, file, directory, leaf, entry, err);
 	entry->files = 1;
 	return copy_file(file->fd, directory, leaf, copy_mode(&file->info), &rules, &entry->bytes, err);
@@ -694,11 +696,24 @@ bool publish_reserve(struct publish *publish, const struct scope_name *name, con
 	return true;
 }
 
-const char *publish_known(const struct publish *publish, const struct scope_name *name)
+char *publish_known(const struct publish *publish, const struct scope_name *name)
 {
-	const struct entry *entry = find(publish, name->path);
+	mem_cleanup char *path = str_dup(name->path);
+	mem_cleanup char *clean = str_path_clean(name->path);
+	/* Where ".." leads only the file system knows. */
+	const bool plain = strcmp(clean, path) == 0;
 
-	return entry == NULL ? NULL : entry->inside;
+	for (;;) {
+		const struct entry *entry = find(publish, path);
+		const char *rest = name->path + strlen(path);
+		char *slash = strrchr(path, '/');
+
+		if (entry != NULL && (rest[0] == '\0' || entry->is_tree))
+			return str_printf("%s%s", entry->inside, rest);
+		if (!plain || slash == path)
+			return NULL;
+		*slash = '\0';
+	}
 }
 
 /* ---- the way back ---- */

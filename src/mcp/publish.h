@@ -63,9 +63,9 @@ bool publish_take(struct publish *publish, const struct scope_name *name, const 
 bool publish_reserve(struct publish *publish, const struct scope_name *name, const char **ret_id,
                      struct npxc_error *err) NPXC_MUST_CHECK;
 
-/* The path inside of what was published under this very path last, whether or not it has changed since; borrowed, or
- * NULL. */
-const char *publish_known(const struct publish *publish, const struct scope_name *name);
+/* The path inside of what was published under this very path last, or in a directory under a part of it, whether or not
+ * it has changed since; owned, or NULL. */
+char *publish_known(const struct publish *publish, const struct scope_name *name);
 
 /*
  * The way back: the host's directory that the directory with this id stands for, without a slash at its end but for "/"

@@ -320,10 +320,8 @@ static enum fate locate(struct translate *t, const struct identify_value *value,
 	if (*ret_inside != NULL)
 		return FATE_REPLACE;
 	if (value->translate_only) {
-		const char *known = publish_known(t->publish, name);
-
-		*ret_inside = str_dup(known);
-		return known == NULL ? FATE_KEEP : FATE_REPLACE;
+		*ret_inside = publish_known(t->publish, name);
+		return *ret_inside == NULL ? FATE_KEEP : FATE_REPLACE;
 	}
 	if (value->reason == IDENTIFY_BY_HEURISTIC && name->relative == NULL && !begins_on_this_machine(name->path))
 		return FATE_KEEP;
@@ -354,7 +352,7 @@ static enum fate decide_text(struct translate *t, const struct identify_value *v
 	struct scope_name name;
 	enum fate fate;
 
-	if ((foreign && prefix == 0) || value->prefix)
+	if (foreign && prefix == 0)
 		return FATE_KEEP;
 	if (!scope_read(&t->settings.place, uri != NULL ? uri : text, uri != NULL ? strlen(uri) : length, &name,
 	                &work->why))

@@ -11,8 +11,7 @@
 
 /*
  * What is found is written as one word for each value: the bytes between its quotes, then letters: P path or U URI; c,
- * s, h, p for the strategy config, schema, heuristic or the protocol; o it may be an output; t translate only; x a
- * prefix.
+ * s, h, p for the strategy config, schema, heuristic or the protocol; o it may be an output; t translate only.
  */
 static void print_found(const char *text, const struct identify_found *found, char *to, size_t size)
 {
@@ -22,10 +21,10 @@ static void print_found(const char *text, const struct identify_found *found, ch
 	for (size_t i = 0; i < found->count && used < size; i++) {
 		const struct identify_value *v = &found->values[i];
 
-		used += (size_t)snprintf(
-		    to + used, size - used, "%s%.*s:%c%c%s%s%s", i > 0 ? " " : "", (int)v->string.length - 2,
-		    text + v->string.offset + 1, v->kind == IDENTIFY_URI ? 'U' : 'P', "cshp"[v->reason],
-		    v -> may_be_output ? "o" : "", v->translate_only ? "t" : "", v->prefix ? "x" : "");
+		used += (size_t)snprintf(to + used, size - used, "%s%.*s:%c%c%s%s", i > 0 ? " " : "",
+		                         (int)v->string.length - 2, text + v->string.offset + 1,
+		                         v->kind == IDENTIFY_URI ? 'U' : 'P', "cshp"[v->reason],
+		                         v -> may_be_output ? "o" : "", v->translate_only ? "t" : "");
 	}
 }
 
@@ -223,9 +222,9 @@ static const struct {
 	  REQUEST("completion/complete", "{\"ref\":{\"type\":\"ref/resource\",\"uri\":\"file:///"
 	                                 "{p}\"},\"argument\":{\"name\":\"/n\",\"value\":\"/x/y\"},"
 	                                 "\"context\":{\"arguments\":{\"a\":\"/z\",\"b\":\"w\"},\"o\":\"/o\"}}"),
-	  "file:///{p}:Upt /x/y:Phtx /z:Pht" },
+	  "file:///{p}:Upt /x/y:Pht /z:Pht" },
 	{ NULL, "{\"path_arguments\":{\"*\":[\"n\"]},\"outputs\":true}", NULL,
-	  REQUEST("completion/complete", "{\"argument\":{\"value\":\"x\",\"name\":\"n\"}}"), "x:Pctx" },
+	  REQUEST("completion/complete", "{\"argument\":{\"value\":\"x\",\"name\":\"n\"}}"), "x:Pct" },
 	{ NULL, "{\"non_path_arguments\":{\"*\":[\"n\"]}}", NULL,
 	  REQUEST("completion/complete", "{\"argument\":{\"name\":\"n\",\"value\":\"/x\"}}"), "" },
 	{ NULL, NULL, NULL, REQUEST("tools/list", "{\"cursor\":\"/x\"}"), "" },

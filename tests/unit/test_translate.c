@@ -594,6 +594,44 @@ static void test_translated_only(void **state)
 	assert_string_equal(after, "{\"id\":7,\"result\":{\"roots\":[{\"uri\":\"file://@/sub\",\"name\":\"n\"}]}}\n");
 }
 
+#define COMPLETE(value)                                                                                              \
+	"{\"id\":7,\"method\":\"completion/complete\",\"params\":{\"ref\":{\"type\":\"ref/prompt\",\"name\":\"p\"}," \
+	"\"argument\":{\"name\":\"x\",\"value\":\"" value "\"},\"context\":{\"arguments\":{\"y\":\"" value "\"}}}}\n"
+
+/* What is being typed leads into what the server has, and publishes nothing. */
+static void test_what_is_typed(void **state)
+{
+	static const struct passage typed[] = {
+		{ COMPLETE("$/work/a.t"), NULL },
+		{ COMPLETE("$/work/a.txt"), COMPLETE("@/a.txt") },
+		{ COMPLETE("$/work/a.txt/x"), NULL },
+		{ COMPLETE("$/work/su"), NULL },
+		{ COMPLETE("$/work/sub"), COMPLETE("@/sub") },
+		{ COMPLETE("$/work/sub/"), COMPLETE("@/sub/") },
+		{ COMPLETE("$/work/sub/b"), COMPLETE("@/sub/b") },
+		{ COMPLETE("~/work/sub/not/there"), COMPLETE("@/sub/not/there") },
+		{ COMPLETE("file://$/work/sub/b%20"), COMPLETE("file://@/sub/b%20") },
+		{ COMPLETE("$/work/sub/../a"), NULL },
+		{ COMPLETE("$/work/subway"), NULL },
+		{ COMPLETE("$/moved/m"), COMPLETE("/elsewhere/m") },
+		{ COMPLETE("$/shown/m"), NULL },
+		{ COMPLETE("/etc/pass"), NULL },
+		{ COMPLETE("text"), NULL },
+	};
+	struct world *w = *state;
+	mem_cleanup char *not_yet = client(w, COMPLETE("$/work/sub/b"));
+
+	assert_string_equal(not_yet, COMPLETE("$/work/sub/b"));
+	free(client(w, CALL("{\"list\":[\"a.txt\",\"sub\"]}")));
+	for (size_t i = 0; i < sizeof(typed) / sizeof(typed[0]); i++) {
+		mem_cleanup char *got = client(w, typed[i].in);
+
+		if (strcmp(got, typed[i].out != NULL ? typed[i].out : typed[i].in) != 0)
+			fail_msg("%s: %s", typed[i].in, got);
+		assert_string_equal(replied(w), "");
+	}
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -610,6 +648,7 @@ int main(void)
 		CASE(test_outputs_are_asked_for_by_name),
 		CASE(test_a_cancelled_output),
 		CASE(test_translated_only),
+		CASE(test_what_is_typed),
 	};
 
 	return cmocka_run_group_tests_name("translate", tests, NULL, NULL);
