@@ -100,15 +100,14 @@ static mode_t ordinary_mode(void)
 #if defined(__linux__) && defined(O_TMPFILE)
 /* A file without a name, which is given one when it is whole: nothing to clean up whatever happens. False with errno;
  * EOPNOTSUPP: not on this file system. */
-static bool place_nameless(const struct output *output, int from, const struct copy_rules *rules,
+static bool place_nameless(const struct output *output, int from, const struct copy_rules *rules, uint64_t *ret_bytes,
                            struct npxc_error *err)
 {
 	FD_CLEANUP int to = openat(output->parent.fd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, S_IRUSR | S_IWUSR);
-	uint64_t bytes;
 	char path[32];
 
 	errno = to == -1 ? EOPNOTSUPP : 0;
-	if (to == -1 || !copy_bytes(from, to, rules, &bytes, err) || fchmod(to, ordinary_mode()) != 0)
+	if (to == -1 || !copy_bytes(from, to, rules, ret_bytes, err) || fchmod(to, ordinary_mode()) != 0)
 		return false;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", to);
 	if (linkat(AT_FDCWD, path, output->parent.fd, output->leaf, AT_SYMLINK_FOLLOW) == 0)
@@ -137,14 +136,14 @@ static bool rename_anew(int directory, const char *temporary, const char *leaf)
 #endif
 }
 
-static bool place_named(const struct output *output, int from, const struct copy_rules *rules, struct npxc_error *err)
+static bool place_named(const struct output *output, int from, const struct copy_rules *rules, uint64_t *ret_bytes,
+                        struct npxc_error *err)
 {
 	const int directory = output->parent.fd;
 	mem_cleanup char *random = file_random_hex(16);
 	mem_cleanup char *temporary = str_printf(".npxc-%s", random);
-	uint64_t bytes;
 
-	if (!copy_file(from, directory, temporary, ordinary_mode(), rules, &bytes, err))
+	if (!copy_file(from, directory, temporary, ordinary_mode(), rules, ret_bytes, err))
 		return false;
 	if (rename_anew(directory, temporary, output->leaf))
 		return true;
@@ -153,12 +152,13 @@ static bool place_named(const struct output *output, int from, const struct copy
 	return false;
 }
 
-static bool place(const struct output *output, int from, const struct copy_rules *rules, struct npxc_error *err)
+static bool place(const struct output *output, int from, const struct copy_rules *rules, uint64_t *ret_bytes,
+                  struct npxc_error *err)
 {
 #if defined(__linux__) && defined(O_TMPFILE)
 	struct npxc_error why = { 0 };
 
-	if (place_nameless(output, from, rules, &why))
+	if (place_nameless(output, from, rules, ret_bytes, &why))
 		return true;
 	if (why.kind != ERROR_NONE) {
 		*err = why;
@@ -167,12 +167,16 @@ static bool place(const struct output *output, int from, const struct copy_rules
 	if (errno != EOPNOTSUPP)
 		return in_place_failed(output, err);
 #endif
-	return place_named(output, from, rules, err);
+	return place_named(output, from, rules, ret_bytes, err);
 }
 
-static bool finish(const struct output_box *box, const struct output *output, bool *ret_placed, struct npxc_error *err)
+static bool finish(struct output_box *box, const struct output *output, bool *ret_placed, struct npxc_error *err)
 {
-	const struct copy_rules rules = { .max_bytes = box->max_bytes, .stop = box->stop, .context = box->context };
+	const uint64_t left = box->max_total_bytes - box->placed_bytes;
+	const struct copy_rules rules = { .max_bytes = left < box->max_bytes ? left : box->max_bytes,
+		                          .stop = box->stop,
+		                          .context = box->context };
+	uint64_t bytes;
 	FD_CLEANUP int from = -1;
 	struct stat info;
 
@@ -189,8 +193,9 @@ static bool finish(const struct output_box *box, const struct output *output, bo
 		return error_set(err, ERROR_PATH_OUT_OF_SCOPE,
 		                 "what the server made at \"%.*s\" is no ordinary file that can be read",
 		                 (int)SHOWN_BYTES, output->shown);
-	if (!place(output, from, &rules, err))
+	if (!place(output, from, &rules, &bytes, err))
 		return false;
+	box->placed_bytes += bytes;
 	*ret_placed = true;
 	return true;
 }
@@ -207,7 +212,7 @@ void output_drop(const struct output_box *box, struct output *output)
 	free_output(output);
 }
 
-bool output_finish(const struct output_box *box, struct output *output, bool *ret_placed, struct npxc_error *err)
+bool output_finish(struct output_box *box, struct output *output, bool *ret_placed, struct npxc_error *err)
 {
 	const bool fine = finish(box, output, ret_placed, err);
 

@@ -14,9 +14,11 @@
  */
 
 struct output_box {
-	const char *directory;       /* borrowed; mounted writable at PUBLISH_OUTPUTS */
-	int fd;                      /* owned; of it */
-	uint64_t max_bytes;          /* of one file */
+	const char *directory;    /* borrowed; mounted writable at PUBLISH_OUTPUTS */
+	int fd;                   /* owned; of it */
+	uint64_t max_bytes;       /* of one file ... */
+	uint64_t max_total_bytes; /* ... and of all that are put in place; what a server writes is not bounded before */
+	uint64_t placed_bytes;
 	bool (*stop)(void *context); /* see base/copy.h */
 	void *context;
 };
@@ -40,7 +42,7 @@ const char *output_inside(const struct output *output);
  * Errors: ERROR_PATH_OUT_OF_SCOPE (something has that name by now, or it is no regular file), ERROR_IO (the ceiling, a
  * full disk). The private directory is removed in every case. Frees `output`.
  */
-bool output_finish(const struct output_box *box, struct output *output, bool *ret_placed,
+bool output_finish(struct output_box *box, struct output *output, bool *ret_placed,
                    struct npxc_error *err) NPXC_MUST_CHECK;
 /* The call came to nothing: what is there is removed. NULL is allowed. */
 void output_drop(const struct output_box *box, struct output *output);

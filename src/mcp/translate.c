@@ -72,6 +72,7 @@ bool translate_start(const struct translate_settings *settings, struct translate
 	t->box = (struct output_box){ .directory = t->outputs,
 		                      .fd = -1,
 		                      .max_bytes = LIMIT_PUBLISH_FILE_BYTES,
+		                      .max_total_bytes = LIMIT_PUBLISH_TOTAL_BYTES,
 		                      .stop = settings->stop,
 		                      .context = settings->context };
 	t->diverted = BUF_INIT(2 * DIVERTED_BYTES);

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "mcp/output.h"
 #include "mcp/publish.h"
 
 #include <errno.h>
@@ -619,6 +620,57 @@ static void test_files_that_grow(void **state)
 	free(growth.path);
 }
 
+/* The server makes a file of that many bytes; false: it is not put in place. */
+static bool makes(struct world *w, struct output_box *box, const char *leaf, int bytes, struct npxc_error *err)
+{
+	const struct scope_place place = { .cwd = w->cwd, .real = w->cwd };
+	mem_cleanup char *host = host_path(w, leaf);
+	struct scope_parent parent;
+	struct scope_name name;
+	struct output *output;
+	struct stat info;
+	bool placed = false;
+
+	*err = (struct npxc_error){ 0 };
+	assert_true(scope_read(&place, leaf, strlen(leaf), &name, err));
+	assert_true(scope_open_parent(&w->scope, &name, &parent, err));
+	if (!output_make(box, w->publish, &name, &parent, &output, err))
+		fail_msg("%s", err->message);
+	mem_cleanup char *private =
+	    str_printf("%s/out/%s", w->workspace, output_inside(output) + strlen(PUBLISH_INSIDE "/"));
+	FILE *file = fopen(private, "w");
+	assert_non_null(file);
+	fprintf(file, "%*s", bytes, "");
+	fclose(file);
+	scope_name_done(&name);
+	const bool fine = output_finish(box, output, &placed, err);
+	assert_int_equal(fine, placed);
+	assert_int_equal(lstat(host, &info) == 0, placed);
+	assert_int_not_equal(lstat(private, &info), 0);
+	return placed;
+}
+
+static void test_outputs_have_ceilings(void **state)
+{
+	struct world *w = *state;
+	mem_cleanup char *directory = str_printf("%s/out", w->workspace);
+	struct output_box box = { .directory = directory, .fd = -1, .max_bytes = 10, .max_total_bytes = 25 };
+	struct npxc_error err;
+
+	assert_int_equal(mkdir(directory, 0755), 0);
+	assert_true(output_box_open(&box, &err));
+	assert_false(makes(w, &box, "eleven", 11, &err));
+	assert_non_null(strstr(err.message, "more than 10 bytes"));
+	assert_true(makes(w, &box, "a", 10, &err));
+	assert_true(makes(w, &box, "b", 10, &err));
+	assert_false(makes(w, &box, "c", 6, &err));
+	assert_non_null(strstr(err.message, "more than 5 bytes"));
+	assert_true(makes(w, &box, "d", 5, &err));
+	assert_true(makes(w, &box, "empty", 0, &err));
+	assert_false(makes(w, &box, "e", 1, &err));
+	output_box_close(&box);
+}
+
 static void test_the_way_back(void **state)
 {
 	struct world *w = *state;
@@ -751,6 +803,7 @@ int main(void)
 		CASE(test_what_may_not_be_read),
 		CASE(test_a_copy_is_stopped),
 		CASE(test_files_that_grow),
+		CASE(test_outputs_have_ceilings),
 		CASE(test_the_way_back),
 		CASE(test_reserved_ids),
 		CASE(test_many),
