@@ -267,7 +267,7 @@ corpus-ci: all ## the six of them for every push, in the store of the black-box 
 		--cache "$${NPXC_TEST_CACHE:-$(BUILD)/test-cache-$$(id -u)}" $(CORPUS_FLAGS)
 
 .PHONY: corpus-files
-corpus-files: all ## five real servers read a file by its path as they do bare, and none outside; some 200 MB of packages
+corpus-files: all ## six real servers read a file by its path as they do bare, and none outside; some 300 MB of packages
 	@$(PYTHON) conformance/corpus/files.py --npxc $(BUILD)/npxc --cache $(BUILD)/corpus-cache
 
 test: ## every check: installs what is missing, builds with -Werror, unit tests, sanitizers, layers, format, black box

@@ -34,6 +34,7 @@ SERVERS = [
     ("@negokaz/excel-mcp-server@0.12.0", [], "excel_describe_sheets", "sample.xlsx", {"fileAbsolutePath": "<file>"}),
     ("@modelcontextprotocol/server-filesystem@2026.8.31", ["<cwd>"], "read_text_file", "sample.md", {"path": "<file>"}),
     ("fast-filesystem-mcp@3.5.2", ["--allow", "<cwd>"], "fast_read_file", "sample.txt", {"path": "<file>"}),
+    ("mcp-markdownify-server@1.1.0", [], "get-markdown-file", "sample.md", {"filepath": "<file>"}),
     ("@sylphx/pdf-reader-mcp@2.4.0", [], "read_pdf", "sample.pdf",
      {"sources": [{"path": "<file>"}], "include_full_text": True}),
 ]
