@@ -32,7 +32,7 @@ static bool read_hello(struct gate *gate, const char *bytes, size_t length, size
 	case HELLO_MORE:
 		return true;
 	case HELLO_OTHER:
-		return shut(gate, AUDIT_EPROTO, second ? "no ClientHello where one is due" : "not TLS");
+		return shut(gate, AUDIT_EPROTO, "not TLS");
 	case HELLO_BAD:
 		return shut(gate, AUDIT_ESNI, hello.why);
 	case HELLO_DONE:
@@ -119,7 +119,9 @@ static bool answered_tls(struct gate *gate)
 	case HELLO_ANSWER_MORE:
 		if (gate->answer_length < sizeof(gate->answer))
 			return false;
-		break;
+		/* It may be a HelloRetryRequest, after which another name could be asked for. */
+		shut(gate, AUDIT_EPROTO, "an answer to the ClientHello that cannot be read");
+		return true;
 	case HELLO_ANSWER_RETRY:
 		gate->state = GATE_SECOND;
 		return true;
