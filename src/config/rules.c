@@ -523,6 +523,8 @@ static bool covers(const struct rule *outer, const struct rule *inner)
 {
 	if (outer->port != 0 && outer->port != inner->port)
 		return false;
+	if (inner->kind == RULE_LOOPBACK) /* has no name; equal ones are one */
+		return false;
 	if (outer->kind == RULE_ADDRESS || inner->kind == RULE_ADDRESS)
 		return outer->kind == inner->kind && outer->prefix.length <= inner->prefix.length &&
 		       ip_within(&inner->prefix.ip, &outer->prefix);

@@ -331,6 +331,122 @@ static void canonical_names(void **state)
 	assert_false(rules_canonical_name(text, 254, name));
 }
 
+/* A registry and the like: the user has configured the host for something else. */
+static void configured_hosts(void **state)
+{
+	static const struct {
+		const char *host;
+		enum rule_kind kind;
+		const char *text;
+		bool configured;
+	} cases[] = {
+		{ "Registry.Example.com", RULE_NAME, "Registry.Example.com:4873", true },
+		{ "registry.example.com.", RULE_NAME, "registry.example.com.:4873", true },
+		{ "intranet", RULE_NAME, "intranet:4873", true },
+		{ "10.0.0.7", RULE_ADDRESS, "10.0.0.7:4873", false },
+		{ "fd00::7", RULE_ADDRESS, "[fd00::7]:4873", false },
+		{ "localhost", RULE_LOOPBACK, "localhost:4873", false },
+		{ "npm.localhost", RULE_LOOPBACK, "npm.localhost:4873", false },
+		{ "LOCALHOST.", RULE_LOOPBACK, "LOCALHOST.:4873", false },
+		{ "127.0.0.1", RULE_LOOPBACK, "127.0.0.1:4873", false },
+		{ "127.8.9.1", RULE_LOOPBACK, "127.8.9.1:4873", false },
+		{ "::1", RULE_LOOPBACK, "[::1]:4873", false },
+		{ "::ffff:127.0.0.1", RULE_LOOPBACK, "[::ffff:127.0.0.1]:4873", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct npxc_error err = { 0 };
+		struct rules rules = { 0 };
+
+		if (!rules_add_configured(&rules, cases[i].host, 4873, false, &err))
+			fail_msg("%s: %s", cases[i].host, err.message);
+		assert_int_equal(rules.count, 1);
+		assert_int_equal(rules.v[0].kind, cases[i].kind);
+		assert_string_equal(rules.v[0].text, cases[i].text);
+		assert_int_equal(rules.v[0].configured, cases[i].configured);
+		assert_int_equal(rules.v[0].port, 4873);
+		rules_done(&rules);
+	}
+}
+
+static void configured_hosts_that_are_refused(void **state)
+{
+	static const struct {
+		const char *host;
+		const char *why;
+	} cases[] = {
+		{ "", "neither" },           { "a b", "neither" },        { "*.example.com", "neither" },
+		{ "127.1", "neither" },      { "0x7f000001", "neither" }, { "a.example:80", "neither" },
+		{ "10.0.0.0/8", "neither" }, { "0.0.0.0", "0.0.0.0" },    { "224.0.0.1", "224.0.0.1" },
+		{ "198.18.0.1", "npxc" },    { "[fd00::1]", "neither" },  { "::", "::" },
+	};
+	struct rules rules = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct npxc_error err = { 0 };
+
+		if (rules_add_configured(&rules, cases[i].host, 443, false, &err))
+			fail_msg("%s was taken", cases[i].host);
+		assert_int_equal(err.kind, ERROR_CONFIG);
+		if (strstr(err.message, cases[i].why) == NULL)
+			fail_msg("%s: \"%s\" does not say \"%s\"", cases[i].host, err.message, cases[i].why);
+		assert_int_equal(rules.count, 0);
+	}
+}
+
+static void loopback_is_matched_by_port_alone(void **state)
+{
+	struct rules rules = { 0 };
+	struct npxc_error err = { 0 };
+	struct ip ip;
+
+	(void)state;
+	assert_null(rules_match_loopback(&rules, 4873));
+	assert_true(rules_add(&rules, "host.npxc.internal:4874", &err));
+	assert_true(rules_add(&rules, "10.0.0.1", &err));
+	assert_null(rules_match_loopback(&rules, 4874)); /* the alias stands for another address inside */
+	assert_true(rules_add_configured(&rules, "localhost", 4873, false, &err));
+	assert_true(rules_add_configured(&rules, "127.0.0.1", 4873, false, &err)); /* the same */
+	assert_int_equal(rules.count, 3);
+	assert_non_null(rules_match_loopback(&rules, 4873));
+	assert_null(rules_match_loopback(&rules, 4874));
+	assert_null(rules_match_loopback(&rules, 0));
+	/* it is no rule for names, nor for addresses */
+	assert_null(rules_match_name(&rules, "localhost", 4873));
+	assert_false(rules_knows_name(&rules, "localhost"));
+	assert_true(ip_parse("127.0.0.1", 9, &ip));
+	assert_null(rules_match_ip(&rules, &ip, 4873));
+	/* and nothing to compare with others when one looks for what says too much */
+	assert_true(rules_add(&rules, "a.example", &err));
+	assert_true(rules_add(&rules, "*.b.example", &err));
+	for (size_t i = 0; i < rules.count; i++)
+		assert_null(rules_warning(&rules, i));
+	rules_done(&rules);
+}
+
+/* A rule of the user's for the same host and port becomes one that is configured; others do not. */
+static void configured_and_written(void **state)
+{
+	struct rules rules = { 0 };
+	struct npxc_error err = { 0 };
+
+	(void)state;
+	assert_true(rules_add(&rules, "a.example:443", &err));
+	assert_true(rules_add(&rules, "b.example:443", &err));
+	assert_true(rules_add_configured(&rules, "A.example.", 443, false, &err));
+	assert_int_equal(rules.count, 2);
+	assert_true(rules_match_name(&rules, "a.example", 443)->configured);
+	assert_false(rules_match_name(&rules, "b.example", 443)->configured);
+	assert_true(rules_add_configured(&rules, "b.example", 80, true, &err));
+	assert_false(rules_match_name(&rules, "b.example", 443)->configured);
+	assert_false(rules_match_name(&rules, "b.example", 443)->proxy);
+	assert_true(rules_match_name(&rules, "b.example", 80)->proxy);
+	assert_false(rules_match_name(&rules, "a.example", 443)->proxy);
+	rules_done(&rules);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +458,10 @@ int main(void)
 		cmocka_unit_test(warnings),
 		cmocka_unit_test(proposals_are_rules),
 		cmocka_unit_test(canonical_names),
+		cmocka_unit_test(configured_hosts),
+		cmocka_unit_test(configured_hosts_that_are_refused),
+		cmocka_unit_test(loopback_is_matched_by_port_alone),
+		cmocka_unit_test(configured_and_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
