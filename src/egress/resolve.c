@@ -23,7 +23,7 @@
  */
 struct waiter {
 	uint64_t ticket;
-	resolve_done *done; /* NULL: forgotten */
+	resolve_done *done;
 	void *context;
 	struct waiter *next;
 };
@@ -48,8 +48,9 @@ struct resolver {
 	pthread_mutex_t lock;
 	pthread_cond_t asked;
 	struct question *waiting, *waiting_last, *answered; /* under the lock */
-	unsigned threads, idle;                             /* under the lock */
-	struct question *all;                               /* the loop's from here on */
+	size_t waiting_count;                               /* under the lock */
+	unsigned threads, idle; /* under the lock; one that was woken is idle until it has taken a question */
+	struct question *all;   /* the loop's from here on */
 	size_t count;
 	uint64_t last_ticket;
 	void (*lookup)(const char *name, struct resolve_answer *ret_answer);
@@ -88,6 +89,7 @@ static void *run_thread(void *context)
 		}
 		question = r->waiting;
 		r->waiting = question->next;
+		r->waiting_count--;
 		if (r->waiting == NULL)
 			r->waiting_last = NULL;
 		pthread_mutex_unlock(&r->lock);
@@ -105,7 +107,7 @@ static void *run_thread(void *context)
 	return NULL;
 }
 
-/* More threads only while all are busy. */
+/* For one question more. More threads only while all are busy, or about to be. */
 static bool have_thread(struct resolver *r)
 {
 	pthread_attr_t attributes;
@@ -113,7 +115,7 @@ static bool have_thread(struct resolver *r)
 	sigset_t all, before;
 	bool started;
 
-	if (r->idle > 0 || r->threads == LIMIT_EGRESS_THREADS)
+	if (r->idle > r->waiting_count || r->threads == LIMIT_EGRESS_THREADS)
 		return true;
 	if (pthread_attr_init(&attributes) != 0)
 		return r->threads > 0;
@@ -165,8 +167,7 @@ static void tell(struct resolver *r, struct question *question)
 	while (question->waiters != NULL) {
 		struct waiter *waiter = question->waiters;
 		question->waiters = waiter->next;
-		if (waiter->done != NULL)
-			waiter->done(waiter->context, &question->answer);
+		waiter->done(waiter->context, &question->answer);
 		free(waiter);
 	}
 	drop(r, question);
@@ -209,8 +210,12 @@ bool resolver_open(struct loop *loop, struct resolver **ret_resolver, struct npx
 		free(r);
 		return error_set_errno(err, ERROR_IO, "prepare for looking up names");
 	}
-	if (!loop_watch(loop, r->bell[0], &r->source, err))
+	if (!loop_watch(loop, r->bell[0], &r->source, err)) {
+		fd_close(&r->bell[0]);
+		fd_close(&r->bell[1]);
+		free(r);
 		return false;
+	}
 	*ret_resolver = r;
 	return true;
 }
@@ -251,6 +256,7 @@ static struct question *new_question(struct resolver *r, const char *name)
 	else
 		r->waiting_last->next = question;
 	r->waiting_last = question;
+	r->waiting_count++;
 	pthread_cond_signal(&r->asked);
 	pthread_mutex_unlock(&r->lock);
 	question->all_next = r->all;
@@ -288,10 +294,16 @@ void resolver_forget(struct resolver *r, uint64_t ticket)
 {
 	if (ticket == 0)
 		return;
-	for (struct question *q = r->all; q != NULL; q = q->all_next)
-		for (struct waiter *w = q->waiters; w != NULL; w = w->next)
-			if (w->ticket == ticket)
-				w->done = NULL;
+	for (struct question *q = r->all; q != NULL; q = q->all_next) {
+		for (struct waiter **at = &q->waiters; *at != NULL; at = &(*at)->next) {
+			struct waiter *waiter = *at;
+			if (waiter->ticket != ticket)
+				continue;
+			*at = waiter->next;
+			free(waiter);
+			return;
+		}
+	}
 }
 
 void resolver_set_lookup(struct resolver *r, void (*lookup)(const char *name, struct resolve_answer *ret_answer))
