@@ -12,6 +12,7 @@
 #include "egress/flow.h"
 #include "egress/nameserver.h"
 #include "egress/netns.h"
+#include "egress/relay.h"
 #include "egress/server.h"
 #include "egress/udp.h"
 
@@ -51,6 +52,7 @@ struct listener {
 	int fd; /* owned */
 	enum netns_socket kind;
 	bool request; /* links socket and gateway */
+	bool waits;   /* could not accept: see retry_listeners */
 	struct listener *next;
 };
 
@@ -137,7 +139,8 @@ void server_record(struct server *server, const struct audit_record *record)
 	if (record->verdict != AUDIT_DENY || host == NULL || !note_once(server, host, record->port))
 		return;
 	mem_cleanup char *shown = str_escape(host, strlen(host));
-	tell(server->control, "deny\t%s\t%u\t%s", shown, record->port, record->why);
+	/* Cut, so that the rest finds its place whatever was asked for; a host name has 253 bytes. */
+	tell(server->control, "deny\t%.600s\t%u\t%s", shown, record->port, record->why);
 }
 
 /* ---- accepting ---- */
@@ -213,12 +216,30 @@ static void on_listener(struct loop_source *source, unsigned what)
 		if (fd != -1)
 			serve_connection((struct process *)(void *)listener->server, listener, fd,
 			                 (struct sockaddr *)&peer);
-		else if (errno == EAGAIN)
+		else if (errno == EAGAIN || errno == EWOULDBLOCK)
 			return;
-		else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
-			break; /* they wait in the queue until something is closed */
+		else if (errno != EINTR && errno != ECONNABORTED && errno != EPROTO) {
+			listener->waits = true;
+			return;
+		}
 	}
 	loop_again(&listener->server->loop, &listener->source);
+}
+
+/* No descriptor or no memory was left: connections stay in the queue, and nothing tells when there is something again.
+ * True when some still wait. */
+static bool retry_listeners(struct process *process)
+{
+	bool waits = false;
+
+	for (struct listener *listener = process->listeners; listener != NULL; listener = listener->next) {
+		if (!listener->waits)
+			continue;
+		listener->waits = false;
+		on_listener(&listener->source, 0);
+		waits = waits || listener->waits;
+	}
+	return waits;
 }
 
 static bool add_listener(struct process *process, int fd, enum netns_socket kind, bool request, struct npxc_error *err)
@@ -232,6 +253,8 @@ static bool add_listener(struct process *process, int fd, enum netns_socket kind
 		                       .request = request,
 		                       .next = process->listeners };
 	process->listeners = listener;
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) == -1)
+		return error_set_errno(err, ERROR_IO, "prepare a listening socket");
 	return loop_watch(&process->server.loop, fd, &listener->source, err);
 }
 
@@ -284,28 +307,40 @@ static void on_control(struct loop_source *source, unsigned what)
 {
 	struct process *process = (struct process *)(void *)((char *)source - offsetof(struct process, control));
 	char byte;
+	ssize_t got;
 
 	(void)what;
-	if (recv(process->server.control, &byte, 1, MSG_DONTWAIT) == 0)
+	do
+		got = recv(process->server.control, &byte, 1, MSG_DONTWAIT);
+	while (got > 0 || (got == -1 && errno == EINTR));
+	/* One that died with lines unread is told as a reset, once. */
+	if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
 		process->over = true;
 }
 
-static size_t most_flows(void)
+/* How many flows there may be, and pipes for them, with the descriptors that the system allows. */
+static void share_out_files(struct server *server, enum policy_link link)
 {
-	enum { OTHER_FDS = 128 };
+	const rlim_t others = link == POLICY_LINK_NETNS ? 128 + LIMIT_EGRESS_UDP_FLOWS + 4 * LIMIT_EGRESS_PORTS : 128;
 	struct rlimit limit;
 
+	server->flow_max = 32;
 	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
-		return 64;
+		return;
 	if (limit.rlim_cur < limit.rlim_max) {
-		const rlim_t wanted = OTHER_FDS + 4 * LIMIT_EGRESS_FLOWS;
+		const rlim_t wanted = others + 4 * LIMIT_EGRESS_FLOWS;
 		struct rlimit more = limit;
 		more.rlim_cur = limit.rlim_max == RLIM_INFINITY || limit.rlim_max > wanted ? wanted : limit.rlim_max;
 		if (more.rlim_cur > limit.rlim_cur && setrlimit(RLIMIT_NOFILE, &more) == 0)
 			limit = more;
 	}
-	const rlim_t flows = limit.rlim_cur > OTHER_FDS + 64 ? (limit.rlim_cur - OTHER_FDS) / 2 : 32;
-	return flows > LIMIT_EGRESS_FLOWS ? LIMIT_EGRESS_FLOWS : (size_t)flows;
+	if (limit.rlim_cur < others + 3 * server->flow_max)
+		return;
+	/* A flow is two, and a third is kept for pipes. */
+	const rlim_t flows = (limit.rlim_cur - others) / 3;
+	server->flow_max = flows > LIMIT_EGRESS_FLOWS ? LIMIT_EGRESS_FLOWS : (size_t)flows;
+	const rlim_t pipes = (limit.rlim_cur - others - 2 * server->flow_max) / 2;
+	relay_allow_pipes(pipes > 2 * LIMIT_EGRESS_FLOWS ? 2 * LIMIT_EGRESS_FLOWS : (size_t)pipes);
 }
 
 static bool prepare(struct process *process, int control, int handoff, struct npxc_error *err)
@@ -319,7 +354,7 @@ static bool prepare(struct process *process, int control, int handoff, struct np
 	server->control = control;
 	server->token = settings->token;
 	server->noted = mem_alloc(LIMIT_EGRESS_NOTES * sizeof(*server->noted));
-	server->flow_max = most_flows();
+	share_out_files(server, settings->link);
 	process->handoff_fd = handoff;
 	process->control.on_ready = on_control;
 	process->handoff.on_ready = on_handoff;
@@ -357,6 +392,7 @@ static void run(struct process *process)
 		/* Deadlines are seconds long: they are looked at ten times in one, and not at each turn. */
 		if (now - swept >= 100) {
 			timeout = sooner(flow_sweep(server, now), udp_sweep(server, now));
+			timeout = sooner(timeout, retry_listeners(process) ? 100 : -1);
 			swept = now;
 		} else {
 			timeout = 100;

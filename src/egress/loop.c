@@ -37,7 +37,8 @@ void loop_done(struct loop *loop)
 bool loop_watch(struct loop *loop, int fd, struct loop_source *source, struct npxc_error *err)
 {
 #ifdef __linux__
-	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = source };
+	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET,
+		                     .data.ptr = source };
 	const bool watched = epoll_ctl(loop->fd, EPOLL_CTL_ADD, fd, &event) == 0;
 #else
 	struct kevent changes[2];
@@ -106,6 +107,7 @@ static int wait_for_events(struct loop *loop, int timeout_ms)
 		struct loop_source *source = events[i].data.ptr;
 		source->on_ready(
 		    source, ((had & EPOLLIN) != 0 ? LOOP_READABLE : 0U) | ((had & EPOLLOUT) != 0 ? LOOP_WRITABLE : 0U) |
+		                ((had & EPOLLPRI) != 0 ? LOOP_URGENT | LOOP_READABLE : 0U) |
 		                ((had & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0 ? LOOP_CLOSED | LOOP_READABLE : 0U));
 	}
 	return count;
@@ -119,8 +121,10 @@ static int wait_for_events(struct loop *loop, int timeout_ms)
 
 	for (int i = 0; i < count; i++) {
 		struct loop_source *source = events[i].udata;
-		source->on_ready(source, (events[i].filter == EVFILT_READ ? LOOP_READABLE : LOOP_WRITABLE) |
-		                             ((events[i].flags & EV_EOF) != 0 ? LOOP_CLOSED | LOOP_READABLE : 0));
+		/* Of urgent bytes kqueue does not tell. */
+		source->on_ready(source,
+		                 (events[i].filter == EVFILT_READ ? LOOP_READABLE | LOOP_URGENT : LOOP_WRITABLE) |
+		                     ((events[i].flags & EV_EOF) != 0 ? LOOP_CLOSED | LOOP_READABLE : 0));
 	}
 	return count;
 }

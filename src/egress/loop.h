@@ -10,7 +10,12 @@
  * until a call says EAGAIN. Nothing is asked for or taken back while a flow runs, which saves a system call for each
  * change of direction.
  */
-enum { LOOP_READABLE = 1, LOOP_WRITABLE = 2, LOOP_CLOSED = 4 /* the other end closed, or failed */ };
+enum {
+	LOOP_READABLE = 1,
+	LOOP_WRITABLE = 2,
+	LOOP_CLOSED = 4, /* the other end closed, or failed */
+	LOOP_URGENT = 8, /* there may be a mark in the stream at which calls that read stop, with more behind it */
+};
 
 /* The first member of what is watched; zeroed but for `on_ready`. It stays where it is while it is watched. */
 struct loop_source {

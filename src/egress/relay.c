@@ -15,10 +15,17 @@
 #define MSG_NOSIGNAL 0 /* macOS; npxc ignores SIGPIPE anyway */
 #endif
 
-/* bytes: read at once; sent in one direction before it is spliced; moved before others have their turn. */
-enum { SCRATCH_BYTES = 128 * 1024, SPLICE_AFTER = 512 * 1024, SHARE_BYTES = 1024 * 1024 };
+/* bytes: sent in one direction before it is spliced; moved before others have their turn. */
+enum { SPLICE_AFTER = 512 * 1024, SHARE_BYTES = 1024 * 1024 };
 
-static char scratch[SCRATCH_BYTES];
+/* What is read at once, as it may have to be held. */
+static char scratch[LIMIT_EGRESS_PENDING_BYTES];
+static size_t pipes_left;
+
+void relay_allow_pipes(size_t count)
+{
+	pipes_left = count;
+}
 
 static void way_init(struct relay_way *way)
 {
@@ -44,10 +51,13 @@ void relay_drop(struct relay *relay)
 
 void relay_done(struct relay *relay)
 {
+	struct relay_way *const ways[] = { &relay->up, &relay->down };
+
 	relay_drop(relay);
 	for (size_t i = 0; i < 2; i++) {
-		fd_close(&relay->up.pipe[i]);
-		fd_close(&relay->down.pipe[i]);
+		pipes_left += ways[i]->pipe[0] != -1;
+		fd_close(&ways[i]->pipe[0]);
+		fd_close(&ways[i]->pipe[1]);
 	}
 }
 
@@ -61,6 +71,7 @@ void relay_end_ready(struct relay_end *end, unsigned what)
 	end->readable = end->readable || (what & LOOP_READABLE) != 0;
 	end->writable = end->writable || (what & LOOP_WRITABLE) != 0;
 	end->closed = end->closed || (what & LOOP_CLOSED) != 0;
+	end->urgent = end->urgent || (what & LOOP_URGENT) != 0;
 }
 
 /* ---- what is held ---- */
@@ -115,12 +126,12 @@ int relay_socket(int family)
 #endif
 }
 
-/* What a call that reads said. A stream that gave less than it was asked for has no more; the loop tells of new
- * bytes. */
+/* What a call that reads said. A stream that gave less than it was asked for has no more, unless its end or urgent
+ * bytes are on their way; the loop tells of new bytes. */
 static bool note_read(struct relay_end *from, ssize_t got, size_t asked)
 {
 	if (got > 0) {
-		from->readable = (size_t)got == asked || from->closed;
+		from->readable = (size_t)got == asked || from->closed || from->urgent;
 		return true;
 	}
 	if (got == 0) {
@@ -144,7 +155,7 @@ static size_t note_written(struct relay_end *to, ssize_t put, size_t asked)
 	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOTCONN)
 		to->writable = false;
 	else if (errno != EINTR)
-		to->failed = true;
+		to->deaf = true;
 	return 0;
 }
 
@@ -178,8 +189,9 @@ static bool may_splice(struct relay_way *way)
 
 	if (way->pipe[0] != -1)
 		return true;
-	if (way->bytes < SPLICE_AFTER || !fd_pipe(way->pipe, &ignored))
+	if (way->bytes < SPLICE_AFTER || pipes_left == 0 || !fd_pipe(way->pipe, &ignored))
 		return false;
+	pipes_left--;
 	(void)fcntl(way->pipe[1], F_SETPIPE_SZ, SHARE_BYTES / 2); /* best effort */
 	return true;
 }
@@ -259,7 +271,7 @@ static bool way_run(struct relay_way *way, struct relay_end *from, struct relay_
 {
 	size_t moved = 0;
 
-	while (!way->done && !from->failed && !to->failed && moved < SHARE_BYTES) {
+	while (!way->done && !from->failed && !to->failed && !to->deaf && moved < SHARE_BYTES) {
 		if (way->passed > 0 || way->piped > 0) {
 			if (!to->writable)
 				return false;
@@ -271,7 +283,7 @@ static bool way_run(struct relay_way *way, struct relay_end *from, struct relay_
 			pass_end_on(way, to);
 		} else if (!may_read || from->ended || !from->readable || !to->writable) {
 			return false;
-		} else if (on_bytes == NULL && may_splice(way)) {
+		} else if (on_bytes == NULL && !from->urgent && may_splice(way)) { /* it would stop at those for ever */
 			moved += splice_in(way, from);
 		} else {
 			moved += copy(way, from, to, on_bytes, context);
@@ -297,9 +309,17 @@ enum relay_result relay_run(struct relay *relay, struct relay_end *guest, struct
 	bool more = way_run(&relay->up, guest, outside, up_open, NULL, NULL);
 
 	more = way_run(&relay->down, outside, guest, true, on_down, context) || more;
+	if (outside->deaf) {
+		outside->readable = true; /* it may have said why, and the loop not yet that it did */
+		(void)way_run(&relay->down, outside, guest, true, on_down, context);
+	}
+	if (guest->deaf) {
+		guest->readable = true;
+		(void)way_run(&relay->up, guest, outside, up_open, NULL, NULL);
+	}
 	look_for_failure(guest);
 	look_for_failure(outside);
-	if (guest->failed || outside->failed)
+	if (guest->failed || outside->failed || guest->deaf || outside->deaf)
 		return RELAY_BROKEN;
 	if (relay->up.done && relay->down.done)
 		return RELAY_OVER;

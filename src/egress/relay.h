@@ -10,7 +10,7 @@
 /*
  * Bytes between two sockets, both ways. Small flows are copied through one buffer that all flows share, so that an idle
  * flow costs no memory but its struct; a direction that has carried much is spliced through a pipe where the system
- * can (Linux). What one receiver does not take stays with the sender.
+ * can (Linux). What one receiver does not take stays with the sender. Urgent bytes (TCP's out-of-band ones) are lost.
  */
 
 /* One end; `source` is first, so that a pointer to it is one to the end. */
@@ -20,8 +20,10 @@ struct relay_end {
 	int fd;                  /* owned by whoever has the end; -1: none yet */
 	bool readable, writable; /* as far as is known: until EAGAIN */
 	bool closed;             /* the loop said so; there may be bytes left to read */
+	bool urgent;             /* the same of urgent bytes: less than was asked for may not be all that is there */
 	bool ended;              /* read to its end */
 	bool shut;               /* told that nothing more comes */
+	bool deaf;               /* takes nothing more: what it said before can still be read */
 	bool failed;             /* reset, or the like */
 };
 
@@ -52,6 +54,9 @@ void relay_end_ready(struct relay_end *end, unsigned what);
 
 const char *relay_bytes_at(const struct relay_bytes *bytes); /* never NULL */
 void relay_consume(struct relay_bytes *bytes, size_t count);
+
+/* How many pipes all relays together may have open: two descriptors each. None before it is called. */
+void relay_allow_pipes(size_t count);
 
 /* A TCP socket, non-blocking and close-on-exec; -1 and errno. */
 int relay_socket(int family);

@@ -34,7 +34,6 @@ struct server {
 	struct flow *flows, *flows_last; /* all of them, oldest first */
 	struct flow *dead;               /* freed between two turns */
 	size_t flow_count, flow_max;
-	size_t settled_count; /* connected, decided: these are not evicted */
 	uint64_t last_flow;
 	struct udp *udp;
 	bool has_v6; /* the guest can connect to IPv6 addresses */
