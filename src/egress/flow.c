@@ -75,9 +75,11 @@ static void on_outside(struct loop_source *source, unsigned what)
 	advance(flow);
 }
 
+/* Connected, and what it is has been agreed on. HTTP keeps its gate, for the requests to come. */
 static bool is_settled(const struct flow *flow)
 {
-	return flow->phase == FLOW_RELAY && flow->gate == NULL;
+	return flow->phase == FLOW_RELAY &&
+	       (flow->gate == NULL || (flow->gate->state == GATE_HTTP && flow->gate->http.requests > 0));
 }
 
 static void link_in(struct server *server, struct flow *flow)
@@ -219,8 +221,6 @@ static char *refusal_in_words(const struct flow *flow, unsigned status)
 /* Says `bytes` to the guest and nothing more, and waits a little for it to be read: a reset would take it away. */
 static void end_with(struct flow *flow, const char *bytes, size_t length)
 {
-	struct npxc_error ignored;
-
 	stop_dialling(flow);
 	server_reset(&flow->outside.fd);
 	/* What is already on its way to the guest comes first; a receiver that takes none of it needs no words. */
@@ -232,7 +232,6 @@ static void end_with(struct flow *flow, const char *bytes, size_t length)
 	flow->phase = FLOW_LINGER;
 	flow->head_ms = clock_now_ms() + LINGER_MS;
 	relay_drop(&flow->relay);
-	(void)ignored;
 	advance(flow);
 }
 
@@ -281,16 +280,25 @@ static bool is_loopback(const struct ip *ip)
 	return ip->v6 ? ip_equal(ip, &v6) : ip->bytes[0] == 127;
 }
 
-static const char ended_connected[] = "HTTP/1.1 200 OK\r\n\r\n";
+static const char answer_connected[] = "HTTP/1.1 200 OK\r\n\r\n";
+
+/* Who asked has gone before there was anything to relay. */
+static void lost(struct flow *flow)
+{
+	flow->code = AUDIT_ECONNREFUSED;
+	flow->why = "the server inside has gone";
+	record(flow, AUDIT_FAIL);
+	bury(flow, true);
+}
 
 static void connected(struct flow *flow)
 {
 	flow->ip = flow->addresses[flow->address_at];
 	stop_dialling(flow);
 	flow->phase = FLOW_RELAY;
-	if (flow->requested && send(flow->guest.fd, ended_connected, sizeof(ended_connected) - 1, MSG_NOSIGNAL) !=
-	                           (ssize_t)sizeof(ended_connected) - 1)
-		bury(flow, true); /* a socket whose buffer has never been written is full: nobody is there */
+	if (flow->requested && send(flow->guest.fd, answer_connected, sizeof(answer_connected) - 1, MSG_NOSIGNAL) !=
+	                           (ssize_t)sizeof(answer_connected) - 1)
+		lost(flow); /* or a socket whose buffer has never been written is full, which is the same */
 }
 
 static void dial_failed(struct flow *flow)
@@ -470,11 +478,9 @@ static void read_request(struct flow *flow)
 	struct connect_request request;
 
 	relay_fill(&flow->relay.up, &flow->guest);
-	if (held->length == 0 && !flow->guest.ended)
-		return;
 	switch (connect_read(relay_bytes_at(held), held->length, &request)) {
 	case CONNECT_MORE:
-		if (flow->guest.ended)
+		if (flow->guest.ended || flow->guest.failed)
 			bury(flow, true);
 		return;
 	case CONNECT_BAD:
@@ -522,8 +528,10 @@ static bool ask_gate(struct flow *flow)
 			return false;
 		}
 		flow->relay.up.passed += pass;
-		/* Five seconds from the first byte of a head; a client that says nothing yet is left alone. */
-		if (waiting > pass && flow->gate->state != GATE_ANSWER && flow->gate->http.phase == HTTP_HEAD) {
+		/* So long from the first byte that has to wait for others; a client that says nothing is left alone,
+		 * and so is one that waits for the server. */
+		if (waiting > pass && flow->gate->state != GATE_ANSWER && flow->gate->state != GATE_OPEN &&
+		    flow->gate->http.phase != HTTP_HELD) {
 			if (flow->head_ms == 0)
 				flow->head_ms = clock_now_ms() + LIMIT_EGRESS_HEAD_MS;
 		} else {
@@ -555,11 +563,8 @@ static void on_server_bytes(void *context, const char *bytes, size_t length)
 static bool read_ahead(struct flow *flow)
 {
 	relay_fill(&flow->relay.up, &flow->guest);
-	if (flow->guest.failed) {
-		flow->code = AUDIT_ECONNREFUSED;
-		flow->why = "the server inside has gone";
-		record(flow, AUDIT_FAIL);
-		bury(flow, true);
+	if (flow->guest.failed && flow->phase == FLOW_DIAL) {
+		lost(flow);
 		return false;
 	}
 	if (flow->gate == NULL)
@@ -595,16 +600,23 @@ static void run_relay(struct flow *flow)
 	bury(flow, result == RELAY_BROKEN);
 }
 
+/* Reads what nobody wants, for a guest that would else be told of a reset; a little at a time, for the others' sake. */
 static void linger(struct flow *flow)
 {
+	enum { SHARE = 16 };
 	char bytes[4096];
-	ssize_t got;
 
-	do
-		got = recv(flow->guest.fd, bytes, sizeof(bytes), 0);
-	while (got > 0);
-	if (got == 0 || (errno != EAGAIN && errno != EINTR))
-		bury(flow, false);
+	for (int i = 0; i < SHARE; i++) {
+		const ssize_t got = recv(flow->guest.fd, bytes, sizeof(bytes), 0);
+
+		if (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return;
+		if (got == 0 || (got == -1 && errno != EINTR)) {
+			bury(flow, false);
+			return;
+		}
+	}
+	loop_again(&flow->server->loop, &flow->guest.source);
 }
 
 static void advance(struct flow *flow)
@@ -634,10 +646,21 @@ static bool make_room(struct server *server)
 		flow = flow->after;
 	if (flow == NULL)
 		return false;
-	refuse(flow, AUDIT_FAIL, AUDIT_EMFILE, "made room for a newer connection");
+	if (flow->phase != FLOW_LINGER) /* that one has been refused already */
+		refuse(flow, AUDIT_FAIL, AUDIT_EMFILE, "made room for a newer connection");
 	if (flow->phase != FLOW_DEAD)
 		bury(flow, false);
 	return true;
+}
+
+static void record_no_room(struct server *server, const char *name, uint16_t port)
+{
+	server_record(server, &(struct audit_record){ .verdict = AUDIT_FAIL,
+	                                              .code = AUDIT_EMFILE,
+	                                              .host = name,
+	                                              .port = port,
+	                                              .ms = -1,
+	                                              .why = "too many connections" });
 }
 
 static struct flow *begin(struct server *server, int fd, enum phase phase)
@@ -668,12 +691,7 @@ void flow_accept_address(struct server *server, int fd, const struct ip *ip, uin
 	struct flow *flow;
 
 	if (!make_room(server)) {
-		server_record(server, &(struct audit_record){ .verdict = AUDIT_FAIL,
-		                                              .code = AUDIT_EMFILE,
-		                                              .host = name,
-		                                              .port = port,
-		                                              .ms = -1,
-		                                              .why = "too many connections" });
+		record_no_room(server, name, port);
 		server_reset(&fd);
 		return;
 	}
@@ -698,6 +716,7 @@ void flow_accept_request(struct server *server, int fd)
 	struct flow *flow;
 
 	if (!make_room(server)) {
+		record_no_room(server, NULL, 0);
 		if (send(fd, full, sizeof(full) - 1, MSG_NOSIGNAL) == -1)
 			server_reset(&fd);
 		fd_close(&fd);
@@ -752,11 +771,10 @@ void flow_end_all(struct server *server)
 	while (server->flows != NULL) {
 		struct flow *flow = server->flows;
 
-		if (flow->phase == FLOW_RELAY) {
-			flow->code = AUDIT_OK;
-			flow->why = "the session ended";
-			record(flow, AUDIT_ALLOW);
-		}
+		flow->why = "the session ended";
+		flow->code = flow->phase == FLOW_RELAY ? AUDIT_OK : AUDIT_ETIMEDOUT;
+		if (flow->phase == FLOW_RELAY || flow->phase == FLOW_DIAL)
+			record(flow, flow->phase == FLOW_RELAY ? AUDIT_ALLOW : AUDIT_FAIL);
 		bury(flow, true);
 	}
 	flow_bury(server);

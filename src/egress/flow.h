@@ -25,7 +25,7 @@
  * recorded.
  */
 
-/* Link netns: a connection that the guest made to this address. `loopback`: that was its own. */
+/* Link netns: a connection that the guest made to this address. */
 void flow_accept_address(struct server *server, int fd, const struct ip *ip, uint16_t port);
 /* Links socket and gateway: the request is still to come. */
 void flow_accept_request(struct server *server, int fd);
