@@ -147,7 +147,7 @@ static void on_stream(struct loop_source *source, unsigned what)
 	struct stream *stream = (struct stream *)(void *)source;
 
 	(void)what;
-	while (stream->fd != -1) {
+	for (int i = 0; i < SHARE && stream->fd != -1; i++) {
 		const ssize_t got =
 		    recv(stream->fd, stream->bytes + stream->length, sizeof(stream->bytes) - stream->length, 0);
 
@@ -158,6 +158,8 @@ static void on_stream(struct loop_source *source, unsigned what)
 		if (got <= 0 || !stream_answer(stream))
 			stream_close(stream);
 	}
+	if (stream->fd != -1)
+		loop_again(&stream->server->loop, &stream->source);
 }
 
 /* The place of one that has ended, a new one, or that of the oldest. */
