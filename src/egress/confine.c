@@ -176,8 +176,6 @@ static const int allowed[] = {
 	SCMP_SYS(lseek),
 	SCMP_SYS(_llseek),
 	SCMP_SYS(pread64),
-	SCMP_SYS(fcntl),
-	SCMP_SYS(fcntl64),
 	SCMP_SYS(renameat),
 	SCMP_SYS(renameat2),
 	SCMP_SYS(unlinkat),
@@ -217,6 +215,7 @@ static const int allowed[] = {
 	SCMP_SYS(rt_sigaction),
 	SCMP_SYS(rt_sigprocmask),
 	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(sigaltstack),
 	SCMP_SYS(sigreturn),
 	SCMP_SYS(restart_syscall),
 	SCMP_SYS(exit),
@@ -233,12 +232,18 @@ static int allow(scmp_filter_ctx filter, int call, unsigned argument, enum scmp_
 static int add_rules(scmp_filter_ctx filter)
 {
 	static const int families[] = { AF_INET, AF_INET6, AF_NETLINK };
+	/* Without F_SETOWN and F_SETSIG, which send signals to others. */
+	static const int commands[] = { F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_SETPIPE_SZ };
+	static const int fcntls[] = { SCMP_SYS(fcntl), SCMP_SYS(fcntl64) };
 	int bad = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 
 	for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]) && bad == 0; i++)
 		bad = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, allowed[i], 0, NULL);
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]) && bad == 0; i++)
 		bad = allow(filter, SCMP_SYS(socket), 0, SCMP_CMP_EQ, (scmp_datum_t)families[i]);
+	for (size_t i = 0; i < 2; i++)
+		for (size_t j = 0; j < sizeof(commands) / sizeof(commands[0]) && bad == 0; j++)
+			bad = allow(filter, fcntls[i], 1, SCMP_CMP_EQ, (scmp_datum_t)commands[j]);
 	/* What a resolver asks of a socket; no other device is open. */
 	if (bad == 0)
 		bad = allow(filter, SCMP_SYS(ioctl), 1, SCMP_CMP_EQ, 0x541B /* FIONREAD */);
