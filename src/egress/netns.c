@@ -72,6 +72,10 @@ bool netns_wish_of(const struct rules *rules, const char *nft, struct netns_wish
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND 78 /* linux/in6.h */
+#endif
+
 enum { BACKLOG = 4096, LO = 1 /* the first interface of every network namespace */ };
 
 /* ---- the namespaces ---- */
@@ -255,6 +259,8 @@ static bool open_and_send(int handoff, const struct netns_message *message, uint
 	       &port, sizeof(port));
 	if (fd == -1 || (message->v6 && !set(fd, IPPROTO_IPV6, IPV6_V6ONLY)) ||
 	    (!stream && !(message->v6 ? set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) : set(fd, IPPROTO_IP, IP_PKTINFO))) ||
+	    /* or no answer could be sent from an address that is local by the route alone */
+	    (!stream && message->v6 && !set(fd, IPPROTO_IPV6, IPV6_FREEBIND)) ||
 	    /* What is accepted from it has the option too. */
 	    (stream && !set(fd, IPPROTO_TCP, TCP_NODELAY)) || bind(fd, (struct sockaddr *)&address, length) == -1 ||
 	    (stream && listen(fd, BACKLOG) == -1))
