@@ -203,25 +203,21 @@ static int accept_one(int listener, struct sockaddr_storage *ret_peer)
 #endif
 }
 
+/* One at a time: it takes as long as many bytes of the others', who wait meanwhile. */
 static void on_listener(struct loop_source *source, unsigned what)
 {
-	enum { SHARE = 32 };
 	struct listener *listener = (struct listener *)(void *)source;
+	struct sockaddr_storage peer = { 0 };
+	const int fd = accept_one(listener->fd, &peer);
 
 	(void)what;
-	for (int i = 0; i < SHARE; i++) {
-		struct sockaddr_storage peer = { 0 };
-		const int fd = accept_one(listener->fd, &peer);
-
-		if (fd != -1)
-			serve_connection((struct process *)(void *)listener->server, listener, fd,
-			                 (struct sockaddr *)&peer);
-		else if (errno == EAGAIN || errno == EWOULDBLOCK)
-			return;
-		else if (errno != EINTR && errno != ECONNABORTED && errno != EPROTO) {
-			listener->waits = true;
-			return;
-		}
+	if (fd != -1) {
+		serve_connection((struct process *)(void *)listener->server, listener, fd, (struct sockaddr *)&peer);
+	} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+		return;
+	} else if (errno != EINTR && errno != ECONNABORTED && errno != EPROTO) {
+		listener->waits = true;
+		return;
 	}
 	loop_again(&listener->server->loop, &listener->source);
 }
