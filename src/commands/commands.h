@@ -14,6 +14,7 @@ bool install_command(const struct options *options, int *ret_status, struct npxc
 bool list_command(const struct options *options, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
 bool clean_command(const struct options *options, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
 bool inspect_command(const struct options *options, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
+bool learn_command(const struct options *options, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
 bool log_command(const struct options *options, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
 bool ps_command(const struct options *options, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
 bool stop_command(const struct options *options, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;

@@ -29,6 +29,8 @@ enum flag_id {
 	FLAG_FIX,
 	FLAG_DENIED,
 	FLAG_ORPHANS,
+	FLAG_WRITE,
+	FLAG_PROBE,
 	FLAG_CONFIG,
 	FLAG_CWD,
 	FLAG_LOG_LEVEL,
@@ -68,6 +70,9 @@ static const struct flag {
 	{ FLAG_FIX, 0, "fix", VALUE_NONE, NULL, OPTIONS_FIX, "act on what is found, saying what is done" },
 	{ FLAG_DENIED, 0, "denied", VALUE_NONE, NULL, OPTIONS_DENIED, "only what was refused or failed" },
 	{ FLAG_ORPHANS, 0, "orphans", VALUE_NONE, NULL, OPTIONS_ORPHANS, "remove what the words name, lease or not" },
+	{ FLAG_WRITE, 0, "write", VALUE_NONE, NULL, OPTIONS_WRITE, "put the proposed rules into the package's file" },
+	{ FLAG_PROBE, 0, "probe", VALUE_NONE, NULL, OPTIONS_PROBE,
+	  "start a guest on each link and see what it reaches" },
 	{ FLAG_DRY_RUN, 0, "dry-run", VALUE_NONE, NULL, OPTIONS_DRY_RUN, "show the plan, start nothing" },
 	{ FLAG_JSON, 0, "json", VALUE_NONE, NULL, OPTIONS_JSON, "print JSON" },
 	{ FLAG_CONFIG, 0, "config", VALUE_NEEDED, "FILE", 0,
@@ -213,6 +218,12 @@ static bool take_flag(struct options *o, const struct flag *flag, const char *va
 		return true;
 	case FLAG_ORPHANS:
 		o->orphans = true;
+		return true;
+	case FLAG_WRITE:
+		o->write = true;
+		return true;
+	case FLAG_PROBE:
+		o->probe = true;
 		return true;
 	case FLAG_CONFIG:
 		return set_once(&o->config, "config", value, err);

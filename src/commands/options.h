@@ -37,7 +37,9 @@ enum {
 	OPTIONS_FIX = 1 << 7,
 	OPTIONS_DENIED = 1 << 8,
 	OPTIONS_ORPHANS = 1 << 9,
-	OPTIONS_GROUPS = 10, /* how many */
+	OPTIONS_WRITE = 1 << 10,
+	OPTIONS_PROBE = 1 << 11,
+	OPTIONS_GROUPS = 12, /* how many */
 };
 
 struct options_command {
@@ -67,7 +69,7 @@ struct options {
 	uint64_t memory_bytes; /* 0: not given */
 	unsigned cpu_millis;   /* 0: not given */
 	char *config, *cwd, *log_level;
-	bool json, dry_run, force, update, all, fix, denied, orphans, help, version;
+	bool json, dry_run, force, update, all, fix, denied, orphans, write, probe, help, version;
 };
 
 /* `words` without argv[0]. ERROR_CONFIG: unknown flag (with a near miss), a flag that the command does not take, a

@@ -88,7 +88,7 @@ static bool settle_link(struct prepared *p, struct npxc_error *err)
 static bool make_policy(struct prepared *p, struct npxc_error *err)
 {
 	const struct policy_sources sources = {
-		.option = p->options->network,
+		.option = p->learn ? "allowlist" : p->options->network,
 		.network_mode = p->package_config.network_mode,
 		.runtime_network = p->package_config.runtime_network,
 		.defaults_network = p->config.defaults.network,
@@ -439,6 +439,7 @@ static bool open_outlet(struct prepared *p, bool starts, struct npxc_error *err)
 		.package = p->package.name,
 		.path_variable = getenv("PATH") == NULL ? "" : getenv("PATH"),
 		.starts = starts,
+		.learn = p->learn,
 	};
 	p->outlet = mem_alloc(sizeof(*p->outlet));
 	if (outlet_open(p->session.janitor, &p->outlet_settings, p->outlet, err))

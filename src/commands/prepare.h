@@ -26,6 +26,7 @@ struct prepared {
 	struct config config;
 	bool has_session;
 	struct session session;
+	bool learn; /* set between prepare_config and the next step: the policy is an allowlist, whatever else is said */
 	bool has_package_config;
 	struct config_package package_config;
 	char *package_config_name; /* whose it is */

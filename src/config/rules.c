@@ -534,6 +534,14 @@ static bool covers(const struct rule *outer, const struct rule *inner)
 	return names(outer, inner->name);
 }
 
+bool rules_cover(const struct rules *rules, const struct rule *rule)
+{
+	for (size_t i = 0; i < rules->count; i++)
+		if (covers(&rules->v[i], rule))
+			return true;
+	return false;
+}
+
 char *rules_warning(const struct rules *rules, size_t index)
 {
 	const struct rule *rule = &rules->v[index];

@@ -87,6 +87,9 @@ const struct rule *rules_match_loopback(const struct rules *rules, uint16_t port
 /* Whether the name may be looked up at all: some rule names it, with whatever port. */
 bool rules_knows_name(const struct rules *rules, const char *name);
 
+/* Whether everything that `rule` allows is allowed by one of the rules. */
+bool rules_cover(const struct rules *rules, const struct rule *rule);
+
 /* What a user should think twice about, one sentence; owned, NULL when there is nothing. An entry that another one
  * already allows; an address of link-local range (a cloud's metadata). */
 char *rules_warning(const struct rules *rules, size_t index);

@@ -349,6 +349,7 @@ static bool prepare(struct process *process, int control, int handoff, struct np
 	server->rules = settings->rules;
 	server->control = control;
 	server->token = settings->token;
+	server->learn = settings->learn;
 	server->noted = mem_alloc(LIMIT_EGRESS_NOTES * sizeof(*server->noted));
 	share_out_files(server, settings->link);
 	process->handoff_fd = handoff;

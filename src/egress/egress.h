@@ -33,6 +33,7 @@ struct egress_settings { /* borrowed */
 	int listener; /* links socket and gateway: listening; the process has it, the caller keeps its own */
 	const struct ip_prefix *subnet; /* link gateway: who may connect */
 	const char *token;              /* link gateway: what CONNECT has to bring ("npxc:TOKEN" in base64) */
+	bool learn; /* link netns: names of no rule get an address too, so that the port they are wanted for is seen */
 };
 
 struct egress {

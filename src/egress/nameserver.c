@@ -52,9 +52,11 @@ static size_t answer(struct server *server, const uint8_t *message, size_t lengt
 		                  query.type == DNS_TYPE_A || query.type == DNS_TYPE_AAAA ? &ip : NULL, most,
 		                  ret_answer);
 	}
-	if (query.name[0] == '\0' || query.class != DNS_CLASS_IN || !rules_knows_name(server->rules, query.name)) {
+	const bool is_name = query.name[0] != '\0' && query.class == DNS_CLASS_IN;
+	if (!is_name || !rules_knows_name(server->rules, query.name)) {
 		record(server, query.shown, AUDIT_EACCES, EGRESS_UNLISTED);
-		return dns_answer(&query, DNS_CODE_NXDOMAIN, NULL, most, ret_answer);
+		if (!is_name || !server->learn)
+			return dns_answer(&query, DNS_CODE_NXDOMAIN, NULL, most, ret_answer);
 	}
 	if (query.type != DNS_TYPE_A && (query.type != DNS_TYPE_AAAA || !server->has_v6))
 		return dns_answer(&query, DNS_CODE_NOERROR, NULL, most, ret_answer);

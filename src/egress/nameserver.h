@@ -9,7 +9,7 @@
 /*
  * The resolver of link netns: whatever resolver the guest asks, this one answers. A name that some rule names gets the
  * address that stands for it inside (egress/names), every other name does not exist, and nobody outside is asked about
- * any of them.
+ * any of them. While learning every name gets an address; a connection to it is judged, and refused, as ever.
  */
 
 /* A UDP socket of the guest's namespace, bound to port 53 of all addresses of one family, with IP_PKTINFO. */

@@ -52,6 +52,20 @@ bool netns_wish_of(const struct rules *rules, const char *nft, struct netns_wish
 	return true;
 }
 
+void netns_wish_to_learn(struct netns_wish *wish)
+{
+	/* Web, PostgreSQL, MySQL, Redis, MongoDB, SMTP, SSH, Elasticsearch, and what stands in for the web's. */
+	static const uint16_t usual[] = { 80,   443,  5432, 3306, 6379, 27017, 8080, 8443,
+		                          3000, 8000, 22,   25,   465,  587,   9200, 9443 };
+
+	wish->any = wish->nft != NULL;
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]) && !wish->any; i++) {
+		struct npxc_error ignored;
+		if (!add_port(wish, &(struct rule){ .kind = RULE_NAME, .port = usual[i] }, &ignored))
+			return;
+	}
+}
+
 #ifdef __linux__
 
 #include <arpa/inet.h>

@@ -40,6 +40,12 @@ struct netns_wish {
 bool netns_wish_of(const struct rules *rules, const char *nft, struct netns_wish *ret_wish,
                    struct npxc_error *err) NPXC_MUST_CHECK;
 
+/*
+ * Pure. For learning, what the rules need and what a server may try besides: every port where there is nft, else the
+ * usual ones, as far as there is room (LIMIT_EGRESS_PORTS). A guest's own server cannot have such a port then.
+ */
+void netns_wish_to_learn(struct netns_wish *wish);
+
 enum netns_socket { NETNS_TCP, NETNS_TCP_ANY, NETNS_UDP, NETNS_DNS, NETNS_DNS_TCP, NETNS_ALL_SENT };
 
 struct netns_message {

@@ -37,6 +37,7 @@ struct server {
 	uint64_t last_flow;
 	struct udp *udp;
 	bool has_v6; /* the guest can connect to IPv6 addresses */
+	bool learn;  /* see egress_settings */
 	/* link gateway */
 	const char *token; /* borrowed; what CONNECT has to bring with it; NULL: nothing */
 	/* the launcher */

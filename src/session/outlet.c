@@ -125,7 +125,11 @@ static bool plan(struct outlet *outlet, struct npxc_error *err)
 		mem_cleanup char *search = str_printf("%s:/usr/sbin:/sbin", settings->path_variable);
 		if (!file_find_program("nft", search, &outlet->nft, &ignored))
 			outlet->nft = NULL;
-		return netns_wish_of(settings->rules, outlet->nft, &outlet->wish, err);
+		if (!netns_wish_of(settings->rules, outlet->nft, &outlet->wish, err))
+			return false;
+		if (settings->learn)
+			netns_wish_to_learn(&outlet->wish);
+		return true;
 	}
 	/* Above the ports that Linux hands out by itself: hardly a server's own. */
 	file_random(&outlet->relay_port, sizeof(outlet->relay_port));
@@ -158,7 +162,8 @@ static bool make(struct janitor *janitor, struct outlet *outlet, struct npxc_err
 	                               .package = settings->package,
 	                               .listener = outlet->listener,
 	                               .subnet = settings->link == POLICY_LINK_GATEWAY ? &outlet->subnet : NULL,
-	                               .token = outlet->credentials },
+	                               .token = outlet->credentials,
+	                               .learn = settings->learn },
 	    &outlet->egress, err);
 }
 

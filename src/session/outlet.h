@@ -39,6 +39,7 @@ struct outlet_settings { /* borrowed for the outlet's life */
 	const char *session, *package;
 	const char *path_variable; /* where nft is looked for */
 	bool starts;               /* false: for inspect; nothing is made */
+	bool learn;                /* see egress_settings */
 };
 
 struct outlet {

@@ -312,8 +312,12 @@ static void say_denial(const struct session_says *says, const struct egress_deni
 	mem_cleanup char *asked = denial->port == 0 ? str_dup(denial->host) : rules_propose(denial->host, denial->port);
 	mem_cleanup char *rule = denial->port == 0 ? rules_propose(denial->host, 443) : str_dup(asked);
 	struct npxc_error ignored;
+	if (says->learned != NULL)
+		learned_add(says->learned, denial);
+	if (says->learned != NULL && denial->port == 0)
+		return; /* it got an address, and nothing was refused yet */
 	mem_cleanup char *line =
-	    denial->is_host && rules_check(rule, &ignored)
+	    says->learned == NULL && denial->unlisted && denial->is_host && rules_check(rule, &ignored)
 	        ? str_printf("npxc: %s was refused %s: %s; to allow it, add \"%s\"%s to network.allow in %s",
 	                     says->package, asked, denial->why, rule,
 	                     denial->port == 0 ? " (or the port that it uses)" : "", says->allow_file)
@@ -405,12 +409,13 @@ static bool relay(struct session *session, struct pump *pump, bool *ret_by_itsel
 	return end_early(session, pump, LIMIT_GRACE_MS, err);
 }
 
-bool session_relay(struct session *session, struct sandbox *sandbox, struct translate *translate, const char *package,
-                   struct outlet *outlet, const char *allow_file, int *ret_status, struct npxc_error *err)
+bool session_relay(struct session *session, struct sandbox *sandbox, struct translate *translate,
+                   const struct session_says *says, int *ret_status, struct npxc_error *err)
 {
-	struct aside aside = {
-		.says = { .outlet = outlet, .package = package, .allow_file = allow_file, .say = say_to_client },
-	};
+	const char *package = says->package;
+	const struct outlet *outlet = says->outlet;
+	struct aside aside = { .says = *says };
+	aside.says.say = say_to_client;
 	aside.says.context = &aside;
 	const struct pump_ends ends = {
 		.client_in = STDIN_FILENO,

@@ -9,6 +9,7 @@
 #include "runtime/network.h"
 #include "runtime/runtime.h"
 #include "session/janitor.h"
+#include "session/learned.h"
 #include "session/outlet.h"
 #include "session/plan.h"
 #include "session/sandbox.h"
@@ -64,9 +65,10 @@ bool session_start(struct session *session, const struct plan *plan, struct outl
 
 /* What a session tells about its way out: who was refused, and its end. `say` gets one line without its end. */
 struct session_says {
-	struct outlet *outlet;  /* NULL: there is none */
-	const char *package;    /* its name */
-	const char *allow_file; /* where a rule would be added */
+	struct outlet *outlet;   /* NULL: there is none */
+	const char *package;     /* its name */
+	const char *allow_file;  /* where a rule would be added */
+	struct learned *learned; /* `npxc learn`: refusals are kept here, and the lines name no rule; else NULL */
 	void (*say)(void *context, const char *line);
 	void *context;
 };
@@ -76,11 +78,10 @@ bool session_report_denials(const struct session_says *says);
 /*
  * Relays between the client's descriptors 0, 1, 2 and the server, with `translate` deciding about lines. `ret_status`
  * is what npxc exits with: 0 after the client closed its side, else the server's own status. Consumes the sandbox's
- * descriptors.
+ * descriptors. What `says` is to say goes to the client's stderr, whatever its own `say`.
  */
-bool session_relay(struct session *session, struct sandbox *sandbox, struct translate *translate, const char *package,
-                   struct outlet *outlet, const char *allow_file, int *ret_status,
-                   struct npxc_error *err) NPXC_MUST_CHECK;
+bool session_relay(struct session *session, struct sandbox *sandbox, struct translate *translate,
+                   const struct session_says *says, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* Ends what is left of the sandbox and judges how it ended (runtime_judge_end). `errors`: the tail of its stderr. */
 bool session_finish(struct session *session, struct sandbox *sandbox, const char *errors, int *ret_status,

@@ -1,0 +1,262 @@
+#include "commands/commands.h"
+#include "commands/prepare.h"
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "config/edit.h"
+#include "session/signals.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/*
+ * A run with an allowlist, and at its end the rules that it lacked. stdout is the client's as in every run: what learn
+ * has to say goes to stderr. A signal ends the session as ever, and what was seen until then is proposed.
+ */
+
+static bool check_network(const struct prepared *p, struct npxc_error *err)
+{
+	const struct policy_sources sources = {
+		.option = p->options->network,
+		.network_mode = p->package_config.network_mode,
+		.runtime_network = p->package_config.runtime_network,
+		.defaults_network = p->config.defaults.network,
+	};
+	struct policy policy;
+	if (!policy_make(&sources, &policy, err))
+		return false;
+	const bool named = policy.kind == POLICY_NAMED;
+	mem_cleanup char *text = policy_text(&policy);
+	const char *origin = policy.origin;
+	policy_done(&policy);
+	return !named || error_set(err, ERROR_CONFIG,
+	                           "%s is %s, a network of the runtime; `npxc learn --network allowlist` runs %s with "
+	                           "an allowlist instead",
+	                           origin, text, p->package.name);
+}
+
+static void note_ports(const struct prepared *p)
+{
+	if (p->policy.link == POLICY_LINK_NETNS && !p->outlet->wish.any)
+		log_notice("learn: there is no nft (apt-get install nftables), so connections are seen to usual ports "
+		           "and those of rules only");
+}
+
+static void say_line(void *context, const char *line)
+{
+	(void)context;
+	fprintf(stderr, "%s\n", line);
+}
+
+/* What had not been read when the relay ended. The process has ended then, so nothing is missing. */
+static void take_the_rest(struct prepared *p, const struct session_says *says)
+{
+	struct session_says rest = *says;
+	rest.say = say_line;
+	outlet_stop(p->outlet);
+	while (session_report_denials(&rest))
+		;
+}
+
+/* ---- the proposal ---- */
+
+struct lesson {
+	char *package, *file; /* owned */
+	char *before, *after; /* owned; texts of the file; NULL: there is none; no rule is proposed */
+	char *diff;           /* owned */
+	struct learned_proposal proposal;
+	bool full; /* more may have been refused than was told */
+	bool written;
+};
+
+static void lesson_done(struct lesson *lesson)
+{
+	free(lesson->package);
+	free(lesson->file);
+	free(lesson->before);
+	free(lesson->after);
+	free(lesson->diff);
+	learned_proposal_done(&lesson->proposal);
+}
+
+/* The file as it is now: a session may last for days. */
+static bool read_file(const char *file, char **ret_text, struct npxc_error *err)
+{
+	BUF_CLEANUP struct buf bytes = BUF_INIT(LIMIT_CONFIG_BYTES);
+	struct npxc_error why = { 0 };
+	if (file_read(file, &bytes, &why)) {
+		*ret_text = buf_take(&bytes);
+		return true;
+	}
+	*err = why;
+	return why.sys_errno == ENOENT;
+}
+
+static bool propose(const struct prepared *p, const struct learned *learned, struct lesson *lesson,
+                    struct npxc_error *err)
+{
+	struct config_package now;
+	struct rules rules = { 0 };
+	struct npxc_error ignored;
+	lesson->package = str_dup(p->package.name);
+	lesson->file = str_dup(p->package_config.file);
+	lesson->full = learned->count == LIMIT_EGRESS_NOTES;
+	if (!read_file(lesson->file, &lesson->before, err) ||
+	    !config_parse_package(lesson->before, lesson->before == NULL ? 0 : strlen(lesson->before), lesson->file,
+	                          &now, err))
+		return false;
+	for (size_t i = 0; i < now.network_allow.count; i++)
+		if (!rules_add(&rules, now.network_allow.v[i], &ignored))
+			log_debug("learn", "%s", ignored.message); /* the parser has taken it */
+	learned_propose(learned, &rules, &p->options->allow, &lesson->proposal);
+	rules_done(&rules);
+	config_package_done(&now);
+	if (lesson->proposal.rules.count == 0)
+		return true;
+	if (!edit_allow(lesson->before, lesson->before == NULL ? 0 : strlen(lesson->before), lesson->file,
+	                &lesson->proposal.rules, &lesson->after, err))
+		return false;
+	lesson->diff = edit_diff(lesson->before, lesson->after, lesson->file);
+	return true;
+}
+
+/* Where the name leads: somebody's file may lie elsewhere, and a link to it here. */
+static bool write_file(struct lesson *lesson, struct npxc_error *err)
+{
+	mem_cleanup char *real = NULL;
+	struct stat status;
+	if (lesson->before == NULL) {
+		mem_cleanup char *directory = str_path_join(lesson->file, "..");
+		lesson->written = file_make_directories(directory, 0700, err) &&
+		                  file_write_atomic(lesson->file, lesson->after, strlen(lesson->after), 0600, err);
+		return lesson->written;
+	}
+	if (!file_real_path(lesson->file, &real, err))
+		return false;
+	if (stat(real, &status) == -1)
+		return error_set_errno(err, ERROR_IO, "look at %s", real);
+	lesson->written = file_write_atomic(real, lesson->after, strlen(lesson->after), status.st_mode & 0777, err);
+	return lesson->written;
+}
+
+static void say_text(const struct lesson *lesson)
+{
+	const struct learned_proposal *proposal = &lesson->proposal;
+	if (proposal->rules.count == 0)
+		log_notice("learn: %s was refused nothing that one more rule would allow", lesson->package);
+	else if (lesson->written)
+		log_notice("learn: written to %s:", lesson->file);
+	else
+		log_notice("learn: %zu rule%s would be added for %s; with --write it is:", proposal->rules.count,
+		           proposal->rules.count == 1 ? "" : "s", lesson->package);
+	if (lesson->diff != NULL)
+		fputs(lesson->diff, stderr);
+	for (size_t i = 0; i < proposal->looked_up.count; i++)
+		log_notice("learn: %s was looked up and never connected to", proposal->looked_up.v[i]);
+	for (size_t i = 0; i < proposal->rest_count; i++)
+		log_notice("learn: no rule for %s: %s", proposal->rest[i].what, proposal->rest[i].why);
+	if (lesson->full)
+		log_notice("learn: no more than %d refusals are kept of one run; learn again with these rules",
+		           LIMIT_EGRESS_NOTES);
+}
+
+static cJSON *strings(const struct strv *words)
+{
+	cJSON *list = cJSON_CreateArray();
+	for (size_t i = 0; i < words->count; i++)
+		cJSON_AddItemToArray(list, cJSON_CreateString(words->v[i]));
+	return list;
+}
+
+/* One line, the last one on stderr. */
+static void say_json(const struct lesson *lesson)
+{
+	const struct learned_proposal *proposal = &lesson->proposal;
+	cJSON *json = cJSON_CreateObject();
+	cJSON *inner = cJSON_AddObjectToObject(json, "learn");
+	cJSON_AddStringToObject(inner, "package", lesson->package);
+	cJSON_AddStringToObject(inner, "file", lesson->file);
+	cJSON_AddItemToObject(inner, "allow", strings(&proposal->rules));
+	cJSON_AddStringToObject(inner, "diff", lesson->diff == NULL ? "" : lesson->diff);
+	cJSON_AddBoolToObject(inner, "written", lesson->written);
+	cJSON_AddBoolToObject(inner, "complete", !lesson->full);
+	cJSON_AddItemToObject(inner, "looked_up", strings(&proposal->looked_up));
+	cJSON *rest = cJSON_AddArrayToObject(inner, "no_rule");
+	for (size_t i = 0; i < proposal->rest_count; i++) {
+		cJSON *entry = cJSON_CreateObject();
+		cJSON_AddStringToObject(entry, "what", proposal->rest[i].what);
+		cJSON_AddStringToObject(entry, "why", proposal->rest[i].why);
+		cJSON_AddItemToArray(rest, entry);
+	}
+	mem_cleanup char *text = cJSON_PrintUnformatted(json);
+	fprintf(stderr, "%s\n", text == NULL ? "{}" : text);
+	cJSON_Delete(json);
+}
+
+/* ---- the run ---- */
+
+static bool prepare(const struct options *options, struct prepared *p, struct npxc_error *err)
+{
+	mem_cleanup char *id = file_random_hex(8);
+	if (options->network != NULL && !str_equal(options->network, "allowlist"))
+		return error_set(err, ERROR_CONFIG,
+		                 "--network %s: learn runs the server with an allowlist; leave --network out",
+		                 options->network);
+	if (!prepare_config(options, p, err))
+		return false;
+	p->learn = true;
+	return prepare_package_config(p, err) && prepare_session(p, err) && prepare_package(p, STORE_ENSURE, err) &&
+	       check_network(p, err) && prepare_plan(p, id, true, err);
+}
+
+static bool run(struct prepared *p, struct lesson *lesson, int *ret_status, struct npxc_error *err)
+{
+	struct learned learned = { 0 };
+	struct sandbox sandbox;
+	const struct session_says says = { .outlet = p->outlet,
+		                           .package = p->package.name,
+		                           .allow_file = p->package_config.file,
+		                           .learned = &learned };
+	note_ports(p);
+	const bool fine = session_start(&p->session, &p->plan, p->outlet, &sandbox, err) && prepare_translate(p, err) &&
+	                  session_relay(&p->session, &sandbox, p->translate, &says, ret_status, err);
+	take_the_rest(p, &says);
+	bool proposed = false;
+	struct npxc_error why = { 0 };
+	if (fine || signals_caught() != 0)
+		proposed = propose(p, &learned, lesson, &why);
+	learned_done(&learned);
+	if (fine && !proposed)
+		*err = why;
+	return fine && proposed;
+}
+
+bool learn_command(const struct options *options, int *ret_status, struct npxc_error *err)
+{
+	struct prepared p = { .store_lock = -1 };
+	struct lesson lesson = { 0 };
+	bool fine = prepare(options, &p, err) && run(&p, &lesson, ret_status, err);
+	/* First everything goes; then there is time for a file and words. */
+	prepare_done(&p);
+	if (lesson.after != NULL && options->write) {
+		struct npxc_error why = { 0 };
+		const bool could = write_file(&lesson, &why);
+		if (!could && fine)
+			*err = why;
+		else if (!could)
+			log_error("learn", "%s", why.message); /* after a signal no error is printed */
+		fine = fine && could;
+	}
+	if (lesson.package != NULL && options->json)
+		say_json(&lesson);
+	else if (lesson.package != NULL)
+		say_text(&lesson);
+	lesson_done(&lesson);
+	return fine;
+}
