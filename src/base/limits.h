@@ -119,6 +119,11 @@
  * network, each with its own limit. */
 #define LIMIT_TEARDOWN_MS 60000
 
+/* milliseconds: one guest of `npxc doctor --probe`, from its start to its end; its connections give up after 3 s. bytes:
+ * the file that keeps what was seen. */
+#define LIMIT_PROBE_MS 60000
+#define LIMIT_PROBE_FILE_BYTES (64 * KIB)
+
 /* bytes, entries: one frame to the janitor (a path, or a container's removal command), and what it holds. */
 #define LIMIT_JANITOR_FRAME_BYTES (16 * KIB)
 #define LIMIT_JANITOR_ENTRIES 256

@@ -2,20 +2,28 @@
 #include "commands/prepare.h"
 #include "commands/print.h"
 
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/proc.h"
+#include "runtime/container.h"
+#include "session/probe.h"
+#include "session/signals.h"
 
 #include <cjson/cJSON.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 static void print_findings(const struct runtime_findings *findings)
 {
 	for (size_t i = 0; i < findings->count; i++) {
 		const struct runtime_finding *f = &findings->v[i];
-		printf("%s  %s\n", f->ok ? "ok  " : "FAIL", f->what);
+		printf("%s  %s\n", !f->ok ? "FAIL" : f->note ? "note" : "ok  ", f->what);
 		if (!f->ok && f->fix != NULL)
 			printf("      fix: %s\n", f->fix);
 	}
@@ -30,6 +38,8 @@ static bool print_findings_json(enum runtime_kind kind, const struct runtime_fin
 	for (size_t i = 0; i < findings->count; i++) {
 		cJSON *f = cJSON_CreateObject();
 		cJSON_AddBoolToObject(f, "ok", findings->v[i].ok);
+		if (findings->v[i].note)
+			cJSON_AddBoolToObject(f, "note", true);
 		cJSON_AddStringToObject(f, "what", findings->v[i].what);
 		if (findings->v[i].fix != NULL)
 			cJSON_AddStringToObject(f, "fix", findings->v[i].fix);
@@ -73,6 +83,131 @@ static bool all_ok(const struct runtime_findings *findings)
 	return true;
 }
 
+/* ---- links ---- */
+
+static const enum policy_link LINKS[] = { POLICY_LINK_NETNS, POLICY_LINK_SOCKET, POLICY_LINK_GATEWAY };
+enum { LINK_COUNT = sizeof(LINKS) / sizeof(LINKS[0]) };
+
+static bool has_link(const struct runtime *runtime, enum policy_link link)
+{
+	const struct policy policy = { .kind = POLICY_ALLOWLIST, .link = link };
+	struct npxc_error ignored;
+	if (link == POLICY_LINK_NETNS && prepare_is_restricted())
+		return false;
+	return network_check_policy(runtime, &policy, &ignored);
+}
+
+/* What an allowlist does not stop, for each link that a runtime of this kind may have. */
+static void add_weaknesses(enum runtime_kind kind, struct runtime_findings *findings)
+{
+	const struct runtime newest = { .kind = kind, .is_root = geteuid() == 0, .number = { UINT_MAX } };
+	for (size_t i = 0; i < LINK_COUNT; i++) {
+		const char *weakness = outlet_weakness(LINKS[i]);
+		if (weakness == NULL || !has_link(&newest, LINKS[i]))
+			continue;
+		container_add_finding(findings, NULL, "allowlist on link %s: %s", policy_link_word(LINKS[i]), weakness);
+		findings->v[findings->count - 1].note = true;
+	}
+}
+
+/* One guest to its end. False: it could not be started, or said nothing. */
+static bool visit(struct prepared *p, const struct probe_greeter *greeter, enum policy_link link,
+                  struct runtime_findings *findings, struct npxc_error *err)
+{
+	mem_cleanup char *rule = str_printf(RULES_HOST_ALIAS ":%u", greeter->loopback);
+	struct launch launch;
+	struct proc_result result;
+	if (!prepare_guest(p, link, rule, &launch, err))
+		return false;
+	const struct probe_place place = { .link = link,
+		                           .loopback = greeter->loopback,
+		                           .open = greeter->open,
+		                           .gateway = p->network.network.gateway };
+	probe_command(&place, &launch.command);
+	const bool ran = session_run(&p->session, &launch, p->outlet, LIMIT_PROBE_MS, NULL, NULL, &result, err);
+	launch_done(&launch);
+	if (!ran)
+		return false;
+	const bool spoke = result.output.length > 0;
+	if (spoke) {
+		probe_judge(&place, greeter->word, result.output.data, findings);
+	} else {
+		mem_cleanup char *how = proc_result_text(&result, LIMIT_PROBE_MS);
+		mem_cleanup char *words = print_line(result.errors.data == NULL ? "" : result.errors.data, 300);
+		error_set(err, ERROR_RUNTIME, "the guest said nothing: %s: %s", how, words);
+	}
+	proc_result_done(&result);
+	return spoke;
+}
+
+/* A session of its own for each link: what one leaves behind is none of the next one's. False: a signal, or no runtime.
+ */
+static bool probe_link(const struct options *options, const struct probe_greeter *greeter, enum policy_link link,
+                       struct runtime_findings *findings, struct seen_links *seen, const char *when,
+                       struct npxc_error *err)
+{
+	struct prepared p;
+	struct npxc_error why = { 0 };
+	const size_t before = findings->count;
+	if (!prepare_config(options, &p, err))
+		return false;
+	if (!prepare_session(&p, err)) {
+		prepare_done(&p);
+		return false;
+	}
+	const bool has = has_link(&p.session.runtime, link);
+	const enum runtime_kind kind = p.session.runtime.kind;
+	mem_cleanup char *version = str_dup(p.session.runtime.version);
+	if (has && !visit(&p, greeter, link, findings, &why))
+		container_add_finding(findings, "see above; the rest of this link was not tried", "link %s: %s",
+		                      policy_link_word(link), why.message);
+	prepare_done(&p);
+	if (signals_caught() != 0) {
+		*err = why;
+		return false;
+	}
+	bool works = true;
+	for (size_t i = before; i < findings->count; i++)
+		works = works && findings->v[i].ok;
+	if (has)
+		seen_add(seen, kind, version, link, works, when);
+	return true;
+}
+
+static void now_text(char text[static 32])
+{
+	const time_t now = time(NULL);
+	struct tm parts = { 0 };
+	gmtime_r(&now, &parts);
+	if (strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+		text[0] = '\0';
+}
+
+static bool probe(const struct prepared *p, enum runtime_kind kind, struct runtime_findings *findings,
+                  struct npxc_error *err)
+{
+	struct probe_greeter greeter;
+	struct seen_links seen = { 0 };
+	char when[32];
+	bool fine = true;
+	now_text(when);
+	if (!prepare_read_seen(p, &seen))
+		seen = (struct seen_links){ 0 };
+	seen_forget(&seen, kind);
+	if (!probe_greeter_start(kind != RUNTIME_BWRAP, &greeter, err)) {
+		seen_done(&seen);
+		return false;
+	}
+	for (size_t i = 0; fine && i < LINK_COUNT; i++)
+		fine = probe_link(p->options, &greeter, LINKS[i], findings, &seen, when, err);
+	probe_greeter_end(&greeter);
+	mem_cleanup char *file = prepare_seen_file(p);
+	mem_cleanup char *text = seen_text(&seen);
+	seen_done(&seen);
+	return fine && file_make_directories(p->paths.state_directory, 0700, err) &&
+	       file_write_atomic(file, text, strlen(text), 0600, err);
+}
+
 bool doctor_command(const struct options *options, int *ret_status, struct npxc_error *err)
 {
 	struct prepared p;
@@ -94,7 +229,12 @@ bool doctor_command(const struct options *options, int *ret_status, struct npxc_
 		if (fine)
 			runtime_examine(kind, cli, search, p.config.defaults.node_image, &findings);
 	}
+	if (fine)
+		add_weaknesses(kind, &findings);
+	if (fine && options->probe)
+		fine = probe(&p, kind, &findings, err);
 	if (!fine) {
+		runtime_findings_done(&findings);
 		prepare_done(&p);
 		return false;
 	}

@@ -7,9 +7,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "session/signals.h"
+#include "store/node.h"
 #include "store/refused.h"
 #include "store/registry.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,8 +72,7 @@ bool prepare_config(const struct options *options, struct prepared *ret_prepared
 	return true;
 }
 
-/* Whether user namespaces that others than some programs make come without capabilities (Ubuntu 24.04). */
-static bool is_restricted(void)
+bool prepare_is_restricted(void)
 {
 	struct buf text BUF_CLEANUP = BUF_INIT(16);
 	struct npxc_error ignored;
@@ -79,9 +80,41 @@ static bool is_restricted(void)
 	       text.length > 0 && text.data[0] == '1';
 }
 
+char *prepare_seen_file(const struct prepared *p)
+{
+	return str_path_join(p->paths.state_directory, "probe.json");
+}
+
+bool prepare_read_seen(const struct prepared *p, struct seen_links *ret_seen)
+{
+	mem_cleanup char *file = prepare_seen_file(p);
+	struct buf text BUF_CLEANUP = BUF_INIT(LIMIT_PROBE_FILE_BYTES);
+	struct npxc_error err = { 0 };
+	if (file_read(file, &text, &err) &&
+	    seen_parse(text.data == NULL ? "" : text.data, text.length, file, ret_seen, &err))
+		return true;
+	if (err.sys_errno != ENOENT)
+		log_info("session", "%s", err.message);
+	return false;
+}
+
+/* Of the one runtime where it matters: no other start pays for it. */
+static bool socket_was_seen(const struct prepared *p, const struct policy *policy)
+{
+	const struct runtime *runtime = &p->session.runtime;
+	struct seen_links seen;
+	if (runtime->kind != RUNTIME_APPLE || policy->kind != POLICY_ALLOWLIST || policy->link != POLICY_LINK_AUTO ||
+	    !prepare_read_seen(p, &seen))
+		return false;
+	const bool works = seen_works(&seen, runtime->kind, runtime->version, POLICY_LINK_SOCKET);
+	seen_done(&seen);
+	return works;
+}
+
 static bool settle_link(struct prepared *p, struct npxc_error *err)
 {
-	network_choose_link(&p->session.runtime, is_restricted(), false, &p->policy, &p->link_why);
+	network_choose_link(&p->session.runtime, prepare_is_restricted(), socket_was_seen(p, &p->policy), &p->policy,
+	                    &p->link_why);
 	return network_check_policy(&p->session.runtime, &p->policy, err);
 }
 
@@ -224,7 +257,8 @@ static bool run_job_with_reach(const struct store_job *job, const struct store_r
 	const char *ignored;
 	if (!install_rules(reach, &policy.rules, err))
 		return false;
-	network_choose_link(&p->session.runtime, is_restricted(), false, &policy, &ignored);
+	network_choose_link(&p->session.runtime, prepare_is_restricted(), socket_was_seen(p, &policy), &policy,
+	                    &ignored);
 	mem_cleanup char *audit = str_path_join(p->paths.state_directory, "egress");
 	const struct outlet_settings settings = {
 		.rules = &policy.rules,
@@ -333,15 +367,10 @@ static bool gather_install_allow(const struct prepared *p, struct strv *ret_allo
 	return true;
 }
 
-bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error *err)
+static struct store_host store_host(struct prepared *p, const char *search, const struct strv *allow,
+                                    const char *allow_file)
 {
-	const int64_t began = clock_now_us();
-	mem_cleanup char *search = paths_search(getenv("PATH"));
-	struct strv allow = { 0 };
-	mem_cleanup char *allow_file = NULL;
-	if (!gather_install_allow(p, &allow, &allow_file, err))
-		return false;
-	const struct store_host host = {
+	return (struct store_host){
 		.context = p,
 		.run = store_run,
 		.hold_directory = store_hold_directory,
@@ -353,12 +382,23 @@ bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error
 		.cwd = p->cwd,
 		.image = p->session.runtime.kind == RUNTIME_BWRAP ? NULL : p->config.defaults.node_image,
 		.runtime = runtime_kind_word(p->session.runtime.kind),
-		.allow_package = { .rules = &allow, .file = allow_file },
+		.allow_package = { .rules = allow, .file = allow_file },
 		.allow_all = { .rules = &p->config.install_allow, .file = p->config.file },
 		.node_major = p->config.defaults.node,
 		.is_root = geteuid() == 0,
 		.progress = isatty(STDERR_FILENO) == 1,
 	};
+}
+
+bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error *err)
+{
+	const int64_t began = clock_now_us();
+	mem_cleanup char *search = paths_search(getenv("PATH"));
+	struct strv allow = { 0 };
+	mem_cleanup char *allow_file = NULL;
+	if (!gather_install_allow(p, &allow, &allow_file, err))
+		return false;
+	const struct store_host host = store_host(p, search, &allow, allow_file);
 	const struct store_request request = {
 		.specs = (const char *const *)p->options->specs.v,
 		.spec_count = p->options->specs.count,
@@ -429,14 +469,15 @@ static bool open_outlet(struct prepared *p, bool starts, struct npxc_error *err)
 {
 	if (p->policy.kind != POLICY_ALLOWLIST)
 		return true;
-	p->audit_directory = str_path_join(p->paths.state_directory, "egress");
+	/* A guest of doctor's is nobody's server. */
+	p->audit_directory = p->has_package ? str_path_join(p->paths.state_directory, "egress") : NULL;
 	p->outlet_settings = (struct outlet_settings){
 		.rules = &p->policy.rules,
 		.link = p->policy.link,
 		.network = &p->network,
 		.audit_directory = p->audit_directory,
 		.session = p->session_name,
-		.package = p->package.name,
+		.package = p->has_package ? p->package.name : "doctor",
 		.path_variable = getenv("PATH") == NULL ? "" : getenv("PATH"),
 		.starts = starts,
 		.learn = p->learn,
@@ -550,6 +591,61 @@ bool prepare_start(const struct options *options, struct prepared *ret_prepared,
 		return false;
 	}
 	*ret_prepared = p;
+	return true;
+}
+
+/* ---- a guest without a package ---- */
+
+static bool add_node(struct prepared *p, struct launch *launch, struct npxc_error *err)
+{
+	mem_cleanup char *search = paths_search(getenv("PATH"));
+	const struct strv nothing = { 0 };
+	const struct store_host host = store_host(p, search, &nothing, NULL);
+	struct node_facts facts;
+	if (host.image != NULL)
+		return true; /* it has its own */
+	if (!node_host(&host, &facts, err))
+		return false;
+	if (!str_equal(facts.prefix, "/usr")) {
+		launch_add_mount(launch, facts.prefix, STORE_GUEST_NODE, false);
+		launch->path_prefix = str_dup(STORE_GUEST_NODE "/bin");
+	}
+	node_facts_done(&facts);
+	return true;
+}
+
+static bool allow_one(struct prepared *p, enum policy_link link, const char *rule, struct npxc_error *err)
+{
+	struct strv allow = { 0 };
+	strv_push(&allow, rule);
+	const struct policy_sources sources = { .option = "allowlist",
+		                                .link = policy_link_word(link),
+		                                .option_allow = &allow };
+	policy_done(&p->policy);
+	const bool made = policy_make(&sources, &p->policy, err);
+	strv_done(&allow);
+	return made && network_check_policy(&p->session.runtime, &p->policy, err);
+}
+
+bool prepare_guest(struct prepared *p, enum policy_link link, const char *rule, struct launch *ret_launch,
+                   struct npxc_error *err)
+{
+	mem_cleanup char *id = file_random_hex(8);
+	struct launch launch = { .home = str_dup("/home/npxc"),
+		                 .directory = str_dup("/home/npxc"),
+		                 .memory_bytes = p->config.defaults.memory_bytes,
+		                 .cpu_millis = p->config.defaults.cpu_millis,
+		                 .pids = LIMIT_SANDBOX_PIDS,
+		                 .image = str_dup(p->config.defaults.node_image) };
+	p->session_name = plan_session_name("doctor", id);
+	launch.name = str_dup(p->session_name);
+	if (!allow_one(p, link, rule, err) || !choose_network(p, true, err) || !open_outlet(p, true, err) ||
+	    !add_node(p, &launch, err)) {
+		launch_done(&launch);
+		return false;
+	}
+	outlet_add(p->outlet, &launch);
+	*ret_launch = launch;
 	return true;
 }
 

@@ -7,6 +7,7 @@
 #include "config/paths.h"
 #include "config/policy.h"
 #include "mcp/translate.h"
+#include "runtime/seen.h"
 #include "session/mounts.h"
 #include "session/plan.h"
 #include "session/session.h"
@@ -26,7 +27,8 @@ struct prepared {
 	struct config config;
 	bool has_session;
 	struct session session;
-	bool learn; /* set between prepare_config and the next step: the policy is an allowlist, whatever else is said */
+	bool
+	    learn; /* set between prepare_config and the next step: the policy is an allowlist, whatever else is said */
 	bool has_package_config;
 	struct config_package package_config;
 	char *package_config_name; /* whose it is */
@@ -72,6 +74,19 @@ char *prepare_sessions_directory(const struct prepared *p);
 
 /* The name under which a runtime's CLI is looked for; borrowed. */
 const char *prepare_cli_name(enum runtime_kind kind, const struct config *config);
+
+/*
+ * For `npxc doctor --probe`, after prepare_session: an allowlist of one rule on this link, its way out, and a sandbox
+ * with Node and no package, whose command is still to be given; owned. Nothing of it is written to the audit log.
+ */
+bool prepare_guest(struct prepared *p, enum policy_link link, const char *rule, struct launch *ret_launch,
+                   struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* Whether user namespaces that others than some programs make come without capabilities (Ubuntu 24.04). */
+bool prepare_is_restricted(void);
+/* Where doctor --probe keeps what it saw; owned. False: there is nothing, or nothing that can be read. */
+char *prepare_seen_file(const struct prepared *p);
+bool prepare_read_seen(const struct prepared *p, struct seen_links *ret_seen) NPXC_MUST_CHECK;
 
 /* All of them for a start: package installed when missing, random session id. */
 bool prepare_start(const struct options *options, struct prepared *ret_prepared,

@@ -163,6 +163,7 @@ bool runtime_list_ours(const struct runtime *runtime, struct strv *ret_container
  */
 struct runtime_finding {
 	bool ok;
+	bool note; /* nothing is wrong, but this should be known */
 	char *what;
 	char *fix;            /* NULL when ok */
 	struct strv fix_argv; /* a command that `doctor --fix` may run (argv[0] absolute); empty: advice only */
