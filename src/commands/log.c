@@ -81,18 +81,18 @@ static double number_of(const cJSON *record, const char *key)
 /* The file is npxc's own, but what is in it once came from a guest. */
 static void print_record(const cJSON *record)
 {
-	char target[512];
 	const double port = number_of(record, "port");
-	if (port > 0)
-		snprintf(target, sizeof(target), "%s:%.0f", text_of(record, "host"), port);
-	else
-		snprintf(target, sizeof(target), "%s", text_of(record, "host"));
+	/* Asked for by its address, it has no other name. */
+	const char *host = text_of(record, cJSON_HasObjectItem(record, "host") ? "host" : "ip");
+	mem_cleanup char *target =
+	    port >= 1 && port <= UINT16_MAX ? rules_propose(host, (uint16_t)port) : str_dup(host);
 	mem_cleanup char *shown = str_escape(target, strlen(target));
 	mem_cleanup char *package = str_escape(text_of(record, "package"), strlen(text_of(record, "package")));
 	mem_cleanup char *why = str_escape(text_of(record, "why"), strlen(text_of(record, "why")));
-	printf("%.19s  %-5s  %-12s  %s  %s", text_of(record, "ts"), text_of(record, "verdict"), text_of(record, "code"),
-	       package, shown);
-	if (cJSON_HasObjectItem(record, "ms"))
+	printf("%.19sZ  %-5s  %-12s  %s  %s", text_of(record, "ts"), text_of(record, "verdict"),
+	       text_of(record, "code"), package, shown);
+	/* What was refused or failed at once took nothing with it. */
+	if (str_equal(text_of(record, "verdict"), "allow") || number_of(record, "up") + number_of(record, "down") > 0)
 		printf("  %.0f B up, %.0f B down, %.0f ms", number_of(record, "up"), number_of(record, "down"),
 		       number_of(record, "ms"));
 	if (why[0] != '\0')
@@ -105,12 +105,13 @@ static void print_record(const cJSON *record)
 struct wish {
 	const struct strv *packages; /* names; none: all */
 	bool denied, json;
-	uint64_t shown;
+	uint64_t seen, shown;
 };
 
 static void take_line(const char *line, struct wish *wish)
 {
 	cJSON *record = cJSON_Parse(line);
+	wish->seen++;
 	const bool wanted = cJSON_IsObject(record) &&
 	                    (!wish->denied || strcmp(text_of(record, "verdict"), "allow") != 0) &&
 	                    (wish->packages->count == 0 || strv_contains(wish->packages, text_of(record, "package")));
@@ -170,7 +171,8 @@ bool log_command(const struct options *options, int *ret_status, struct npxc_err
 	for (size_t i = 0; fine && i < files.count; i++)
 		fine = read_file(files.v[i].path, &wish, err);
 	if (fine && wish.shown == 0 && !options->json)
-		puts("nothing is logged; only sessions with `network.mode: allowlist` are");
+		puts(wish.seen == 0 ? "nothing is logged; only sessions with `network.mode: allowlist` are"
+		                    : "nothing like that is logged");
 	strv_done(&names);
 	prepare_done(&p);
 	*ret_status = 0;

@@ -91,7 +91,6 @@ bool seen_parse(const char *text, size_t length, const char *file, struct seen_l
 {
 	struct seen_links seen = { 0 };
 	struct jsonc document;
-	const cJSON *item;
 
 	if (!jsonc_parse(text, length, file, &document, err))
 		return false;
@@ -99,8 +98,8 @@ bool seen_parse(const char *text, size_t length, const char *file, struct seen_l
 	const cJSON *list = cJSON_GetObjectItemCaseSensitive(document.root, "seen");
 	bool fine = cJSON_IsObject(document.root) && cJSON_GetArraySize(document.root) == 2 && cJSON_IsNumber(format) &&
 	            format->valueint == FORMAT && cJSON_IsArray(list) && cJSON_GetArraySize(list) <= ENTRIES_MAX;
-	if (fine)
-		cJSON_ArrayForEach(item, list) fine = fine && read_entry(item, &seen);
+	for (const cJSON *item = fine ? list->child : NULL; item != NULL && fine; item = item->next)
+		fine = read_entry(item, &seen);
 	jsonc_done(&document);
 	if (!fine) {
 		seen_done(&seen);

@@ -7,6 +7,8 @@ LINES = [
      "host": "evil.test\u001b[2J", "port": 443, "kind": "dns", "why": "on no rule", "repeat": 3},
     {"ts": "2026-01-02T03:04:06.678Z", "session": "npxc-a-01234567", "package": "@a/b", "flow": 1, "verdict": "allow", "code": "ok",
      "host": "api.example.com", "port": 443, "up": 10, "down": 20, "ms": 30},
+    {"ts": "2026-01-02T03:04:06.778Z", "session": "npxc-a-01234567", "package": "@a/b", "flow": 2, "verdict": "deny",
+     "code": "EACCES", "ip": "2001:db8::1", "port": 5432, "up": 0, "down": 0, "ms": 0, "why": "on no rule"},
     {"ts": "2026-01-02T03:04:07.678Z", "session": "npxc-c-01234567", "package": "c", "flow": 1, "verdict": "fail", "code": "ETIMEDOUT",
      "host": "slow.example.com", "port": 80},
 ]
@@ -34,14 +36,16 @@ def test_nothing_is_logged(world):
 def test_decisions_are_shown(world):
     write(world)
     shown = log(world)
-    assert len(shown) == 3
-    assert shown[0] == "2026-01-02T03:04:05  deny   EACCES        @a/b  evil.test\\x1b[2J:443  (on no rule)  and 3 more"
+    assert len(shown) == 4
+    assert shown[0] == "2026-01-02T03:04:05Z  deny   EACCES        @a/b  evil.test\\x1b[2J:443  (on no rule)  and 3 more"
     assert shown[1].endswith("api.example.com:443  10 B up, 20 B down, 30 ms")
+    assert shown[2] == "2026-01-02T03:04:06Z  deny   EACCES        @a/b  [2001:db8::1]:5432  (on no rule)"
 
 
 def test_some_of_them(world):
     write(world)
-    assert ["deny" in line or "fail" in line for line in log(world, "--denied")] == [True, True]
-    assert [json.loads(line) for line in log(world, "--json", "@a/b@latest")] == LINES[:2]
-    assert [json.loads(line) for line in log(world, "--json", "--denied", "c", "@a/b")] == [LINES[0], LINES[2]]
+    assert ["deny" in line or "fail" in line for line in log(world, "--denied")] == [True, True, True]
+    assert [json.loads(line) for line in log(world, "--json", "@a/b@latest")] == LINES[:3]
+    assert [json.loads(line) for line in log(world, "--json", "--denied", "c", "@a/b")] == [LINES[0], LINES[2], LINES[3]]
     assert log(world, "--json", "unknown") == []
+    assert log(world, "unknown") == ["nothing like that is logged"]
