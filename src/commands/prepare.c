@@ -497,7 +497,8 @@ static void note_rules(const struct prepared *p)
 			log_notice("network.allow: %s", warning);
 	}
 	if (p->policy.kind == POLICY_ALLOWLIST && p->policy.link == POLICY_LINK_GATEWAY)
-		log_notice("network allowlist on link gateway: %s", outlet_weakness(POLICY_LINK_GATEWAY));
+		log_notice("network allowlist on link gateway: %s%s%s", outlet_weakness(POLICY_LINK_GATEWAY),
+		           p->link_why == NULL ? "" : "; ", p->link_why == NULL ? "" : p->link_why);
 }
 
 bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct npxc_error *err)

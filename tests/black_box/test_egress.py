@@ -68,6 +68,21 @@ def test_the_rest_is_refused_with_the_rule_to_add(world, probe, link, name_code,
         ("deny", "EACCES")] * 2
 
 
+def test_a_refusal_that_no_rule_cures_names_none(world, probe):
+    """What is said inside of an allowed flow has to agree with it: port 443 is TLS."""
+    configure(world, "socket", "api.example.test:443")
+    client = world.client(probe)
+    client.handshake()
+    result = client.call("spawn", command="node", args=["-e", """
+        const socket = require('net').connect('/run/npxc/egress.sock', () =>
+          socket.write('CONNECT api.example.test:443 HTTP/1.1\\r\\n\\r\\nGET / HTTP/1.1\\r\\n\\r\\n'));
+        socket.pipe(process.stdout);"""])
+    assert result["value"]["stdout"].startswith("HTTP/1.1 400 npxc\r\nNpxc-Error: EPROTO\r\n"), result
+    _, _, err = client.close()
+    assert "npxc: npxc-probe was refused api.example.test:443: not TLS\n" in err
+    assert "to allow it" not in err
+
+
 @pytest.mark.parametrize("link", LINKS)
 def test_the_guests_own_loopback_stays_its_own(world, probe, link):
     with Echo() as echo, Echo() as other:

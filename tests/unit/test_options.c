@@ -155,6 +155,8 @@ static void test_refusals(void **state)
 		{ { "--all", "list" }, "--all does not go with `npxc list`" },
 		{ { "--denied", "list" }, "--denied does not go with `npxc list`" }, /* the ninth group */
 		{ { "list", "--orphans" }, "--orphans does not go with `npxc list`" },
+		{ { "--write", "pkg" }, "--write does not go with" },
+		{ { "--probe", "list" }, "--probe does not go with `npxc list`" },
 		{ { "list", "x" }, "takes no words" },
 		{ { "list", "--", "x" }, "unexpected word" },
 		{ { "-c", "x", "pkg" }, "-c takes the whole line" },
