@@ -119,8 +119,8 @@
  * network, each with its own limit. */
 #define LIMIT_TEARDOWN_MS 60000
 
-/* milliseconds: one guest of `npxc doctor --probe`, from its start to its end; its connections give up after 3 s. bytes:
- * the file that keeps what was seen. */
+/* milliseconds: one guest of `npxc doctor --probe`, from its start to its end; its connections give up after 3 s.
+ * bytes: the file that keeps what was seen. */
 #define LIMIT_PROBE_MS 60000
 #define LIMIT_PROBE_FILE_BYTES (64 * KIB)
 

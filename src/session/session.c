@@ -320,7 +320,8 @@ static void say_denial(const struct session_says *says, const struct egress_deni
 	    says->learned == NULL && denial->unlisted && denial->is_host && rules_check(rule, &ignored)
 	        ? str_printf("npxc: %s was refused %s: %s; to allow it, add \"%s\"%s to network.allow in %s",
 	                     says->package, asked, denial->why, rule,
-	                     denial->port == 0 ? " (or the port that it uses: npxc learn sees it)" : "", says->allow_file)
+	                     denial->port == 0 ? " (or the port that it uses: npxc learn sees it)" : "",
+	                     says->allow_file)
 	        : str_printf("npxc: %s was refused %s: %s", says->package, asked, denial->why);
 	says->say(says->context, line);
 }
