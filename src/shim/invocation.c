@@ -229,20 +229,26 @@ char *invocation_host_text(const struct invocation *invocation, char *const *tmp
 {
 	mem_cleanup char *done = NULL;
 	const char *p = strchr(text, '=');
+	const char *option = p != NULL && str_starts(p + 1, "--") ? strchr(p, ' ') : NULL;
+	const char *end = ":";
 
-	if (text[0] == '/')
+	if (text[0] == '/') {
 		p = text;
-	else if (p != NULL && p[1] == '/')
+	} else if (p != NULL && p[1] == '/') {
 		p++;
-	else
+	} else if (option != NULL && option[1] == '/') {
+		p = option + 1;
+		end = " ";
+	} else {
 		return str_dup(text);
+	}
 	done = str_dup_n(text, (size_t)(p - text));
 	for (;;) {
-		size_t length = strcspn(p, ":");
+		size_t length = strcspn(p, end);
 		mem_cleanup char *piece = str_dup_n(p, length);
 		mem_cleanup char *path =
 		    piece[0] == '/' ? invocation_host_path(invocation, tmpfs_sources, piece) : str_dup(piece);
-		char *longer = str_printf("%s%s%s", done, path, p[length] == ':' ? ":" : "");
+		char *longer = str_printf("%s%s%s", done, path, p[length] == '\0' ? "" : end);
 
 		free(done);
 		done = longer;

@@ -205,6 +205,10 @@ static void guest_paths_become_host_paths(void **state)
 		{ "--dir=/opt/store/a", "--dir=/host/store/a" },
 		{ "A=/tmp:/opt/store/x::b", "A=/box/tmp:/host/store/x::b" },
 		{ "A=b=/tmp", "A=b=/tmp" },
+		{ "A=--require /opt/store/x --more /tmp:/tmp b", "A=--require /host/store/x --more /tmp:/tmp b" },
+		{ "A=--require /opt/store", "A=--require /host/store" },
+		{ "A=--more --require /opt/store", "A=--more --require /opt/store" },
+		{ "say --more /opt/store", "say --more /opt/store" },
 		{ "http://host/opt/store", "http://host/opt/store" },
 	};
 	struct npxc_error err = { 0 };
