@@ -475,12 +475,10 @@ static void refuse_call(int call, int error, bool netlink_only)
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
 
 	world_must(filter != NULL, "seccomp");
-	if (netlink_only)
-		world_must(seccomp_rule_add(filter, SCMP_ACT_ERRNO((unsigned)error), call, 1,
-		                            SCMP_A0(SCMP_CMP_EQ, AF_NETLINK)) == 0,
-		           "rule");
-	else
-		world_must(seccomp_rule_add(filter, SCMP_ACT_ERRNO((unsigned)error), call, 0) == 0, "rule");
+	const struct scmp_arg_cmp family = { .arg = 0, .op = SCMP_CMP_EQ, .datum_a = AF_NETLINK };
+	world_must(seccomp_rule_add_array(filter, SCMP_ACT_ERRNO((unsigned)error), call, netlink_only ? 1 : 0,
+	                                  netlink_only ? &family : NULL) == 0,
+	           "rule");
 	world_must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && seccomp_load(filter) == 0, "filter");
 	seccomp_release(filter);
 }
