@@ -157,7 +157,7 @@ static bool is_peer(const struct process *process, const struct sockaddr *addres
 
 static bool destination(const struct listener *listener, int fd, struct ip *ret_ip, uint16_t *ret_port)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = { 0 };
 	socklen_t length = sizeof(address);
 
 	if (getsockname(fd, (struct sockaddr *)&address, &length) == -1)

@@ -66,11 +66,9 @@ static bool sniff(struct gate *gate, const char *bytes, size_t length)
 	struct hello hello;
 	const enum hello_state tls = hello_read((const uint8_t *)bytes, length, false, &hello);
 
-	if (gate->port == PORT_HTTPS) {
-		gate->state = GATE_HELLO;
-	} else if (gate->port == PORT_HTTP) {
+	if (gate->port == PORT_HTTP) {
 		gate->state = GATE_HTTP;
-	} else if (tls == HELLO_DONE || tls == HELLO_BAD) {
+	} else if (gate->port == PORT_HTTPS || tls == HELLO_DONE || tls == HELLO_BAD) {
 		gate->state = GATE_HELLO;
 	} else if (tls == HELLO_OTHER) {
 		switch (http_look(bytes, length)) {

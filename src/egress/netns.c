@@ -415,7 +415,7 @@ bool netns_receive(int handoff, struct netns_message *ret_message, int *ret_fd)
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control;
-	struct netns_message message;
+	struct netns_message message = { 0 };
 	struct iovec part = { .iov_base = &message, .iov_len = sizeof(message) };
 	struct msghdr header = {
 		.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes)
