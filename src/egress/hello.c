@@ -17,9 +17,12 @@ enum {
 	RANDOM_BYTES = 32,
 	EXTENSION_SNI = 0,
 	EXTENSION_ALPN = 16,
+	/* ECH, what its drafts called it from the eighth on (0xfe08), and what those before it did (ESNI) */
+	EXTENSION_ECH_DRAFT = 0xfe08,
 	EXTENSION_ECH = 0xfe0d,
-	EXTENSION_ESNI = 0xffce, /* what ECH was before */
-	EXTENSIONS_MAX = 64,     /* real clients send some 20, browsers with GREASE less than 30 */
+	EXTENSION_ESNI_LAST = 0xff02,
+	EXTENSION_ESNI = 0xffce,
+	EXTENSIONS_MAX = 64, /* real clients send some 20, browsers with GREASE less than 30 */
 };
 
 const uint8_t hello_denied[7] = { 21, 3, 3, 0, 2, 2, 49 };
@@ -96,6 +99,12 @@ static void read_alpn(struct part data, struct hello *hello)
 	hello->alpn[used] = '\0';
 }
 
+static bool is_encrypted_hello(unsigned extension)
+{
+	return (extension >= EXTENSION_ECH_DRAFT && extension <= EXTENSION_ECH) || extension == EXTENSION_ESNI_LAST ||
+	       extension == EXTENSION_ESNI;
+}
+
 static const char *read_extensions(struct part all, struct hello *hello)
 {
 	unsigned seen[EXTENSIONS_MAX];
@@ -115,7 +124,7 @@ static const char *read_extensions(struct part all, struct hello *hello)
 		if (count == EXTENSIONS_MAX)
 			return "too many extensions";
 		seen[count++] = number;
-		if (number == EXTENSION_ECH || number == EXTENSION_ESNI)
+		if (is_encrypted_hello(number))
 			return "an encrypted ClientHello (ECH), whose name cannot be checked";
 		if (number == EXTENSION_SNI)
 			why = read_sni(data, hello);

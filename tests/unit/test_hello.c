@@ -143,6 +143,8 @@ static void extensions_that_are_refused(void **state)
 		     "ab",
 		     "malformed SNI"),
 		CASE("ECH", "\xfe\x0d\x00\x01\x00", "encrypted"),
+		CASE("ECH of a draft", "\xfe\x08\x00\x01\x00", "encrypted"),
+		CASE("the last ESNI", "\xff\x02\x00\x01\x00", "encrypted"),
 		CASE("ESNI", "\xff\xce\x00\x01\x00", "encrypted"),
 		CASE("ECH behind an SNI",
 		     "\x00\x00\x00\x06\x00\x04\x00\x00\x01"
