@@ -341,8 +341,8 @@ static bool is_blank(char c)
 
 static bool is_method(struct text word)
 {
-	static const char *const methods[] = { "GET",     "HEAD",  "POST",  "PUT",     "DELETE",
-		                               "OPTIONS", "PATCH", "TRACE", "CONNECT", "PRI" };
+	static const char *const methods[] = { "GET",     "HEAD",  "POST",  "PUT", "DELETE",
+		                               "OPTIONS", "PATCH", "TRACE", "PRI" };
 
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
 		if (is(word, methods[i]))
@@ -365,7 +365,11 @@ enum http_look http_look(const char *bytes, size_t length)
 		return HTTP_LOOK_MORE;
 	if (at == word || !is_blank(bytes[at]))
 		return HTTP_LOOK_NO;
-	if (is_method((struct text){ bytes + word, at - word }))
+	const struct text method = { bytes + word, at - word };
+	/* NATS begins like a request to a proxy, but with a brace, which is in no host. */
+	if (is(method, "CONNECT"))
+		return at + 1 == length ? HTTP_LOOK_MORE : bytes[at + 1] == '{' ? HTTP_LOOK_NO : HTTP_LOOK_YES;
+	if (is_method(method))
 		return HTTP_LOOK_YES;
 	/* A method that is not known here has a path behind it; a greeting of another protocol has not. */
 	if (at + 1 == length)
