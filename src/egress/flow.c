@@ -110,6 +110,8 @@ static void record(const struct flow *flow, enum audit_verdict verdict)
 {
 	char ip[IP_TEXT_BYTES];
 	const struct gate *gate = flow->gate;
+	/* Asked for by address, which may be 0.0.0.0, or what a name stands for. */
+	const bool is_known = (flow->name == NULL && flow->port != 0) || flow->ip.v6 || flow->ip.bytes[0] != 0;
 
 	ip_text(&flow->ip, ip);
 	server_record(flow->server, &(struct audit_record){
@@ -118,7 +120,7 @@ static void record(const struct flow *flow, enum audit_verdict verdict)
 	                                .code = flow->code,
 	                                .host = flow->name,
 	                                .port = flow->port,
-	                                .ip = flow->ip.v6 || flow->ip.bytes[0] != 0 ? ip : NULL,
+	                                .ip = is_known ? ip : NULL,
 	                                .rule = flow->rule != NULL ? flow->rule->text : NULL,
 	                                .kind = gate != NULL ? gate->kind : flow->kind,
 	                                .sni = gate != NULL ? gate->sni : flow->sni,
