@@ -306,6 +306,22 @@ conformance-live: ## what it adds to make test: podman, which ci/podman sets up 
 	@$(MAKE) conformance RUNTIME=podman
 	@$(MAKE) conformance-mutations
 
+# make attacks [LINK='bwrap/*'] [ATTACK='sni-*,http']
+ATTACKS = $(PYTHON) conformance/attacks/run.py --npxc '$(NPXC)' --link '$(LINK)' --attack '$(ATTACK)' $(ATTACKS_FLAGS)
+
+.PHONY: attacks attacks-ci attacks-status attacks-holes
+attacks: all ## what a malicious package tries, on every link here, in network namespaces of its own; root, Linux
+	@$(ATTACKS) --check-status
+
+attacks-ci: all ## the selection of it for every push
+	@$(ATTACKS) --quick
+
+attacks-status: all ## the same as attacks; writes conformance/attacks/STATUS.md
+	@$(ATTACKS) --status
+
+attacks-holes: all ## takes guards out of npxc: the attacks that they stop have to get through
+	@$(PYTHON) conformance/attacks/holes.py
+
 clean: ## removes build/
 	rm -rf $(BUILD)
 

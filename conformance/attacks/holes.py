@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Takes single guards out of npxc: the attacks that they stop have to be seen to get through, or to go another way.
+
+    holes.py [--only NAME,...]
+
+A hole is a change of text in a copy of the sources; that is built and attacked. Root, Linux; podman for its links.
+"""
+
+import argparse
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+import attacks
+import play
+import run as suite
+import stage as staging
+from mutations import Mutation, NotMade, build
+
+NETNS, SOCKET, GATEWAY = "bwrap/netns", "bwrap/socket", "podman/gateway"
+
+
+class Hole(Mutation):
+    """`names`: what has to turn red on `link`. `also`: what is played besides."""
+
+    def __init__(self, name, what, link, names, *changes, also=()):
+        super().__init__(name, what, None, *changes)
+        self.link, self.names, self.also = link, set(names.split()), set(also)
+
+
+HOLES = [
+    Hole("name-in-tls", "the name in a ClientHello", NETNS, "sni-other sni-glued retry-other",
+         ("src/egress/gate.c", "if (!str_equal(hello.name, gate->name))", "if (false)")),
+    Hole("no-name-in-tls", "that a ClientHello has a name", SOCKET, "sni-none",
+         ("src/egress/gate.c", "if (hello.name[0] == '\\0')\n\t\treturn shut", "if (false)\n\t\treturn shut"),
+         ("src/egress/gate.c", "if (!str_equal(hello.name, gate->name))", "if (hello.name[0] != '\\0' && !str_equal(hello.name, gate->name))")),
+    Hole("second-hello", "the hello after a HelloRetryRequest", NETNS, "retry-other retry-none retry-ech retry-split retry-change-cipher retry-opaque",
+         ("src/egress/gate.c", "gate->state = GATE_SECOND;", "gate->state = GATE_OPEN;")),
+    Hole("encrypted-hello", "encrypted hellos", NETNS, "ech ech-draft esni",
+         ("src/egress/hello.c", "if (is_encrypted_hello(number))", "if (is_encrypted_hello(number) && count == 0)")),
+    Hole("kind-of-443", "that port 443 is TLS", SOCKET, "plain-on-443 opaque-on-443 ssl-2",
+         ("src/egress/gate.c", "PORT_HTTPS = 443", "PORT_HTTPS = 4430")),
+    Hole("host-in-http", "the Host of a request", NETNS, "host-other second second-pipelined behind-body behind-chunks host-byte-by-byte",
+         ("src/egress/http.c", "return agrees(http, value) ? NULL :", "return value.n > 0 ? NULL :")),
+    Hole("two-hosts", "that there is one Host", NETNS, "host-two",
+         ("src/egress/http.c", "return \"more than one Host\";", "return NULL;")),
+    Hole("two-lengths", "that a body has one length", NETNS, "te-cl",
+         ("src/egress/http.c", "if (head->length || head->chunked)\n\t\treturn \"more than one length of a body\";\n\thead->length = true;", "head->length = true;")),
+    Hole("special-addresses", "what a name may stand for", NETNS, "at-ten at-metadata at-loopback at-carrier alias-lan rebind-later mixed",
+         ("src/egress/address.c", "\tif (why != NULL || own == NULL)\n\t\treturn why;", "\tif (why != NULL || own == NULL)\n\t\treturn NULL;")),
+    Hole("own-addresses", "that a name may not stand for this machine and its neighbours", SOCKET, "at-own at-own-v6 at-own-neighbour at-own-gateway",
+         ("src/egress/address.c", "\tif (why != NULL || own == NULL)\n\t\treturn why;", "\tif (why != NULL || own != NULL)\n\t\treturn why;")),
+    Hole("ask-first", "that a name is judged before it is looked up", SOCKET, "asked-for",
+         ("src/egress/flow.c", "static void judge_name(struct flow *flow)\n{\n",
+          "static void nothing(void *context, const struct resolve_answer *answer)\n{\n\t(void)context;\n\t(void)answer;\n}\n\n"
+          "static void judge_name(struct flow *flow)\n{\n\tuint64_t ticket;\n\n\t(void)!resolver_ask(flow->server->resolver, flow->name, nothing, NULL, &ticket);\n"), also=("unlisted", "suffix-glued")),
+    Hole("address-rules", "the rules for addresses", NETNS, "v4-out v6-out host-own metadata source-address mptcp loopback-ruled",
+         ("src/egress/flow.c", "\tif (flow->rule == NULL || refusal != NULL) {\n\t\trefuse(flow, AUDIT_DENY",
+          "\tif (flow->rule == NULL)\n\t\tflow->rule = &flow->server->rules->v[0];\n\trefusal = NULL;\n\tif (flow->rule == NULL || refusal != NULL) {\n\t\trefuse(flow, AUDIT_DENY")),
+    Hole("udp-rules", "the rules for datagrams", NETNS, "udp-out udp-out-v6 udp-host-own",
+         ("src/egress/udp.c", "\tif (rule == NULL || refusal != NULL) {", "\tif (rule == NULL)\n\t\trule = &server->rules->v[0];\n\tif (refusal != NULL) {")),
+    Hole("reuse", "that npxc's ports cannot be shared", NETNS, "take-port-reuseport take-port-both",
+         ("src/egress/netns.c", "(stream && !set(fd, IPPROTO_TCP, TCP_NODELAY)) ||", "(stream && !set(fd, IPPROTO_TCP, TCP_NODELAY)) || !set(fd, SOL_SOCKET, SO_REUSEPORT) ||")),
+    Hole("families", "the filter of socket families", NETNS, "socket-vsock",
+         ("src/runtime/seccomp.c", "\tif (bad == 0)\n\t\tbad = refuse_families(filter, SCMP_SYS(socket));\n", "")),
+    Hole("io-uring", "the filter of io_uring", NETNS, "io-uring", ("src/runtime/seccomp.c", "\tSCMP_SYS(io_uring_setup),\n", "")),
+    Hole("mounted-sockets", "the look for sockets in what is mounted", NETNS, "mounted mounted-deep every-socket",
+         ("src/session/mounts.c", "settle(&g->out, err) && protect_own(&g->out, in->own, err) && mask_sockets(&g->out, err)",
+          "settle(&g->out, err) && protect_own(&g->out, in->own, err) && (true || mask_sockets(&g->out, err))")),
+    Hole("slow-heads", "the time that a head may take", SOCKET, "slow-head no-head", ("src/base/limits.h", "#define LIMIT_EGRESS_HEAD_MS 5000", "#define LIMIT_EGRESS_HEAD_MS 60000")),
+    Hole("token", "the token of a session", GATEWAY, "token-none token-wrong token-empty",
+         ("src/egress/flow.c", "return request->credentials != NULL && differs == 0;", "return request->credentials == NULL || differs < 1000;")),
+    Hole("v6-answers", "where answers to datagrams of IPv6 come from", NETNS, "udp-rule-v6 dns-public-v6",
+         ("src/egress/netns.c", " && set(fd, IPPROTO_IPV6, IPV6_FREEBIND)", "")),
+]
+
+
+def red_of(stage, hole):
+    """{name: note} of what is red there."""
+    wanted = hole.names | hole.also
+    link = play.Link(stage, hole.link)
+    link.main(suite.twins([attack for attack in attacks.ATTACKS if attack.name in wanted]), {})
+    return {result.attack.name: "%s: %s" % (result.verdict, result.note) for result in link.results if result.red}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--only", default="", help="names; comma-separated")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("holes: network namespaces need root")
+    chosen = [hole for hole in HOLES if (not options.only or hole.name in options.only.split(",")) and shutil.which(staging.LINKS[hole.link][0])]
+    faults = 0
+    with staging.Stage(staging.TOP / "build" / "npxc") as stage:
+        for hole in chosen:
+            scratch = pathlib.Path(tempfile.mkdtemp(prefix="npxc-hole-"))
+            scratch.chmod(0o755)
+            try:
+                stage.launcher = build(hole, scratch)
+                red = red_of(stage, hole)
+                missed = sorted(hole.names - set(red))
+            except NotMade as why:
+                red, missed = {}, [str(why)]
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+            faults += bool(missed)
+            print("%-18s %-14s %s%s" % (hole.name, hole.link, ", ".join("%s %s" % (name, note.partition(":")[0]) for name, note in sorted(red.items())) or "-",
+                                        "  <-- not noticed: %s" % "; ".join(missed) if missed else ""), flush=True)
+    print("%d of %d holes were noticed" % (len(chosen) - faults, len(chosen)))
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
