@@ -110,6 +110,19 @@ static bool write_file(const char *path, const char *text)
 	return fd != -1 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
 }
 
+/*
+ * What the guest does not read waits in the kernel's buffers, which this namespace would inherit at some megabytes
+ * each: with as many flows as there may be that is the machine's memory for TCP. Best effort; tcp(7).
+ */
+static void bound_buffers(void)
+{
+	static const char *const files[] = { "/proc/sys/net/ipv4/tcp_wmem", "/proc/sys/net/ipv4/tcp_rmem" };
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		if (!write_file(files[i], "4096 65536 524288"))
+			return;
+}
+
 static bool make_namespaces(struct npxc_error *err)
 {
 	const uid_t uid = geteuid();
@@ -128,6 +141,7 @@ static bool make_namespaces(struct npxc_error *err)
 		return refused(err, "its user mapping");
 	if (stat("/proc/self/ns/net", &after) == -1 || after.st_ino == before.st_ino)
 		return error_set(err, ERROR_RUNTIME, "the network namespace is still the host's");
+	bound_buffers();
 	return true;
 }
 

@@ -154,7 +154,7 @@ static bool make(struct janitor *janitor, struct outlet *outlet, struct npxc_err
 		return false;
 	if (settings->link == POLICY_LINK_GATEWAY && !listen_on_gateway(outlet, err))
 		return false;
-	return egress_start(
+	const bool started = egress_start(
 	    &(struct egress_settings){ .rules = settings->rules,
 	                               .link = settings->link,
 	                               .audit_directory = settings->audit_directory,
@@ -165,6 +165,9 @@ static bool make(struct janitor *janitor, struct outlet *outlet, struct npxc_err
 	                               .token = outlet->credentials,
 	                               .learn = settings->learn },
 	    &outlet->egress, err);
+	/* The process's alone from here on: when it dies, who connects is refused and does not wait in a queue. */
+	fd_close(&outlet->listener);
+	return started;
 }
 
 bool outlet_open(struct janitor *janitor, const struct outlet_settings *settings, struct outlet *ret_outlet,

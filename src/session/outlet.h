@@ -47,7 +47,7 @@ struct outlet {
 	struct netns_wish wish;
 	char *nft;       /* owned */
 	char *directory; /* owned; NULL on link netns */
-	int listener;    /* owned; -1: none */
+	int listener;    /* owned; -1: none, or the process's by now */
 	struct ip_prefix subnet;
 	char *token, *credentials; /* owned; link gateway: the token, and what CONNECT has to bring */
 	uint16_t port;
