@@ -24,7 +24,7 @@ def configure(world, link, *allow):
 
 
 def records(world):
-    files = list((world.home / ".local/state/npxc/egress").glob("*.jsonl"))
+    files = list((world.home / ".local/state/npxc/egress").glob("npxc-npxc-probe-*.jsonl"))
     assert len(files) == 1 and files[0].stat().st_mode & 0o777 == 0o600
     return [json.loads(line) for line in files[0].read_text().splitlines()]
 
