@@ -203,7 +203,6 @@ static void say_json(const struct lesson *lesson)
 
 static bool prepare(const struct options *options, struct prepared *p, struct npxc_error *err)
 {
-	mem_cleanup char *id = file_random_hex(8);
 	if (options->network != NULL && !str_equal(options->network, "allowlist"))
 		return error_set(err, ERROR_CONFIG,
 		                 "--network %s: learn runs the server with an allowlist; leave --network out",
@@ -211,8 +210,7 @@ static bool prepare(const struct options *options, struct prepared *p, struct np
 	if (!prepare_config(options, p, err))
 		return false;
 	p->learn = true;
-	return prepare_package_config(p, err) && prepare_session(p, err) && prepare_package(p, STORE_ENSURE, err) &&
-	       check_network(p, err) && prepare_plan(p, id, true, err);
+	return prepare_rest(p, err) && check_network(p, err);
 }
 
 static bool run(struct prepared *p, struct lesson *lesson, int *ret_status, struct npxc_error *err)

@@ -581,13 +581,18 @@ static bool describe_session(const struct prepared *p, struct npxc_error *err)
 	return janitor_describe(p->session.janitor, &facts, err);
 }
 
+bool prepare_rest(struct prepared *p, struct npxc_error *err)
+{
+	return prepare_package_config(p, err) && prepare_session(p, err) && prepare_package(p, STORE_ENSURE, err) &&
+	       prepare_plan(p, p->session.id, true, err) && describe_session(p, err);
+}
+
 bool prepare_start(const struct options *options, struct prepared *ret_prepared, struct npxc_error *err)
 {
 	struct prepared p;
 	if (!prepare_config(options, &p, err))
 		return false;
-	if (!prepare_package_config(&p, err) || !prepare_session(&p, err) || !prepare_package(&p, STORE_ENSURE, err) ||
-	    !prepare_plan(&p, p.session.id, true, err) || !describe_session(&p, err)) {
+	if (!prepare_rest(&p, err)) {
 		prepare_done(&p);
 		return false;
 	}

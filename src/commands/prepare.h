@@ -91,6 +91,8 @@ bool prepare_read_seen(const struct prepared *p, struct seen_links *ret_seen) NP
 /* All of them for a start: package installed when missing, random session id. */
 bool prepare_start(const struct options *options, struct prepared *ret_prepared,
                    struct npxc_error *err) NPXC_MUST_CHECK;
+/* The same after prepare_config. */
+bool prepare_rest(struct prepared *p, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* What decides about the lines of this session, once it has been started: the workspace is there then. */
 bool prepare_translate(struct prepared *p, struct npxc_error *err) NPXC_MUST_CHECK;

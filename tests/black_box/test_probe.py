@@ -95,7 +95,7 @@ def test_a_killed_one_leaves_nobody(world):
     assert wait_until(lambda: has_way_out(process.pid))
     process.kill()
     process.communicate(timeout=PATIENCE)
-    assert wait_until(lambda: not world.leftovers(), 10)
+    assert wait_until(lambda: not world.leftovers())
 
 
 # ---- Apple's CLI, replayed: its guests run on this machine, with no wall around them ----
