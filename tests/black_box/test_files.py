@@ -149,6 +149,19 @@ def test_stdout_is_clean(files, probe):
     assert files.run(probe, "echo", stdin=payload).stdout == payload
 
 
+def test_a_call_that_is_too_long_is_answered(files, probe):
+    """It may name files anywhere, and is too long to be kept; what comes after it is relayed as before."""
+    call = b'{"jsonrpc":"2.0","id":"7\\u0041","method":"tools/call","params":{"name":"t","arguments":{"text":"%s"}}}\n'
+    after = b'{"jsonrpc":"2.0","id":8,"method":"ping"}\n'
+    result = files.run(probe, "echo", stdin=call % (b"x" * (65 << 20)) + after)
+    lines = result.stdout.splitlines(keepends=True)
+    assert len(lines) == 2 and after in lines
+    answer = lines[1 - lines.index(after)]
+    assert answer.startswith(b'{"jsonrpc":"2.0","id":"7\\u0041","error":{"code":-32603,')
+    assert json.loads(answer)["error"]["data"]["source"] == "npxc"
+    assert "67108864" in json.loads(answer)["error"]["message"]
+
+
 def random_value(rng, depth):
     kind = rng.randrange(8 if depth else 5)
     if kind == 0:
