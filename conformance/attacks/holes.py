@@ -50,8 +50,6 @@ HOLES = [
          ("src/egress/http.c", "return agrees(http, value) ? NULL :", "return value.n > 0 ? NULL :")),
     Hole("two-hosts", "that there is one Host", NETNS, "host-two",
          ("src/egress/http.c", "return \"more than one Host\";", "return NULL;")),
-    Hole("two-lengths", "that a body has one length", NETNS, "te-cl",
-         ("src/egress/http.c", "if (head->length || head->chunked)\n\t\treturn \"more than one length of a body\";\n\thead->length = true;", "head->length = true;")),
     Hole("special-addresses", "what a name may stand for", NETNS, "at-ten at-metadata at-loopback at-carrier alias-lan rebind-later mixed",
          ("src/egress/address.c", "\tif (why != NULL || own == NULL)\n\t\treturn why;", "\tif (why != NULL || own == NULL)\n\t\treturn NULL;")),
     Hole("own-addresses", "that a name may not stand for this machine and its neighbours", SOCKET, "at-own at-own-v6 at-own-neighbour at-own-gateway",
