@@ -189,3 +189,11 @@ def test_its_flags_are_its_own(world, probe):
     for words in (["--write", probe], ["try", "--write", probe], ["list", "--probe"], ["--denied", probe]):
         result = world.run(*words)
         assert result.returncode == 1 and "does not go with" in result.stderr, words
+
+
+def test_ps_shows_it_as_what_it_is(world, probe):
+    client = world.client("learn", probe)
+    client.handshake()
+    session, = json.loads(world.run("ps", "--json").stdout)
+    assert client.close()[0] == 0
+    assert (session["package"], session["policy"], session["link"]) == ("npxc-probe", "allowlist(0 rules)", "netns")
