@@ -111,6 +111,8 @@
 /* milliseconds: a container CLI ends by itself once its container has been removed; later it is killed. Long, because
  * one that is killed while it starts a container leaves processes behind that no removal finds. */
 #define LIMIT_CONTAINER_END_MS 10000
+/* milliseconds: a process of npxc's own, to end by itself after the launcher's death before it is killed */
+#define LIMIT_PROCESS_END_MS 1000
 
 /* milliseconds: from the first signal to npxc's exit. Clients send SIGKILL after 2 s; the janitor goes on. */
 #define LIMIT_SIGNAL_MS 1800

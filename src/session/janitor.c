@@ -122,7 +122,8 @@ struct keeper {
 	int fd;    /* -1: an heir's, which has no launcher */
 	bool deaf; /* the launcher has gone or does not read: nothing is said any more */
 	const struct janitor_heir *heir;
-	bool is_down; /* a runtime could not be asked */
+	bool is_later_boot; /* an heir's: what the lease names of processes has gone */
+	bool is_down;       /* a runtime could not be asked */
 	pid_t launcher, launcher_group;
 	struct group sandbox;
 	char *path;           /* of the lease; NULL: none is written */
@@ -268,9 +269,24 @@ static bool remove_network(const struct strv *words, network_deleter *delete, st
 	return ok;
 }
 
-static bool remove_entry(const struct lease_entry *entry, struct npxc_error *err)
+static bool end_process(const struct lease_entry *entry, struct npxc_error *err)
+{
+	const struct lease_process process = lease_entry_process(entry);
+	struct group group;
+
+	if (!group_open_again(process.pid, process.started, JANITOR_ASK_LEADER, &group))
+		return true;
+	group_wait_for_first(&group, LIMIT_PROCESS_END_MS, -1);
+	const bool ok = group_end(&group, 0, -1, err);
+	group_done(&group);
+	return ok;
+}
+
+static bool remove_entry(const struct keeper *keeper, const struct lease_entry *entry, struct npxc_error *err)
 {
 	switch (entry->kind) {
+	case JANITOR_PROCESS:
+		return keeper->is_later_boot || end_process(entry, err);
 	case JANITOR_CGROUP:
 		return cgroup_remove(entry->words.v[0], err);
 	case JANITOR_CONTAINER:
@@ -392,7 +408,7 @@ static void remove_all_of(struct keeper *keeper, enum janitor_resource kind)
 
 		if (entry->kind != kind)
 			continue;
-		if (remove_entry(entry, &err)) {
+		if (remove_entry(keeper, entry, &err)) {
 			sayf(keeper, VERB_STEP, "%s %s removed", lease_kind_word(kind), lease_entry_name(entry));
 			forget(keeper, i - 1);
 			continue;
@@ -494,6 +510,7 @@ static void tear_down(struct keeper *keeper)
 	if (err.kind == ERROR_NONE)
 		forget_sandbox(keeper);
 	remove_all_of(keeper, JANITOR_CONTAINER);
+	remove_all_of(keeper, JANITOR_PROCESS);
 	if (!holds(keeper, JANITOR_CONTAINER))
 		remove_all_of(keeper, JANITOR_NETWORK);
 	remove_all_of(keeper, JANITOR_CGROUP);
@@ -566,7 +583,7 @@ static bool read_words(const struct keeper *keeper, const struct frame *frame, s
 /* A machine's end takes processes and cgroups with it; for them the kernel's memory is as good as the disk. */
 static bool outlives_the_machine(enum janitor_resource kind)
 {
-	return kind != JANITOR_CGROUP;
+	return kind != JANITOR_CGROUP && kind != JANITOR_PROCESS;
 }
 
 static bool take_hold(struct keeper *keeper, struct lease_entry *entry, struct npxc_error *err)
@@ -872,9 +889,12 @@ static bool revive(struct janitor *janitor)
 {
 	struct npxc_error err = { 0 };
 
-	if (janitor->fd != -1 || janitor->is_slow || janitor->lease_fd == -1)
+	if (janitor->fd != -1 || janitor->is_slow || janitor->path == NULL)
 		return false;
 	reap(janitor);
+	/* It may have died between the lease's making and its answer. */
+	if (janitor->lease_fd == -1 && !lease_share(janitor->path, &janitor->lease_fd, &err))
+		return false;
 	if (access(janitor->path, F_OK) == -1)
 		return false;
 	log_warn("janitor", "has ended unexpectedly; another one takes over");
@@ -1018,6 +1038,18 @@ bool janitor_hold_named(struct janitor *janitor, enum janitor_resource kind, con
 	return ok;
 }
 
+bool janitor_hold_process(struct janitor *janitor, pid_t pid, unsigned *ret_id, struct npxc_error *err)
+{
+	const struct lease_process process = lease_process_of(pid);
+	struct strv words = { 0 };
+
+	strv_pushf(&words, "%ld", (long)process.pid);
+	strv_pushf(&words, "%llu", (unsigned long long)process.started);
+	const bool ok = janitor_hold(janitor, JANITOR_PROCESS, &words, ret_id, err);
+	strv_done(&words);
+	return ok;
+}
+
 bool janitor_release(struct janitor *janitor, unsigned id, struct npxc_error *err)
 {
 	uint32_t ignored;
@@ -1084,7 +1116,8 @@ enum janitor_released janitor_release_lease(const struct janitor_heir *heir, con
 	keeper->heir = heir;
 	keeper->lease_fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	keeper->lease = *lease;
-	if (keeper->lease.boot != NULL && strcmp(keeper->lease.boot, heir->boot) == 0)
+	keeper->is_later_boot = keeper->lease.boot == NULL || strcmp(keeper->lease.boot, heir->boot) != 0;
+	if (!keeper->is_later_boot)
 		find_sandbox(keeper);
 	tear_down(keeper);
 	if (keeper->lease.count > 0 || keeper->sandbox.pid != 0)

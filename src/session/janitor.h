@@ -19,10 +19,10 @@
  * session that never holds anything has no lease.
  *
  * Teardown, in this order, each step logged by name: the sandbox's process group (SIGKILL, then verified by /proc; a
- * container CLI is not killed before its container is gone, see below), containers (their removal command), networks
- * (network_delete_with_retry), cgroups, files and directories. Then the launcher is told, and what is still there of
- * containers and networks is tried again in the background, as network_schedule says.
- * Mustn't: delete a network while a container is not known to be gone.
+ * container CLI is not killed before its container is gone, see below), containers (their removal command), processes,
+ * networks (network_delete_with_retry), cgroups, files and directories. Then the launcher is told, and what is still
+ * there of containers and networks is tried again in the background, as network_schedule says. Mustn't: delete a
+ * network while a container is not known to be gone.
  */
 enum janitor_resource {
 	JANITOR_CGROUP,    /* directory, removed once the group is gone */
@@ -30,6 +30,14 @@ enum janitor_resource {
 	JANITOR_FILE,
 	JANITOR_CONTAINER, /* words as below */
 	JANITOR_NETWORK,   /* the same */
+	/*
+	 * The first process of a session of its own, for what npxc forks beside the sandbox: its pid and its start
+	 * (struct proc_look) as decimal numbers. It ends by itself when the launcher does, and has LIMIT_PROCESS_END_MS
+	 * for that; then it and its group are killed, and seen to be dead. Held right after its fork, and before
+	 * anything that does not trust itself to npxc can use it. Mustn't: signal a number that has been given to
+	 * somebody else.
+	 */
+	JANITOR_PROCESS,
 };
 
 /* The words of a container or network: the CLI's path, the runtime's word, the name, then the CLI's environment. */
@@ -83,6 +91,8 @@ bool janitor_hold_path(struct janitor *janitor, enum janitor_resource kind, cons
 /* Of a container or network: its words, for a runtime and a name. */
 bool janitor_hold_named(struct janitor *janitor, enum janitor_resource kind, const struct runtime *runtime,
                         const char *name, unsigned *ret_id, struct npxc_error *err) NPXC_MUST_CHECK;
+/* A child of the launcher's that has not been reaped. */
+bool janitor_hold_process(struct janitor *janitor, pid_t pid, unsigned *ret_id, struct npxc_error *err) NPXC_MUST_CHECK;
 /* The resource has been given back, or was handed on (a staging directory renamed into the store). */
 bool janitor_release(struct janitor *janitor, unsigned id, struct npxc_error *err) NPXC_MUST_CHECK;
 

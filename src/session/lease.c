@@ -28,13 +28,19 @@ enum { SESSION_NAME_BYTES = 63 };
 
 /* ---- words ---- */
 
+enum shape {
+	SHAPE_PATH,
+	SHAPE_NAMED, /* by a runtime: a CLI, the runtime, a name, an environment */
+	SHAPE_PROCESS,
+};
+
 static const struct {
 	const char *word;
-	bool named; /* by a runtime: a CLI, the runtime, a name, an environment. Else a path */
+	enum shape shape;
 } kinds[] = {
-	[JANITOR_CGROUP] = { "cgroup", false },  [JANITOR_DIRECTORY] = { "directory", false },
-	[JANITOR_FILE] = { "file", false },      [JANITOR_CONTAINER] = { "container", true },
-	[JANITOR_NETWORK] = { "network", true },
+	[JANITOR_CGROUP] = { "cgroup", SHAPE_PATH },    [JANITOR_DIRECTORY] = { "directory", SHAPE_PATH },
+	[JANITOR_FILE] = { "file", SHAPE_PATH },        [JANITOR_CONTAINER] = { "container", SHAPE_NAMED },
+	[JANITOR_NETWORK] = { "network", SHAPE_NAMED }, [JANITOR_PROCESS] = { "process", SHAPE_PROCESS },
 };
 enum { KIND_COUNT = sizeof(kinds) / sizeof(kinds[0]) };
 
@@ -52,7 +58,7 @@ const char *lease_kind_word(enum janitor_resource kind)
 
 const char *lease_entry_name(const struct lease_entry *entry)
 {
-	return entry->words.v[kinds[entry->kind].named ? JANITOR_WORD_NAME : 0];
+	return entry->words.v[kinds[entry->kind].shape == SHAPE_NAMED ? JANITOR_WORD_NAME : 0];
 }
 
 bool lease_is_id(const char *text)
@@ -113,13 +119,55 @@ static const char *objection_to_named(enum janitor_resource kind, const struct s
 	return NULL;
 }
 
+/* Doubles hold these exactly; what is larger was not written by npxc. */
+#define NUMBER_MAX 9007199254740992.0
+
+static bool process_of_words(const struct strv *words, struct lease_process *ret_process)
+{
+	uint64_t pid;
+
+	if (words->count != 2 || !str_to_u64(words->v[0], INT32_MAX, &pid) ||
+	    !str_to_u64(words->v[1], (uint64_t)NUMBER_MAX, &ret_process->started))
+		return false;
+	ret_process->pid = (pid_t)pid;
+	return true;
+}
+
+static const char *objection_to_process(const struct strv *words)
+{
+	struct lease_process process;
+
+	if (!process_of_words(words, &process))
+		return "not a pid and the moment of its start";
+	if (process.pid <= 1)
+		return "not a process that npxc starts";
+	if (process.started == 0)
+		return "it cannot be told when the process started";
+	return NULL;
+}
+
+struct lease_process lease_entry_process(const struct lease_entry *entry)
+{
+	struct lease_process process = { 0 };
+
+	return process_of_words(&entry->words, &process) ? process : (struct lease_process){ 0 };
+}
+
 const char *lease_objection(enum janitor_resource kind, const struct strv *words)
 {
 	if (words->count == 0)
 		return "a resource without a name";
 	if ((unsigned)kind >= KIND_COUNT)
 		return "unknown kind of resource";
-	return kinds[kind].named ? objection_to_named(kind, words) : objection_to_path(kind, words);
+	switch (kinds[kind].shape) {
+	case SHAPE_NAMED:
+		return objection_to_named(kind, words);
+	case SHAPE_PROCESS:
+		return objection_to_process(words);
+	case SHAPE_PATH:
+		break;
+	}
+	return objection_to_path(kind, words);
 }
 
 bool lease_is_secret(const char *variable)
@@ -240,9 +288,15 @@ char *lease_line_hold(const struct lease_entry *entry)
 
 	cJSON_AddNumberToObject(hold, "id", entry->id);
 	cJSON_AddStringToObject(hold, "kind", kinds[entry->kind].word);
-	if (!kinds[entry->kind].named) {
+	switch (kinds[entry->kind].shape) {
+	case SHAPE_PATH:
 		cJSON_AddStringToObject(hold, "path", entry->words.v[0]);
-	} else {
+		break;
+	case SHAPE_PROCESS:
+		cJSON_AddNumberToObject(hold, "pid", (double)lease_entry_process(entry).pid);
+		cJSON_AddNumberToObject(hold, "started", (double)lease_entry_process(entry).started);
+		break;
+	case SHAPE_NAMED:
 		cJSON_AddStringToObject(hold, "cli", entry->words.v[JANITOR_WORD_CLI]);
 		cJSON_AddStringToObject(hold, "runtime", entry->words.v[JANITOR_WORD_RUNTIME]);
 		cJSON_AddStringToObject(hold, "name", entry->words.v[JANITOR_WORD_NAME]);
@@ -250,6 +304,7 @@ char *lease_line_hold(const struct lease_entry *entry)
 		for (size_t i = JANITOR_WORDS; i < entry->words.count; i++)
 			if (!lease_is_secret(entry->words.v[i]))
 				cJSON_AddItemToArray(environment, cJSON_CreateString(entry->words.v[i]));
+		break;
 	}
 	return line_of(line);
 }
@@ -281,9 +336,6 @@ char *lease_line_janitor(const struct lease_process *process)
 }
 
 /* ---- reading ---- */
-
-/* Doubles hold these exactly; what is larger was not written by npxc. */
-#define NUMBER_MAX 9007199254740992.0
 
 static const cJSON *member(const cJSON *object, const char *key)
 {
@@ -373,13 +425,26 @@ static bool push_text(const cJSON *object, const char *key, struct strv *words, 
 	return true;
 }
 
-static bool read_words(const cJSON *hold, bool named, struct strv *words, struct npxc_error *err)
+static bool push_number(const cJSON *object, const char *key, double max, struct strv *words, struct npxc_error *err)
+{
+	uint64_t number;
+
+	if (!read_number(object, key, max, &number, err))
+		return false;
+	strv_pushf(words, "%llu", (unsigned long long)number);
+	return true;
+}
+
+static bool read_words(const cJSON *hold, enum shape shape, struct strv *words, struct npxc_error *err)
 {
 	const cJSON *environment = member(hold, "environment");
 	const cJSON *variable;
 
-	if (!named)
+	if (shape == SHAPE_PATH)
 		return push_text(hold, "path", words, err);
+	if (shape == SHAPE_PROCESS)
+		return push_number(hold, "pid", INT32_MAX, words, err) &&
+		       push_number(hold, "started", NUMBER_MAX, words, err);
 	if (!push_text(hold, "cli", words, err) || !push_text(hold, "runtime", words, err) ||
 	    !push_text(hold, "name", words, err))
 		return false;
@@ -413,7 +478,7 @@ static bool read_hold(const cJSON *hold, struct lease *lease, struct npxc_error 
 		return error_set(err, ERROR_JSON, "it holds more than %d resources", LIMIT_JANITOR_ENTRIES);
 	entry.id = (unsigned)id;
 	entry.kind = (enum janitor_resource)kind;
-	bool fine = read_words(hold, kinds[kind].named, &entry.words, err);
+	bool fine = read_words(hold, kinds[kind].shape, &entry.words, err);
 	const char *objection = fine ? lease_objection(entry.kind, &entry.words) : NULL;
 	if (objection != NULL)
 		fine = error_set(err, ERROR_JSON, "resource %u: %s", entry.id, objection);

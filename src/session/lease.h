@@ -26,13 +26,15 @@
  *   {"facts":{"name":"npxc-x-0123abcd","package":"x","version":"1.0.0","runtime":"bwrap","policy":"none","link":""}}
  *   {"hold":{"id":1,"kind":"directory","path":"/..."}}                          also file and cgroup
  *   {"hold":{"id":2,"kind":"container","cli":"/...","runtime":"podman","name":"npxc-...","environment":["A=b"]}}
+ *   {"hold":{"id":3,"kind":"process","pid":12,"started":13}}
  *   {"release":1}
  *   {"sandbox":{"pid":9,"started":10,"asked":"inner"}}        {"sandbox":null} once it has been ended
  *   {"janitor":{"pid":11,"started":12}}                       another one took over
  *
  * A last line without its newline was never answered for: it is as if it were not there. Keys inside these objects that
- * are not known are passed over; a line that is none of these, or a higher number after "lease", makes the whole file
- * one that is left alone.
+ * are not known are passed over; a line that is none of these, a kind that is not known, or a higher number after
+ * "lease" makes the whole file one that is left alone. So a new kind needs no higher number: who does not know it acts
+ * on nothing.
  *
  * Launcher and janitor each hold a shared lock (flock) on it for as long as they live: who gets an exclusive one may
  * act on it.
@@ -84,8 +86,10 @@ bool lease_is_session_name(const char *text);
  */
 const char *lease_objection(enum janitor_resource kind, const struct strv *words);
 const char *lease_kind_word(enum janitor_resource kind);
-/* The words that name it to a user: a path, or a container's or network's name. Borrowed. */
+/* The words that name it to a user: a path, a container's or network's name, a pid. Borrowed. */
 const char *lease_entry_name(const struct lease_entry *entry);
+/* Of a JANITOR_PROCESS. */
+struct lease_process lease_entry_process(const struct lease_entry *entry);
 
 /*
  * A file's text. ERROR_JSON: not a lease, or one in a format that this npxc does not read ("a newer npxc"). A text

@@ -3,6 +3,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "guest/guest.h"
 
@@ -154,20 +155,26 @@ static bool make(struct janitor *janitor, struct outlet *outlet, struct npxc_err
 		return false;
 	if (settings->link == POLICY_LINK_GATEWAY && !listen_on_gateway(outlet, err))
 		return false;
-	const bool started = egress_start(
-	    &(struct egress_settings){ .rules = settings->rules,
-	                               .link = settings->link,
-	                               .audit_directory = settings->audit_directory,
-	                               .session = settings->session,
-	                               .package = settings->package,
-	                               .listener = outlet->listener,
-	                               .subnet = settings->link == POLICY_LINK_GATEWAY ? &outlet->subnet : NULL,
-	                               .token = outlet->credentials,
-	                               .learn = settings->learn },
-	    &outlet->egress, err);
+	const struct egress_settings how = {
+		.rules = settings->rules,
+		.link = settings->link,
+		.audit_directory = settings->audit_directory,
+		.session = settings->session,
+		.package = settings->package,
+		.listener = outlet->listener,
+		.subnet = settings->link == POLICY_LINK_GATEWAY ? &outlet->subnet : NULL,
+		.token = outlet->credentials,
+		.learn = settings->learn,
+	};
+	const bool started = egress_start(&how, &outlet->egress, err);
 	/* The process's alone from here on: when it dies, who connects is refused and does not wait in a queue. */
 	fd_close(&outlet->listener);
-	return started;
+	if (!started)
+		return false;
+	if (!janitor_hold_process(janitor, outlet->egress.pid, &outlet->egress_hold, err))
+		return false;
+	outlet->janitor = janitor;
+	return true;
 }
 
 bool outlet_open(struct janitor *janitor, const struct outlet_settings *settings, struct outlet *ret_outlet,
@@ -231,11 +238,17 @@ bool outlet_await(struct outlet *outlet, struct npxc_error *err)
 
 void outlet_stop(struct outlet *outlet)
 {
+	struct npxc_error err = { 0 };
+
 	egress_stop(&outlet->egress);
+	if (outlet->janitor != NULL && !janitor_release(outlet->janitor, outlet->egress_hold, &err))
+		log_debug("session", "%s", err.message); /* it has gone all the same */
+	outlet->janitor = NULL;
 }
 
 void outlet_done(struct outlet *outlet)
 {
+	outlet_stop(outlet);
 	egress_done(&outlet->egress);
 	fd_close(&outlet->listener);
 	free(outlet->nft);

@@ -21,9 +21,9 @@
  *   link socket    a UNIX socket and the preload for Node, mounted
  *   link gateway   a TCP listener at the managed network's gateway, a token in the environment, the preload mounted
  *
- * Order: the directory is named to the janitor, made, the listener opened, the process forked, and only then is the
- * sandbox planned. The process is ready before the sandbox starts (outlet_await), so that nothing inside finds a door
- * that is not yet guarded.
+ * Order: the directory is named to the janitor, made, the listener opened, the process forked and named to the janitor,
+ * and only then is the sandbox planned. The process is ready before the sandbox starts (outlet_await), so that nothing
+ * inside finds a door that is not yet guarded.
  */
 
 #define OUTLET_GUEST_SOCKET "/run/npxc/egress.sock"
@@ -54,6 +54,8 @@ struct outlet {
 	uint16_t relay_port; /* inside, for programs that are not Node: theirs is an HTTP proxy on the guest's own
 	                        loopback */
 	struct egress egress;
+	struct janitor *janitor; /* borrowed; of whom the process is held; NULL: it is not */
+	unsigned egress_hold;
 };
 
 /* ERROR_CONFIG: rules that the link cannot keep. ERROR_IO, ERROR_RUNTIME. */

@@ -141,6 +141,35 @@ def test_its_process_dies_with_a_killed_launcher(world, probe, link):
     client.process.communicate()
 
 
+@pytest.mark.parametrize("both", [False, True], ids=["janitor", "gc"])
+def test_its_process_goes_with_the_session_when_it_hangs(world, probe, both):
+    """It cannot see that its launcher has died: the janitor kills it, and gc when there is no janitor either."""
+    configure(world, "netns", "api.example.test:443")
+    client = world.client(probe)
+    client.handshake()
+    session, = json.loads(world.run("ps", "--json").stdout)
+    pid, = egress_processes(world)
+    assert {"kind": "process", "name": str(pid)} in session["holds"]
+    os.kill(pid, signal.SIGSTOP)
+    if both:
+        os.kill(session["janitor_pid"], signal.SIGSTOP)
+    client.process.kill()
+    client.process.communicate()
+    if both:
+        os.kill(session["janitor_pid"], signal.SIGKILL)
+        assert wait_until(lambda: processes_with(world.marker) == [pid])
+        report = json.loads(world.run("gc", "--json", env={"PATH": str(world.home)}).stdout)
+        assert [one["id"] for one in report["released"]] == [session["id"]]
+    assert wait_until(lambda: not world.leftovers(), 10)
+
+
+def test_its_process_is_held_as_long_as_it_lives(world, probe):
+    """try shows what was refused after the end of the process: the janitor has let go of it by then."""
+    configure(world, "netns", "api.example.test:443")
+    result = world.run("try", probe, env={"NPXC_LOG": "debug"})
+    assert result.returncode == 0 and "process" not in result.stderr
+
+
 @pytest.mark.parametrize("link", LINKS)
 def test_its_death_ends_the_way_out_and_not_the_session(world, probe, link):
     with Echo() as echo:

@@ -335,7 +335,8 @@ static void bad_resources_are_refused(void **state)
 		{ JANITOR_NETWORK, "/usr/bin/podman", "no runtime or name" },
 		{ JANITOR_DIRECTORY, "/tmp", "a top one" },
 		{ JANITOR_CGROUP, "/sys/fs/cgroup/x", "not a cgroup that npxc makes" },
-		{ (enum janitor_resource)5, "/tmp/x", "unknown kind" },
+		{ JANITOR_PROCESS, "/tmp/x", "not a pid" },
+		{ (enum janitor_resource)6, "/tmp/x", "unknown kind" },
 	};
 	struct janitor *janitor = started();
 	struct strv none = { 0 };
@@ -693,6 +694,57 @@ static void a_dead_janitors_place_is_taken(void **state)
 	}
 }
 
+/* Of a session of its own, that ends by itself never; its pid. */
+static pid_t fork_apart(void)
+{
+	int ends[2];
+	char *word;
+	pid_t pid;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	pid = fork_with_test();
+	if (pid == 0) {
+		setsid();
+		signal(SIGTERM, SIG_IGN);
+		if (write(ends[1], "apart", 5) != 5)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(ends[1]);
+	word = read_until(ends[0], "apart");
+	assert_string_equal(word, "apart");
+	free(word), close(ends[0]);
+	return pid;
+}
+
+static void a_process_is_killed_unless_it_was_released(void **state)
+{
+	pid_t held = fork_apart(), released = fork_apart();
+	struct leased l = make_leased();
+	struct janitor *janitor = started_with(&l);
+	struct npxc_error err = { 0 };
+	struct lease_seen seen;
+	unsigned id;
+	int status;
+
+	(void)state;
+	assert_true(janitor_hold_process(janitor, held, &id, &err));
+	assert_true(janitor_hold_process(janitor, released, &id, &err));
+	seen = seen_of(&l, false, LEASE_LIVE);
+	assert_int_equal(lease_entry_process(&seen.lease.entries[0]).pid, held);
+	lease_seen_done(&seen);
+	assert_true(janitor_release(janitor, id, &err));
+	assert_true(janitor_end(janitor, PATIENCE_MS, &err));
+	assert_int_equal(waitpid(held, &status, WNOHANG), held);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	assert_int_equal(waitpid(released, &status, WNOHANG), 0);
+	assert_int_equal(kill(released, SIGKILL), 0);
+	assert_int_equal(waitpid(released, NULL, 0), released);
+	assert_false(file_exists(l.path));
+	done_leased(&l);
+}
+
 struct heard {
 	unsigned steps;
 	char *warning;
@@ -829,7 +881,9 @@ static void a_strangers_process_is_not_touched(void **state)
 	static const struct {
 		const char *boot;
 		int later;
-	} CASES[] = { { NULL, 1 }, { NULL, -1 }, { "another boot", 0 } };
+		bool held; /* as a process of npxc's own, not as the sandbox */
+	} CASES[] = { { NULL, 1, false }, { NULL, -1, false }, { "another boot", 0, false },
+		      { NULL, 1, true },  { NULL, -1, true },  { "another boot", 0, true } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
@@ -846,7 +900,13 @@ static void a_strangers_process_is_not_touched(void **state)
 		lease.boot = str_dup(CASES[i].boot == NULL ? l.boot : CASES[i].boot);
 		lease.sandbox = lease_process_of(pid);
 		lease.sandbox.started += (uint64_t)CASES[i].later;
-		char *header = lease_line_header(&lease), *line = lease_line_sandbox(&lease.sandbox, JANITOR_ASK_INNER);
+		struct lease_entry entry = { .id = 1, .kind = JANITOR_PROCESS };
+		strv_pushf(&entry.words, "%ld", (long)pid);
+		strv_pushf(&entry.words, "%llu", (unsigned long long)lease.sandbox.started);
+		char *header = lease_line_header(&lease);
+		char *line =
+		    CASES[i].held ? lease_line_hold(&entry) : lease_line_sandbox(&lease.sandbox, JANITOR_ASK_INNER);
+		lease_entry_done(&entry);
 		char *text = str_printf("%s%s", header, line);
 		assert_true(lease_create(l.path, text, &fd, &err));
 		close(fd);
@@ -915,6 +975,7 @@ int main(void)
 		cmocka_unit_test(what_is_held_stands_on_the_lease_before_the_answer),
 		cmocka_unit_test(without_a_lease_nothing_is_held),
 		cmocka_unit_test(a_dead_janitors_place_is_taken),
+		cmocka_unit_test(a_process_is_killed_unless_it_was_released),
 		cmocka_unit_test(what_both_left_is_released_by_the_lease),
 		cmocka_unit_test(what_a_runtime_keeps_stays_on_the_lease),
 		cmocka_unit_test(a_strangers_process_is_not_touched),

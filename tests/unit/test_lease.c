@@ -21,6 +21,7 @@
 #define NETWORK                                                                                        \
 	"{\"hold\":{\"id\":3,\"kind\":\"network\",\"cli\":\"/usr/bin/podman\",\"runtime\":\"podman\"," \
 	"\"name\":\"" NETWORK_NAME "\",\"environment\":[]}}\n"
+#define PROCESS "{\"hold\":{\"id\":4,\"kind\":\"process\",\"pid\":22,\"started\":23}}\n"
 #define FACTS                                                                                    \
 	"{\"facts\":{\"name\":\"npxc-a-b-0123abcd\",\"package\":\"@a/b\",\"version\":\"1.0.0\"," \
 	"\"runtime\":\"podman\",\"policy\":\"allowlist(1 rule)\",\"link\":\"gateway\"}}\n"
@@ -136,11 +137,15 @@ static void format_1_is_read(void **state)
 
 static void what_is_written_is_read_again(void **state)
 {
-	static const char TEXT[] = HEADER FACTS DIRECTORY CONTAINER NETWORK SANDBOX;
+	static const char TEXT[] = HEADER FACTS DIRECTORY CONTAINER NETWORK PROCESS SANDBOX;
 	struct npxc_error err = { 0 };
 	struct lease lease;
 	(void)state;
 	assert_true(lease_parse(TEXT, strlen(TEXT), &lease, &err));
+	assert_int_equal(lease.entries[3].kind, JANITOR_PROCESS);
+	assert_int_equal(lease_entry_process(&lease.entries[3]).pid, 22);
+	assert_int_equal(lease_entry_process(&lease.entries[3]).started, 23);
+	assert_string_equal(lease_entry_name(&lease.entries[3]), "22");
 	char *header = lease_line_header(&lease), *facts = lease_line_facts(&lease);
 	char *sandbox = lease_line_sandbox(&lease.sandbox, lease.asked);
 	char *text = str_printf("%s%s", header, facts);
@@ -246,6 +251,18 @@ static void bad_texts_are_refused(void **state)
 		{ HEADER "{\"hold\":{\"id\":1,\"kind\":\"container\",\"cli\":\"/bin/x\",\"runtime\":\"podman\","
 		         "\"name\":\"npxc-a-0123abcd\",\"environment\":[\"HOME\"]}}\n",
 		  "not an environment variable" },
+		{ HEADER "{\"hold\":{\"id\":1,\"kind\":\"process\",\"started\":3}}\n", "\"pid\"" },
+		{ HEADER "{\"hold\":{\"id\":1,\"kind\":\"process\",\"pid\":40}}\n", "\"started\"" },
+		{ HEADER "{\"hold\":{\"id\":1,\"kind\":\"process\",\"pid\":\"40\",\"started\":3}}\n", "\"pid\"" },
+		{ HEADER "{\"hold\":{\"id\":1,\"kind\":\"process\",\"pid\":-40,\"started\":3}}\n", "\"pid\"" },
+		{ HEADER "{\"hold\":{\"id\":1,\"kind\":\"process\",\"pid\":4294967336,\"started\":3}}\n", "\"pid\"" },
+		{ HEADER "{\"hold\":{\"id\":1,\"kind\":\"process\",\"pid\":40,\"started\":3.5}}\n", "\"started\"" },
+		{ HEADER "{\"hold\":{\"id\":1,\"kind\":\"process\",\"pid\":40,\"started\":0}}\n",
+		  "cannot be told when" },
+		{ HEADER "{\"hold\":{\"id\":1,\"kind\":\"process\",\"pid\":0,\"started\":3}}\n",
+		  "not a process that npxc starts" },
+		{ HEADER "{\"hold\":{\"id\":1,\"kind\":\"process\",\"pid\":1,\"started\":3}}\n",
+		  "not a process that npxc starts" },
 		{ HEADER "{\"sandbox\":1}\n", "\"sandbox\"" },
 		{ HEADER "{\"sandbox\":{\"pid\":1,\"started\":1,\"asked\":\"inner\"}}\n", "\"sandbox\"" },
 		{ HEADER "{\"sandbox\":{\"pid\":-4,\"started\":1,\"asked\":\"inner\"}}\n", "\"sandbox\"" },
@@ -265,6 +282,38 @@ static void bad_texts_are_refused(void **state)
 		if (strstr(err.message, CASES[i].says) == NULL)
 			fail_msg("case %zu: %s", i, err.message);
 		assert_int_equal(lease.count, 77);
+	}
+}
+
+/* As the launcher gives them to the janitor. */
+static void words_of_processes(void **state)
+{
+	static const struct {
+		const char *const words[4];
+		const char *says; /* NULL: fine */
+	} CASES[] = {
+		{ { "22", "23" }, NULL },
+		{ { "2", "9007199254740992" }, NULL },
+		{ { "22" }, "not a pid and" },
+		{ { "22", "23", "24" }, "not a pid and" },
+		{ { "-22", "23" }, "not a pid and" },
+		{ { "22", "" }, "not a pid and" },
+		{ { "22 ", "23" }, "not a pid and" },
+		{ { "2147483648", "23" }, "not a pid and" },
+		{ { "22", "9007199254740993" }, "not a pid and" },
+		{ { "1", "23" }, "not a process that npxc starts" },
+		{ { "22", "0" }, "cannot be told when" },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		struct strv words = { 0 };
+		for (size_t k = 0; CASES[i].words[k] != NULL; k++)
+			strv_push(&words, CASES[i].words[k]);
+		const char *objection = lease_objection(JANITOR_PROCESS, &words);
+		if ((objection == NULL) != (CASES[i].says == NULL) ||
+		    (objection != NULL && strstr(objection, CASES[i].says) == NULL))
+			fail_msg("case %zu: %s", i, objection == NULL ? "taken" : objection);
+		strv_done(&words);
 	}
 }
 
@@ -600,6 +649,7 @@ int main(void)
 		cmocka_unit_test(what_is_written_is_read_again),
 		cmocka_unit_test(a_torn_last_line_is_not_there),
 		cmocka_unit_test(bad_texts_are_refused),
+		cmocka_unit_test(words_of_processes),
 		cmocka_unit_test(ceilings_of_a_text),
 		cmocka_unit_test(uptime_does_not_follow_the_wall_clock),
 		cmocka_unit_test(a_lease_is_made_appended_to_and_read),
