@@ -99,6 +99,20 @@ $(BUILD)/asan/libnpxc.a: $(SANITIZED_OBJECTS)
 	@rm -f $@
 	@$(AR) rcs $@ $(SANITIZED_OBJECTS)
 
+# Tests only: an npxc that can be told where to die (src/base/fault.h). Nothing of it is in the ordinary one.
+FAULTS_OBJECTS := $(patsubst src/%.c,$(BUILD)/faults/obj/%.o,$(SOURCES) src/main.c) $(BUILD)/obj/guest/egress.o
+
+$(BUILD)/faults/obj/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	@echo "CC $< (with fault points)"
+	@$(CC) $(CFLAGS_ALL) -O0 -g -DNPXC_FAULTS -MMD -MP -c $< -o $@
+
+$(BUILD)/faults/npxc: $(FAULTS_OBJECTS)
+	$(CC) $(LDFLAGS) $^ -o $@ $(LIBS)
+
+.PHONY: faults
+faults: $(BUILD)/faults/npxc ## an npxc that can be told where to die, for the crash matrix
+
 $(BUILD)/libshim.a: $(filter-out %/main.o,$(SHIM_OBJECTS))
 	@rm -f $@
 	@$(AR) rcs $@ $^
@@ -172,8 +186,9 @@ $(BUILD)/differential/%: tests/differential/%.c $(BUILD)/asan/libnpxc.a
 differential: $(addprefix $(BUILD)/differential/,$(DIFFERENTIAL_NAMES)) ## compares scanner and identification with models in Python
 	@NPXC_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/differential
 
-layers: ## includes point one way
+layers: ## includes point one way; what is acquired has its fault points
 	@ci/layers
+	@ci/fault-points >/dev/null
 
 # Fuzzing wants clang; nothing else here does. Each target tests/fuzz/fuzz_NAME.c has its seeds in tests/fuzz/corpus/NAME
 # and, where it helps, a dictionary NAME.dict; what it finds stays below build/.
@@ -239,7 +254,7 @@ demo: ## installs what is missing, builds, and tries a real server in the sandbo
 	@$(MAKE) all
 	@$(BUILD)/npxc try @modelcontextprotocol/server-everything
 
-black-box: all ## the launcher as users and clients see it
+black-box: all faults ## the launcher as users and clients see it
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/black_box
 
 # GUEST_NODES: major releases, of the ones that tests/guest/conftest.py pins; CI takes the oldest and the newest.
@@ -325,5 +340,6 @@ attacks-holes: all ## takes guards out of npxc: the attacks that they stop have 
 clean: ## removes build/
 	rm -rf $(BUILD)
 
+-include $(FAULTS_OBJECTS:.o=.d)
 -include $(OBJECTS:.o=.d) $(SANITIZED_OBJECTS:.o=.d) $(FUZZ_OBJECTS:.o=.d)
 -include $(SHIM_OBJECTS:.o=.d) $(SANITIZED_SHIM_OBJECTS:.o=.d)

@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -148,6 +149,7 @@ int main(int argc, char **argv)
 	struct options options;
 	struct npxc_error err = { 0 };
 	int status = 0;
+	FAULT_ROLE("launcher");
 	signals_reset();
 	if (!fd_fill_standard(&err) || !parse(argc, argv, &options, &err)) {
 		print_error(&err, false);

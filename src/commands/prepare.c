@@ -1,6 +1,7 @@
 #include "commands/prepare.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/limits.h"
@@ -305,7 +306,11 @@ static bool store_run(void *context, struct launch *launch, const struct store_r
 static bool store_hold_directory(void *context, const char *path, unsigned *ret_id, struct npxc_error *err)
 {
 	struct prepared *p = context;
-	return janitor_hold_path(p->session.janitor, JANITOR_DIRECTORY, path, ret_id, err);
+	FAULT_POINT("staging.hold");
+	if (!janitor_hold_path(p->session.janitor, JANITOR_DIRECTORY, path, ret_id, err))
+		return false;
+	FAULT_POINT("staging.held");
+	return true;
 }
 
 static bool store_release(void *context, unsigned id, struct npxc_error *err)

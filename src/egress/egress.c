@@ -1,6 +1,7 @@
 #include "egress/egress.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/keep.h"
@@ -176,6 +177,7 @@ static void serve_connection(struct process *process, struct listener *listener,
 	struct ip ip;
 	uint16_t port;
 
+	FAULT_POINT("egress.child-flow");
 	if (listener->request) {
 		if (is_peer(process, peer))
 			flow_accept_request(&process->server, fd);
@@ -443,14 +445,20 @@ static void serve(const struct egress_settings *settings, int control, int hando
 	struct process *process = mem_alloc(sizeof(*process));
 	struct npxc_error err = { 0 };
 
+	FAULT_ROLE("egress");
+	FAULT_POINT("egress.child");
 	be_alone(settings, control, handoff);
+	FAULT_POINT("egress.child-alone");
 	process->settings = settings;
 	if (!prepare(process, control, handoff, &err)) {
 		tell(control, "error\t%s", err.message);
 		_exit(125);
 	}
+	FAULT_POINT("egress.child-prepared");
 	tell(control, "ready");
+	FAULT_POINT("egress.child-ready");
 	run(process);
+	FAULT_POINT("egress.child-ends");
 	_exit(0);
 }
 

@@ -1,6 +1,7 @@
 #include "runtime/network.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "runtime/container.h"
@@ -588,9 +589,12 @@ static bool make_network(const struct runtime *runtime, const char *name, struct
 	struct npxc_error ignored = { 0 };
 	bool ok;
 
+	FAULT_POINT("network.create");
 	if (!network_create(runtime, name, err))
 		return false;
+	FAULT_POINT("network.created");
 	ok = network_inspect(runtime, name, &network, err);
+	FAULT_POINT("network.inspected");
 	if (ok && network.mode == NETWORK_MODE_OTHER)
 		ok = error_set(err, ERROR_RUNTIME, "network %s is not host-only although it was asked for", name);
 	if (!ok) {

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/keep.h"
@@ -408,7 +409,9 @@ static void remove_all_of(struct keeper *keeper, enum janitor_resource kind)
 
 		if (entry->kind != kind)
 			continue;
+		FAULT_POINT("janitor.remove");
 		if (remove_entry(keeper, entry, &err)) {
+			FAULT_POINT("janitor.removed");
 			sayf(keeper, VERB_STEP, "%s %s removed", lease_kind_word(kind), lease_entry_name(entry));
 			forget(keeper, i - 1);
 			continue;
@@ -503,20 +506,28 @@ static void tear_down(struct keeper *keeper)
 {
 	struct npxc_error err = { 0 };
 
+	FAULT_POINT("janitor.teardown");
 	if (!end_sandbox(keeper, 0, -1, &err))
 		sayf(keeper, VERB_WARNING, "%s", err.message);
 	else if (keeper->sandbox.pid != 0)
 		sayf(keeper, VERB_STEP, "sandbox %ld ended", (long)keeper->sandbox.pid);
 	if (err.kind == ERROR_NONE)
 		forget_sandbox(keeper);
+	FAULT_POINT("janitor.teardown-sandbox");
 	remove_all_of(keeper, JANITOR_CONTAINER);
+	FAULT_POINT("janitor.teardown-containers");
 	remove_all_of(keeper, JANITOR_PROCESS);
+	FAULT_POINT("janitor.teardown-processes");
 	if (!holds(keeper, JANITOR_CONTAINER))
 		remove_all_of(keeper, JANITOR_NETWORK);
+	FAULT_POINT("janitor.teardown-networks");
 	remove_all_of(keeper, JANITOR_CGROUP);
+	FAULT_POINT("janitor.teardown-cgroups");
 	remove_all_of(keeper, JANITOR_FILE);
 	remove_all_of(keeper, JANITOR_DIRECTORY);
+	FAULT_POINT("janitor.teardown-directories");
 	settle(keeper);
+	FAULT_POINT("janitor.settled");
 }
 
 /* Whether there is still something of a runtime's to be tried. */
@@ -596,8 +607,10 @@ static bool take_hold(struct keeper *keeper, struct lease_entry *entry, struct n
 	if (objection != NULL)
 		return error_set(err, ERROR_IO, "%s", objection);
 	entry->id = lease->last_id + 1;
+	FAULT_POINT("janitor.note");
 	if (!write_down(keeper, lease_line_hold(entry), outlives_the_machine(entry->kind), err))
 		return false;
+	FAULT_POINT("janitor.noted");
 	lease->last_id = entry->id;
 	lease->entries = mem_realloc(lease->entries, lease->count + 1, sizeof(*lease->entries));
 	lease->entries[lease->count++] = *entry;
@@ -615,6 +628,7 @@ static void on_hold(struct keeper *keeper, const struct frame *frame)
 		refuse(keeper, err.message);
 	else {
 		say(keeper, VERB_DONE, entry.id, NULL);
+		FAULT_POINT("janitor.answered");
 		return;
 	}
 	lease_entry_done(&entry);
@@ -649,8 +663,10 @@ static void on_release(struct keeper *keeper, const struct frame *frame)
 	for (size_t i = 0; i < keeper->lease.count; i++) {
 		if (keeper->lease.entries[i].id != frame->a)
 			continue;
+		FAULT_POINT("janitor.release");
 		forget(keeper, i);
 		write_struck(keeper);
+		FAULT_POINT("janitor.released");
 		say(keeper, VERB_DONE, 0, NULL);
 		return;
 	}
@@ -685,20 +701,25 @@ static void on_sandbox(struct keeper *keeper, const struct frame *frame)
 		refuse(keeper, err.message);
 		return;
 	}
+	FAULT_POINT("janitor.sandbox-noted");
 	say(keeper, VERB_DONE, 0, NULL);
+	FAULT_POINT("janitor.sandbox-answered");
 }
 
 static void on_end_sandbox(struct keeper *keeper, const struct frame *frame)
 {
 	struct npxc_error err = { 0 };
 
+	FAULT_POINT("janitor.end-sandbox");
 	/* A launcher that dies meanwhile makes the channel readable: the grace ends then. */
 	if (!end_sandbox(keeper, frame->a, keeper->fd, &err)) {
 		refuse(keeper, err.message);
 		return;
 	}
+	FAULT_POINT("janitor.sandbox-ended");
 	forget_sandbox(keeper);
 	write_struck(keeper);
+	FAULT_POINT("janitor.sandbox-struck");
 	say(keeper, VERB_DONE, 0, NULL);
 }
 
@@ -782,6 +803,7 @@ static bool resume(struct keeper *keeper, struct npxc_error *err)
 	find_sandbox(keeper);
 	strike(keeper, lease_line_janitor(&keeper->lease.janitor));
 	write_struck(keeper);
+	FAULT_POINT("janitor.resumed");
 	return true;
 }
 
@@ -802,6 +824,8 @@ static void run_keeper(const struct janitor *janitor, const char *id, int fd, pi
 	struct npxc_error err = { 0 };
 	const bool resumes = janitor->lease_fd != -1;
 
+	FAULT_ROLE("janitor");
+	FAULT_POINT("janitor.forked");
 	/* Nothing has been acquired yet, or it is on the lease: the launcher learns of it with its next message. */
 	if (!become_keeper(&fd, &err))
 		_exit(1);
@@ -814,6 +838,7 @@ static void run_keeper(const struct janitor *janitor, const char *id, int fd, pi
 	if (!resumes && id != NULL)
 		keeper.lease.id = str_dup(id);
 	serve(&keeper);
+	FAULT_POINT("janitor.alone");
 	keeper.deaf = true;
 	tear_down(&keeper);
 	tear_down_late(&keeper);
@@ -867,6 +892,7 @@ bool janitor_start(const char *directory, const char *id, struct janitor **ret_j
 	*janitor = (struct janitor){ .fd = -1, .lease_fd = -1 };
 	if (directory != NULL)
 		janitor->path = lease_path(directory, id);
+	FAULT_SESSION(id);
 	if (!fork_keeper(janitor, id, err)) {
 		free_janitor(janitor);
 		return false;

@@ -1,6 +1,7 @@
 #include "session/orphans.h"
 
 #include "base/buf.h"
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -192,9 +193,12 @@ static bool hold_orphan(struct janitor *janitor, const struct orphan *orphan, st
 {
 	unsigned ignored;
 
-	return orphan->runtime == NULL
-	           ? janitor_hold_path(janitor, orphan->kind, orphan->name, &ignored, err)
-	           : janitor_hold_named(janitor, orphan->kind, orphan->runtime, orphan->name, &ignored, err);
+	FAULT_POINT("orphan.hold");
+	const bool held = orphan->runtime == NULL
+	                      ? janitor_hold_path(janitor, orphan->kind, orphan->name, &ignored, err)
+	                      : janitor_hold_named(janitor, orphan->kind, orphan->runtime, orphan->name, &ignored, err);
+	FAULT_POINT("orphan.held");
+	return held;
 }
 
 bool orphans_remove(const char *leases, const struct orphan *const *chosen, size_t count, struct npxc_error *err)

@@ -1,5 +1,6 @@
 #include "session/outlet.h"
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/limits.h"
@@ -108,10 +109,13 @@ static bool make_directory(struct janitor *janitor, struct outlet *outlet, struc
 	mem_cleanup char *preload = str_printf("%s/egress.cjs", outlet->directory);
 	unsigned ignored;
 
+	FAULT_POINT("outlet.hold");
 	if (!janitor_hold_path(janitor, JANITOR_DIRECTORY, outlet->directory, &ignored, err))
 		return false;
+	FAULT_POINT("outlet.held");
 	if (mkdir(outlet->directory, 0700) == -1)
 		return error_set_errno(err, ERROR_IO, "make directory %s", outlet->directory);
+	FAULT_POINT("outlet.made");
 	return file_write_atomic(preload, GUEST_EGRESS_JS, GUEST_EGRESS_JS_LENGTH, 0444, err);
 }
 
@@ -155,6 +159,7 @@ static bool make(struct janitor *janitor, struct outlet *outlet, struct npxc_err
 		return false;
 	if (settings->link == POLICY_LINK_GATEWAY && !listen_on_gateway(outlet, err))
 		return false;
+	FAULT_POINT("outlet.listening");
 	const struct egress_settings how = {
 		.rules = settings->rules,
 		.link = settings->link,
@@ -166,13 +171,16 @@ static bool make(struct janitor *janitor, struct outlet *outlet, struct npxc_err
 		.token = outlet->credentials,
 		.learn = settings->learn,
 	};
+	FAULT_POINT("egress.fork");
 	const bool started = egress_start(&how, &outlet->egress, err);
 	/* The process's alone from here on: when it dies, who connects is refused and does not wait in a queue. */
 	fd_close(&outlet->listener);
 	if (!started)
 		return false;
+	FAULT_POINT("egress.hold");
 	if (!janitor_hold_process(janitor, outlet->egress.pid, &outlet->egress_hold, err))
 		return false;
+	FAULT_POINT("egress.held");
 	outlet->janitor = janitor;
 	return true;
 }
@@ -241,6 +249,7 @@ void outlet_stop(struct outlet *outlet)
 	struct npxc_error err = { 0 };
 
 	egress_stop(&outlet->egress);
+	FAULT_POINT("egress.stopped");
 	if (outlet->janitor != NULL && !janitor_release(outlet->janitor, outlet->egress_hold, &err))
 		log_debug("session", "%s", err.message); /* it has gone all the same */
 	outlet->janitor = NULL;

@@ -1,5 +1,6 @@
 #include "session/sandbox.h"
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/keep.h"
 #include "base/limits.h"
@@ -183,7 +184,9 @@ static bool prepare_and_exec(const struct runtime_start *start, struct ends *end
 	keep_no_mask();
 	if (!lay_out(start, ends, child, err))
 		return false;
+	FAULT_POINT("sandbox.child-waits");
 	await_go(child->go);
+	FAULT_POINT("sandbox.child-goes");
 	for (size_t i = 0; i < child->cgroup_count; i++) {
 		if (!fd_write_all(child->cgroups[i], "0", 1, err))
 			return error_prefix(err, "join the sandbox's cgroup");
@@ -196,6 +199,7 @@ static bool prepare_and_exec(const struct runtime_start *start, struct ends *end
 	/* As the user that the sandbox runs as: the namespaces are its own. */
 	if (child->netns != NULL && !netns_enter(child->netns->wish, child->handoff, err))
 		return false;
+	FAULT_POINT("sandbox.child-execs");
 	execve(start->argv.v[0], start->argv.v, start->env.v != NULL ? start->env.v : no_variables);
 	if (errno == E2BIG)
 		return error_set(err, ERROR_CONFIG,
@@ -214,6 +218,8 @@ static void run_child(const struct runtime_start *start, struct ends *ends, cons
 	struct npxc_error err = { 0 };
 	struct npxc_error ignored = { 0 };
 
+	FAULT_ROLE("sandbox");
+	FAULT_POINT("sandbox.child");
 	child.cgroups = mem_alloc(cgroup_count * sizeof(*child.cgroups));
 	for (size_t i = 0; i < cgroup_count; i++)
 		child.cgroups[i] = cgroup_fds[i];
@@ -290,13 +296,18 @@ static bool let_go(struct janitor *janitor, enum runtime_kind kind, pid_t pid, s
 	                                                    : JANITOR_ASK_LEADER;
 	struct npxc_error ignored = { 0 };
 
+	FAULT_POINT("sandbox.hold");
 	if (!janitor_sandbox(janitor, pid, asked, err))
 		return false;
+	FAULT_POINT("sandbox.held");
 	/* A child that has failed already does not read; it has said why. */
 	if (!fd_write_all(ends->go[1], "g", 1, &ignored))
 		fd_close(&ends->go[1]);
-	if (await_exec(ends->fail[0], err))
+	FAULT_POINT("sandbox.let-go");
+	if (await_exec(ends->fail[0], err)) {
+		FAULT_POINT("sandbox.started");
 		return true;
+	}
 	/* The janitor forgets it. Whether that works or not: what went wrong first is what is said. */
 	const bool forgotten = janitor_end_sandbox(janitor, 0, &ignored);
 	(void)forgotten;
@@ -324,6 +335,7 @@ bool sandbox_start(struct janitor *janitor, enum runtime_kind kind, const struct
 	/* The launcher's handlers must not run in the child. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
+	FAULT_POINT("sandbox.fork");
 	pid = fork();
 	saved = errno;
 	if (pid == 0)

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/limits.h"
@@ -38,6 +39,7 @@ bool session_open(const char *leases, struct session *ret_session, struct npxc_e
 		session_close(&session);
 		return false;
 	}
+	FAULT_POINT("session.opened");
 	*ret_session = session;
 	return true;
 }
@@ -68,16 +70,26 @@ static bool acquire(struct session *session, const struct launch *launch, int cg
 		                                  .cpu_millis = launch->cpu_millis,
 		                                  .pids = launch->pids };
 	session->container_hold = 0;
-	if (session->runtime.kind != RUNTIME_BWRAP)
-		return janitor_hold_named(session->janitor, JANITOR_CONTAINER, &session->runtime, launch->name,
-		                          &session->container_hold, err);
+	if (session->runtime.kind != RUNTIME_BWRAP) {
+		FAULT_POINT("container.hold");
+		if (!janitor_hold_named(session->janitor, JANITOR_CONTAINER, &session->runtime, launch->name,
+		                        &session->container_hold, err))
+			return false;
+		FAULT_POINT("container.held");
+		return true;
+	}
 	cgroup_plan_make(launch->name, &session->cgroups);
 	for (size_t i = 0; i < session->cgroups.directories.count; i++) {
 		unsigned id;
+		FAULT_POINT("cgroup.hold");
 		if (!janitor_hold_path(session->janitor, JANITOR_CGROUP, session->cgroups.directories.v[i], &id, err))
 			return false;
+		FAULT_POINT("cgroup.held");
 	}
-	return cgroup_make(&session->cgroups, &session->limits, cgroup_fds, ret_count, err);
+	if (!cgroup_make(&session->cgroups, &session->limits, cgroup_fds, ret_count, err))
+		return false;
+	FAULT_POINT("cgroup.made");
+	return true;
 }
 
 static bool start(struct session *session, const struct launch *launch, const struct runtime_start *what,
@@ -109,7 +121,11 @@ static bool announce_network(void *context, const char *name, struct npxc_error 
 {
 	struct session *session = context;
 	unsigned ignored;
-	return janitor_hold_named(session->janitor, JANITOR_NETWORK, &session->runtime, name, &ignored, err);
+	FAULT_POINT("network.hold");
+	if (!janitor_hold_named(session->janitor, JANITOR_NETWORK, &session->runtime, name, &ignored, err))
+		return false;
+	FAULT_POINT("network.held");
+	return true;
 }
 
 bool session_provision(struct session *session, const struct policy *policy, struct network_choice *ret_choice,
@@ -150,9 +166,14 @@ static bool make_workspace(struct session *session, const struct plan *plan, str
 	mem_cleanup char *files = plan_files_directory(plan);
 	mem_cleanup char *outputs = plan_outputs_directory(plan);
 	unsigned ignored;
-	return janitor_hold_path(session->janitor, JANITOR_DIRECTORY, plan->workspace, &ignored, err) &&
-	       file_make_directories(sessions, 0700, err) && make_directory(plan->workspace, 0700, err) &&
-	       make_directory(files, 0755, err) && (!plan->outputs || make_directory(outputs, 0777, err)) &&
+	FAULT_POINT("workspace.hold");
+	if (!janitor_hold_path(session->janitor, JANITOR_DIRECTORY, plan->workspace, &ignored, err))
+		return false;
+	FAULT_POINT("workspace.held");
+	if (!file_make_directories(sessions, 0700, err) || !make_directory(plan->workspace, 0700, err))
+		return false;
+	FAULT_POINT("workspace.made");
+	return make_directory(files, 0755, err) && (!plan->outputs || make_directory(outputs, 0777, err)) &&
 	       make_mount_points(&plan->launch, files, err);
 }
 
@@ -186,10 +207,12 @@ bool session_finish(struct session *session, struct sandbox *sandbox, const char
 {
 	int exit_status, signal_number;
 	const bool ended = has_ended(sandbox);
+	FAULT_POINT("session.finish");
 	if (ended && !sandbox_wait(sandbox, &exit_status, &signal_number, err))
 		return false;
 	if (!janitor_end_sandbox(session->janitor, 0, err))
 		return false;
+	FAULT_POINT("session.sandbox-ended");
 	if (!ended && !sandbox_wait(sandbox, &exit_status, &signal_number, err))
 		return false;
 	struct buf status_text BUF_CLEANUP = BUF_INIT(64 * KIB);
@@ -437,6 +460,7 @@ bool session_relay(struct session *session, struct sandbox *sandbox, struct tran
 		return false;
 	aside.pump = pump;
 	translate_attach(translate, pump);
+	FAULT_POINT("session.relay");
 	bool fine = relay(session, pump, &by_itself, err);
 	size_t tail_length = 0;
 	const char *tail = pump_stderr_tail(pump, &tail_length);
@@ -444,6 +468,7 @@ bool session_relay(struct session *session, struct sandbox *sandbox, struct tran
 	const struct pump_counts counts = pump_counts(pump);
 	log_counts(pump);
 	pump_free(pump);
+	FAULT_POINT("session.relayed");
 
 	int status = 0;
 	struct npxc_error judged = { 0 };
@@ -475,9 +500,11 @@ bool session_relay(struct session *session, struct sandbox *sandbox, struct tran
 void session_close(struct session *session)
 {
 	struct npxc_error err;
+	FAULT_POINT("session.close");
 	if (session->janitor != NULL && !janitor_end(session->janitor, LIMIT_TEARDOWN_MS, &err))
 		log_warn("janitor", "%s", err.message);
 	session->janitor = NULL;
+	FAULT_POINT("session.closed");
 	if (session->has_runtime)
 		runtime_done(&session->runtime);
 	cgroup_plan_done(&session->cgroups);

@@ -1,5 +1,6 @@
 #include "session/sweep.h"
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/keep.h"
 #include "base/log.h"
@@ -109,6 +110,8 @@ static void run_sweeper(const char *directory, int lock)
 {
 	struct npxc_error ignored = { 0 };
 	int *const kept[] = { &lock };
+
+	FAULT_ROLE("sweeper");
 
 	_exit(!keep_apart(kept, 1, &ignored) || !sweep(directory, NULL, &ignored));
 }

@@ -1,5 +1,6 @@
 #include "store/staging.h"
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/limits.h"
@@ -69,6 +70,7 @@ bool staging_make(const struct store_host *host, struct staging *ret_staging, st
 	else if (chmod(staging.path, 0711) == -1)
 		error_set_errno(err, ERROR_IO, "chmod %s", staging.path);
 	else if (lock_directory(staging.path, LOCK_EX, &staging.lock, err)) {
+		FAULT_POINT("staging.made");
 		*ret_staging = staging;
 		return true;
 	}
@@ -109,6 +111,7 @@ void staging_done(struct staging *staging)
 	struct npxc_error why = { 0 };
 
 	if (staging->path != NULL && staging->held && !is_interrupted(staging->host)) {
+		FAULT_POINT("staging.remove");
 		if (!file_remove_tree(staging->path, &why) ||
 		    !staging->host->release(staging->host->context, staging->hold, &why))
 			log_warn("store", "%s is left to the janitor: %s", staging->path, why.message);
@@ -217,6 +220,7 @@ bool staging_seal(const struct staging *staging, const char *tree, uint64_t *ret
 	}
 	if (!flush(tree, true, err))
 		return false;
+	FAULT_POINT("staging.sealed");
 	*ret_bytes = seal.bytes;
 	return true;
 }
@@ -252,8 +256,10 @@ bool staging_settle(const struct staging *staging, const char *tree, const char 
 	(void)staging;
 	if (rename(final, aside) == -1 && errno != ENOENT)
 		return error_set_errno(err, ERROR_IO, "move %s aside", final);
+	FAULT_POINT("staging.settle");
 	if (rename(tree, final) == -1)
 		return error_set_errno(err, ERROR_IO, "move %s into the store", tree);
+	FAULT_POINT("staging.settled");
 	if (!flush(parent, false, err))
 		return false;
 	if (file_exists(aside) && !staging_remove(aside, &why))

@@ -1,0 +1,31 @@
+#ifndef NPXC_BASE_FAULT_H
+#define NPXC_BASE_FAULT_H
+
+/*
+ * Fault points: named places in a session's life at which a test build (`make faults`, -DNPXC_FAULTS) kills processes
+ * of the session, as the kernel or a user may at any place. In every other build they are nothing.
+ *
+ *   NPXC_FAULT        POINT[:K][=ROLE[+ROLE]...], several separated by commas: when the point is reached for the K-th
+ *                     time (1), by whichever process of the session, those are killed; without roles, the one that
+ *                     reached it. Others are stopped before any is killed, so that none sees another die.
+ *   NPXC_FAULT_BOARD  a file to write into what was reached, see fault.c; tests/black_box/test_crash.py reads it
+ *
+ * Names are unique; ci/fault-points lists them and fails where a resource is named to the janitor without a point
+ * before and after it.
+ */
+#ifdef NPXC_FAULTS
+void fault_point(const char *name);
+/* What this process is from now on: "launcher", "janitor", "egress", "sandbox" (up to its exec), "sweeper". */
+void fault_role(const char *role);
+/* The session's id, for the board. */
+void fault_session(const char *id);
+#define FAULT_POINT(name) fault_point(name)
+#define FAULT_ROLE(role) fault_role(role)
+#define FAULT_SESSION(id) fault_session(id)
+#else
+#define FAULT_POINT(name) ((void)0)
+#define FAULT_ROLE(role) ((void)0)
+#define FAULT_SESSION(id) ((void)0)
+#endif
+
+#endif
