@@ -68,17 +68,20 @@ class Processes:
         return text.decode(errors="replace")
 
     def with_text(self, text):
+        return [number for number, found in self.looked() if text in found]
+
+    def looked(self):
+        """(number, text) of all that may be a launcher's."""
         own = os.getpid()
         if not os.path.isdir("/proc/self"):
-            return [number for number, found in self.listed() if text in found and number not in self.others | {own}]
+            return [(number, found) for number, found in self.listed() if number not in self.others | {own}]
         there = set(self.numbers())
         self.others &= there  # a number may be given out again
         now, found = time.monotonic(), []
         for number in sorted(there - self.others - {own}):
             read = self.text_of(number)
-            if text in read:
-                found.append(number)
-            elif OWN not in read and "conmon" not in read and now - self.looked_at.setdefault(number, now) > 5:
+            found.append((number, read))
+            if OWN not in read and "conmon" not in read and now - self.looked_at.setdefault(number, now) > 5:
                 self.others.add(number)  # long past its exec, and of no run of this suite
                 self.looked_at.pop(number, None)  # another thread may have come first
         return found
@@ -360,7 +363,8 @@ def absent(runtime):
 class Session:
     """A launcher that runs, seen by its client. Its own process group."""
 
-    def __init__(self, world, words, env):
+    def __init__(self, world, words, env, before=()):
+        """`before`: words of a client that starts the launcher, instead of this process."""
         self.world, self.words = world, words
         self.sent = b""
         self.out, self.err = bytearray(), bytearray()
@@ -369,7 +373,7 @@ class Session:
         self.ended_us = None
         self.changed = threading.Condition()
         self.began_us = now_us()
-        self.process = subprocess.Popen([str(world.lab.launcher), *words], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([*before, str(world.lab.launcher), *words], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, bufsize=0,
                                         cwd=str(world.project), start_new_session=True)
         self.threads = [threading.Thread(target=self._read, args=(self.process.stdout, self.out, "out"), daemon=True),
@@ -424,6 +428,10 @@ class Session:
         self.mark("eof")
         with contextlib.suppress(OSError):
             self.process.stdin.close()
+
+    def say(self, word):
+        """To a client that started it."""
+        self.send(word + b"\n")
 
     def mark(self, name):
         self.marks[name] = now_us()
@@ -516,11 +524,11 @@ class World:
 
     # -- running --
 
-    def start(self, *words, env=None, flags=(), server=LIGHT):
-        """server None: the words are complete."""
+    def start(self, *words, env=None, flags=(), server=LIGHT, before=()):
+        """server None: the words are complete. `before`: see Session."""
         if server is not None:
             words = [str(server), *words]
-        session = Session(self, ["--runtime", self.runtime.flag, *flags, *map(str, words)], self.environment(env))
+        session = Session(self, ["--runtime", self.runtime.flag, *flags, *map(str, words)], self.environment(env), before)
         self.sessions.append(session)
         return session
 
