@@ -4,6 +4,7 @@
 #   echo           every byte back
 #   late           answers everything only after the end of input
 #   exit N, crash  after one line: ends with N, or by SIGKILL
+#   twice          answers one request and ends with 5 at the next
 #   stubborn       ignores signals and the end of input
 #   args           its arguments in hex, then its variables' names
 #   chatty         answers, and prints other things beside
@@ -25,6 +26,10 @@ late)
 	;;
 exit) read -r line && exit "$2" ;;
 crash) read -r line && kill -9 $$ ;;
+twice)
+	read -r line && printf '%s\n' "$line" | answers
+	read -r line && exit 5
+	;;
 stubborn)
 	trap '' TERM INT HUP
 	printf '{"jsonrpc":"2.0","method":"notifications/ready"}\n'

@@ -1,0 +1,222 @@
+"""Ends that nobody is left to clean up after, ends as clients know them, and many at once."""
+
+import contextlib
+import os
+import pathlib
+import random
+import signal
+
+import clients
+from evidence import Evidence
+from scenarios.base import ALLOWLIST, EVERYWHERE, REPLY, REQUEST, converse, parallel, scenario, world_of
+from worlds import PROCESSES, now_us, wait_until
+
+
+def package_of(runtime):
+    return ALLOWLIST if runtime.family != "bwrap" else {"network": {"mode": "none"}}
+
+
+def clean(world, session, patience):
+    """Marks when nothing was left any more."""
+    if wait_until(world.is_clean, patience, 0.02):
+        session.mark("clean")
+
+
+# ---- as clients end them ----
+
+def laddered(lab, runtime, ladder, mode):
+    with world_of(lab, runtime, "client_ladders", package_of(runtime)) as world:
+        session = world.start(mode, world.marker)
+        was_up = converse(world, session) if mode == "answer" else session.await_output(b"ready")
+        steps = ladder(session)
+        session.finish(20)
+        clean(world, session, 4 if lab.quick else 20)
+        evidence = world.evidence(session, 0)
+        evidence.seen.update({"was up": was_up, "steps": steps, "ladder": ladder.__name__, "mode": mode})
+        return evidence
+
+
+def by_own_client(lab, runtime, ladder, mode):
+    """The client is a process of its own, which says when the session is up and with what the launcher ended."""
+    with world_of(lab, runtime, "client_ladders", package_of(runtime)) as world:
+        session = world.start("answer", world.marker, before=[*clients.COMMAND, mode])
+        was_up = session.await_output(b"up ")
+        if ladder is clients.stops_reading:  # what it waits for is the launcher's end, not its own
+            session.await_ = lambda condition, patience=20, wait=session.await_: wait(
+                lambda: b"ended" in session.out or session.over, patience)
+        steps = ladder(session)
+        clean_of = [] if ladder is clients.dies else clients.COMMAND
+        launcher_is_gone = wait_until(lambda: not [pid for pid in PROCESSES.with_text(world.marker)
+                                                   if not clean_of or not is_client(pid)], 20, 0.02)
+        if launcher_is_gone:
+            session.mark("clean")
+        if ladder is not clients.dies:
+            session.await_output(b"ended", 5)
+            session.process.stdin.close()
+        del_await = session.__dict__.pop("await_", None)  # noqa: F841: the ordinary one from here on
+        session.finish(20)
+        clean(world, session, 4 if lab.quick else 20) if not launcher_is_gone else None
+        evidence = world.evidence(session, 4 if lab.quick else 20)
+        told = bytes(session.out).decode().rpartition("ended ")
+        evidence.status = int(told[2].split()[0]) if told[1] else None
+        evidence.seen.update({"was up": was_up, "steps": steps, "ladder": ladder.__name__, "mode": mode})
+        return evidence
+
+
+def is_client(pid):
+    with contextlib.suppress(OSError):
+        return str(clients.PROGRAM) in pathlib.Path("/proc/%d/cmdline" % pid).read_bytes().decode(errors="replace").split("\0")[:4]
+    return False
+
+
+@scenario(*EVERYWHERE, timed=True)
+def client_ladders(lab, runtime):
+    """Each with a server that obeys and one that does not."""
+    jobs = [("%s, %s" % (ladder.__name__, mode),
+             lambda ladder=ladder, mode=mode: laddered(lab, runtime, ladder, mode))
+            for ladder in clients.LADDERS for mode in ("answer", "stubborn")]
+    jobs += [(ladder.__name__, lambda ladder=ladder, mode=mode: by_own_client(lab, runtime, ladder, mode))
+             for mode, ladders in clients.OWN_CLIENT.items() for ladder in ladders]
+    return parallel(lab, runtime, "client_ladders", jobs)
+
+
+# ---- nobody left ----
+
+def processes_of_launcher(session):
+    """The launcher and what it forked without another program: its janitor, by whatever name."""
+    own = pathlib.Path("/proc/%d/cmdline" % session.process.pid).read_bytes()
+    found = []
+    for pid in PROCESSES.with_text(session.world.marker):
+        with contextlib.suppress(OSError):
+            if pathlib.Path("/proc/%d/cmdline" % pid).read_bytes() == own:
+                found.append(pid)
+    return found
+
+
+def kill_all_of(session):
+    """Stopped first: none of them may see another one die."""
+    every = processes_of_launcher(session)
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in every:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+    return len(every)
+
+
+def files_of(world):
+    """All that is beneath the home and is not the suite's own."""
+    own = {world.home / name for name in ("cli", "state", "project", "journal.jsonl", "journal.jsonl.began")}
+    return {str(path.relative_to(world.home)) for path in world.home.rglob("*")
+            if not own & {path, *path.parents} and not path.name.startswith("journal")}
+
+
+def things_of(world, tag):
+    """Containers, networks, mounts and processes of one session among several, and all files."""
+    names = {"container %s" % name for name in world.runtime.containers(world)} if world.runtime.family != "bwrap" else set()
+    mounts = {"mount %s" % line.split()[1] for line in pathlib.Path("/proc/mounts").read_text().splitlines()
+              if world.marker in line}
+    return (names | mounts | {"network %s" % name for name in world.runtime.networks(world)}
+            | {"file %s" % name for name in files_of(world)}
+            | {"process of %s" % tag for _ in PROCESSES.with_text(tag)})
+
+
+@scenario(*EVERYWHERE, timed=True)
+def sigkill_all(lab, runtime):
+    """Launcher and janitor of one session are killed while another one lives and somebody else's things are there; then
+    there is a third."""
+    return Evidence("sigkill_all", runtime.name, parts={
+        mode: all_killed(lab, runtime, mode) for mode in ("answer", "stubborn")})
+
+
+def all_killed(lab, runtime, mode):
+    foreign = ["npxc-0b5e9f7c3d214a688f00aa11bb22cc33"] if runtime.family == "replay" else ["npxc-%s" % os.urandom(16).hex()]
+    foreign = [] if runtime.family == "bwrap" else foreign
+    with world_of(lab, runtime, "sigkill_all", package_of(runtime)) as world:
+        for name in foreign:
+            runtime.cli(world, "network", "create", "--internal", name)
+        world.foreign = foreign
+        try:
+            living = world.start("answer", world.marker + ".living.", world.marker)
+            up = [converse(world, living)]
+            before = things_of(world, world.marker + ".killed.")
+            killed = world.start(mode, world.marker + ".killed.", world.marker)
+            up.append(converse(world, killed) if mode == "answer" else killed.await_output(b"ready"))
+            killed.mark("signal")
+            count = kill_all_of(killed)
+            killed.finish(5)
+            wait_until(lambda: killed.process.poll() is not None)
+            held = things_of(world, world.marker + ".killed.") - before
+            third = world.start("answer", world.marker + ".third.", world.marker)
+            third.mark("next start")
+            up.append(converse(world, third))
+            third.close()
+            third.finish()
+            patience = 5 if lab.quick else 20
+            if wait_until(lambda: not things_of(world, world.marker + ".killed.") - before, patience, 0.05):
+                killed.mark("clean")
+            left = things_of(world, world.marker + ".killed.") - before
+            lost = {what for what in before if not what.startswith("process")} - things_of(world, "")
+            living.send(REQUEST % 2)
+            answered = living.await_output(REPLY % 2)
+            living.close()
+            living.finish()
+            evidence = world.evidence(killed, patience)
+            evidence.seen.update({"was up": all(up), "killed": count, "held": sorted(held), "left": sorted(left),
+                                  "lost": sorted(lost), "living answered": answered, "living": living.process.poll(),
+                                  "third": third.process.poll(),
+                                  "next start": third.marks["next start"]})
+            return evidence
+        finally:
+            for name in foreign:
+                runtime.cli(world, "network", "rm", name)
+
+
+# ---- many ----
+
+HOW_MANY = {"replay": 200, "bwrap": 200, "podman": 50, "apple": 50}
+WITH_NETWORK = {"replay": 200, "bwrap": 0, "podman": 10, "apple": 10}  # a real network of its own costs seconds of iptables
+HOWS = ("eof", "SIGTERM", "SIGINT", "SIGHUP", "SIGKILL", "SIGKILL of the group", "server exit")
+
+
+def end_one(session, how):
+    if how == "eof":
+        session.close()
+    elif how == "server exit":
+        session.send(REQUEST % 2)
+    else:
+        session.signal(getattr(signal, how.split()[0]), "group" in how)
+
+
+@scenario(*EVERYWHERE, alone=True)
+def concurrent(lab, runtime):
+    """All are up at once; then they are ended in an order and in ways of chance (of the same chance in every run)."""
+    count = 20 if lab.quick else HOW_MANY[runtime.family]
+    networked = min(count, WITH_NETWORK[runtime.family])
+    chance = random.Random(1)
+    with world_of(lab, runtime, "concurrent", {"network": {"mode": "none"}}) as world:
+        sessions = []
+        for number in range(count):
+            if number == count - networked:
+                for session, _ in sessions:  # those have read their configuration
+                    session.await_errors(b"light ready")
+                world.configure_package(ALLOWLIST)
+            how = HOWS[number % len(HOWS)]
+            words = ("twice",) if how == "server exit" else ("answer",)
+            sessions.append((world.start(*words, "%s.%d." % (world.marker, number), world.marker), how))
+        for session, _ in sessions:
+            session.send(REQUEST % 1)
+        up = sum(session.await_output(REPLY % 1, 180) for session, _ in sessions)
+        chance.shuffle(sessions)
+        began = now_us()
+        for session, how in sessions:
+            end_one(session, how)
+        ends = []
+        for session, how in sessions:
+            over = session.finish(60)
+            ends.append((how, session.process.poll(), over, bytes(session.err).decode(errors="replace")[-200:]))
+        world.settle(30)
+        seconds = (now_us() - began) / 1e6
+        evidence = world.evidence(None, 0)
+        evidence.files_left += sorted(name for name in files_of(world) if "/sessions/" in name)
+        evidence.seen = {"count": count, "up": up, "ends": ends, "seconds": seconds, "networked": networked}
+        return evidence
