@@ -1,6 +1,7 @@
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "commands/commands.h"
@@ -114,7 +115,9 @@ static void print_error(const struct npxc_error *err, bool json)
 {
 	mem_cleanup char *message = str_escape(err->message, strlen(err->message));
 	if (!json) {
-		fprintf(stderr, "npxc: %s: %s\n", error_kind_text(err->kind), message);
+		mem_cleanup char *line = str_printf("npxc: %s: %s\n", error_kind_text(err->kind), message);
+
+		log_line(line);
 		return;
 	}
 	cJSON *object = cJSON_CreateObject();
@@ -123,7 +126,8 @@ static void print_error(const struct npxc_error *err, bool json)
 	cJSON_AddStringToObject(inner, "message", message);
 	cJSON_AddNumberToObject(inner, "exit_status", status_of(err->kind));
 	mem_cleanup char *text = cJSON_PrintUnformatted(object);
-	fprintf(stderr, "%s\n", text == NULL ? "{}" : text);
+	mem_cleanup char *line = str_printf("%s\n", text == NULL ? "{}" : text);
+	log_line(line);
 	cJSON_Delete(object);
 }
 

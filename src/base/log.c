@@ -3,6 +3,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +13,11 @@
 #include <unistd.h>
 
 enum { TARGETS_MAX = 16, TARGET_SIZE = 32, LINE_SIZE = 2048 };
+
+/* Milliseconds: somebody who reads stderr does so within this. */
+enum { READER_MS = 200 };
+
+static unsigned lost; /* lines since the last one that was written */
 
 struct log_settings {
 	enum log_level general;
@@ -101,6 +109,48 @@ bool log_enabled(enum log_level level, const char *target)
 	return level <= settings.general;
 }
 
+/*
+ * A pipe that is writable takes PIPE_BUF bytes without blocking. One that nobody reads is waited for once, until it
+ * can be written again: a client that does not read its stderr must not hold up what the launcher does.
+ */
+static bool put(const char *bytes, size_t count)
+{
+	while (count > 0) {
+		struct pollfd target = { .fd = STDERR_FILENO, .events = POLLOUT };
+		const int ready = poll(&target, 1, lost > 0 ? 0 : READER_MS);
+		ssize_t written;
+
+		if (ready == 0)
+			return false;
+		if (ready < 0)
+			continue; /* by a signal */
+		written = write(STDERR_FILENO, bytes, count < PIPE_BUF ? count : PIPE_BUF);
+		if (written < 0 && errno != EINTR && errno != EAGAIN)
+			return true; /* nobody will ever read it */
+		if (written > 0) {
+			bytes += written;
+			count -= (size_t)written;
+		}
+	}
+	return true;
+}
+
+void log_line(const char *line)
+{
+	if (lost > 0) {
+		mem_cleanup char *told =
+		    str_printf("npxc: %u lines of npxc are missing here: nobody read them\n", lost);
+
+		if (!put(told, strlen(told))) {
+			lost++;
+			return;
+		}
+		lost = 0;
+	}
+	if (!put(line, strlen(line)))
+		lost++;
+}
+
 /* One write for the whole line, so that lines of several processes do not mix. */
 static void emit(const char *label, const char *target, const char *fmt, va_list args) NPXC_PRINTF(3, 0);
 
@@ -109,15 +159,13 @@ static void emit(const char *label, const char *target, const char *fmt, va_list
 	char text[LINE_SIZE];
 	mem_cleanup char *escaped = NULL;
 	mem_cleanup char *line = NULL;
-	ssize_t ignored;
 
 	if (vsnprintf(text, sizeof(text), fmt, args) < 0)
 		return;
 	escaped = str_escape(text, strlen(text));
 	line = target == NULL ? str_printf("npxc: %s\n", escaped)
 	                      : str_printf("npxc: %s: %s: %s\n", label, target, escaped);
-	ignored = write(STDERR_FILENO, line, strlen(line));
-	(void)ignored;
+	log_line(line);
 }
 
 #define DEFINE_LEVEL(function, level, label)                    \

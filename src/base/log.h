@@ -26,6 +26,13 @@ void log_warn(const char *target, const char *fmt, ...) NPXC_PRINTF(2, 3);
 void log_info(const char *target, const char *fmt, ...) NPXC_PRINTF(2, 3);
 void log_debug(const char *target, const char *fmt, ...) NPXC_PRINTF(2, 3);
 
+/*
+ * Writes a line (with its newline, control bytes escaped) to stderr. Never waits longer than 200 ms, and not again
+ * before stderr has been read: lines that nobody reads are counted, and the count is told before the next one that is
+ * written.
+ */
+void log_line(const char *line);
+
 /* A line for the user that no level hides ("npxc: ..."). */
 void log_notice(const char *fmt, ...) NPXC_PRINTF(1, 2);
 

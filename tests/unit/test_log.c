@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -56,12 +57,45 @@ static void a_line_is_one_line(void **state)
 	close(saved);
 }
 
+/* What nobody reads is not waited for; what was lost is told once somebody does. */
+static void nobody_reads(void **state)
+{
+	const int own = dup(STDERR_FILENO);
+	char got[200] = "";
+	int ends[2];
+	char full[4096];
+	ssize_t count;
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	memset(full, 'x', sizeof(full));
+	assert_int_equal(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+	while (write(ends[1], full, sizeof(full)) > 0)
+		;
+	assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+	assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+	for (int i = 0; i < 100; i++)
+		log_line("npxc: lost\n");
+	assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+	while (read(ends[0], full, sizeof(full)) > 0)
+		;
+	log_line("npxc: seen\n");
+	count = read(ends[0], got, sizeof(got) - 1);
+	dup2(own, STDERR_FILENO);
+	close(own);
+	close(ends[0]);
+	close(ends[1]);
+	assert_true(count > 0);
+	assert_string_equal(got, "npxc: 100 lines of npxc are missing here: nobody read them\nnpxc: seen\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(targets_beat_the_general_level),
 		cmocka_unit_test(a_bad_level_changes_nothing),
 		cmocka_unit_test(a_line_is_one_line),
+		cmocka_unit_test(nobody_reads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
