@@ -16,7 +16,6 @@ PROGRAM = HERE / "client.py"
 
 
 def children_of(pid):
-    """{parent: [children]} would be one look; a tree of a session is small."""
     found = []
     for entry in os.listdir("/proc"):
         if entry.isdigit():
@@ -49,8 +48,8 @@ def climb(session, *steps):
 
 
 def ended(session, seconds):
-    """Whether process and pipes are closed: SDKs wait for both."""
-    return bool(session.await_(lambda: session.over, seconds))
+    """Whether process and pipes are closed: SDKs wait for both. A client of its own process tells of the launcher's end."""
+    return bool(session.await_(lambda: session.over or b"ended " in session.out, seconds))
 
 
 def one(session, number):

@@ -89,7 +89,7 @@ class One:
         self.number, self.ending, self.early = number, ending, early
         self.tag = "%s.%d." % (world.marker, number)  # its last argument
         self.acted_us = self.clean_us = self.status = self.problem = None
-        self.said = b""
+        self.said, self.late = b"", False
         words = ["--runtime", world.runtime.flag, str(LIGHT), *ending.mode, self.tag]
         self.process = subprocess.Popen([str(world.lab.launcher), *words], env=world.environment(), cwd=str(world.project),
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -134,15 +134,26 @@ class One:
             first = self.up()
         self.acted_us = now_us()
         self.ending.act(self)
+        late = threading.Timer(PATIENCE, self.give_up)
+        late.start()
         # The pipes close when nobody holds them any more; stderr is small.
         out = self.process.stdout.read() if b"light ready" in first else first + self.process.stdout.read()
         err = (self.said + self.process.stderr.read()).decode(errors="replace")
-        self.status = self.process.wait(PATIENCE)
+        self.status = self.process.wait()
+        late.cancel()
         self.close()
         self.problem = self.judge(first, out, err)
 
+    def give_up(self):
+        self.late = True
+        for pid in PROCESSES.with_text(self.tag):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def judge(self, first, out, err):
         allowed = self.ending.early if self.early and self.ending.early else self.ending.statuses
+        if self.late:
+            return "was not over after %d s: %s" % (PATIENCE, err.strip()[-300:])
         if not self.early and not first:
             return "was never up: status %s, %s" % (self.status, err.strip()[-300:])
         if self.status not in allowed:
@@ -314,6 +325,8 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", default=str(TOP / "build" / "soak.json"))
     options = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # what nohup makes of them would be inherited
+        signal.signal(number, signal.SIG_DFL)
     here, results = runtimes_here(), []
     with Lab(options.npxc) as lab:
         for name in options.runtime.split(","):

@@ -6,6 +6,7 @@ Three processes as in the design: the launcher, the janitor (the only teardown),
 a broken launcher can get exactly one of them wrong.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -551,30 +552,62 @@ class Janitor:
         self.networks, self.containers, self.groups, self.directories = [], [], [], []
 
     def say(self, **what):
+        if self.channel is None:
+            return
         try:
             self.channel.sendall(json.dumps(what).encode() + b"\n")
         except OSError:
             pass
+
+    def note(self, message):
+        """Held by a lock for as long as launcher or janitor lives: what is written before it is acquired."""
+        os.write(self.launcher.record, json.dumps(message).encode() + b"\n")
+
+    def take(self, message):
+        for key, held in (("network", self.networks), ("container", self.containers), ("group", self.groups),
+                          ("directory", self.directories)):
+            if key in message:
+                held.append(message[key])
+
+    def inherit(self, records):
+        """What dead sessions held."""
+        for path in records:
+            record = os.open(path, os.O_RDWR)
+            try:
+                fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                heir = type(self)(self.launcher, None)
+                for line in read_text(path).splitlines():
+                    heir.take(json.loads(line))
+                heir.groups = [group for group in heir.groups if heir.is_of(group)]
+                heir.tear_down()
+                os.unlink(path)
+            except (OSError, ValueError):
+                pass
+            finally:
+                os.close(record)
+
+    def is_of(self, group):
+        """Its number may be another's by now: the container's name stands in the arguments."""
+        try:
+            words = read_text("/proc/%d/cmdline" % group)
+        except OSError:
+            return False
+        return any(name in words for name in self.containers)
 
     def live(self):
         lines = self.channel.makefile("rb")
         asked = False
         for line in lines:
             message = json.loads(line)
-            if "network" in message:
-                self.networks.append(message["network"])
-            elif "container" in message:
-                self.containers.append(message["container"])
-            elif "group" in message:
-                self.groups.append(message["group"])
-            elif "directory" in message:
-                self.directories.append(message["directory"])
-            elif "end" in message:
+            if "end" in message:
                 asked = True
                 break
+            self.note(message)
+            self.take(message)
             self.say(ok=True)
         if asked or self.works_alone():
             self.tear_down()
+            os.unlink(self.launcher.record_path)
 
     def works_alone(self):
         return True
@@ -720,9 +753,56 @@ class Launcher:
     def container_name(self):
         return "npxc-%s-%s" % (re.sub(r"[^a-z0-9]+", "-", self.package.lower()).strip("-"), uuid4()[:8])
 
+    def make_record(self):
+        """Nobody may see it before it is locked."""
+        directory = os.path.join(os.environ["HOME"], ".local/state/reference")
+        os.makedirs(directory, exist_ok=True)
+        path = os.path.join(directory, uuid4())
+        self.record = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        fcntl.flock(self.record, fcntl.LOCK_EX)
+        self.record_path = path + ".record"
+        os.rename(path + ".new", self.record_path)
+
+    def dead_records(self):
+        directory, found = os.path.dirname(self.record_path), []
+        for name in os.listdir(directory):
+            path = os.path.join(directory, name)
+            if path != self.record_path and name.endswith(".record") and self.is_dead(path):
+                found.append(path)
+        return found
+
+    def is_dead(self, path):
+        try:
+            record = os.open(path, os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            return False
+        finally:
+            os.close(record)
+
+    def sweep(self):
+        """What dead sessions held goes, in a process of its own; nobody waits for it."""
+        records = self.dead_records()
+        if records and os.fork() == 0:
+            try:
+                os.setsid()
+                null = os.open("/dev/null", os.O_RDWR)
+                for number in (0, 1, 2, self.record):
+                    os.dup2(null, number)
+                self.janitor_class(self, None).inherit(records)
+            finally:
+                os._exit(0)
+
     def start_janitor(self):
+        self.make_record()
+        self.sweep()
         ours, theirs = socket.socketpair()
-        if os.fork() == 0:
+        self.janitor_pid = os.fork()
+        if self.janitor_pid == 0:
             try:
                 ours.close()
                 os.setsid()

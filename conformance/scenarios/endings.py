@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import random
+import re
 import signal
 
 import clients
@@ -29,7 +30,13 @@ def laddered(lab, runtime, ladder, mode):
         session = world.start(mode, world.marker)
         was_up = converse(world, session) if mode == "answer" else session.await_output(b"ready")
         steps = ladder(session)
-        session.finish(20)
+        session.finish(2 if ladder is clients.vs_code_last else 20)
+        if ladder is clients.vs_code_last:  # the janitor is of the tree: what it leaves is the next start's
+            following = world.start("answer", world.marker)
+            session.mark("last step")
+            was_up = was_up and converse(world, following)
+            following.close()
+            following.finish()
         clean(world, session, 4 if lab.quick else 20)
         evidence = world.evidence(session, 0)
         evidence.seen.update({"was up": was_up, "steps": steps, "ladder": ladder.__name__, "mode": mode})
@@ -37,30 +44,29 @@ def laddered(lab, runtime, ladder, mode):
 
 
 def by_own_client(lab, runtime, ladder, mode):
-    """The client is a process of its own, which says when the session is up and with what the launcher ended."""
+    """The client is a process of its own, which says when the session is up and with what the launcher ended; it lives
+    on until everything else is gone."""
     with world_of(lab, runtime, "client_ladders", package_of(runtime)) as world:
         session = world.start("answer", world.marker, before=[*clients.COMMAND, mode])
         was_up = session.await_output(b"up ")
-        if ladder is clients.stops_reading:  # what it waits for is the launcher's end, not its own
-            session.await_ = lambda condition, patience=20, wait=session.await_: wait(
-                lambda: b"ended" in session.out or session.over, patience)
         steps = ladder(session)
-        clean_of = [] if ladder is clients.dies else clients.COMMAND
-        launcher_is_gone = wait_until(lambda: not [pid for pid in PROCESSES.with_text(world.marker)
-                                                   if not clean_of or not is_client(pid)], 20, 0.02)
-        if launcher_is_gone:
+        patience = 4 if lab.quick else 20
+        if wait_until(lambda: is_clean_beside_client(world), patience, 0.02):
             session.mark("clean")
         if ladder is not clients.dies:
             session.await_output(b"ended", 5)
             session.process.stdin.close()
-        del_await = session.__dict__.pop("await_", None)  # noqa: F841: the ordinary one from here on
         session.finish(20)
-        clean(world, session, 4 if lab.quick else 20) if not launcher_is_gone else None
-        evidence = world.evidence(session, 4 if lab.quick else 20)
-        told = bytes(session.out).decode().rpartition("ended ")
-        evidence.status = int(told[2].split()[0]) if told[1] else None
+        evidence = world.evidence(session, patience)
+        told = re.search(r"ended (-?\d+)", bytes(session.out).decode())
+        evidence.status = int(told[1]) if told else None
         evidence.seen.update({"was up": was_up, "steps": steps, "ladder": ladder.__name__, "mode": mode})
         return evidence
+
+
+def is_clean_beside_client(world):
+    return (world.sandbox_is_gone() and world.networks_are_gone() and not world.files_left()
+            and not [pid for pid in world.processes_left() if not is_client(pid)])
 
 
 def is_client(pid):
@@ -104,10 +110,10 @@ def kill_all_of(session):
 
 
 def files_of(world):
-    """All that is beneath the home and is not the suite's own."""
+    """All that is beneath the home and is neither the suite's own nor a log, which stays to be read."""
     own = {world.home / name for name in ("cli", "state", "project", "journal.jsonl", "journal.jsonl.began")}
     return {str(path.relative_to(world.home)) for path in world.home.rglob("*")
-            if not own & {path, *path.parents} and not path.name.startswith("journal")}
+            if not own & {path, *path.parents} and not path.name.startswith("journal") and path.suffix != ".jsonl"}
 
 
 def things_of(world, tag):
