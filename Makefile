@@ -158,7 +158,7 @@ unit-asan: $(addprefix $(BUILD)/unit-asan/,$(UNIT_NAMES)) ## unit tests under Ad
 	@for t in $^; do $$t || exit 1; done
 
 .PHONY: bench bench-relay
-bench: all $(BUILD)/bench/relay $(BUILD)/bench/egress ## start, relay, allowlist, memory and size of npxc; writes build/bench.json
+bench: all $(BUILD)/bench/relay $(BUILD)/bench/egress $(BUILD)/bench/lease ## start, relay, allowlist, memory and size of npxc; writes build/bench.json
 	$(PYTHON) tests/bench/all.py --npxc $(BUILD)/npxc --programs $(BUILD)/bench/relay --output $(BUILD)/bench.json
 
 $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libnpxc.a
@@ -170,6 +170,10 @@ $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libnpxc.a
 bench-egress: all $(BUILD)/bench/egress ## the way out of a sandbox beside a direct connection; writes build/bench-egress.json
 	$(PYTHON) tests/bench/egress.py --npxc $(BUILD)/npxc --program $(BUILD)/bench/egress \
 		--output $(BUILD)/bench-egress.json $(BENCH_FLAGS)
+
+.PHONY: bench-leases
+bench-leases: all $(BUILD)/bench/lease ## what leases, sweep and janitor cost; writes build/bench-leases.json
+	$(PYTHON) tests/bench/leases.py --npxc $(BUILD)/npxc --program $(BUILD)/bench/lease --output $(BUILD)/bench-leases.json
 
 bench-relay: $(BUILD)/bench/relay ## round trip and throughput of the relay; writes build/bench-relay.json
 	$(PYTHON) tests/bench/relay.py --programs $(BUILD)/bench/relay --output $(BUILD)/bench-relay.json \
@@ -336,6 +340,12 @@ attacks-status: all ## the same as attacks; writes conformance/attacks/STATUS.md
 
 attacks-holes: all ## takes guards out of npxc: the attacks that they stop have to get through
 	@$(PYTHON) conformance/attacks/holes.py
+
+# make soak [N=10000] [SOAK_FLAGS='--runtime replay-1.2.2 --at-once 16']
+N ?= 300
+.PHONY: soak
+soak: all ## N sessions on the replay shim and N on bwrap, ended in every way: nothing may be left of any
+	@$(PYTHON) conformance/soak.py --npxc $(BUILD)/npxc --sessions $(N) --output $(BUILD)/soak.json $(SOAK_FLAGS)
 
 clean: ## removes build/
 	rm -rf $(BUILD)

@@ -52,7 +52,7 @@ def signalled(number, whole_group=False):
 def kill_both(one):
     """The janitor is a fork of the launcher: it has its arguments."""
     own = one.arguments()
-    every = [pid for pid in PROCESSES.with_text(one.tag) if own and read(pid, "cmdline") == own]
+    every = {one.process.pid, *(pid for pid in PROCESSES.with_text(one.tag) if own and read(pid, "cmdline") == own)}
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for pid in every:
             with contextlib.suppress(ProcessLookupError):

@@ -47,7 +47,8 @@ class Processes:
     """Those of this machine, with their arguments and environments."""
 
     def __init__(self):
-        self.others = set(self.numbers())  # none of a launcher's: these were there before
+        # none of a launcher's: these were there before. With their starts, as numbers are given out again.
+        self.others = {number: self.start_of(number) for number in self.numbers()}
         self.looked_at = {}  # number -> when first
 
     def numbers(self):
@@ -58,6 +59,12 @@ class Processes:
     def listed(self):
         done = subprocess.run(["ps", "-axwwE", "-o", "pid=,command="], capture_output=True, text=True, errors="replace")
         return [(int(number), text) for number, _, text in (line.strip().partition(" ") for line in done.stdout.splitlines())]
+
+    def start_of(self, number):
+        with contextlib.suppress(OSError, IndexError):
+            with open("/proc/%d/stat" % number) as file:
+                return file.read().rsplit(")", 1)[1].split()[19]
+        return None
 
     def text_of(self, number):
         text = b""
@@ -74,15 +81,16 @@ class Processes:
         """(number, text) of all that may be a launcher's."""
         own = os.getpid()
         if not os.path.isdir("/proc/self"):
-            return [(number, found) for number, found in self.listed() if number not in self.others | {own}]
+            return [(number, found) for number, found in self.listed() if number not in self.others and number != own]
         there = set(self.numbers())
-        self.others &= there  # a number may be given out again
+        self.others = {number: start for number, start in list(self.others.items())
+                       if number in there and start == self.start_of(number)}
         now, found = time.monotonic(), []
-        for number in sorted(there - self.others - {own}):
+        for number in sorted(there - set(self.others) - {own}):
             read = self.text_of(number)
             found.append((number, read))
             if OWN not in read and "conmon" not in read and now - self.looked_at.setdefault(number, now) > 5:
-                self.others.add(number)  # long past its exec, and of no run of this suite
+                self.others[number] = self.start_of(number)  # long past its exec, and of no run of this suite
                 self.looked_at.pop(number, None)  # another thread may have come first
         return found
 

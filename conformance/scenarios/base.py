@@ -97,10 +97,10 @@ def first_call(identity, **answer):
     return edit
 
 
-def parallel(lab, runtime, name, jobs):
+def parallel(lab, runtime, name, jobs, width=8):
     """Several runs of which each mostly waits: (name, function) -> parts."""
     whole = Evidence(name, runtime.name)
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    with concurrent.futures.ThreadPoolExecutor(width) as pool:
         futures = {label: pool.submit(job) for label, job in jobs}
         whole.parts = {label: future.result() for label, future in futures.items()}
     return whole

@@ -83,7 +83,7 @@ def client_ladders(lab, runtime):
             for ladder in clients.LADDERS for mode in ("answer", "stubborn")]
     jobs += [(ladder.__name__, lambda ladder=ladder, mode=mode: by_own_client(lab, runtime, ladder, mode))
              for mode, ladders in clients.OWN_CLIENT.items() for ladder in ladders]
-    return parallel(lab, runtime, "client_ladders", jobs)
+    return parallel(lab, runtime, "client_ladders", jobs, 8 if runtime.light else 3)
 
 
 # ---- nobody left ----

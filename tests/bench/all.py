@@ -34,6 +34,7 @@ def main():
     npxc, programs, output = (pathlib.Path(p).resolve() for p in (options.npxc, options.programs, options.output))
     start, relay, lines, egress = (output.with_name(f"bench-{part}.json")
                                    for part in ("start", "relay", "lines", "egress"))
+    leases = output.with_name("bench-leases.json")
     figures = {"machine": machine()}
     print(f"machine    {figures['machine']['cpu']}, {figures['machine']['cpus']} processors, {figures['machine']['system']}, "
           f"load {figures['machine']['load_before']:.1f}", flush=True)
@@ -46,6 +47,9 @@ def main():
     subprocess.run([sys.executable, HERE / "lines.py", "--programs", programs, "--output", lines], check=True)
     subprocess.run([sys.executable, HERE / "egress.py", "--npxc", npxc, "--program", programs.with_name("egress"),
                     "--output", egress], check=True)
+    subprocess.run([sys.executable, HERE / "leases.py", "--npxc", npxc, "--program", programs.with_name("lease"),
+                    "--output", leases], check=True)
+    figures["leases"] = json.loads(leases.read_text())
     figures["egress"] = json.loads(egress.read_text())
     figures["lines"] = json.loads(lines.read_text())
     figures["start"] = json.loads(start.read_text())
