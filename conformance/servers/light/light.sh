@@ -59,7 +59,6 @@ chatty)
 		printf '%s\n' "$line" | answers
 		printf 'done: [1]\n'
 	done
-	printf 'bye'
 	;;
 tell)
 	while IFS= read -r line; do
