@@ -48,7 +48,7 @@ def headline(runtime, rows):
         line += "; %d of the passed have a live part that a replay cannot show" % len(both) if both else ""
     line += "".join("; %d %s" % (count, reason) for reason, count in sorted(reasons.items()))
     later = sum(row["verdict"] == "not-run" for row in rows)
-    return line + ("; %d not run, due later" % later if later else "")
+    return line + ("; %d are decided by attacks and installations (see below)" % later if later else "")
 
 
 def live_ids():
@@ -185,8 +185,11 @@ def status_text(directory, broken):
             row = verdicts.get((name, requirement["id"]))
             cells.append("-" if row is None else WORDS[row["verdict"]] + (
                 " (%s)" % row["reason"] if row["verdict"] == "not-applicable" else
+                " (see below)" if row["verdict"] == "not-run" else
                 " (live)" if row["verdict"] == "pass" and "live" in row["evidence"] else ""))
         lines.append("| %s | %s | %s |" % (requirement["id"], requirement["level"], " | ".join(cells)))
+    lines += ["", "not run: egress rows, net-gateway-used and map-empty-allowlist-denies are decided by `make attacks`, link by",
+              "link, in [attacks/STATUS.md](attacks/STATUS.md); install-registry-only by `tests/black_box/test_install.py`."]
     lines += ["", "n/a: " + "; ".join("%s: %s" % pair for pair in REASONS.items()) + "."]
     if (directory / MUTATIONS).exists():
         lines += ["", "## What a part taken out of npxc turns red", "",
