@@ -127,10 +127,13 @@ struct keeper {
 	bool is_down;       /* a runtime could not be asked */
 	pid_t launcher, launcher_group;
 	struct group sandbox;
-	char *path;           /* of the lease; NULL: none is written */
-	int lease_fd;         /* -1 until something is held */
-	struct lease lease;   /* what stands there, or will */
-	struct buf struck;    /* lines for it that can wait until what follows them is known */
+	char *path;         /* of the lease; NULL: none is written */
+	int lease_fd;       /* -1 until something is held */
+	struct lease lease; /* what stands there, or will */
+	struct buf struck;  /* lines for it that can wait until what follows them is known */
+	/* A network that the launcher has named and said nothing since: if it dies now, the service may still be making
+	 * it. */
+	unsigned in_making;   /* its id; 0: none */
 	struct strv given_up; /* names that are not tried again by this process: their CLI has gone */
 	char payload[LIMIT_JANITOR_FRAME_BYTES];
 };
@@ -413,7 +416,8 @@ static void remove_all_of(struct keeper *keeper, enum janitor_resource kind)
 		if (remove_entry(keeper, entry, &err)) {
 			FAULT_POINT("janitor.removed");
 			sayf(keeper, VERB_STEP, "%s %s removed", lease_kind_word(kind), lease_entry_name(entry));
-			forget(keeper, i - 1);
+			if (entry->id != keeper->in_making) /* else it is looked for once more, later */
+				forget(keeper, i - 1);
 			continue;
 		}
 		keeper->is_down = keeper->is_down || err.kind == ERROR_RUNTIME_UNAVAILABLE;
@@ -627,6 +631,8 @@ static void on_hold(struct keeper *keeper, const struct frame *frame)
 	else if (!take_hold(keeper, &entry, &err))
 		refuse(keeper, err.message);
 	else {
+		if (entry.kind == JANITOR_NETWORK)
+			keeper->in_making = entry.id;
 		say(keeper, VERB_DONE, entry.id, NULL);
 		FAULT_POINT("janitor.answered");
 		return;
@@ -736,6 +742,7 @@ static void serve(struct keeper *keeper)
 		}
 		if (receive(keeper->fd, keeper->payload, frame.length, &for_ever) != RECEIVED)
 			return;
+		keeper->in_making = 0;
 		switch ((enum verb)frame.verb) {
 		case VERB_HOLD:
 			on_hold(keeper, &frame);

@@ -21,8 +21,10 @@
  * Teardown, in this order, each step logged by name: the sandbox's process group (SIGKILL, then verified by /proc; a
  * container CLI is not killed before its container is gone, see below), containers (their removal command), processes,
  * networks (network_delete_with_retry), cgroups, files and directories. Then the launcher is told, and what is still
- * there of containers and networks is tried again in the background, as network_schedule says. Mustn't: delete a
- * network while a container is not known to be gone.
+ * there of containers and networks is tried again in the background, as network_schedule says. So is a network of
+ * which a launcher that has died had said nothing more since it named it: the service may go on making what a dead
+ * client asked it for.
+ * Mustn't: delete a network while a container is not known to be gone.
  */
 enum janitor_resource {
 	JANITOR_CGROUP,    /* directory, removed once the group is gone */
@@ -34,8 +36,8 @@ enum janitor_resource {
 	 * The first process of a session of its own, for what npxc forks beside the sandbox: its pid and its start
 	 * (struct proc_look) as decimal numbers. It ends by itself when the launcher does, and has LIMIT_PROCESS_END_MS
 	 * for that; then it and its group are killed, and seen to be dead. Held right after its fork, and before
-	 * anything that does not trust itself to npxc can use it. Mustn't: signal a number that has been given to
-	 * somebody else.
+	 * anything that does not trust itself to npxc can use it.
+	 * Mustn't: signal a number that has been given to somebody else.
 	 */
 	JANITOR_PROCESS,
 };
