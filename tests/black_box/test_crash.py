@@ -289,7 +289,9 @@ def cells(traces):
 
 def test_every_point_is_reached(traces):
     reached = {seen[0] for trace in traces.values() for seen in trace}
-    assert set(points()) - reached == set()
+    # An ordinary user may have no cgroup to make others in.
+    missable = {"cgroup.hold", "cgroup.held"} if os.getuid() != 0 else set()
+    assert set(points()) - reached - missable == set()
     assert reached - set(points()) == set()
 
 

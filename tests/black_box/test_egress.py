@@ -167,7 +167,7 @@ def test_its_process_is_held_as_long_as_it_lives(world, probe):
     """try shows what was refused after the end of the process: the janitor has let go of it by then."""
     configure(world, "netns", "api.example.test:443")
     result = world.run("try", probe, env={"NPXC_LOG": "debug"})
-    assert result.returncode == 0 and "process" not in result.stderr
+    assert result.returncode == 0 and "janitor: process" not in result.stderr
 
 
 @pytest.mark.parametrize("link", LINKS)
