@@ -87,10 +87,10 @@ def memory(pid):
 
 
 def idle(npxc, package, env):
-    process = subprocess.Popen([npxc, package, "/bin/sh", "-c", "echo ready; exec cat"], env=env, stdin=subprocess.PIPE,
+    process = subprocess.Popen([npxc, package, "/bin/sh", "-c", "echo '{}'; exec cat"], env=env, stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
-        assert process.stdout.readline() == b"ready\n"
+        assert process.stdout.readline() == b"{}\n"
         own = pathlib.Path(f"/proc/{process.pid}/exe").resolve()
         janitors = [pid for pid in children(process.pid) if pathlib.Path(f"/proc/{pid}/exe").resolve() == own]
         assert len(janitors) == 1, janitors
