@@ -176,7 +176,7 @@ static bool finish(struct output_box *box, const struct output *output, bool *re
 	const struct copy_rules rules = { .max_bytes = left < box->max_bytes ? left : box->max_bytes,
 		                          .stop = box->stop,
 		                          .context = box->context };
-	uint64_t bytes;
+	uint64_t bytes = 0;
 	FD_CLEANUP int from = -1;
 	struct stat info;
 
