@@ -142,6 +142,8 @@ class One:
         self.status = self.process.wait()
         late.cancel()
         self.close()
+        self.process.stdout.close()
+        self.process.stderr.close()
         self.problem = self.judge(first, out, err)
 
     def give_up(self):

@@ -147,13 +147,15 @@ static bool make_namespaces(struct npxc_error *err)
 
 /* ---- routes ---- */
 
+/* Laid out as the kernel reads it; what stands behind the header is reached by its length. */
 struct request {
 	struct nlmsghdr header;
 	union {
 		struct rtmsg route;
 		struct ifaddrmsg address;
+		// cppcheck-suppress unusedStructMember ; written through the header
 	} body;
-	char attributes[64];
+	char attributes[64]; // cppcheck-suppress unusedStructMember ; the same
 };
 
 static void add_attribute(struct request *request, unsigned short type, const void *bytes, size_t length)
@@ -172,7 +174,7 @@ static bool ask_kernel(int netlink, struct request *request)
 	struct {
 		struct nlmsghdr header;
 		struct nlmsgerr error;
-		char rest[256];
+		char rest[256]; // cppcheck-suppress unusedStructMember ; the refused request, which nobody reads
 	} answer;
 
 	request->header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE;

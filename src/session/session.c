@@ -96,8 +96,9 @@ static bool start(struct session *session, const struct launch *launch, const st
                   struct outlet *outlet, struct sandbox *ret_sandbox, struct npxc_error *err)
 {
 	const bool netns = what->enters_netns && outlet != NULL;
-	const struct sandbox_netns entered = { .wish = netns ? &outlet->wish : NULL,
-		                               .handoff = netns ? outlet->egress.handoff : -1 };
+	struct sandbox_netns entered = { .handoff = -1 };
+	if (netns)
+		entered = (struct sandbox_netns){ .wish = &outlet->wish, .handoff = outlet->egress.handoff };
 	int cgroup_fds[4] = { -1, -1, -1, -1 };
 	size_t count = 0;
 	if (signals_caught())
