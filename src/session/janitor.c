@@ -896,6 +896,7 @@ bool janitor_start(const char *directory, const char *id, struct janitor **ret_j
 	struct janitor *janitor = mem_alloc(sizeof(*janitor));
 
 	signal(SIGCHLD, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN); /* a janitor that has died is told by EPIPE */
 	*janitor = (struct janitor){ .fd = -1, .lease_fd = -1 };
 	if (directory != NULL)
 		janitor->path = lease_path(directory, id);

@@ -66,8 +66,8 @@ enum janitor_asked {
 };
 
 /*
- * Forks it. Call while npxc is single-threaded and has acquired nothing, with SIGPIPE ignored. Gives SIGCHLD its
- * default disposition here too: with an inherited SIG_IGN no child could be waited for. The lease is
+ * Forks it. Call while npxc is single-threaded and has acquired nothing. Ignores SIGPIPE from here on, and gives
+ * SIGCHLD its default disposition here too: with an inherited SIG_IGN no child could be waited for. The lease is
  * `directory`/<id>.lease; without a directory none is written (tests of single parts). ERROR_IO.
  */
 bool janitor_start(const char *directory, const char *id, struct janitor **ret_janitor,

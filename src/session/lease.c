@@ -427,7 +427,7 @@ static bool push_text(const cJSON *object, const char *key, struct strv *words, 
 
 static bool push_number(const cJSON *object, const char *key, double max, struct strv *words, struct npxc_error *err)
 {
-	uint64_t number;
+	uint64_t number = 0;
 
 	if (!read_number(object, key, max, &number, err))
 		return false;

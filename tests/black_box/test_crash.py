@@ -102,6 +102,8 @@ class Run:
 
     def play(self, fault=""):
         env = {**self.world.env, "NPXC_FAULT": fault, "NPXC_FAULT_BOARD": str(self.board_file)}
+        if self.scenario.orphan:
+            env["PATH"] = str(self.tools)  # gc asks every runtime that it finds
         process = subprocess.Popen([str(FAULTY), *self.scenario.words], env=env, cwd=self.world.project,
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:

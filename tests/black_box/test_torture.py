@@ -17,6 +17,7 @@ pytestmark = pytest.mark.skipif(RUNTIME is not None, reason="the runtime is the 
 # Strikes at the call of its number, once: before it, after it, or "late": what was asked for comes into being when those
 # who asked have gone, as a service does that has its own time. `run` is no such call: it lives as long as its container.
 BETWEEN = r"""#!/bin/sh
+PATH=/usr/bin:/bin
 here=${0%/*}
 i=1
 until mkdir "$here/calls/$i" 2>/dev/null; do i=$((i + 1)); done
@@ -77,7 +78,7 @@ class Tortured(Run):
 
     def collect(self):
         # What was asked for is over before gc looks.
-        done = subprocess.run([str(NPXC), "gc", "--json"], env={**self.world.env, "PATH": f"{self.tools}:/usr/bin:/bin"},
+        done = subprocess.run([str(NPXC), "gc", "--json"], env={**self.world.env, "PATH": str(self.tools)},
                               cwd=self.world.project, capture_output=True, timeout=60)
         assert done.returncode == 0, (done.stdout, done.stderr)
 

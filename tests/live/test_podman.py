@@ -87,7 +87,9 @@ def test_what_a_rule_names_is_reached_and_nothing_else(world, probe, link):
     with Echo() as echo:
         world.write_config("packages/npxc-probe.json", {"network": {
             "mode": "allowlist", "link": link, "allow": [f"host.npxc.internal:{echo.port}"]}})
-        client = world.client(probe)
+        temporary = world.home / "t"
+        temporary.mkdir()
+        client = world.client(probe, env={"TMPDIR": str(temporary)})
         client.handshake()
         asked = dict(host="host.npxc.internal", text="over here")
         assert client.call("talk", port=echo.port, **asked) == {"ok": True, "value": "over here"}
@@ -97,7 +99,7 @@ def test_what_a_rule_names_is_reached_and_nothing_else(world, probe, link):
         status, _, err = client.close()
         assert status == 0
         assert f'add "host.npxc.internal:{echo.port + 1}" to network.allow' in err
-    assert not [name for name in os.listdir("/tmp") if (pathlib.Path("/tmp") / name / "egress.sock").exists()]
+    assert not list(temporary.glob("npxc-*"))
 
 
 # ---- what is inside ----
@@ -135,7 +137,9 @@ def test_a_run_uses_what_inspect_prints(world, probe, allowlist):
     client.close()
     [container], [network] = container, network
     session = container.rsplit("-", 1)[1]
-    planned = [word.replace("<session>", session).replace("<network>", network) for word in plan["argv"]]
+    [directory] = {found.group(1) for word in seen[0] if (found := re.search(r"/npxc-([0-9a-f]{8})/egress\.cjs:", word))}
+    planned = [word.replace("<session>", session).replace("<network>", network).replace("<dir>", directory)
+               for word in plan["argv"]]
     assert seen == [planned]
     assert "value-of-a" not in json.dumps(plan)
 
