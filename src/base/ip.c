@@ -87,6 +87,13 @@ struct ip ip_mask(const struct ip *ip, unsigned length)
 	return masked;
 }
 
+bool ip_is_loopback(const struct ip *ip)
+{
+	static const struct ip v6 = { .v6 = true, .bytes = { [15] = 1 } };
+
+	return ip->v6 ? ip_equal(ip, &v6) : ip->bytes[0] == 127;
+}
+
 bool ip_within(const struct ip *ip, const struct ip_prefix *prefix)
 {
 	const struct ip masked = ip_mask(ip, prefix->length);

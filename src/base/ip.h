@@ -30,6 +30,7 @@ void ip_text(const struct ip *ip, char ret_text[static IP_TEXT_BYTES]);
 void ip_prefix_text(const struct ip_prefix *prefix, char ret_text[static IP_PREFIX_TEXT_BYTES]);
 
 bool ip_equal(const struct ip *a, const struct ip *b);
+bool ip_is_loopback(const struct ip *ip);                            /* 127.0.0.0/8, ::1 */
 bool ip_within(const struct ip *ip, const struct ip_prefix *prefix); /* never across families */
 struct ip ip_mask(const struct ip *ip, unsigned length);
 

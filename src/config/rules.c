@@ -396,13 +396,6 @@ bool rules_add(struct rules *rules, const char *text, struct npxc_error *err)
 	return true;
 }
 
-static bool is_loopback(const struct ip *ip)
-{
-	static const struct ip v6 = { .v6 = true, .bytes = { [15] = 1 } };
-
-	return ip->v6 ? ip_equal(ip, &v6) : ip->bytes[0] == 127;
-}
-
 bool rules_add_configured(struct rules *rules, const char *host, uint16_t port, bool proxy, struct npxc_error *err)
 {
 	mem_cleanup char *text = rules_propose(host, port);
@@ -411,7 +404,7 @@ bool rules_add_configured(struct rules *rules, const char *host, uint16_t port, 
 
 	if (ip_parse(host, strlen(host), &ip)) {
 		ip = ip_plain(&ip);
-		if (is_loopback(&ip)) {
+		if (ip_is_loopback(&ip)) {
 			add(rules, (struct rule){ .kind = RULE_LOOPBACK, .text = MEM_TAKE(text), .port = port });
 			return true;
 		}

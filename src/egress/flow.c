@@ -275,13 +275,6 @@ static void refuse_at_gate(struct flow *flow)
 
 /* ---- dialling ---- */
 
-static bool is_loopback(const struct ip *ip)
-{
-	static const struct ip v6 = { .v6 = true, .bytes = { [15] = 1 } };
-
-	return ip->v6 ? ip_equal(ip, &v6) : ip->bytes[0] == 127;
-}
-
 static const char answer_connected[] = "HTTP/1.1 200 OK\r\n\r\n";
 
 /* Who asked has gone before there was anything to relay. */
@@ -447,7 +440,7 @@ static void judge_address(struct flow *flow)
 {
 	const char *refusal = address_refusal_always(&flow->ip);
 
-	flow->rule = rules_match_loopback(flow->server->rules, is_loopback(&flow->ip) ? flow->port : 0);
+	flow->rule = rules_match_loopback(flow->server->rules, ip_is_loopback(&flow->ip) ? flow->port : 0);
 	if (flow->rule == NULL)
 		flow->rule = rules_match_ip(flow->server->rules, &flow->ip, flow->port);
 	else
