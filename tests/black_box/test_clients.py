@@ -1,7 +1,7 @@
-"""Real MCP clients over npxc: both lines of the official TypeScript SDK, and the inspector's command line.
+"""Real MCP clients over npxc: both lines of the official TypeScript SDK, Python's, and the inspector's command line.
 
-They are npm packages of pinned versions (clients/package-lock.json), installed once, without their scripts. The official
-Python SDK is not among them: it comes from a registry that `ci/deps` does not use.
+All but Python's are npm packages of pinned versions (clients/package-lock.json), installed once, without their scripts;
+Python's is what Debian has of it (ci/python-sdk).
 """
 
 import json
@@ -12,12 +12,14 @@ import subprocess
 
 import pytest
 
-from conftest import HERE, NPXC, TOP
+from conftest import HERE, NPXC, TOP, wait_until
 
 CLIENTS = HERE / "clients"
+UNRULY = HERE / "servers" / "unruly"
 EVERYTHING = "@modelcontextprotocol/server-everything@2026.8.31"
 FILESYSTEM = "@modelcontextprotocol/server-filesystem@2026.8.31"
 PATIENCE = 300
+NOT_TO_BE_HAD = 69  # ci/python-sdk
 # For clients that need a later Node than the system's: one of the npm package "node".
 LATER_NODE = "node-linux-%s@20.20.2" % {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), "x64")
 
@@ -61,30 +63,53 @@ def node(clients):
     return str(found)
 
 
+@pytest.fixture(scope="session")
+def python_sdk():
+    """A Python that has the SDK."""
+    directory = TOP / "build" / f"python-sdk-{os.getuid()}"
+    made = subprocess.run([str(TOP / "ci" / "python-sdk"), str(directory)], capture_output=True, text=True, timeout=PATIENCE)
+    if made.returncode == NOT_TO_BE_HAD:
+        pytest.skip(f"Debian's package of the Python SDK is not to be had here: {made.stderr.strip()}")
+    assert made.returncode == 0, made.stderr
+    return str(directory / "python")
+
+
 class Driver:
-    def __init__(self, directory, node, world):
+    """An SDK's, which calls itself by the name of the SDK."""
+
+    def __init__(self, sdk, command, directory, world):
+        self.sdk = sdk
+        self.command = command
         self.directory = directory
-        self.node = node
         self.world = world
 
-    def run(self, sdk, *args, calls=(), roots=None, sampling=False):
+    def start(self, *args, calls=(), roots=None, sampling=False, hold=False):
         # The SDK passes HOME, PATH and a few others on; everything else must be named.
-        wanted = dict(sdk=sdk, command=str(NPXC), args=list(map(str, args)), cwd=str(self.world.project),
-                      env=self.world.env, roots=roots, sampling=sampling, calls=[dict(name=name, arguments=arguments) for name, arguments in calls])
-        done = subprocess.run([self.node, str(CLIENTS / "drive.mjs"), json.dumps(wanted)], cwd=self.directory,
-                              env=self.world.env, capture_output=True, text=True, timeout=PATIENCE)
-        assert done.returncode == 0, done.stderr
-        seen = json.loads(done.stdout)
+        wanted = dict(sdk=self.sdk, command=str(NPXC), args=list(map(str, args)), cwd=str(self.world.project),
+                      env=self.world.env, roots=roots, sampling=sampling, hold=hold,
+                      calls=[dict(name=name, arguments=arguments) for name, arguments in calls])
+        return subprocess.Popen([*self.command, json.dumps(wanted)], cwd=self.directory, env=self.world.env,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def run(self, *args, **more):
+        process = self.start(*args, **more)
+        out, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, err
+        seen = json.loads(out)
         assert "error" not in seen, (seen["error"], seen["stderr"])
         return seen
 
 
+SDKS = ["v1", "v2", "v2-auto", "python"]
+
+
 @pytest.fixture
-def driver(clients, node, world):
-    return Driver(clients, node, world)
-
-
-SDKS = ["v1", "v2", "v2-auto"]
+def driver(request, world):
+    """Of the SDK that the test is called with."""
+    sdk = request.param
+    if sdk == "python":
+        return Driver(sdk, [request.getfixturevalue("python_sdk"), str(CLIENTS / "drive.py")], world.project, world)
+    return Driver(sdk, [request.getfixturevalue("node"), str(CLIENTS / "drive.mjs")], request.getfixturevalue("clients"), world)
 
 
 @pytest.fixture
@@ -100,14 +125,14 @@ def texts(result):
 
 
 def assert_ended_by_itself(process):
-    """It ended, all its pipes with it, before the SDK thought of a signal."""
+    """It ended, all its pipes with it as far as the SDK tells, before the SDK thought of a signal."""
     assert process["signals"] == [], process
-    assert (process["status"], process["signal"], process["closed"]) == (0, None, True), process
+    assert (process["status"], process["signal"], process.get("closed", True)) == (0, None, True), process
 
 
-@pytest.mark.parametrize("name", SDKS)
-def test_an_sdk_talks_to_everything(driver, installed, name):
-    seen = driver.run(name, EVERYTHING, sampling=True, calls=[
+@pytest.mark.parametrize("driver", SDKS, indirect=True)
+def test_an_sdk_talks_to_everything(driver, installed):
+    seen = driver.run(EVERYTHING, sampling=True, calls=[
         ("echo", {"message": "h\u00e9llo \u2028 \U0001F433"}),
         ("get-sum", {"a": 20, "b": 22}),
         ("trigger-long-running-operation", {"duration": 0.2, "steps": 4}),
@@ -126,12 +151,12 @@ def test_an_sdk_talks_to_everything(driver, installed, name):
     assert_ended_by_itself(seen["processes"][-1])
 
 
-@pytest.mark.parametrize("name", SDKS)
-def test_an_sdk_reads_the_project_by_the_filesystem_server(driver, installed, name):
+@pytest.mark.parametrize("driver", SDKS, indirect=True)
+def test_an_sdk_reads_the_project_by_the_filesystem_server(driver, installed):
     project = driver.world.project
     (project / "notes.txt").write_text("from the project\n")
     (driver.world.home / "outside.txt").write_text("not for the server\n")
-    seen = driver.run(name, FILESYSTEM, project, roots="answer", calls=[
+    seen = driver.run(FILESYSTEM, project, roots="answer", calls=[
         ("list_allowed_directories", {}),
         ("read_text_file", {"path": str(project / "notes.txt")}),
         ("read_text_file", {"path": str(driver.world.home / "outside.txt")}),
@@ -146,9 +171,10 @@ def test_an_sdk_reads_the_project_by_the_filesystem_server(driver, installed, na
     assert_ended_by_itself(seen["processes"][-1])
 
 
+@pytest.mark.parametrize("driver", ["v2-auto"], indirect=True)
 def test_the_probe_of_a_negotiating_client_leaves_nothing(driver, installed):
     """SDK 2 asks a sibling of the server which era it speaks, and ends it by stdin and SIGTERM at the same moment."""
-    seen = driver.run("v2-auto", EVERYTHING, calls=[("echo", {"message": "once"})])
+    seen = driver.run(EVERYTHING, calls=[("echo", {"message": "once"})])
     probed, used = seen["processes"]
     assert probed["pid"] != used["pid"]
     assert probed["signals"] == ["SIGTERM"], probed  # and no SIGKILL 1 s later
@@ -156,13 +182,43 @@ def test_the_probe_of_a_negotiating_client_leaves_nothing(driver, installed):
     assert_ended_by_itself(used)
 
 
-@pytest.mark.parametrize("name", SDKS[:2])
-def test_a_server_that_stays_needs_one_signal(driver, installed, name):
+ONCE = [name for name in SDKS if name != "v2-auto"]  # the other way of SDK 2 to begin ends no other way
+
+
+# Python's calls what answers a server's request in its own loop, and hears nothing more until that has answered.
+@pytest.mark.parametrize("driver", SDKS[:2], indirect=True)
+def test_a_server_that_stays_needs_one_signal(driver, installed):
     """Its question for roots is never answered, so the end of its stdin does not end it. A bare one shows the same."""
-    seen = driver.run(name, EVERYTHING, roots="silence")
-    (process,) = seen["processes"]
+    seen = driver.run(EVERYTHING, roots="silence")
+    assert_ended_by_one_signal(*seen["processes"])
+
+
+@pytest.mark.parametrize("driver", ONCE, indirect=True)
+def test_a_deaf_server_needs_one_signal(driver, world):
+    """A bare one would see SIGKILL, 2 s after SIGTERM."""
+    assert world.run("install", str(UNRULY)).returncode == 0
+    seen = driver.run(str(UNRULY), "deaf-server")
+    assert_ended_by_one_signal(*seen["processes"])
+
+
+def assert_ended_by_one_signal(process):
     assert process["signals"] == ["SIGTERM"], process  # and not SIGKILL, 2 s later
-    assert (process["status"], process["closed"]) == (143, True), process
+    assert (process["status"], process.get("closed", True)) == (143, True), process
+
+
+@pytest.mark.parametrize("server", [EVERYTHING, (str(UNRULY), "deaf-server")], ids=["one that hears", "a deaf one"])
+@pytest.mark.parametrize("driver", ONCE, indirect=True)
+def test_an_sdk_that_is_killed_leaves_nothing(driver, world, installed, server):
+    words = server if isinstance(server, tuple) else (server,)
+    if words[0] == str(UNRULY):
+        assert world.run("install", words[0]).returncode == 0
+    client = driver.start(*words, hold=True)
+    assert client.stdout.readline() == "held\n", client.communicate(timeout=PATIENCE)
+    assert world.leftovers()
+    client.kill()
+    client.communicate(timeout=PATIENCE)
+    assert client.returncode == -9
+    assert wait_until(lambda: not world.leftovers())
 
 
 def test_the_inspector_lists_and_calls(clients, node, world, installed):

@@ -1,8 +1,9 @@
 // Drives a server with an official SDK, as an MCP client would, and prints what happened as one JSON object.
 //
 //   node drive.mjs '{"sdk": "v1"|"v2"|"v2-auto", "command", "args", "cwd", "env", "calls": [{name, arguments}],
-//                    "roots": null|"answer"|"silence", "sampling": true|false}'
+//                    "roots": null|"answer"|"silence", "sampling": true|false, "hold": true|false}'
 //
+// hold: prints "held" after the calls and goes on until it is killed.
 // It runs in the directory that holds node_modules. Every signal that the SDK sends to a process it started is recorded, and
 // how each of those processes ended: a close() that needs no signal is one within the SDK's first 2 s.
 import { ChildProcess } from "node:child_process";
@@ -69,6 +70,10 @@ try {
   seen.tools = (await made.listTools()).tools.map((tool) => tool.name);
   for (const params of wanted.calls) {
     seen.results.push(await call(params, { onprogress: () => { seen.progress += 1; } }));
+  }
+  if (wanted.hold) {
+    console.log("held");
+    await new Promise(() => setInterval(() => {}, 1000));
   }
   await made.close();
 } catch (error) {

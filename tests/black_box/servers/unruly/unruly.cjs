@@ -3,6 +3,7 @@
 // Behaves badly. Says one line of JSON when it is at it; its first argument says how:
 //
 //   deaf            ignores signals and the end of input
+//   deaf-server     is deaf and answers as an MCP server without tools would
 //   daemons [N]     leaves processes in sessions of their own that hold its stdout and ignore signals; ends with N, else at
 //                   the end of input
 //   forks N         starts as many processes as it may, N at most, and says how many
@@ -37,6 +38,17 @@ const modes = {
     process.stdin.resume();
     setInterval(() => {}, 1000);
     say({});
+  },
+  "deaf-server"() {
+    ignoreSignals();
+    setInterval(() => {}, 1000);
+    require("readline").createInterface({ input: process.stdin }).on("line", (line) => {
+      const { id, method, params } = JSON.parse(line);
+      if (id === undefined) return;
+      const result = method === "initialize" ? { protocolVersion: params.protocolVersion, capabilities: { tools: {} },
+        serverInfo: { name: "unruly", version: "0" } } : { tools: [] };
+      fs.writeSync(1, JSON.stringify({ jsonrpc: "2.0", id, result }) + "\n");
+    });
   },
   daemons() {
     const stays = "trap '' TERM INT HUP; exec sleep 1000";
