@@ -66,6 +66,17 @@ MUTATIONS = [without_attempt(number) for number in range(1, 6)] + [
              (JANITOR, "\tremove_all_of(keeper, JANITOR_CONTAINER);\n\tif (!holds(keeper, JANITOR_CONTAINER))\n"
                        "\t\tremove_all_of(keeper, JANITOR_NETWORK);",
               "\tremove_all_of(keeper, JANITOR_NETWORK);\n\tremove_all_of(keeper, JANITOR_CONTAINER);")),
+    Mutation("sweep", "the release of what dead sessions held, at the next start", ["tear-sigkill-all"],
+             ("src/session/sweep.c", "|| !sweep(directory, NULL, &ignored)", "|| directory == NULL")),
+    Mutation("living", "the lock by which a session that lives is told from a dead one", ["tear-sigkill-all"],
+             ("src/session/lease.c",
+              "if (i == LOOK_AGAIN || lease_process_alive(&seen->lease, &seen->lease.launcher, boot) ||\n"
+              "\t\t    lease_process_alive(&seen->lease, &seen->lease.janitor, boot))\n\t\t\treturn false;",
+              "if (i == LOOK_AGAIN)\n\t\t\treturn seen->path != boot;")),
+    Mutation("grace", "the end of a server's grace before a client's own", ["tear-client-ladders"],
+             ("src/session/session.c", "return end_early(session, pump, LIMIT_GRACE_MS, err);",
+              "return end_early(session, pump, 10 * LIMIT_GRACE_MS, err);"),
+             (JANITOR, "signals_time_ms() + LIMIT_SIGNAL_MS", "signals_time_ms() + 10 * LIMIT_SIGNAL_MS")),
     Mutation("background", "the attempts in the background", ["retry-*"],
              (JANITOR, "\t\t\ttear_down_late(keeper);\n\t\t\t_exit(0);", "\t\t\t_exit(0);")),
     Mutation("look-after-failure", "the look whether a network is gone after a failed delete", ["retry-*"],

@@ -111,9 +111,14 @@ def kill_all_of(session):
 
 def files_of(world):
     """All that is beneath the home and is neither the suite's own nor a log, which stays to be read."""
-    own = {world.home / name for name in ("cli", "state", "project", "journal.jsonl", "journal.jsonl.began")}
-    return {str(path.relative_to(world.home)) for path in world.home.rglob("*")
-            if not own & {path, *path.parents} and not path.name.startswith("journal") and path.suffix != ".jsonl"}
+    found = set()
+    for directory, inner, names in os.walk(world.home):  # which lets go what vanishes meanwhile
+        here = pathlib.Path(directory)
+        if here == world.home:
+            inner[:] = [name for name in inner if name not in ("cli", "state", "project")]
+        found |= {str((here / name).relative_to(world.home)) for name in inner + names
+                  if not name.startswith("journal") and not name.endswith(".jsonl")}
+    return found
 
 
 def things_of(world, tag):
