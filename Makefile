@@ -306,7 +306,7 @@ CONFORMANCE = $(PYTHON) conformance/run.py --npxc '$(NPXC)' --runtime '$(RUNTIME
 conformance: all ## holds a launcher against the requirements on every runtime here; RUNTIME= REQ= NPXC= choose
 	@$(CONFORMANCE) $(if $(filter $(BUILD)/npxc,$(NPXC)),--check-status)
 
-conformance-status: all ## the same with the mutations, and writes conformance/STATUS.md
+conformance-status: endings ## the same with endings and mutations, and writes conformance/STATUS.md
 	@$(PYTHON) conformance/mutations.py
 	@$(CONFORMANCE) --status
 
@@ -346,6 +346,14 @@ N ?= 300
 .PHONY: soak
 soak: all ## N sessions on the replay shim and N on bwrap, ended in every way: nothing may be left of any
 	@$(PYTHON) conformance/soak.py --npxc $(BUILD)/npxc --sessions $(N) --output $(BUILD)/soak.json $(SOAK_FLAGS)
+
+# make endings [EACH=10] [COLUMNS='podman:socket'], every runtime and link by default
+EACH ?= 10
+COLUMNS ?= replay-0.12.3:gateway,replay-1.2.2:gateway,bwrap,bwrap:netns$(if $(shell command -v podman),$(comma)podman$(comma)podman:socket$(comma)podman:gateway)
+.PHONY: endings
+endings: all ## EACH sessions for every way to end, on every runtime and link: how long until nothing is left
+	@mkdir -p $(BUILD)/conformance
+	@$(PYTHON) conformance/soak.py --npxc $(BUILD)/npxc --each --sessions $(EACH) --runtime $(COLUMNS) --output $(BUILD)/conformance/endings.json
 
 clean: ## removes build/
 	rm -rf $(BUILD)

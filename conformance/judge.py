@@ -21,6 +21,7 @@ class Row:
         self.requirement, self.runtime = requirement, runtime
         self.verdict, self.reason, self.problems = None, None, []
         self.seconds, self.repeats, self.toothless = 0.0, 0, []
+        self.clean_ms = {}
 
     @property
     def red(self):
@@ -32,7 +33,13 @@ class Row:
         return {"runtime": self.runtime.name, "id": r["id"], "area": r["area"], "level": r["level"],
                 "evidence": registry.decided_kinds(r, self.runtime), "verdict": self.verdict, "reason": self.reason,
                 "problems": self.problems, "seconds": round(self.seconds, 2), "repeats": self.repeats,
-                "toothless": self.toothless}
+                "toothless": self.toothless, "clean_ms": self.clean_ms}
+
+
+def clean_ms(evidence):
+    """{part: milliseconds from the last thing done to a session until nothing of it was left}, where that was looked at."""
+    return {name: (part.marks["clean"] - part.marks["last step"]) // 1000 for name, part in evidence.parts.items()
+            if {"clean", "last step"} <= set(part.marks)}
 
 
 LONG = ("torture", "inspect_failure", "delete_hangs", "precedence")  # begun first
@@ -141,6 +148,8 @@ class Case:
                 decide(row, check, fresh)
                 if row.verdict != "fail":
                     evidence.update(fresh)
+            for name in check.needs:
+                row.clean_ms.update(clean_ms(evidence[name]))
             if with_samples and row.verdict == "pass":
                 row.toothless = prove(check, evidence)
 

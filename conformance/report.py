@@ -160,10 +160,47 @@ def write(report, directory):
 # ---- conformance/STATUS.md ----
 
 MUTATIONS = "mutations.json"  # what make conformance-mutations found
+ENDINGS = "endings.json"  # what make endings found
 
 
 def broken_lines(broken):
     return ["| %s | %s | %s |" % (one.name, cell(one.wrong), ", ".join(sorted(one.breaks))) for one in broken]
+
+
+def endings_lines(results):
+    """Of soak.py --each: a row for each ending, a column for each runtime and link."""
+    lines = ["", "## Ends of sessions: how long until nothing is left", "",
+             "`make endings` ends sessions in every way and looks for what is left of them: processes, containers, networks,",
+             "files, mounts, leases. Milliseconds from the end until there is nothing: the median, and the longest; leaks.",
+             "After a colon stands the link of the sessions' allowlist; without one they have no network. The times of",
+             "`both killed` are those of the next start, which cleans up, too.", "",
+             "| ended by | %s |" % " | ".join(one["runtime"] for one in results), "|---|%s" % ("---|" * len(results))]
+    for name in dict.fromkeys(name for one in results for name in one["endings"]):
+        cells = [one["endings"].get(name) for one in results]
+        lines.append("| %s | %s |" % (name, " | ".join(
+            "-" if cell is None else "%.0f, %.0f; %d leaks" % (cell["median_ms"], cell["most_ms"], cell["leaks"]) for cell in cells)))
+    lines.append("| sessions, failed | %s |" % " | ".join("%d, %d" % (one["sessions"], one["failed"]) for one in results))
+    return lines
+
+
+def ladder_lines(reports):
+    """Of tear-client-ladders and tear-sigkill-all, as the last whole reports have them."""
+    rows = {name: {} for name in reports}
+    for name, report in reports.items():
+        for row in report["rows"]:
+            for part, milliseconds in row.get("clean_ms", {}).items():
+                rows[name][row["id"], part] = milliseconds
+    names = [name for name in reports if rows[name]]
+    if not names:
+        return []
+    lines = ["", "## Ends as clients know them: how long until nothing is left", "",
+             "From the last step that the client takes, in milliseconds; then that much has gone that `nothing is left` in the",
+             "rows above means. `stubborn` is a server that ignores the end of input and SIGTERM, so that a client that",
+             "begins with the end of input takes its next step. Of tear-sigkill-all it is from the next start.", "",
+             "| row | client, server | %s |" % " | ".join(names), "|---|---|%s" % ("---|" * len(names))]
+    for key in dict.fromkeys(key for name in names for key in rows[name]):
+        lines.append("| %s | %s | %s |" % (*key, " | ".join(str(rows[name].get(key, "-")) for name in names)))
+    return lines
 
 
 def status_text(directory, broken):
@@ -191,6 +228,9 @@ def status_text(directory, broken):
     lines += ["", "not run: egress rows, net-gateway-used and map-empty-allowlist-denies are decided by `make attacks`, link by",
               "link, in [attacks/STATUS.md](attacks/STATUS.md); install-registry-only by `tests/black_box/test_install.py`."]
     lines += ["", "n/a: " + "; ".join("%s: %s" % pair for pair in REASONS.items()) + "."]
+    if (directory / ENDINGS).exists():
+        lines += endings_lines(json.loads((directory / ENDINGS).read_text()))
+    lines += ladder_lines(reports)
     if (directory / MUTATIONS).exists():
         lines += ["", "## What a part taken out of npxc turns red", "",
                   "`make conformance-mutations` takes each out of a copy of `src`, builds it and judges that, on replay-1.0.0.", "",

@@ -2,14 +2,18 @@
 """Many short sessions, some of them at once, that end in every way there is; then nothing may be left, and none of them
 may have gone otherwise than its ending says.
 
-    soak.py [--npxc build/npxc] [--sessions 300] [--runtime replay-1.2.2,bwrap] [--at-once 8] [--seed N]
+    soak.py [--npxc build/npxc] [--sessions 300] [--runtime replay-1.2.2:gateway,bwrap] [--at-once 8] [--seed N] [--each]
 
-As many sessions on each runtime. Prints, and writes to build/soak.json: time, sessions per second, how many failed, what
-leaked, the peak of memory of the launchers (PSS: shared pages divided among those that share them), and for each ending
-the median and 95th percentile of the time until nothing of the session was there any more. The seed chooses the order.
+As many sessions on each runtime; after a colon, the link by which they go out. Prints, and writes to build/soak.json:
+time, sessions per second, how many failed, what leaked, the peak of memory of the launchers (PSS: shared pages divided
+among those that share them), and for each ending the median and 95th percentile of the time until nothing of the session
+was there any more. The seed chooses the order.
 
 A fifth of the sessions are ended before they are up. `both killed` is launcher and janitor, stopped first so that neither
 sees the other die: what the next start has to clean up, so that its time is that of the next start too.
+
+--each: as many sessions of each ending, apart from the other endings and none of them early, so that what leaks is known
+to be that ending's; conformance/STATUS.md tells of the last such run of everything.
 """
 
 import argparse
@@ -29,8 +33,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
-from scenarios.base import ALLOWLIST, REPLY, REQUEST
-from worlds import LIGHT, PROCESSES, TOP, Lab, World, now_us, runtimes_here, wait_until
+from scenarios.base import REPLY, REQUEST
+from worlds import LIGHT, PROCESSES, TOP, Lab, Unavailable, World, now_us, runtimes_here, wait_until
 
 PATIENCE = 60
 LOOK_SECONDS = 0.02
@@ -236,36 +240,56 @@ def sweep(world):
     world.sessions.remove(session)
 
 
-def batch(lab, runtime, numbers, chance, options, watcher, tell):
-    """(sessions, leaks)"""
-    ones, lock = [], threading.Lock()
-    order = [ENDINGS[n % len(ENDINGS)] for n in numbers]
-    chance.shuffle(order)
-    todo = list(zip(numbers, order, [chance.random() < 0.2 for _ in numbers], [chance.random() for _ in numbers]))
+class Column:
+    """A runtime and a link of it, NAME:LINK; without a link its sessions have no network."""
+
+    def __init__(self, word):
+        name, _, link = word.partition(":")
+        self.name, here = word, runtimes_here()
+        if name not in here:
+            raise Unavailable("no runtime %s here; there are %s" % (name, ", ".join(here)))
+        self.runtime = here[name]
+        self.runtime.check()
+        self.package = {"network": {"mode": "allowlist", "link": link, "allow": ["example.org:443"]} if link else {"mode": "none"}}
+
+
+def batch(lab, column, order, chance, options, watcher, tell):
+    """order: the endings of the sessions. (sessions, leaks)"""
+    ones, lock, runtime = [], threading.Lock(), column.runtime
+    todo = [(ending, not options.each and chance.random() < 0.2, chance.random()) for ending in order]
+    todo = list(enumerate(todo))
     with World(lab, runtime, "soak") as world:
         runtime.prepare(world)
-        world.configure_package(ALLOWLIST if runtime.family != "bwrap" else {"network": {"mode": "none"}})
+        world.configure_package(column.package)
 
         def work():
             while True:
                 with lock:
                     if not todo:
                         return
-                    number, ending, early, seed = todo.pop()
+                    number, (ending, early, seed) = todo.pop()
                 one = One(world, number, ending, early and ending.name not in NEVER_EARLY)
                 with lock:
                     ones.append(one)
                 one.play(random.Random(seed))
-                watcher.add(one)
+                if options.each and ending.act is kill_both:
+                    sweep(world)
+                    if wait_until(lambda: not leaks_of(world), 20, 0.01):
+                        one.clean_us = now_us()
+                else:
+                    watcher.add(one)
                 if one.problem:
                     tell("failed: %s (%d%s): %s" % (ending.name, number, ", early" if one.early else "", one.problem))
 
-        threads = [threading.Thread(target=work) for _ in range(options.at_once)]
+        # Of what waits for the next start, each waits for its own.
+        width = 1 if options.each and order[0].act is kill_both else options.at_once if runtime.light else min(options.at_once, 3)
+        threads = [threading.Thread(target=work) for _ in range(width)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        sweep(world)
+        if not options.each:
+            sweep(world)
         wait_until(lambda: not leaks_of(world), 20, 0.1)
         leaks = leaks_of(world)
         wait_until(lambda: all(one.clean_us for one in ones), 5)
@@ -277,21 +301,34 @@ def percentile(values, part):
     return values[min(len(values) - 1, int(len(values) * part))]
 
 
-def soak(lab, runtime, options, tell=lambda text: print("  " + text, file=sys.stderr, flush=True)):
+def orders(options, chance):
+    """The endings of each batch."""
+    if options.each:
+        return [[ending] * options.sessions for ending in ENDINGS]
+    every = [ENDINGS[n % len(ENDINGS)] for n in range(options.sessions)]
+    found = [every[start:start + BATCH] for start in range(0, len(every), BATCH)]
+    for order in found:
+        chance.shuffle(order)
+    return found
+
+
+def soak(lab, column, options, tell=lambda text: print("  " + text, file=sys.stderr, flush=True)):
+    runtime = column.runtime
     status, said = lab.warm_up(runtime, LIGHT)
     if status != 0:
-        sys.exit("soak: %s does not work here: %s" % (runtime.name, said.strip()[-300:]))
+        sys.exit("soak: %s does not work here: %s" % (column.name, said.strip()[-300:]))
     chance, watcher = random.Random(options.seed), Watcher(lab.launcher)
-    ones, leaks, began, load = [], [], time.monotonic(), os.getloadavg()[0]
+    ones, leaks, leaks_of_ending, began, load = [], [], {}, time.monotonic(), os.getloadavg()[0]
     watcher.start()
-    for start in range(0, options.sessions, BATCH):
-        numbers = range(start, min(start + BATCH, options.sessions))
-        more, left = batch(lab, runtime, numbers, chance, options, watcher, tell)
+    for order in orders(options, chance):
+        more, left = batch(lab, column, order, chance, options, watcher, tell)
         ones, leaks = ones + more, leaks + left
+        if options.each:
+            leaks_of_ending[order[0].name] = len(left)
         for what in left:
             tell("leaked: %s" % what)
         if options.sessions > BATCH:
-            tell("%s: %d sessions, %d failed, %d leaks, %.0f s" % (runtime.name, len(ones), sum(bool(one.problem) for one in ones),
+            tell("%s: %d sessions, %d failed, %d leaks, %.0f s" % (column.name, len(ones), sum(bool(one.problem) for one in ones),
                                                                    len(leaks), time.monotonic() - began))
     watcher.over = True
     watcher.join()
@@ -302,7 +339,9 @@ def soak(lab, runtime, options, tell=lambda text: print("  " + text, file=sys.st
         if times:
             endings[ending.name] = {"sessions": len(times), "median_ms": round(statistics.median(times), 1),
                                     "p95_ms": round(percentile(times, 0.95), 1), "most_ms": round(max(times), 1)}
-    return {"runtime": runtime.name, "about": runtime.provenance(), "sessions": len(ones), "at_once": options.at_once,
+            if options.each:
+                endings[ending.name]["leaks"] = leaks_of_ending[ending.name]
+    return {"runtime": column.name, "about": runtime.provenance(), "sessions": len(ones), "at_once": options.at_once,
             "seed": options.seed, "seconds": round(seconds, 1), "sessions_per_s": round(len(ones) / seconds, 1),
             "failed": sum(bool(one.problem) for one in ones), "leaks": len(leaks), "peak_kib": watcher.peak_kib,
             "peak_launchers": watcher.peak_launchers, "load_before": round(load, 1), "early": sum(one.early for one in ones),
@@ -313,30 +352,34 @@ def told(result):
     lines = ["%(runtime)s: %(sessions)d sessions, %(at_once)d at once: %(seconds).1f s, %(sessions_per_s).1f sessions/s, "
              "%(failed)d failed, %(leaks)d leaks, memory of launchers and janitors at most %(peak_kib)d KiB "
              "(of %(peak_launchers)d processes), load before %(load_before).1f" % result]
-    lines += ["  %-26s %5d sessions, clean after %6.0f ms, 95 %% within %6.0f ms, the last %6.0f ms"
-              % (name, one["sessions"], one["median_ms"], one["p95_ms"], one["most_ms"]) for name, one in result["endings"].items()]
+    lines += ["  %-26s %5d sessions, clean after %6.0f ms, 95 %% within %6.0f ms, the last %6.0f ms%s"
+              % (name, one["sessions"], one["median_ms"], one["p95_ms"], one["most_ms"],
+                 ", %d leaks" % one["leaks"] if "leaks" in one else "") for name, one in result["endings"].items()]
     return "\n".join(lines)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--npxc", default=str(TOP / "build" / "npxc"))
-    parser.add_argument("--sessions", type=int, default=300, help="on each runtime")
-    parser.add_argument("--runtime", default="replay-1.2.2" + (",bwrap" if os.uname().sysname == "Linux" else ""))
-    parser.add_argument("--at-once", type=int, default=8)
+    parser.add_argument("--sessions", type=int, default=300, help="on each runtime; with --each of each ending")
+    parser.add_argument("--runtime", default="replay-1.2.2:gateway" + (",bwrap" if os.uname().sysname == "Linux" else ""))
+    parser.add_argument("--at-once", type=int, default=8, help="of a runtime whose sessions cost much, 3 at most")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--each", action="store_true", help="the endings apart from each other")
     parser.add_argument("--output", default=str(TOP / "build" / "soak.json"))
     options = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # what nohup makes of them would be inherited
         signal.signal(number, signal.SIG_DFL)
-    here, results = runtimes_here(), []
+    results = []
+    try:
+        columns = [Column(word) for word in options.runtime.split(",")]
+    except Unavailable as why:
+        sys.exit("soak: %s" % why)
     with Lab(options.npxc) as lab:
-        for name in options.runtime.split(","):
-            if name not in here:
-                sys.exit("soak: no runtime %s here; there are %s" % (name, ", ".join(here)))
-            here[name].check()
-            results.append(soak(lab, here[name], options))
+        for column in columns:
+            results.append(soak(lab, column, options))
             print(told(results[-1]), flush=True)
+    pathlib.Path(options.output).parent.mkdir(parents=True, exist_ok=True)
     pathlib.Path(options.output).write_text(json.dumps(results, indent=1) + "\n")
     return 1 if any(one["failed"] or one["leaks"] for one in results) else 0
 

@@ -159,6 +159,7 @@ def all_killed(lab, runtime, mode):
             held = things_of(world, world.marker + ".killed.") - before
             third = world.start("answer", world.marker + ".third.", world.marker)
             third.mark("next start")
+            killed.mark("last step")
             up.append(converse(world, third))
             third.close()
             third.finish()

@@ -790,11 +790,13 @@ static bool still_there(const struct lease_seen *seen)
 /* Somebody who only looked holds the lock for a moment; nobody who looks like an owner lives then. */
 enum { LOOK_AGAIN = 10, LOOK_PAUSE_MS = 5 };
 
-static bool take_lock(const struct lease_seen *seen, const char *boot)
+static bool take_lock(const struct lease_seen *seen, int64_t until_ms, const char *boot)
 {
 	for (unsigned i = 0; flock(seen->fd, LOCK_EX | LOCK_NB) == -1; i++) {
-		if (i == LOOK_AGAIN || lease_process_alive(&seen->lease, &seen->lease.launcher, boot) ||
-		    lease_process_alive(&seen->lease, &seen->lease.janitor, boot))
+		if (lease_process_alive(&seen->lease, &seen->lease.launcher, boot))
+			return false;
+		if (clock_now_ms() >= until_ms &&
+		    (i >= LOOK_AGAIN || lease_process_alive(&seen->lease, &seen->lease.janitor, boot)))
 			return false;
 		poll(NULL, 0, LOOK_PAUSE_MS);
 	}
@@ -814,12 +816,14 @@ static bool read_seen(struct lease_seen *seen, bool mend)
 	return fine;
 }
 
-void lease_look(const char *directory, const char *file, bool take, const char *boot, struct lease_seen *ret_seen)
+void lease_look(const char *directory, const char *file, int64_t take_until_ms, const char *boot,
+                struct lease_seen *ret_seen)
 {
+	const bool take = take_until_ms != 0;
 	struct lease_seen seen = { .path = str_printf("%s/%s", directory, file), .fd = -1 };
 
 	if (open_ours(&seen) && read_seen(&seen, false)) {
-		if (!take_lock(&seen, boot)) {
+		if (!take_lock(&seen, take_until_ms, boot)) {
 			seen.state = lease_process_alive(&seen.lease, &seen.lease.launcher, boot) ||
 			                     !is_of_boot(&seen.lease, boot)
 			                 ? LEASE_LIVE

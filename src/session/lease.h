@@ -156,8 +156,13 @@ struct lease_seen {
 	char *why;          /* owned; alien only */
 };
 
-/* `take`: a dead lease stays locked, for the caller to act on. `boot`: this one's. */
-void lease_look(const char *directory, const char *file, bool take, const char *boot, struct lease_seen *ret_seen);
+/*
+ * `take_until_ms`: 0 only looks. Else a dead lease stays locked, for the caller to act on, and one whose launcher has
+ * ended is waited for until then (clock_now_ms): a janitor that was killed as well may not have come to its end.
+ * `boot`: this one's.
+ */
+void lease_look(const char *directory, const char *file, int64_t take_until_ms, const char *boot,
+                struct lease_seen *ret_seen);
 void lease_seen_done(struct lease_seen *seen);
 const char *lease_state_word(enum lease_state state);
 

@@ -103,9 +103,6 @@ static bool start(struct session *session, const struct launch *launch, const st
 	size_t count = 0;
 	if (signals_caught())
 		return interrupted(err);
-	if (!session->swept)
-		sweep_in_background(session->leases);
-	session->swept = true;
 	/* The process's own start and the acquisitions go side by side. */
 	const bool started = acquire(session, launch, cgroup_fds, &count, err) &&
 	                     (outlet == NULL || outlet_await(outlet, err)) &&
@@ -115,6 +112,10 @@ static bool start(struct session *session, const struct launch *launch, const st
 		fd_close(&outlet->egress.handoff);
 	for (size_t i = 0; i < count; i++)
 		fd_close(&cgroup_fds[i]);
+	/* Not earlier: it would compete with the start, and what was killed just before is seen to be dead by now. */
+	if (!session->swept)
+		sweep_in_background(session->leases);
+	session->swept = true;
 	return started;
 }
 

@@ -1,8 +1,10 @@
 #include "session/sweep.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/fd.h"
 #include "base/keep.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/proc.h"
@@ -78,6 +80,7 @@ static void sweep_one(struct sweeper *sweeper, struct lease_seen *seen)
 bool sweep(const char *directory, const struct sweep_listener *listener, struct npxc_error *err)
 {
 	struct sweeper sweeper = { .listener = listener };
+	const int64_t until_ms = clock_now_ms() + LIMIT_SWEEP_WAIT_MS;
 	struct strv files = { 0 };
 
 	if (!lease_list(directory, &files, err))
@@ -86,7 +89,7 @@ bool sweep(const char *directory, const struct sweep_listener *listener, struct 
 	for (size_t i = 0; i < files.count; i++) {
 		struct lease_seen seen;
 
-		lease_look(directory, files.v[i], true, sweeper.boot, &seen);
+		lease_look(directory, files.v[i], until_ms, sweeper.boot, &seen);
 		sweep_one(&sweeper, &seen);
 		lease_seen_done(&seen);
 	}
