@@ -133,8 +133,8 @@
 /* bytes: a lease. A session writes some 2 KiB; what it holds at once is bounded by the two above. */
 #define LIMIT_LEASE_BYTES (4 * MIB)
 
-/* milliseconds: a sweep, in all, for janitors of sessions whose launcher has ended. What was killed a moment ago holds its
- * lock until the kernel has come to it. */
+/* milliseconds: a sweep, in all, for janitors of sessions whose launcher has ended. What was killed a moment ago holds
+ * its lock until the kernel has come to it. */
 #define LIMIT_SWEEP_WAIT_MS 2000
 
 /* milliseconds: `npxc stop` waits for a launcher that was told to end (it promises LIMIT_SIGNAL_MS) before SIGKILL, and

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "commands/installer.h"
 #include "session/signals.h"
 #include "store/node.h"
 #include "store/refused.h"
@@ -112,10 +113,14 @@ static bool socket_was_seen(const struct prepared *p, const struct policy *polic
 	return works;
 }
 
+void prepare_choose_link(const struct prepared *p, struct policy *policy, const char **ret_why)
+{
+	network_choose_link(&p->session.runtime, prepare_is_restricted(), socket_was_seen(p, policy), policy, ret_why);
+}
+
 static bool settle_link(struct prepared *p, struct npxc_error *err)
 {
-	network_choose_link(&p->session.runtime, prepare_is_restricted(), socket_was_seen(p, &p->policy), &p->policy,
-	                    &p->link_why);
+	prepare_choose_link(p, &p->policy, &p->link_why);
 	return network_check_policy(&p->session.runtime, &p->policy, err);
 }
 
@@ -205,205 +210,12 @@ bool prepare_session(struct prepared *p, struct npxc_error *err)
 	       settle_link(p, err);
 }
 
-/* ---- what the store needs from above ---- */
-
-/* Rules of what an installation may reach. */
-static bool install_rules(const struct store_reach *reach, struct rules *ret_rules, struct npxc_error *err)
-{
-	struct rules rules = { 0 };
-	bool fine = true;
-	for (size_t i = 0; fine && i < reach->count; i++)
-		fine = rules_add_configured(&rules, reach->v[i].host, reach->v[i].port, reach->v[i].proxy, err);
-	for (size_t i = 0; fine && reach->allow != NULL && i < reach->allow->count; i++)
-		fine = rules_add(&rules, reach->allow->v[i].text, err);
-	if (fine)
-		*ret_rules = rules;
-	else
-		rules_done(&rules);
-	return fine;
-}
-
-/* What the way out of an installation has said: after its end, so that nothing is missing. */
-static void gather_refused(struct outlet *outlet, struct refused *refused)
-{
-	struct egress_denial denial;
-	outlet_stop(outlet);
-	while (egress_read(&outlet->egress, &denial) == EGRESS_DENIED)
-		refused_add(refused, denial.host, denial.port, denial.unlisted ? NULL : denial.why, 1);
-}
-
-struct store_job {
-	struct prepared *prepared;
-	struct launch *launch;
-	unsigned timeout_ms;
-	void (*on_stderr)(void *progress, const char *bytes, size_t count);
-	void *progress;
-};
-
-static bool run_job(const struct store_job *job, struct outlet *outlet, struct proc_result *ret_result,
-                    struct npxc_error *err)
-{
-	return session_run(&job->prepared->session, job->launch, outlet, job->timeout_ms, job->on_stderr, job->progress,
-	                   ret_result, err);
-}
-
-/* An installation has the same way out as a server with an allowlist, on the link that auto chooses. */
-static bool run_job_with_reach(const struct store_job *job, const struct store_reach *reach,
-                               struct proc_result *ret_result, struct refused *refused, struct npxc_error *err)
-{
-	struct prepared *p = job->prepared;
-	struct policy policy = { .kind = POLICY_ALLOWLIST, .link = POLICY_LINK_AUTO };
-	struct network_choice network = { 0 };
-	struct outlet outlet;
-	const char *ignored;
-	if (!install_rules(reach, &policy.rules, err))
-		return false;
-	network_choose_link(&p->session.runtime, prepare_is_restricted(), socket_was_seen(p, &policy), &policy,
-	                    &ignored);
-	mem_cleanup char *audit = str_path_join(p->paths.state_directory, "egress");
-	const struct outlet_settings settings = {
-		.rules = &policy.rules,
-		.link = policy.link,
-		.network = &network,
-		.audit_directory = audit,
-		.session = job->launch->name,
-		.package = "npm install",
-		.path_variable = getenv("PATH") == NULL ? "" : getenv("PATH"),
-		.starts = true,
-	};
-	bool fine = network_check_policy(&p->session.runtime, &policy, err) &&
-	            session_provision(&p->session, &policy, &network, err) &&
-	            outlet_open(p->session.janitor, &settings, &outlet, err);
-	if (fine) {
-		outlet_add(&outlet, job->launch);
-		fine = run_job(job, &outlet, ret_result, err);
-		gather_refused(&outlet, refused);
-		outlet_done(&outlet);
-	}
-	network_choice_done(&network);
-	policy_done(&policy);
-	return fine;
-}
-
-static bool store_run(void *context, struct launch *launch, const struct store_reach *reach, unsigned timeout_ms,
-                      void (*on_stderr)(void *progress, const char *bytes, size_t count), void *progress,
-                      struct proc_result *ret_result, struct refused *refused, struct npxc_error *err)
-{
-	struct prepared *p = context;
-	mem_cleanup char *id = file_random_hex(8);
-	const struct store_job job = { p, launch, timeout_ms, on_stderr, progress };
-	free(launch->name);
-	free(launch->image);
-	launch->name = plan_session_name("install", id);
-	launch->image = str_dup(p->config.defaults.node_image);
-	/* npm and the scripts of packages want more than a server: memory is not bounded, processes generously. */
-	launch->pids = LIMIT_INSTALL_PIDS;
-	launch->network = LAUNCH_NETWORK_NONE;
-	return reach == NULL ? run_job(&job, NULL, ret_result, err)
-	                     : run_job_with_reach(&job, reach, ret_result, refused, err);
-}
-
-static bool store_hold_directory(void *context, const char *path, unsigned *ret_id, struct npxc_error *err)
-{
-	struct prepared *p = context;
-	FAULT_POINT("staging.hold");
-	if (!janitor_hold_path(p->session.janitor, JANITOR_DIRECTORY, path, ret_id, err))
-		return false;
-	FAULT_POINT("staging.held");
-	return true;
-}
-
-static bool store_release(void *context, unsigned id, struct npxc_error *err)
-{
-	struct prepared *p = context;
-	return janitor_release(p->session.janitor, id, err);
-}
-
-static bool store_interrupted(void *context)
-{
-	(void)context;
-	return signals_caught() != 0;
-}
-
-/* Adds what the package's file says. ret_file: the first file of several; owned, NULL or as it was. */
-static void add_install_allow(const struct config_package *package, struct strv *allow, char **ret_file)
-{
-	for (size_t i = 0; i < package->install_allow.count; i++)
-		if (!strv_contains(allow, package->install_allow.v[i]))
-			strv_push(allow, package->install_allow.v[i]);
-	if (*ret_file == NULL)
-		*ret_file = str_dup(package->file);
-}
-
-/*
- * What installing this may reach beside the registry. A set is one installation, so there every package's file counts;
- * whose configuration the server gets is known only afterwards.
- */
-static bool gather_install_allow(const struct prepared *p, struct strv *ret_allow, char **ret_file,
-                                 struct npxc_error *err)
-{
-	struct strv allow = { 0 };
-	char *file = NULL;
-	bool ok = true;
-	if (p->has_package_config)
-		add_install_allow(&p->package_config, &allow, &file);
-	for (size_t i = 0; ok && !p->has_package_config && i < p->options->specs.count; i++) {
-		struct config_package package;
-		struct spec spec;
-		ok = spec_parse(p->options->specs.v[i], &spec, err);
-		if (!ok)
-			break;
-		if (spec.kind != SPEC_DIRECTORY) {
-			ok = config_load_package(p->paths.packages_directory, spec.name, &package, err);
-			if (ok) {
-				add_install_allow(&package, &allow, &file);
-				config_package_done(&package);
-			}
-		}
-		spec_done(&spec);
-	}
-	if (!ok) {
-		strv_done(&allow);
-		free(file);
-		return false;
-	}
-	*ret_allow = allow;
-	*ret_file = file;
-	return true;
-}
-
-static struct store_host store_host(struct prepared *p, const char *search, const struct strv *allow,
-                                    const char *allow_file)
-{
-	return (struct store_host){
-		.context = p,
-		.run = store_run,
-		.hold_directory = store_hold_directory,
-		.release = store_release,
-		.interrupted = store_interrupted,
-		.store_directory = p->paths.store_directory,
-		.home = p->paths.home,
-		.path_variable = search,
-		.cwd = p->cwd,
-		.image = p->session.runtime.kind == RUNTIME_BWRAP ? NULL : p->config.defaults.node_image,
-		.runtime = runtime_kind_word(p->session.runtime.kind),
-		.allow_package = { .rules = allow, .file = allow_file },
-		.allow_all = { .rules = &p->config.install_allow, .file = p->config.file },
-		.node_major = p->config.defaults.node,
-		.is_root = geteuid() == 0,
-		.progress = isatty(STDERR_FILENO) == 1,
-	};
-}
-
 bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error *err)
 {
 	const int64_t began = clock_now_us();
-	mem_cleanup char *search = paths_search(getenv("PATH"));
-	struct strv allow = { 0 };
-	mem_cleanup char *allow_file = NULL;
-	if (!gather_install_allow(p, &allow, &allow_file, err))
+	struct installer installer;
+	if (!installer_make(p, &installer, err))
 		return false;
-	const struct store_host host = store_host(p, search, &allow, allow_file);
 	const struct store_request request = {
 		.specs = (const char *const *)p->options->specs.v,
 		.spec_count = p->options->specs.count,
@@ -411,8 +223,8 @@ bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error
 		.call = p->options->call,
 		.version_hint = p->has_package_config ? p->package_config.version : NULL,
 	};
-	const bool found = store_get(&host, &request, wish, &p->package, err);
-	strv_done(&allow);
+	const bool found = store_get(&installer.host, &request, wish, &p->package, err);
+	installer_done(&installer);
 	if (!found)
 		return false;
 	p->has_package = true;
@@ -609,13 +421,15 @@ bool prepare_start(const struct options *options, struct prepared *ret_prepared,
 
 static bool add_node(struct prepared *p, struct launch *launch, struct npxc_error *err)
 {
-	mem_cleanup char *search = paths_search(getenv("PATH"));
-	const struct strv nothing = { 0 };
-	const struct store_host host = store_host(p, search, &nothing, NULL);
+	struct installer installer;
 	struct node_facts facts;
-	if (host.image != NULL)
-		return true; /* it has its own */
-	if (!node_host(&host, &facts, err))
+	if (p->session.runtime.kind != RUNTIME_BWRAP)
+		return true; /* its image has its own */
+	if (!installer_make(p, &installer, err))
+		return false;
+	const bool found = node_host(&installer.host, &facts, err);
+	installer_done(&installer);
+	if (!found)
 		return false;
 	if (!str_equal(facts.prefix, "/usr")) {
 		launch_add_mount(launch, facts.prefix, STORE_GUEST_NODE, false);

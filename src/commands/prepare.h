@@ -82,6 +82,9 @@ const char *prepare_cli_name(enum runtime_kind kind, const struct config *config
 bool prepare_guest(struct prepared *p, enum policy_link link, const char *rule, struct launch *ret_launch,
                    struct npxc_error *err) NPXC_MUST_CHECK;
 
+/* What an allowlist's `auto` comes to on this session's runtime; `ret_why`: static, NULL when nobody had to choose. */
+void prepare_choose_link(const struct prepared *p, struct policy *policy, const char **ret_why);
+
 /* Whether user namespaces that others than some programs make come without capabilities (Ubuntu 24.04). */
 bool prepare_is_restricted(void);
 /* Where doctor --probe keeps what it saw; owned. False: there is nothing, or nothing that can be read. */

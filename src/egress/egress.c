@@ -412,44 +412,22 @@ static void run(struct process *process)
 	audit_close(server->audit);
 }
 
-static void be_alone(const struct egress_settings *settings, int control, int handoff)
-{
-	struct npxc_error err = { 0 };
-	int kept[6], count = 0;
-	const int null = open("/dev/null", O_RDWR);
-
-	/* A session of its own: what a terminal or a client sends to the launcher's group is not meant for it. */
-	setsid();
-	keep_no_handlers();
-	signal(SIGPIPE, SIG_IGN);
-	keep_no_mask();
-#ifdef __linux__
-	prctl(PR_SET_NAME, "npxc-egress");
-#endif
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-		if (null == -1 || dup2(null, fd) == -1)
-			_exit(125); /* it must not have the client's */
-		kept[count++] = fd;
-	}
-	kept[count++] = control;
-	if (handoff != -1)
-		kept[count++] = handoff;
-	if (settings->listener != -1)
-		kept[count++] = settings->listener;
-	if (!keep_only(kept, (size_t)count, &err))
-		_exit(125);
-}
-
 static void serve(const struct egress_settings *settings, int control, int handoff)
 {
 	struct process *process = mem_alloc(sizeof(*process));
+	struct egress_settings own = *settings;
+	int *const kept[] = { &control, &handoff, &own.listener };
 	struct npxc_error err = { 0 };
 
 	FAULT_ROLE("egress");
 	FAULT_POINT("egress.child");
-	be_alone(settings, control, handoff);
+	if (!keep_apart(kept, 3, &err))
+		_exit(125);
+#ifdef __linux__
+	prctl(PR_SET_NAME, "npxc-egress");
+#endif
 	FAULT_POINT("egress.child-alone");
-	process->settings = settings;
+	process->settings = &own;
 	if (!prepare(process, control, handoff, &err)) {
 		tell(control, "error\t%s", err.message);
 		_exit(125);

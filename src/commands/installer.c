@@ -1,0 +1,217 @@
+#include "commands/installer.h"
+
+#include "base/fault.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "commands/prepare.h"
+#include "session/signals.h"
+#include "store/refused.h"
+#include "store/registry.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/* ---- npm in a sandbox of this session ---- */
+
+/* Rules of what an installation may reach. */
+static bool rules_of(const struct store_reach *reach, struct rules *ret_rules, struct npxc_error *err)
+{
+	struct rules rules = { 0 };
+	bool fine = true;
+	for (size_t i = 0; fine && i < reach->count; i++)
+		fine = rules_add_configured(&rules, reach->v[i].host, reach->v[i].port, reach->v[i].proxy, err);
+	for (size_t i = 0; fine && reach->allow != NULL && i < reach->allow->count; i++)
+		fine = rules_add(&rules, reach->allow->v[i].text, err);
+	if (fine)
+		*ret_rules = rules;
+	else
+		rules_done(&rules);
+	return fine;
+}
+
+/* What the way out of an installation has said: after its end, so that nothing is missing. */
+static void gather_refused(struct outlet *outlet, struct refused *refused)
+{
+	struct egress_denial denial;
+	outlet_stop(outlet);
+	while (egress_read(&outlet->egress, &denial) == EGRESS_DENIED)
+		refused_add(refused, denial.host, denial.port, denial.unlisted ? NULL : denial.why, 1);
+}
+
+struct job {
+	struct prepared *prepared;
+	struct launch *launch;
+	unsigned timeout_ms;
+	void (*on_stderr)(void *progress, const char *bytes, size_t count);
+	void *progress;
+};
+
+static bool run_job(const struct job *job, struct outlet *outlet, struct proc_result *ret_result,
+                    struct npxc_error *err)
+{
+	return session_run(&job->prepared->session, job->launch, outlet, job->timeout_ms, job->on_stderr, job->progress,
+	                   ret_result, err);
+}
+
+/* An installation has the same way out as a server with an allowlist, on the link that auto chooses. */
+static bool run_reaching(const struct job *job, const struct store_reach *reach, struct proc_result *ret_result,
+                         struct refused *refused, struct npxc_error *err)
+{
+	struct prepared *p = job->prepared;
+	struct policy policy = { .kind = POLICY_ALLOWLIST, .link = POLICY_LINK_AUTO };
+	struct network_choice network = { 0 };
+	struct outlet outlet;
+	const char *ignored;
+	if (!rules_of(reach, &policy.rules, err))
+		return false;
+	prepare_choose_link(p, &policy, &ignored);
+	mem_cleanup char *audit = str_path_join(p->paths.state_directory, "egress");
+	const struct outlet_settings settings = {
+		.rules = &policy.rules,
+		.link = policy.link,
+		.network = &network,
+		.audit_directory = audit,
+		.session = job->launch->name,
+		.package = "npm install",
+		.path_variable = getenv("PATH") == NULL ? "" : getenv("PATH"),
+		.starts = true,
+	};
+	bool fine = network_check_policy(&p->session.runtime, &policy, err) &&
+	            session_provision(&p->session, &policy, &network, err) &&
+	            outlet_open(p->session.janitor, &settings, &outlet, err);
+	if (fine) {
+		outlet_add(&outlet, job->launch);
+		fine = run_job(job, &outlet, ret_result, err);
+		gather_refused(&outlet, refused);
+		outlet_done(&outlet);
+	}
+	network_choice_done(&network);
+	policy_done(&policy);
+	return fine;
+}
+
+static bool run_npm(void *context, struct launch *launch, const struct store_reach *reach, unsigned timeout_ms,
+                    void (*on_stderr)(void *progress, const char *bytes, size_t count), void *progress,
+                    struct proc_result *ret_result, struct refused *refused, struct npxc_error *err)
+{
+	struct prepared *p = context;
+	mem_cleanup char *id = file_random_hex(8);
+	const struct job job = { p, launch, timeout_ms, on_stderr, progress };
+	free(launch->name);
+	free(launch->image);
+	launch->name = plan_session_name("install", id);
+	launch->image = str_dup(p->config.defaults.node_image);
+	/* npm and the scripts of packages want more than a server: memory is not bounded, processes generously. */
+	launch->pids = LIMIT_INSTALL_PIDS;
+	launch->network = LAUNCH_NETWORK_NONE;
+	return reach == NULL ? run_job(&job, NULL, ret_result, err)
+	                     : run_reaching(&job, reach, ret_result, refused, err);
+}
+
+static bool hold_directory(void *context, const char *path, unsigned *ret_id, struct npxc_error *err)
+{
+	struct prepared *p = context;
+	FAULT_POINT("staging.hold");
+	if (!janitor_hold_path(p->session.janitor, JANITOR_DIRECTORY, path, ret_id, err))
+		return false;
+	FAULT_POINT("staging.held");
+	return true;
+}
+
+static bool release(void *context, unsigned id, struct npxc_error *err)
+{
+	struct prepared *p = context;
+	return janitor_release(p->session.janitor, id, err);
+}
+
+static bool is_interrupted(void *context)
+{
+	(void)context;
+	return signals_caught() != 0;
+}
+
+/* ---- for the store ---- */
+
+/* Adds what the package's file says. ret_file: the first file of several; owned, NULL or as it was. */
+static void add_allow(const struct config_package *package, struct strv *allow, char **ret_file)
+{
+	for (size_t i = 0; i < package->install_allow.count; i++)
+		if (!strv_contains(allow, package->install_allow.v[i]))
+			strv_push(allow, package->install_allow.v[i]);
+	if (*ret_file == NULL)
+		*ret_file = str_dup(package->file);
+}
+
+/*
+ * What installing this may reach beside the registry. A set is one installation, so there every package's file counts;
+ * whose configuration the server gets is known only afterwards.
+ */
+static bool gather_allow(const struct prepared *p, struct strv *ret_allow, char **ret_file, struct npxc_error *err)
+{
+	struct strv allow = { 0 };
+	char *file = NULL;
+	bool ok = true;
+	if (p->has_package_config)
+		add_allow(&p->package_config, &allow, &file);
+	for (size_t i = 0; ok && !p->has_package_config && i < p->options->specs.count; i++) {
+		struct config_package package;
+		struct spec spec;
+		ok = spec_parse(p->options->specs.v[i], &spec, err);
+		if (!ok)
+			break;
+		if (spec.kind != SPEC_DIRECTORY) {
+			ok = config_load_package(p->paths.packages_directory, spec.name, &package, err);
+			if (ok) {
+				add_allow(&package, &allow, &file);
+				config_package_done(&package);
+			}
+		}
+		spec_done(&spec);
+	}
+	if (!ok) {
+		strv_done(&allow);
+		free(file);
+		return false;
+	}
+	*ret_allow = allow;
+	*ret_file = file;
+	return true;
+}
+
+bool installer_make(struct prepared *p, struct installer *ret_installer, struct npxc_error *err)
+{
+	struct installer installer = { .search = paths_search(getenv("PATH")) };
+	if (!gather_allow(p, &installer.allow, &installer.allow_file, err)) {
+		installer_done(&installer);
+		return false;
+	}
+	*ret_installer = installer;
+	ret_installer->host = (struct store_host){
+		.context = p,
+		.run = run_npm,
+		.hold_directory = hold_directory,
+		.release = release,
+		.interrupted = is_interrupted,
+		.store_directory = p->paths.store_directory,
+		.home = p->paths.home,
+		.path_variable = installer.search,
+		.cwd = p->cwd,
+		.image = p->session.runtime.kind == RUNTIME_BWRAP ? NULL : p->config.defaults.node_image,
+		.runtime = runtime_kind_word(p->session.runtime.kind),
+		.allow_package = { .rules = &ret_installer->allow, .file = installer.allow_file },
+		.allow_all = { .rules = &p->config.install_allow, .file = p->config.file },
+		.node_major = p->config.defaults.node,
+		.is_root = geteuid() == 0,
+		.progress = isatty(STDERR_FILENO) == 1,
+	};
+	return true;
+}
+
+void installer_done(struct installer *installer)
+{
+	strv_done(&installer->allow);
+	free(installer->allow_file);
+	free(installer->search);
+	*installer = (struct installer){ 0 };
+}
