@@ -60,7 +60,7 @@ const modes = {
     endWithInput();
   },
   forks() {
-    const script = `n=0; while [ $n -lt ${Number(number)} ]; do sleep 1000 & n=$((n+1)); echo $n; done`;
+    const script = `n=0; while [ $n -lt ${Number(number)} ]; do sleep 1000 >/dev/null 2>&1 & n=$((n+1)); echo $n; done`;
     const result = child.spawnSync("/bin/sh", ["-c", script], { stdio: ["ignore", "pipe", "ignore"], timeout: 60000 });
     say({ count: Number(String(result.stdout).trim().split("\n").pop()), status: result.status });
     endWithInput();

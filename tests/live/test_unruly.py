@@ -1,0 +1,16 @@
+"""Servers that behave badly, on a real podman: the tests of black_box/test_unruly.py, with podman's own evidence."""
+
+import importlib.util
+import sys
+
+import black_box
+from conftest import HERE
+
+_spec = importlib.util.spec_from_file_location("black_box_unruly", HERE.parent / "black_box" / "test_unruly.py")
+_unruly = importlib.util.module_from_spec(_spec)
+_own, sys.modules["conftest"] = sys.modules["conftest"], black_box
+try:
+    _spec.loader.exec_module(_unruly)
+finally:
+    sys.modules["conftest"] = _own
+globals().update({name: one for name, one in vars(_unruly).items() if name.startswith("test_") or name == "installed"})
