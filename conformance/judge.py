@@ -21,7 +21,7 @@ class Row:
         self.requirement, self.runtime = requirement, runtime
         self.verdict, self.reason, self.problems = None, None, []
         self.seconds, self.repeats, self.toothless = 0.0, 0, []
-        self.clean_ms = {}
+        self.clean_ms, self.figures = {}, {}
 
     @property
     def red(self):
@@ -33,7 +33,7 @@ class Row:
         return {"runtime": self.runtime.name, "id": r["id"], "area": r["area"], "level": r["level"],
                 "evidence": registry.decided_kinds(r, self.runtime), "verdict": self.verdict, "reason": self.reason,
                 "problems": self.problems, "seconds": round(self.seconds, 2), "repeats": self.repeats,
-                "toothless": self.toothless, "clean_ms": self.clean_ms}
+                "toothless": self.toothless, "clean_ms": self.clean_ms, "figures": self.figures}
 
 
 def clean_ms(evidence):
@@ -150,6 +150,7 @@ class Case:
                     evidence.update(fresh)
             for name in check.needs:
                 row.clean_ms.update(clean_ms(evidence[name]))
+                row.figures.update(evidence[name].seen.get("figures", {}))
             if with_samples and row.verdict == "pass":
                 row.toothless = prove(check, evidence)
 

@@ -203,6 +203,16 @@ def ladder_lines(reports):
     return lines
 
 
+def crowd_lines(reports):
+    """Of tear-concurrent."""
+    figures = {name: row["figures"] for name, report in reports.items() for row in report["rows"] if row.get("figures")}
+    if not figures:
+        return []
+    return ["", "## Many sessions at once, ended in mixed ways", "", "| | %s |" % " | ".join(figures), "|---|%s" % ("---|" * len(figures)),
+            *("| %s | %s |" % (key, " | ".join(str(one.get(key, "-")) for one in figures.values()))
+              for key in dict.fromkeys(key for one in figures.values() for key in one))]
+
+
 def status_text(directory, broken):
     reports = {path.stem[len("last-"):]: json.loads(path.read_text()) for path in sorted(directory.glob("last-*.json"))}
     names = list(reports)
@@ -230,7 +240,7 @@ def status_text(directory, broken):
     lines += ["", "n/a: " + "; ".join("%s: %s" % pair for pair in REASONS.items()) + "."]
     if (directory / ENDINGS).exists():
         lines += endings_lines(json.loads((directory / ENDINGS).read_text()))
-    lines += ladder_lines(reports)
+    lines += ladder_lines(reports) + crowd_lines(reports)
     if (directory / MUTATIONS).exists():
         lines += ["", "## What a part taken out of npxc turns red", "",
                   "`make conformance-mutations` takes each out of a copy of `src`, builds it and judges that, on replay-1.0.0.", "",

@@ -199,6 +199,16 @@ def end_one(session, how):
         session.signal(getattr(signal, how.split()[0]), "group" in how)
 
 
+def memory_of(world):
+    """KiB of launchers, janitors and egress processes, what they share divided among them."""
+    total, launcher = 0, os.fsencode(world.lab.launcher)
+    for pid in PROCESSES.with_text(world.marker):
+        with contextlib.suppress(OSError, AttributeError):
+            if pathlib.Path("/proc/%d/cmdline" % pid).read_bytes().split(b"\0")[0] == launcher:
+                total += int(re.search(r"^Pss: +(\d+)", pathlib.Path("/proc/%d/smaps_rollup" % pid).read_text(), re.M)[1])
+    return total
+
+
 @scenario(*EVERYWHERE, alone=True)
 def concurrent(lab, runtime):
     """All are up at once; then they are ended in an order and in ways of chance (of the same chance in every run)."""
@@ -206,7 +216,7 @@ def concurrent(lab, runtime):
     networked = min(count, WITH_NETWORK[runtime.family])
     chance = random.Random(1)
     with world_of(lab, runtime, "concurrent", {"network": {"mode": "none"}}) as world:
-        sessions = []
+        sessions, began = [], now_us()
         for number in range(count):
             if number == count - networked:
                 for session, _ in sessions:  # those have read their configuration
@@ -218,6 +228,8 @@ def concurrent(lab, runtime):
         for session, _ in sessions:
             session.send(REQUEST % 1)
         up = sum(session.await_output(REPLY % 1, 180) for session, _ in sessions)
+        figures = {"sessions": count, "with a network": networked, "ms until all are up": (now_us() - began) // 1000,
+                   "KiB of launchers and janitors": memory_of(world)}
         chance.shuffle(sessions)
         began = now_us()
         for session, how in sessions:
@@ -230,5 +242,6 @@ def concurrent(lab, runtime):
         seconds = (now_us() - began) / 1e6
         evidence = world.evidence(None, 0)
         evidence.files_left += sorted(name for name in files_of(world) if "/sessions/" in name)
-        evidence.seen = {"count": count, "up": up, "ends": ends, "seconds": seconds, "networked": networked}
+        figures["ms until nothing is left"] = int(seconds * 1000)
+        evidence.seen = {"count": count, "up": up, "ends": ends, "seconds": seconds, "figures": figures}
         return evidence
