@@ -151,15 +151,23 @@ static void report_orphan(struct gc *gc, const struct orphan *orphan, const char
 
 static void report_orphans(struct gc *gc)
 {
+	struct strv names = { 0 };
 	for (size_t i = 0; i < gc->orphans.count; i++) {
 		const struct orphan *orphan = &gc->orphans.v[i];
 		const char *slash = orphan->runtime == NULL ? strrchr(orphan->name, '/') : NULL;
+		const char *word = slash == NULL ? orphan->name : slash + 1;
 		report_orphan(gc, orphan, "orphans");
+		if (!strv_contains(&names, word))
+			strv_push(&names, word);
 		if (!gc->json)
 			printf("no lease: %s %s (%s), perhaps another user's; `npxc gc --orphans %s` removes it\n",
-			       lease_kind_word(orphan->kind), orphan->name, place_of(orphan),
-			       slash == NULL ? orphan->name : slash + 1);
+			       lease_kind_word(orphan->kind), orphan->name, place_of(orphan), word);
 	}
+	if (!gc->json && names.count > 1) {
+		mem_cleanup char *words = strv_shell(&names);
+		printf("all of these: `npxc gc --orphans %s`\n", words);
+	}
+	strv_done(&names);
 	for (size_t i = 0; i < gc->unasked.count; i++) {
 		cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(gc->report, "not_asked"),
 		                     cJSON_CreateString(gc->unasked.v[i]));

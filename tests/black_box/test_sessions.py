@@ -360,6 +360,8 @@ esac
     assert directory.exists()
     result = npxc(world, "gc", tools=tools)
     assert "`npxc gc --orphans npxc-x-0000000b` removes it" in result.stdout.decode()
+    together, = [line for line in result.stdout.decode().splitlines() if line.startswith("all of these: ")]
+    assert {"npxc-x-0000000a", "npxc-x-0000000b", NETWORK} <= set(together.strip("`").split())
     assert "not asked for what has no lease: docker" in result.stderr
 
 
