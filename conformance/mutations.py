@@ -53,21 +53,18 @@ def without_pause(number, milliseconds):
 
 MUTATIONS = [without_attempt(number) for number in range(1, 6)] + [
     without_pause(number, milliseconds) for number, milliseconds in enumerate((150, 300, 450, 600), 1)] + [
-    Mutation("inspect-clean-up", "the deletion of a network whose inspection failed", ["net-inspect-failure-cleans"],
-             (NETWORK, "(void)!network_delete_with_retry(runtime, name, &ignored);", "(void)ignored;")),
     Mutation("announce", "the announcement of a network to the janitor", ["net-*", "tear-*"],
              ("src/session/session.c",
-              "unsigned ignored;\n\treturn janitor_hold_named(session->janitor, JANITOR_NETWORK, &session->runtime, name, &ignored, err);",
-              "(void)session;\n\t(void)name;\n\t(void)err;\n\treturn true;")),
+              "if (!janitor_hold_named(session->janitor, JANITOR_NETWORK, &session->runtime, name, &ignored, err))\n\t\treturn false;",
+              "ignored = session->janitor == NULL || name == NULL || err == NULL;\n\t(void)ignored;")),
     Mutation("order", "container before network: the networks go first", ["tear-*"],
              (JANITOR, "\tif (!end_sandbox(keeper, 0, -1, &err))\n\t\tsayf(keeper, VERB_WARNING",
               "\tremove_all_of(keeper, JANITOR_NETWORK);\n\tif (!end_sandbox(keeper, 0, -1, &err))\n\t\tsayf(keeper, VERB_WARNING")),
     Mutation("order-of-removal", "container before network, once the container's CLI has ended", ["tear-*"],
-             (JANITOR, "\tremove_all_of(keeper, JANITOR_CONTAINER);\n\tif (!holds(keeper, JANITOR_CONTAINER))\n"
-                       "\t\tremove_all_of(keeper, JANITOR_NETWORK);",
+             (JANITOR, "\tremove_all_of(keeper, JANITOR_CONTAINER);\n\tFAULT_POINT(\"janitor.teardown-containers\");",
               "\tremove_all_of(keeper, JANITOR_NETWORK);\n\tremove_all_of(keeper, JANITOR_CONTAINER);")),
     Mutation("sweep", "the release of what dead sessions held, at the next start", ["tear-sigkill-all"],
-             ("src/session/sweep.c", "|| !sweep(directory, NULL, &ignored)", "|| directory == NULL")),
+             ("src/session/sweep.c", "fine = fine && sweep_round(&sweeper, directory, &ignored);", "fine = fine && directory == NULL;")),
     Mutation("living", "the lock by which a session that lives is told from a dead one", ["tear-sigkill-all"],
              ("src/session/lease.c",
               "if (i == LOOK_AGAIN || lease_process_alive(&seen->lease, &seen->lease.launcher, boot) ||\n"

@@ -581,12 +581,11 @@ bool network_delete_blocking(const struct runtime *runtime, const char *name, st
 
 /* ---- the whole of it ---- */
 
-/* Creates and inspects; a network that was created and cannot be used goes again. */
+/* Creates and inspects. One that was created and cannot be used is the janitor's to remove, as every other. */
 static bool make_network(const struct runtime *runtime, const char *name, struct network *ret_network,
                          struct npxc_error *err)
 {
 	struct network network = { 0 };
-	struct npxc_error ignored = { 0 };
 	bool ok;
 
 	FAULT_POINT("network.create");
@@ -599,8 +598,6 @@ static bool make_network(const struct runtime *runtime, const char *name, struct
 		ok = error_set(err, ERROR_RUNTIME, "network %s is not host-only although it was asked for", name);
 	if (!ok) {
 		network_done(&network);
-		/* the janitor knows the name and goes on where this gives up */
-		(void)!network_delete_with_retry(runtime, name, &ignored);
 		return false;
 	}
 	*ret_network = network;
