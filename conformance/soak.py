@@ -236,7 +236,7 @@ def sweep(world):
     session.finish()
     if (status := session.process.poll()) != 0:
         raise SystemExit("soak: the session that ends a batch ended with %s: %s" % (status, bytes(session.err).decode()[-300:]))
-    session.abandon()
+    session.release()  # what it does in the background goes on
     world.sessions.remove(session)
 
 

@@ -467,6 +467,10 @@ class Session:
                     os.kill(pid, signal.SIGKILL)
             if wait_until(lambda: self.process.poll() is not None and not processes_with(self.world.marker), 5):
                 break
+        self.release()
+
+    def release(self):
+        """What is held here of a session that is over."""
         for thread in self.threads:
             thread.join(5)
         self.process.stdout.close()

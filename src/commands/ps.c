@@ -89,7 +89,7 @@ bool ps_command(const struct options *options, int *ret_status, struct npxc_erro
 	cJSON *all = cJSON_CreateArray();
 	for (size_t i = 0; fine && i < files.count; i++) {
 		struct lease_seen seen;
-		lease_look(directory, files.v[i], 0, boot, &seen);
+		lease_look(directory, files.v[i], false, boot, &seen);
 		const bool is_there = seen.state != LEASE_GONE;
 		const int64_t uptime_ms =
 		    is_there && seen.state != LEASE_ALIEN ? lease_uptime_ms(&seen.lease, boot, clock_boot_ms()) : -1;

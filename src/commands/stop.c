@@ -66,7 +66,7 @@ static bool gather(struct stop *stop, const struct options *options, bool *met, 
 		return false;
 	for (size_t i = 0; i < files.count; i++) {
 		struct lease_seen seen;
-		lease_look(stop->directory, files.v[i], 0, stop->boot, &seen);
+		lease_look(stop->directory, files.v[i], false, stop->boot, &seen);
 		if (seen.state != LEASE_LIVE || !lease_process_alive(&seen.lease, &seen.lease.launcher, stop->boot) ||
 		    !is_wanted(options, &seen.lease, met)) {
 			lease_seen_done(&seen);
@@ -85,7 +85,7 @@ static enum lease_state await_lease(const struct stop *stop, const struct stoppe
 	const int64_t deadline = clock_now_ms() + LIMIT_STOP_JANITOR_MS;
 	for (;;) {
 		struct lease_seen seen;
-		lease_look(stop->directory, strrchr(one->seen.path, '/') + 1, 0, stop->boot, &seen);
+		lease_look(stop->directory, strrchr(one->seen.path, '/') + 1, false, stop->boot, &seen);
 		const enum lease_state state = seen.state;
 		lease_seen_done(&seen);
 		if (state == LEASE_GONE || state == LEASE_DEAD || clock_now_ms() >= deadline)

@@ -790,13 +790,11 @@ static bool still_there(const struct lease_seen *seen)
 /* Somebody who only looked holds the lock for a moment; nobody who looks like an owner lives then. */
 enum { LOOK_AGAIN = 10, LOOK_PAUSE_MS = 5 };
 
-static bool take_lock(const struct lease_seen *seen, int64_t until_ms, const char *boot)
+static bool take_lock(const struct lease_seen *seen, const char *boot)
 {
 	for (unsigned i = 0; flock(seen->fd, LOCK_EX | LOCK_NB) == -1; i++) {
-		if (lease_process_alive(&seen->lease, &seen->lease.launcher, boot))
-			return false;
-		if (clock_now_ms() >= until_ms &&
-		    (i >= LOOK_AGAIN || lease_process_alive(&seen->lease, &seen->lease.janitor, boot)))
+		if (i == LOOK_AGAIN || lease_process_alive(&seen->lease, &seen->lease.launcher, boot) ||
+		    lease_process_alive(&seen->lease, &seen->lease.janitor, boot))
 			return false;
 		poll(NULL, 0, LOOK_PAUSE_MS);
 	}
@@ -816,14 +814,12 @@ static bool read_seen(struct lease_seen *seen, bool mend)
 	return fine;
 }
 
-void lease_look(const char *directory, const char *file, int64_t take_until_ms, const char *boot,
-                struct lease_seen *ret_seen)
+void lease_look(const char *directory, const char *file, bool take, const char *boot, struct lease_seen *ret_seen)
 {
-	const bool take = take_until_ms != 0;
 	struct lease_seen seen = { .path = str_printf("%s/%s", directory, file), .fd = -1 };
 
 	if (open_ours(&seen) && read_seen(&seen, false)) {
-		if (!take_lock(&seen, take_until_ms, boot)) {
+		if (!take_lock(&seen, boot)) {
 			seen.state = lease_process_alive(&seen.lease, &seen.lease.launcher, boot) ||
 			                     !is_of_boot(&seen.lease, boot)
 			                 ? LEASE_LIVE
@@ -884,7 +880,7 @@ bool lease_list(const char *directory, struct strv *ret_files, struct npxc_error
 	return true;
 }
 
-bool lease_any_dead(const char *directory)
+bool lease_any_dead(const char *directory, const struct strv *but)
 {
 	DIR *stream = opendir(directory);
 	bool any = false;
@@ -892,7 +888,7 @@ bool lease_any_dead(const char *directory)
 	if (stream == NULL)
 		return false;
 	for (const struct dirent *entry = readdir(stream); !any && entry != NULL; entry = readdir(stream)) {
-		if (!str_ends(entry->d_name, LEASE_SUFFIX))
+		if (!str_ends(entry->d_name, LEASE_SUFFIX) || (but != NULL && strv_contains(but, entry->d_name)))
 			continue;
 		FD_CLEANUP int fd =
 		    openat(dirfd(stream), entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);

@@ -156,19 +156,15 @@ struct lease_seen {
 	char *why;          /* owned; alien only */
 };
 
-/*
- * `take_until_ms`: 0 only looks. Else a dead lease stays locked, for the caller to act on, and one whose launcher has
- * ended is waited for until then (clock_now_ms): a janitor that was killed as well may not have come to its end.
- * `boot`: this one's.
- */
-void lease_look(const char *directory, const char *file, int64_t take_until_ms, const char *boot,
-                struct lease_seen *ret_seen);
+/* `take`: a dead lease stays locked, for the caller to act on. `boot`: this one's. */
+void lease_look(const char *directory, const char *file, bool take, const char *boot, struct lease_seen *ret_seen);
 void lease_seen_done(struct lease_seen *seen);
 const char *lease_state_word(enum lease_state state);
 
 /* The names of the files in `directory` that are called like leases, sorted; none when it is not there. ERROR_IO. */
 bool lease_list(const char *directory, struct strv *ret_files, struct npxc_error *err) NPXC_MUST_CHECK;
-/* Whether any of them can be locked: the quick question of every start. Stops at the first. */
-bool lease_any_dead(const char *directory);
+/* Whether any of them, `but` these (NULL: none), can be locked: the quick question of every start. Stops at the first.
+ */
+bool lease_any_dead(const char *directory, const struct strv *but);
 
 #endif

@@ -133,7 +133,7 @@ char *orphans_lease_of(const char *leases, const char *name)
 	for (size_t i = 0; found == NULL && i < files.count; i++) {
 		struct lease_seen seen;
 
-		lease_look(leases, files.v[i], 0, boot, &seen);
+		lease_look(leases, files.v[i], false, boot, &seen);
 		if (seen.state != LEASE_GONE && mentions(&seen, name))
 			found = str_dup(files.v[i]);
 		lease_seen_done(&seen);
@@ -176,7 +176,7 @@ bool orphans_find(const char *leases, const struct runtime *runtimes, size_t run
 	for (size_t i = 0; i < files.count; i++) {
 		struct lease_seen seen;
 
-		lease_look(leases, files.v[i], 0, boot, &seen);
+		lease_look(leases, files.v[i], false, boot, &seen);
 		if (seen.state != LEASE_GONE)
 			drop_mentioned(&orphans, &seen);
 		lease_seen_done(&seen);

@@ -6,20 +6,24 @@
 #include "base/keep.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/proc.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
+
+enum { LOOK_PAUSE_MS = 50 };
 
 struct sweeper {
 	const struct sweep_listener *listener;
 	char *boot;
 	struct strv down; /* CLIs that could not be asked */
+	struct strv done; /* files that were looked at and stay: not looked at again */
 };
 
 static void hear(void *context, bool is_warning, const char *text)
@@ -77,26 +81,58 @@ static void sweep_one(struct sweeper *sweeper, struct lease_seen *seen)
 	strv_done(&said);
 }
 
-bool sweep(const char *directory, const struct sweep_listener *listener, struct npxc_error *err)
+/* The number of those whose launcher has ended and whose janitor may: -1 for an error. */
+static int look_at_each(struct sweeper *sweeper, const char *directory, bool waits, struct npxc_error *err)
 {
-	struct sweeper sweeper = { .listener = listener };
-	const int64_t until_ms = clock_now_ms() + LIMIT_SWEEP_WAIT_MS;
 	struct strv files = { 0 };
+	int ending = 0;
 
 	if (!lease_list(directory, &files, err))
-		return false;
-	sweeper.boot = proc_boot_id();
+		return -1;
 	for (size_t i = 0; i < files.count; i++) {
 		struct lease_seen seen;
 
-		lease_look(directory, files.v[i], until_ms, sweeper.boot, &seen);
-		sweep_one(&sweeper, &seen);
+		if (strv_contains(&sweeper->done, files.v[i]))
+			continue;
+		lease_look(directory, files.v[i], true, sweeper->boot, &seen);
+		if (seen.state == LEASE_ENDING && waits) {
+			ending++;
+		} else {
+			sweep_one(sweeper, &seen);
+			if (seen.state != LEASE_LIVE && seen.state != LEASE_GONE)
+				strv_push(&sweeper->done, files.v[i]);
+		}
 		lease_seen_done(&seen);
 	}
 	strv_done(&files);
-	strv_done(&sweeper.down);
-	mem_cleanup_free(&sweeper.boot);
-	return true;
+	return ending;
+}
+
+/* A janitor that was killed a moment ago lives until the kernel has come to it: what it holds is looked at again. */
+static bool sweep_round(struct sweeper *sweeper, const char *directory, struct npxc_error *err)
+{
+	const int64_t until_ms = clock_now_ms() + LIMIT_SWEEP_WAIT_MS;
+	int ending;
+
+	while ((ending = look_at_each(sweeper, directory, clock_now_ms() < until_ms, err)) > 0)
+		poll(NULL, 0, LOOK_PAUSE_MS);
+	return ending == 0;
+}
+
+static void sweeper_done(struct sweeper *sweeper)
+{
+	strv_done(&sweeper->down);
+	strv_done(&sweeper->done);
+	free(sweeper->boot);
+}
+
+bool sweep(const char *directory, const struct sweep_listener *listener, struct npxc_error *err)
+{
+	struct sweeper sweeper = { .listener = listener, .boot = proc_boot_id() };
+	const bool fine = sweep_round(&sweeper, directory, err);
+
+	sweeper_done(&sweeper);
+	return fine;
 }
 
 /* ---- in the background ---- */
@@ -109,20 +145,28 @@ static int lock_sweeping(const char *directory)
 	return fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == 0 ? fd_take(&fd) : -1;
 }
 
+/* A start that finds the lock taken leaves what it has seen to the one that holds it, who looks again without it. */
 static void run_sweeper(const char *directory, int lock)
 {
 	struct npxc_error ignored = { 0 };
 	int *const kept[] = { &lock };
+	struct sweeper sweeper = { .boot = proc_boot_id() };
+	bool fine;
 
 	FAULT_ROLE("sweeper");
 
-	_exit(!keep_apart(kept, 1, &ignored) || !sweep(directory, NULL, &ignored));
+	fine = keep_apart(kept, 1, &ignored);
+	do
+		fine = fine && sweep_round(&sweeper, directory, &ignored);
+	while (fine && flock(lock, LOCK_UN) == 0 && lease_any_dead(directory, &sweeper.done) &&
+	       flock(lock, LOCK_EX | LOCK_NB) == 0);
+	_exit(!fine);
 }
 
 /* The child is not waited for: it outlives npxc, or is reaped with it. */
 void sweep_in_background(const char *directory)
 {
-	FD_CLEANUP int lock = lease_any_dead(directory) ? lock_sweeping(directory) : -1;
+	FD_CLEANUP int lock = lease_any_dead(directory, NULL) ? lock_sweeping(directory) : -1;
 	sigset_t all, before;
 	pid_t pid;
 

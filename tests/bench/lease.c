@@ -90,7 +90,7 @@ int main(int argc, char **argv)
 
 		write_one(argv[1], text);
 		wrote = now_us();
-		(void)!lease_any_dead(argv[1]);
+		(void)!lease_any_dead(argv[1], NULL);
 		printf("%.1f %.1f\n", wrote - began, now_us() - wrote);
 	}
 	return 0;

@@ -44,8 +44,11 @@ def processes(program):
 
 def oci_states():
     """What runc holds: `podman ps` knows nothing of a container whose start was cut off."""
-    listed = subprocess.run(["runc", "list", "--format", "json"], capture_output=True, text=True, check=True).stdout
-    return {entry["id"] for entry in json.loads(listed) or []}
+    for _ in range(10):  # it fails when a container goes while it lists
+        listed = subprocess.run(["runc", "list", "--format", "json"], capture_output=True, text=True)
+        if listed.returncode == 0:
+            return {entry["id"] for entry in json.loads(listed.stdout) or []}
+    raise AssertionError(listed.stderr)
 
 
 def ours():

@@ -31,6 +31,14 @@ def new_names(kind, before):
 
 # ---- networks ----
 
+def raw_connect(client, host, port):
+    """By a program that knows nothing of npxc's way out: what it says; empty when it came through."""
+    done = client.call("spawn", command="bash", args=["-c", 'exec 3<>"/dev/tcp/$0/$1"', host, str(port)])["value"]
+    assert (done["status"] == 0) == (done["stderr"] == ""), done
+    return done["stderr"]
+
+
+
 def test_network_none_has_no_way_out(world, probe):
     client = world.client(probe)
     client.handshake()
@@ -62,12 +70,13 @@ def test_an_allowlist_gets_a_network_of_its_own_with_the_host_as_gateway(world, 
     described = json.loads(podman("network", "inspect", *names))[0]
     assert described["internal"] is True and described["dns_enabled"] is False
     gateway = described["subnets"][0]["gateway"]
-    assert client.call("connect", host=gateway, port=listener.getsockname()[1])["ok"]
+    assert raw_connect(client, gateway, listener.getsockname()[1]) == ""
     peer, _ = listener.accept()
     peer.close()
     listener.close()
-    assert client.call("connect", host="192.0.2.1", port=80)["code"] == "ENETUNREACH"
-    assert client.call("connect", host="example.org", port=80)["code"] in ("EAI_AGAIN", "ENOTFOUND")
+    assert "Network is unreachable" in raw_connect(client, "192.0.2.1", 80)
+    assert "resolution" in raw_connect(client, "example.org", 80)
+    assert client.call("connect", host="192.0.2.1", port=80)["code"] == "EACCES"
     status, _, err = client.close()
     assert status == 0
     assert "this host's services that listen on all addresses" in err

@@ -583,7 +583,7 @@ static struct lease_seen seen_of(const struct leased *l, bool take, enum lease_s
 {
 	struct lease_seen seen;
 
-	lease_look(l->leases, "0123abcd.lease", take ? 1 : 0, l->boot, &seen);
+	lease_look(l->leases, "0123abcd.lease", take, l->boot, &seen);
 	if (seen.state != expected)
 		fail_msg("%s instead of %s: %s", lease_state_word(seen.state), lease_state_word(expected),
 		         seen.why == NULL ? "" : seen.why);

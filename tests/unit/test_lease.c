@@ -385,11 +385,9 @@ static void done_place(struct place *place)
 	free(place->directory), free(place->path), free(place->boot);
 }
 
-enum { NO_WAIT = 1 }; /* milliseconds of a clock that is long past that */
-
 static enum lease_state look(const struct place *place, bool take, struct lease_seen *ret_seen)
 {
-	lease_look(place->directory, "0123abcd.lease", take ? NO_WAIT : 0, place->boot, ret_seen);
+	lease_look(place->directory, "0123abcd.lease", take, place->boot, ret_seen);
 	return ret_seen->state;
 }
 
@@ -415,16 +413,16 @@ static void a_lease_is_made_appended_to_and_read(void **state)
 	assert_int_equal(seen.fd, -1);
 	assert_int_equal(seen.lease.count, 1);
 	lease_seen_done(&seen);
-	assert_false(lease_any_dead(place.directory));
+	assert_false(lease_any_dead(place.directory, NULL));
 	close(fd);
 	assert_int_equal(look(&place, true, &seen), LEASE_LIVE); /* the other lock is as good */
 	lease_seen_done(&seen);
 	close(other);
-	assert_true(lease_any_dead(place.directory));
+	assert_true(lease_any_dead(place.directory, NULL));
 	assert_int_equal(look(&place, true, &seen), LEASE_DEAD);
 	assert_int_not_equal(seen.fd, -1);
 	assert_false(lease_share(place.path, &other, &err)); /* taken */
-	assert_false(lease_any_dead(place.directory));
+	assert_false(lease_any_dead(place.directory, NULL));
 	lease_seen_done(&seen);
 	assert_int_equal(unlink(place.path), 0);
 	assert_int_equal(look(&place, true, &seen), LEASE_GONE);
@@ -463,44 +461,6 @@ static void owners_are_told_by_their_start(void **state)
 	lease_seen_done(&seen);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	close(fd);
-	free(line);
-	lease_done(&lease);
-	done_place(&place);
-}
-
-static void a_janitor_that_is_about_to_end_is_waited_for(void **state)
-{
-	struct place place = make_place();
-	struct npxc_error err = { 0 };
-	struct lease lease = { .npxc = str_dup("1"), .id = str_dup("0123abcd"), .boot = str_dup(place.boot) };
-	struct lease_seen seen;
-	int fd, pipe_fds[2];
-	char byte;
-	(void)state;
-	assert_int_equal(pipe(pipe_fds), 0);
-	assert_true(lease_create(place.path, HEADER, &fd, &err));
-	pid_t pid = fork_with_test(); /* holds the lock until it has ended */
-	if (pid == 0) {
-		if (read(pipe_fds[0], &byte, 1) == 1)
-			poll(NULL, 0, 200);
-		_exit(0);
-	}
-	close(fd);
-	lease.janitor = lease_process_of(pid);
-	char *line = lease_line_header(&lease);
-	int other = open(place.path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-	assert_int_equal(write(other, line, strlen(line)), (ssize_t)strlen(line));
-	close(other);
-	assert_int_equal(look(&place, false, &seen), LEASE_ENDING);
-	lease_seen_done(&seen);
-	assert_int_equal(look(&place, true, &seen), LEASE_ENDING);
-	lease_seen_done(&seen);
-	assert_int_equal(write(pipe_fds[1], "", 1), 1);
-	lease_look(place.directory, "0123abcd.lease", clock_now_ms() + 60000, place.boot, &seen);
-	assert_int_equal(seen.state, LEASE_DEAD);
-	lease_seen_done(&seen);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	close(pipe_fds[0]), close(pipe_fds[1]);
 	free(line);
 	lease_done(&lease);
 	done_place(&place);
@@ -662,7 +622,7 @@ static void leases_are_listed(void **state)
 	(void)state;
 	assert_true(lease_list(missing, &files, &err));
 	assert_int_equal(files.count, 0);
-	assert_false(lease_any_dead(missing));
+	assert_false(lease_any_dead(missing, NULL));
 	assert_int_equal(mkdir(inner, 0700), 0);
 	char *second = lease_path(place.directory, "00000000");
 	write_file(place.path, HEADER, 0600);
@@ -694,7 +654,6 @@ int main(void)
 		cmocka_unit_test(uptime_does_not_follow_the_wall_clock),
 		cmocka_unit_test(a_lease_is_made_appended_to_and_read),
 		cmocka_unit_test(owners_are_told_by_their_start),
-		cmocka_unit_test(a_janitor_that_is_about_to_end_is_waited_for),
 		cmocka_unit_test(what_cannot_be_written_is_not_half_there),
 		cmocka_unit_test(a_torn_line_is_cut_off_before_the_next),
 		cmocka_unit_test(what_is_not_ours_is_left_alone),

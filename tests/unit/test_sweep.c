@@ -117,6 +117,43 @@ static void the_dead_go_and_the_living_stay(void **state)
 	free(base), free(live), free(future);
 }
 
+static void a_janitor_that_is_about_to_end_is_waited_for(void **state)
+{
+	char *base = make_directory(), *path = lease_path(base, "0123abcd");
+	struct lease lease = { .npxc = str_dup("1"), .id = str_dup("0123abcd"), .boot = proc_boot_id() };
+	struct npxc_error err = { 0 };
+	struct counted counted;
+	int start[2], fd;
+	char byte;
+
+	(void)state;
+	assert_int_equal(pipe(start), 0);
+	assert_true(lease_create(path, "", &fd, &err));
+	pid_t pid = fork_with_test(); /* holds the lock until it has ended */
+	if (pid == 0) {
+		if (read(start[0], &byte, 1) == 1)
+			poll(NULL, 0, 200);
+		_exit(0);
+	}
+	lease.janitor = lease_process_of(pid);
+	char *line = lease_line_header(&lease);
+	assert_true(lease_append(fd, line, false, &err));
+	close(fd);
+	counted = swept(base);
+	assert_int_equal(counted.ending, 1);
+	assert_int_equal(counted.released, 0);
+	assert_int_equal(write(start[1], "", 1), 1);
+	counted = swept(base);
+	assert_int_equal(counted.ending, 0);
+	assert_int_equal(counted.released, 1);
+	assert_int_equal(entries_of(base), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_true(file_remove_tree(base, &err));
+	close(start[0]), close(start[1]);
+	lease_done(&lease);
+	free(base), free(path), free(line);
+}
+
 /* What docker says when its daemon is down, and how often it was asked. */
 static void a_runtime_that_is_down_is_asked_once(void **state)
 {
@@ -212,6 +249,36 @@ static void a_start_does_not_wait_for_the_sweep(void **state)
 	free(base);
 }
 
+/* A start that comes while another one's sweep is at it leaves that one what it has seen. */
+static void what_dies_during_a_sweep_is_swept_by_it(void **state)
+{
+	char *base = make_directory(), *leases = str_printf("%s/sessions", base), *cli = str_printf("%s/docker", base);
+	char *asked = str_printf("%s/asked", base), *go = str_printf("%s/go", base);
+	char *text = str_printf("#!/bin/sh\n[ -e %s ] && exit 0\n: >%s\nread -r line <%s\nexit 0\n", asked, asked, go);
+	const int64_t deadline = clock_now_ms() + PATIENCE_MS;
+	struct npxc_error err = { 0 };
+
+	(void)state;
+	assert_int_equal(mkdir(leases, 0700), 0);
+	assert_int_equal(mkfifo(go, 0600), 0);
+	write_file(cli, text, 0700);
+	leave_container(leases, "bbbbbbbb", cli);
+	sweep_in_background(leases);
+	while (access(asked, F_OK) == -1) {
+		assert_true(clock_now_ms() < deadline);
+		poll(NULL, 0, 5);
+	}
+	leave(leases, "aaaaaaaa");
+	leave(leases, "cccccccc");
+	sweep_in_background(leases);
+	assert_int_equal(entries_of(leases), 5);
+	close(open(go, O_WRONLY | O_CLOEXEC));
+	assert_true(all_gone(leases));
+	assert_true(all_children_end());
+	assert_true(file_remove_tree(base, &err));
+	free(base), free(leases), free(cli), free(asked), free(go), free(text);
+}
+
 /* ---- what has no lease ---- */
 
 static void orphans_are_what_stands_on_no_lease(void **state)
@@ -292,8 +359,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_dead_go_and_the_living_stay),
+		cmocka_unit_test(a_janitor_that_is_about_to_end_is_waited_for),
 		cmocka_unit_test(a_runtime_that_is_down_is_asked_once),
 		cmocka_unit_test(a_start_does_not_wait_for_the_sweep),
+		cmocka_unit_test(what_dies_during_a_sweep_is_swept_by_it),
 		cmocka_unit_test(orphans_are_what_stands_on_no_lease),
 	};
 	return cmocka_run_group_tests(tests, adopt_orphans, NULL);
