@@ -213,6 +213,29 @@ def crowd_lines(reports):
               for key in dict.fromkeys(key for one in figures.values() for key in one))]
 
 
+# Of "nothing left behind": (promise, where it was seen live, where on replay only, where not at all).
+PROMISES = [
+    ("nothing left after any end, SIGKILL of the launcher included", "bubblewrap, podman", "Apple's `container`", "docker"),
+    ("nothing left after SIGKILL of launcher and janitor and one start more", "bubblewrap, podman", "Apple's `container`", "docker"),
+    ("launcher, janitor or egress process killed at every named point (`tests/black_box/test_crash.py`)", "bubblewrap", "docker",
+     "podman, Apple's `container`"),
+    ("launcher killed before, at and after each call of the CLI (`tests/black_box/test_torture.py`)", "-", "docker",
+     "podman, Apple's `container`"),
+    ("each call of the CLI failing, hanging, dying, half done (tear-every-failure)", "-", "Apple's `container`", "podman, docker"),
+    ("a service that restarts in mid-session", "-", "docker", "Apple's `container` (podman has none)"),
+    ("servers that behave badly (`test_unruly.py` of black_box and live)", "bubblewrap, podman", "-", "Apple's `container`, docker"),
+    ("processes told apart without pidfds, by libproc", "-", "-", "macOS: compiles and links"),
+]
+
+
+def promise_lines():
+    return ["", "## What rests on a runtime that could not be run", "",
+            "Live is what ran here: bubblewrap, and podman 4.3 as root. The rest of \"nothing left behind\" rests on the replay",
+            "shim, which keeps its rules (a network goes after its containers, a name exists once) but is no service.", "",
+            "| promise | seen live on | on replay only | not seen |", "|---|---|---|---|",
+            *("| %s | %s | %s | %s |" % promise for promise in PROMISES)]
+
+
 def status_text(directory, broken):
     reports = {path.stem[len("last-"):]: json.loads(path.read_text()) for path in sorted(directory.glob("last-*.json"))}
     names = list(reports)
@@ -238,6 +261,7 @@ def status_text(directory, broken):
     lines += ["", "not run: egress rows, net-gateway-used and map-empty-allowlist-denies are decided by `make attacks`, link by",
               "link, in [attacks/STATUS.md](attacks/STATUS.md); install-registry-only by `tests/black_box/test_install.py`."]
     lines += ["", "n/a: " + "; ".join("%s: %s" % pair for pair in REASONS.items()) + "."]
+    lines += promise_lines()
     if (directory / ENDINGS).exists():
         lines += endings_lines(json.loads((directory / ENDINGS).read_text()))
     lines += ladder_lines(reports) + crowd_lines(reports)
