@@ -59,6 +59,9 @@ def bare_bwrap(npxc, package, env, directory):
     argv = plan["argv"]
     at = argv.index("--seccomp")
     argv = argv[:at] + argv[at + 2:]
+    for word, source in zip(argv, argv[1:]):
+        if word == "--ro-bind" and "/.local/state/" in source:  # the workspace, which a session makes
+            pathlib.Path(source).mkdir(parents=True)
     files = {}
     for name in ("--args", "--ro-bind-data", "--json-status-fd"):
         for at, word in enumerate(argv):
