@@ -167,6 +167,8 @@ def all_killed(lab, runtime, mode):
             if wait_until(lambda: not things_of(world, world.marker + ".killed.") - before, patience, 0.05):
                 killed.mark("clean")
             left = things_of(world, world.marker + ".killed.") - before
+            # What the next start does in the background: afterwards it takes nothing from anybody any more.
+            wait_until(lambda: not PROCESSES.with_text(world.marker + ".third."), patience)
             lost = {what for what in before if not what.startswith("process")} - things_of(world, "")
             living.send(REQUEST % 2)
             answered = living.await_output(REPLY % 2)
