@@ -298,6 +298,11 @@ test: ## every check: installs what is missing, builds with -Werror, unit tests,
 	@$(MAKE) conformance-test
 	@$(MAKE) black-box
 
+# The tests themselves build what they run too, one file after the other.
+.PHONY: built
+built: all faults $(addprefix $(BUILD)/unit/,$(UNIT_NAMES)) $(addprefix $(BUILD)/unit-asan/,$(UNIT_NAMES)) \
+	$(addprefix $(BUILD)/differential/,$(DIFFERENTIAL_NAMES)) $(addprefix $(BUILD)/fuzz/fuzz_,$(FUZZ_NAMES)) ## all programs of the tests, for make -j
+
 # make conformance [RUNTIME=replay,bwrap] [REQ='retry-*'] [NPXC=/other/launcher] [CONFORMANCE_FLAGS=--list]
 NPXC ?= $(BUILD)/npxc
 CONFORMANCE = $(PYTHON) conformance/run.py --npxc '$(NPXC)' --runtime '$(RUNTIME)' --req '$(REQ)' $(CONFORMANCE_FLAGS)
