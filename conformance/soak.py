@@ -34,7 +34,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
 from scenarios.base import REPLY, REQUEST
-from worlds import LIGHT, PROCESSES, TOP, Lab, Unavailable, World, now_us, runtimes_here, wait_until
+from worlds import (LIGHT, PROCESSES, TOP, Lab, Unavailable, World, kill_together, kin_of, now_us, pss_kib, read_of,
+                    runtimes_here, wait_until)
 
 PATIENCE = 60
 LOOK_SECONDS = 0.02
@@ -55,12 +56,7 @@ def signalled(number, whole_group=False):
 
 def kill_both(one):
     """The janitor is a fork of the launcher: it has its arguments."""
-    own = one.arguments()
-    every = {one.process.pid, *(pid for pid in PROCESSES.with_text(one.tag) if own and read(pid, "cmdline") == own)}
-    for number in (signal.SIGSTOP, signal.SIGKILL):
-        for pid in every:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+    kill_together({one.process.pid, *kin_of(one.process.pid, one.tag)})
 
 
 ENDINGS = (
@@ -79,13 +75,6 @@ ENDINGS = (
 NEVER_EARLY = ("both killed", "server exit", "server crash")
 
 
-def read(pid, name):
-    try:
-        return pathlib.Path("/proc", str(pid), name).read_bytes()
-    except OSError:
-        return b""
-
-
 class One:
     """A session of the soak, in the thread that ends it."""
 
@@ -98,9 +87,6 @@ class One:
         self.process = subprocess.Popen([str(world.lab.launcher), *words], env=world.environment(), cwd=str(world.project),
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         start_new_session=True)
-
-    def arguments(self):
-        return read(self.process.pid, "cmdline")
 
     def send(self, data):
         with contextlib.suppress(BrokenPipeError):
@@ -208,9 +194,9 @@ class Watcher(threading.Thread):
     def weigh(self, pids):
         kib = count = 0
         for pid in pids:
-            found = re.search(rb"^Pss: +(\d+)", read(pid, "smaps_rollup"), re.M)
-            if found:
-                kib, count = kib + int(found[1]), count + 1
+            own = pss_kib(pid)
+            if own is not None:
+                kib, count = kib + own, count + 1
         if kib > self.peak_kib:
             self.peak_kib, self.peak_launchers = kib, count
 
@@ -220,11 +206,10 @@ def leaks_of(world):
     state = world.home / ".local/state"
     found = ["container %s" % name for name in world.runtime.containers(world)]
     found += ["network %s" % name for name in world.runtime.networks(world)]
-    found += ["process %d %s" % (pid, read(pid, "cmdline")[-80:]) for pid in world.processes_left()]
+    found += ["process %d %s" % (pid, read_of(pid, "cmdline")[-80:]) for pid in world.processes_left()]
     found += ["file %s" % name for name in world.files_left()]
     found += ["file %s" % path.relative_to(world.home) for path in sorted(state.rglob("*")) if path.parent.name == "sessions"]
-    found += ["mount %s" % line.split()[1] for line in pathlib.Path("/proc/mounts").read_text().splitlines()
-              if world.marker in line]
+    found += ["mount %s" % place for place in world.mounts_left()]
     return found + world.runtime.strays(world)
 
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -100,6 +101,33 @@ PROCESSES = Processes()
 
 def processes_with(marker):
     return PROCESSES.with_text(marker)
+
+
+def read_of(pid, name):
+    """A file of /proc/PID; empty when there is none any more."""
+    with contextlib.suppress(OSError):
+        return pathlib.Path("/proc", str(pid), name).read_bytes()
+    return b""
+
+
+def pss_kib(pid):
+    """Its memory, what it shares divided among those that share it; None when it has gone."""
+    found = re.search(rb"^Pss: +(\d+)", read_of(pid, "smaps_rollup"), re.M)
+    return int(found[1]) if found else None
+
+
+def kin_of(pid, text):
+    """pids with this text and the very arguments of that process: a launcher, and what it forked without another program."""
+    own = read_of(pid, "cmdline")
+    return [other for other in PROCESSES.with_text(text) if own and read_of(other, "cmdline") == own]
+
+
+def kill_together(pids):
+    """Stopped first: none of them may see another one die."""
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
 def digest_of(path):
@@ -573,6 +601,9 @@ class World:
     def files_left(self):
         return sorted(str(path.relative_to(self.home)) for root in (self.temporary, self.run_directory)
                       for path in root.iterdir())
+
+    def mounts_left(self):
+        return [line.split()[1] for line in pathlib.Path("/proc/mounts").read_text().splitlines() if self.marker in line]
 
     def names_in_journal(self, kind):
         return [call.name for call in self.runtime.calls(self) if call.kind == kind]

@@ -1,6 +1,5 @@
 """Ends that nobody is left to clean up after, ends as clients know them, and many at once."""
 
-import contextlib
 import os
 import pathlib
 import random
@@ -10,7 +9,7 @@ import signal
 import clients
 from evidence import Evidence
 from scenarios.base import ALLOWLIST, EVERYWHERE, REPLY, REQUEST, converse, parallel, scenario, world_of
-from worlds import PROCESSES, now_us, wait_until
+from worlds import PROCESSES, kill_together, kin_of, now_us, pss_kib, read_of, wait_until
 
 
 def package_of(runtime):
@@ -70,9 +69,7 @@ def is_clean_beside_client(world):
 
 
 def is_client(pid):
-    with contextlib.suppress(OSError):
-        return str(clients.PROGRAM) in pathlib.Path("/proc/%d/cmdline" % pid).read_bytes().decode(errors="replace").split("\0")[:4]
-    return False
+    return os.fsencode(clients.PROGRAM) in read_of(pid, "cmdline").split(b"\0")[:4]
 
 
 @scenario(*EVERYWHERE, timed=True)
@@ -87,27 +84,6 @@ def client_ladders(lab, runtime):
 
 
 # ---- nobody left ----
-
-def processes_of_launcher(session):
-    """The launcher and what it forked without another program: its janitor, by whatever name."""
-    own = pathlib.Path("/proc/%d/cmdline" % session.process.pid).read_bytes()
-    found = []
-    for pid in PROCESSES.with_text(session.world.marker):
-        with contextlib.suppress(OSError):
-            if pathlib.Path("/proc/%d/cmdline" % pid).read_bytes() == own:
-                found.append(pid)
-    return found
-
-
-def kill_all_of(session):
-    """Stopped first: none of them may see another one die."""
-    every = processes_of_launcher(session)
-    for number in (signal.SIGSTOP, signal.SIGKILL):
-        for pid in every:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-    return len(every)
-
 
 def files_of(world):
     """All that is beneath the home and is neither the suite's own nor a log, which stays to be read."""
@@ -124,8 +100,7 @@ def files_of(world):
 def things_of(world, tag):
     """Containers, networks, mounts and processes of one session among several, and all files."""
     names = {"container %s" % name for name in world.runtime.containers(world)} if world.runtime.family != "bwrap" else set()
-    mounts = {"mount %s" % line.split()[1] for line in pathlib.Path("/proc/mounts").read_text().splitlines()
-              if world.marker in line}
+    mounts = {"mount %s" % place for place in world.mounts_left()}
     return (names | mounts | {"network %s" % name for name in world.runtime.networks(world)}
             | {"file %s" % name for name in files_of(world)}
             | {"process of %s" % tag for _ in PROCESSES.with_text(tag)})
@@ -153,7 +128,8 @@ def all_killed(lab, runtime, mode):
             killed = world.start(mode, world.marker + ".killed.", world.marker)
             up.append(converse(world, killed) if mode == "answer" else killed.await_output(b"ready"))
             killed.mark("signal")
-            count = kill_all_of(killed)
+            launchers = kin_of(killed.process.pid, world.marker)
+            kill_together(launchers)
             killed.finish(5)
             wait_until(lambda: killed.process.poll() is not None)
             held = things_of(world, world.marker + ".killed.") - before
@@ -175,7 +151,7 @@ def all_killed(lab, runtime, mode):
             living.close()
             living.finish()
             evidence = world.evidence(killed, patience)
-            evidence.seen.update({"was up": all(up), "killed": count, "held": sorted(held), "left": sorted(left),
+            evidence.seen.update({"was up": all(up), "killed": len(launchers), "held": sorted(held), "left": sorted(left),
                                   "lost": sorted(lost), "living answered": answered, "living": living.process.poll(),
                                   "third": third.process.poll(),
                                   "next start": third.marks["next start"]})
@@ -203,12 +179,9 @@ def end_one(session, how):
 
 def memory_of(world):
     """KiB of launchers, janitors and egress processes, what they share divided among them."""
-    total, launcher = 0, os.fsencode(world.lab.launcher)
-    for pid in PROCESSES.with_text(world.marker):
-        with contextlib.suppress(OSError, AttributeError):
-            if pathlib.Path("/proc/%d/cmdline" % pid).read_bytes().split(b"\0")[0] == launcher:
-                total += int(re.search(r"^Pss: +(\d+)", pathlib.Path("/proc/%d/smaps_rollup" % pid).read_text(), re.M)[1])
-    return total
+    launcher = os.fsencode(world.lab.launcher)
+    return sum(pss_kib(pid) or 0 for pid in PROCESSES.with_text(world.marker)
+               if read_of(pid, "cmdline").split(b"\0")[0] == launcher)
 
 
 @scenario(*EVERYWHERE, alone=True)
