@@ -125,12 +125,6 @@ static bool release(void *context, unsigned id, struct npxc_error *err)
 	return janitor_release(p->session.janitor, id, err);
 }
 
-static bool is_interrupted(void *context)
-{
-	(void)context;
-	return signals_caught() != 0;
-}
-
 /* ---- for the store ---- */
 
 /* Adds what the package's file says. ret_file: the first file of several; owned, NULL or as it was. */
@@ -192,7 +186,7 @@ bool installer_make(struct prepared *p, struct installer *ret_installer, struct 
 		.run = run_npm,
 		.hold_directory = hold_directory,
 		.release = release,
-		.interrupted = is_interrupted,
+		.interrupted = signals_interrupted,
 		.store_directory = p->paths.store_directory,
 		.home = p->paths.home,
 		.path_variable = installer.search,

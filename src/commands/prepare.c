@@ -474,12 +474,6 @@ bool prepare_guest(struct prepared *p, enum policy_link link, const char *rule, 
 	return true;
 }
 
-static bool is_interrupted(void *context)
-{
-	(void)context;
-	return signals_caught() != 0;
-}
-
 bool prepare_translate(struct prepared *p, struct npxc_error *err)
 {
 	mem_cleanup char *files = plan_files_directory(&p->plan);
@@ -501,7 +495,7 @@ bool prepare_translate(struct prepared *p, struct npxc_error *err)
 		.mount_count = p->mounts.count,
 		.workspace = files,
 		.outputs = outputs,
-		.stop = is_interrupted,
+		.stop = signals_interrupted,
 	};
 	return translate_start(&settings, &p->translate, err);
 }

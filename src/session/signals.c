@@ -64,6 +64,12 @@ int signals_caught(void)
 	return caught;
 }
 
+bool signals_interrupted(void *context)
+{
+	(void)context;
+	return signals_caught() != 0;
+}
+
 int64_t signals_time_ms(void)
 {
 	return caught == 0 ? 0 : caught_ms;

@@ -21,6 +21,8 @@ bool signals_install(struct npxc_error *err) NPXC_MUST_CHECK;
 int signals_fd(void);
 /* The first of them that came, or 0. */
 int signals_caught(void);
+/* Whether one came, as a callback; `context` is not read. */
+bool signals_interrupted(void *context);
 /* When it came, as clock_now_ms counts; 0 without one. */
 int64_t signals_time_ms(void);
 
