@@ -38,8 +38,9 @@ SOURCES := $(sort $(wildcard src/base/*.c src/config/*.c src/runtime/*.c src/sto
 UNIT_TESTS := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_NAMES := $(patsubst tests/unit/%.c,%,$(UNIT_TESTS))
 
-OBJECTS := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(SOURCES)) $(BUILD)/obj/guest/egress.o
-SANITIZED_OBJECTS := $(patsubst src/%.c,$(BUILD)/asan/%.o,$(SOURCES)) $(BUILD)/asan/guest/egress.o
+GUEST_OBJECTS := $(BUILD)/obj/guest/egress.o $(BUILD)/obj/guest/first_program.o
+OBJECTS := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(SOURCES)) $(GUEST_OBJECTS)
+SANITIZED_OBJECTS := $(patsubst src/%.c,$(BUILD)/asan/%.o,$(SOURCES)) $(GUEST_OBJECTS:$(BUILD)/obj/%=$(BUILD)/asan/%)
 # The replay shim shares base/ with the launcher, nothing else.
 SHIM_SOURCES := $(sort $(wildcard src/shim/*.c))
 SHIM_OBJECTS := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(SHIM_SOURCES))
@@ -80,11 +81,27 @@ $(BUILD)/guest/egress.c: $(BUILD)/guest/egress.cjs src/guest/embed
 	@echo "EMBED $<"
 	@src/guest/embed GUEST_EGRESS_JS $< >$@.part && mv $@.part $@
 
-$(BUILD)/obj/guest/egress.o: $(BUILD)/guest/egress.c src/guest/guest.h
+# The first program of a sandbox (src/guest/first.c): without a C library, some 2 KiB; an empty file where there is none.
+FIRST_FLAGS := -std=c11 $(WARNINGS) -Isrc -Os -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables \
+	-fno-pie -nostdlib -static -Wl,--build-id=none,-z,noseparate-code,-z,noexecstack,-s,-n
+ifeq ($(UNAME),Linux)
+FIRST_MACHINE = $(filter x86_64-% aarch64-%,$(shell $(CC) -dumpmachine))
+endif
+
+$(BUILD)/guest/first: src/guest/first.c src/guest/first.h Makefile
+	@mkdir -p $(@D)
+	@echo "CC $<"
+	@if [ -n "$(FIRST_MACHINE)" ]; then $(CC) $(FIRST_FLAGS) $< -o $@; else : >$@; fi
+
+$(BUILD)/guest/first_program.c: $(BUILD)/guest/first src/guest/embed
+	@echo "EMBED $<"
+	@src/guest/embed -b GUEST_FIRST $< >$@.part && mv $@.part $@
+
+$(BUILD)/obj/guest/%.o: $(BUILD)/guest/%.c src/guest/guest.h
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS_ALL) $(OPTIMISE) $(HARDENING) -c $< -o $@
 
-$(BUILD)/asan/guest/egress.o: $(BUILD)/guest/egress.c src/guest/guest.h
+$(BUILD)/asan/guest/%.o: $(BUILD)/guest/%.c src/guest/guest.h
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS_ALL) $(SANITIZERS) -c $< -o $@
 
@@ -100,7 +117,7 @@ $(BUILD)/asan/libnpxc.a: $(SANITIZED_OBJECTS)
 	@$(AR) rcs $@ $(SANITIZED_OBJECTS)
 
 # Tests only: an npxc that can be told where to die (src/base/fault.h). Nothing of it is in the ordinary one.
-FAULTS_OBJECTS := $(patsubst src/%.c,$(BUILD)/faults/obj/%.o,$(SOURCES) src/main.c) $(BUILD)/obj/guest/egress.o
+FAULTS_OBJECTS := $(patsubst src/%.c,$(BUILD)/faults/obj/%.o,$(SOURCES) src/main.c) $(GUEST_OBJECTS)
 
 $(BUILD)/faults/obj/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
@@ -200,7 +217,7 @@ FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 300
 FUZZ_SMOKE_SECONDS ?= 60
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-FUZZ_OBJECTS := $(patsubst src/%.c,$(BUILD)/fuzz/obj/%.o,$(SOURCES)) $(BUILD)/obj/guest/egress.o
+FUZZ_OBJECTS := $(patsubst src/%.c,$(BUILD)/fuzz/obj/%.o,$(SOURCES)) $(GUEST_OBJECTS)
 FUZZ_SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
 
 $(BUILD)/fuzz/obj/%.o: src/%.c Makefile

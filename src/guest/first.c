@@ -1,0 +1,228 @@
+/*
+ * The first program of a sandbox: `first CHECK... -- COMMAND [ARGUMENT...]` looks at what has been mounted and becomes
+ * the command. Names are looked up outside, and again by whoever mounts; who may rename something in between could have
+ * put anything there. What it finds is the last word, because it looks from where the server will look.
+ *
+ * CHECK is KIND MODE MAJOR:MINOR:INODE=PATH in one word, without blanks: "dr8:1:1234=/home/me/project".
+ *
+ *     KIND  d directory, f regular file, s socket
+ *     MODE  r mounted read-only, w either
+ *           R, W the same for what lies in another mount: a place that the server itself may not look at passes
+ *     MAJOR:MINOR:INODE  of the file that was meant, in decimal; "-" when only kind and mode count
+ *
+ * One line on stderr and FIRST_STATUS (guest/first.h) tell npxc when a check fails or the command cannot be run. The
+ * command is looked up on PATH as execvp does.
+ *
+ * Compiled without a C library and linked statically, so that it runs in any image: Linux, x86-64 and aarch64.
+ * Mustn't: open a file for anything but looking (a FIFO can wait, a device can have effects), or follow a link.
+ * Facts: O_PATH and fstatfs on it (Linux 3.12), statx with AT_EMPTY_PATH (4.11), f_flags of statfs (2.6.36).
+ */
+#include "guest/first.h"
+
+#include <asm/errno.h>
+#include <asm/statfs.h>
+#include <asm/unistd.h>
+#include <linux/fcntl.h>
+#include <linux/stat.h>
+
+#ifndef O_PATH
+#define O_PATH 010000000
+#endif
+#ifndef O_CLOEXEC
+#define O_CLOEXEC 02000000
+#endif
+#ifndef O_NOFOLLOW
+#ifdef __aarch64__
+#define O_NOFOLLOW 0100000
+#else
+#define O_NOFOLLOW 0400000
+#endif
+#endif
+
+enum { MOUNTED_READ_ONLY = 1, STANDARD_ERROR = 2, PATH_BYTES = 4096 };
+
+/* ---- the kernel ---- */
+
+#if defined(__x86_64__)
+static long call(long number, long a, long b, long c, long d, long e)
+{
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = e;
+	long result;
+
+	__asm__ volatile("syscall"
+	                 : "=a"(result)
+	                 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+	                 : "rcx", "r11", "memory");
+	return result;
+}
+__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall first_main\n\thlt\n");
+#elif defined(__aarch64__)
+static long call(long number, long a, long b, long c, long d, long e)
+{
+	register long x8 __asm__("x8") = number;
+	register long x0 __asm__("x0") = a;
+	register long x1 __asm__("x1") = b;
+	register long x2 __asm__("x2") = c;
+	register long x3 __asm__("x3") = d;
+	register long x4 __asm__("x4") = e;
+
+	__asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
+	return x0;
+}
+__asm__(".globl _start\n_start:\n\tmov x29, #0\n\tmov x30, #0\n\tmov x0, sp\n\tbl first_main\n\tbrk #1\n");
+#else
+#error "an architecture that the Makefile should have left out"
+#endif
+
+__attribute__((noreturn)) static void end(void)
+{
+	for (;;)
+		call(__NR_exit_group, FIRST_STATUS, 0, 0, 0, 0);
+}
+
+/* ---- text ---- */
+
+static unsigned long length_of(const char *text)
+{
+	unsigned long length = 0;
+
+	while (text[length] != '\0')
+		length++;
+	return length;
+}
+
+static void say(const char *text)
+{
+	call(__NR_write, STANDARD_ERROR, (long)text, (long)length_of(text), 0, 0);
+}
+
+__attribute__((noreturn)) static void fail(const char *what, const char *name)
+{
+	say(FIRST_PREFIX);
+	say(what);
+	say(name);
+	say("\n");
+	end();
+}
+
+static int same(const char *a, const char *b)
+{
+	while (*a != '\0' && *a == *b) {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
+/* Decimal digits up to `stop`, which is passed over; a word that npxc did not write ends here. */
+static unsigned long number_before(const char **text, char stop, const char *word)
+{
+	unsigned long value = 0;
+
+	if (**text < '0' || **text > '9')
+		fail("not a check: ", word);
+	for (; **text >= '0' && **text <= '9'; (*text)++)
+		value = value * 10 + (unsigned long)(**text - '0');
+	if (**text != stop)
+		fail("not a check: ", word);
+	(*text)++;
+	return value;
+}
+
+/* ---- the checks ---- */
+
+static void check(const char *word)
+{
+	const char kind = word[0];
+	const char mode = kind != '\0' ? word[1] : '\0';
+	const int nested = mode == 'R' || mode == 'W';
+	const int read_only = mode == 'r' || mode == 'R';
+	unsigned long major = 0, minor = 0, inode = 0;
+	const char *path = word + 2;
+	struct statx info;
+	struct statfs system;
+	int any = 0;
+
+	if ((kind != 'd' && kind != 'f' && kind != 's') || (!read_only && mode != 'w' && mode != 'W'))
+		fail("not a check: ", word);
+	if (path[0] == '-' && path[1] == '=') {
+		any = 1;
+		path += 2;
+	} else {
+		major = number_before(&path, ':', word);
+		minor = number_before(&path, ':', word);
+		inode = number_before(&path, '=', word);
+	}
+	const long fd = call(__NR_openat, AT_FDCWD, (long)path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, 0);
+	if (nested && fd == -EACCES)
+		return;
+	if (fd < 0)
+		fail(FIRST_OTHER, path);
+	if (call(__NR_statx, fd, (long)"", AT_EMPTY_PATH, STATX_TYPE | STATX_INO, (long)&info) != 0)
+		fail("cannot look at ", path);
+	const unsigned type = info.stx_mode & 0170000;
+	if (type != (kind == 'd'   ? 0040000U
+	             : kind == 'f' ? 0100000U
+	                           : 0140000U) ||
+	    (!any && (info.stx_dev_major != major || info.stx_dev_minor != minor || info.stx_ino != inode)))
+		fail(FIRST_OTHER, path);
+	if (read_only && (call(__NR_fstatfs, fd, (long)&system, 0, 0, 0) != 0 ||
+	                  ((unsigned long)system.f_flags & MOUNTED_READ_ONLY) == 0))
+		fail(FIRST_WRITABLE, path);
+	call(__NR_close, fd, 0, 0, 0, 0);
+}
+
+/* ---- the command ---- */
+
+/* Like execvp: a directory of PATH that has it not, or not for us, is passed over. */
+static void run(char **command, char **environment)
+{
+	char path[PATH_BYTES];
+	const char *name = command[0];
+	const char *search = "/usr/local/bin:/usr/bin:/bin";
+	const unsigned long length = length_of(name);
+
+	for (const char *c = name; *c != '\0'; c++)
+		if (*c == '/') {
+			call(__NR_execve, (long)name, (long)command, (long)environment, 0, 0);
+			return;
+		}
+	for (char **variable = environment; *variable != 0; variable++)
+		if ((*variable)[0] == 'P' && (*variable)[1] == 'A' && (*variable)[2] == 'T' && (*variable)[3] == 'H' &&
+		    (*variable)[4] == '=')
+			search = *variable + 5;
+	while (length > 0) {
+		unsigned long used = 0;
+
+		for (; *search != '\0' && *search != ':'; search++)
+			if (used < PATH_BYTES)
+				path[used++] = *search;
+		if (used > 0 && used + 1 + length < PATH_BYTES) {
+			path[used++] = '/';
+			for (unsigned long i = 0; i <= length; i++)
+				path[used + i] = name[i];
+			call(__NR_execve, (long)path, (long)command, (long)environment, 0, 0);
+		}
+		if (*search == '\0')
+			return;
+		search++;
+	}
+}
+
+/* `stack` as the kernel left it: the count of words, the words, NULL, the environment, NULL. Called by _start. */
+__attribute__((noreturn, used)) void first_main(long *stack);
+
+void first_main(long *stack)
+{
+	char **words = (char **)(stack + 1);
+	char **environment = words + *stack + 1;
+	long at = 1;
+
+	for (; at < *stack && !same(words[at], "--"); at++)
+		check(words[at]);
+	if (at + 1 >= *stack)
+		fail("no command", "");
+	run(words + at + 1, environment);
+	fail(FIRST_CANNOT_RUN, words[at + 1]);
+}

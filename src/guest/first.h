@@ -1,0 +1,17 @@
+#ifndef NPXC_GUEST_FIRST_H
+#define NPXC_GUEST_FIRST_H
+
+/*
+ * What src/guest/first.c and npxc have to agree about. A server could print and return the same: then it is taken for a
+ * start that failed, and nothing else.
+ */
+
+/* Its exit status when it does not become the command; followed by a line on stderr of a prefix, one of the texts and
+ * a name. */
+enum { FIRST_STATUS = 213 };
+#define FIRST_PREFIX "npxc-first: "
+#define FIRST_OTHER "not what was meant: "
+#define FIRST_WRITABLE "not read-only: "
+#define FIRST_CANNOT_RUN "cannot run "
+
+#endif
