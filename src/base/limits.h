@@ -80,6 +80,10 @@
 /* entries: sockets found in one mounted tree that are masked; more of them and the mount is refused. */
 #define LIMIT_SOCKET_MASKS 256
 
+/* mounts: of one sandbox that are bound by descriptor. Each takes one of npxc's and one of bubblewrap's, of which an
+ * ordinary user has 1,024; what is more is compared from inside. */
+#define LIMIT_MOUNT_DESCRIPTORS 128
+
 /* files: what the fingerprint of a local package directory looks at. */
 #define LIMIT_FINGERPRINT_FILES 100000
 

@@ -5,7 +5,7 @@
  *
  * CHECK is KIND MODE MAJOR:MINOR:INODE=PATH in one word, without blanks: "dr8:1:1234=/home/me/project".
  *
- *     KIND  d directory, f regular file, s socket
+ *     KIND  d directory, f regular file, s socket, o none of these
  *     MODE  r mounted read-only, w either
  *           R, W the same for what lies in another mount: a place that the server itself may not look at passes
  *     MAJOR:MINOR:INODE  of the file that was meant, in decimal; "-" when only kind and mode count
@@ -132,6 +132,22 @@ static unsigned long number_before(const char **text, char stop, const char *wor
 
 /* ---- the checks ---- */
 
+static char kind_of(unsigned mode)
+{
+	switch (mode & 0170000) {
+	case 0040000:
+		return 'd';
+	case 0100000:
+		return 'f';
+	case 0140000:
+		return 's';
+	case 0120000:
+		return 'l'; /* which no check asks for */
+	default:
+		return 'o';
+	}
+}
+
 static void check(const char *word)
 {
 	const char kind = word[0];
@@ -144,7 +160,7 @@ static void check(const char *word)
 	struct statfs system;
 	int any = 0;
 
-	if ((kind != 'd' && kind != 'f' && kind != 's') || (!read_only && mode != 'w' && mode != 'W'))
+	if ((kind != 'd' && kind != 'f' && kind != 's' && kind != 'o') || (!read_only && mode != 'w' && mode != 'W'))
 		fail("not a check: ", word);
 	if (path[0] == '-' && path[1] == '=') {
 		any = 1;
@@ -161,10 +177,7 @@ static void check(const char *word)
 		fail(FIRST_OTHER, path);
 	if (call(__NR_statx, fd, (long)"", AT_EMPTY_PATH, STATX_TYPE | STATX_INO, (long)&info) != 0)
 		fail("cannot look at ", path);
-	const unsigned type = info.stx_mode & 0170000;
-	if (type != (kind == 'd'   ? 0040000U
-	             : kind == 'f' ? 0100000U
-	                           : 0140000U) ||
+	if (kind_of(info.stx_mode) != kind ||
 	    (!any && (info.stx_dev_major != major || info.stx_dev_minor != minor || info.stx_ino != inode)))
 		fail(FIRST_OTHER, path);
 	if (read_only && (call(__NR_fstatfs, fd, (long)&system, 0, 0, 0) != 0 ||

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "guest/guest.h"
 
 #include <cjson/cJSON.h>
 #include <inttypes.h>
@@ -13,6 +14,15 @@
 
 static const char ordinary_path[] = "/usr/local/bin:/usr/bin:/bin";
 
+bool bwrap_knows_descriptors(const char *program, size_t length)
+{
+	static const char elf[] = "\177ELF", option[] = "--ro-bind-fd";
+
+	/* With its NUL, or a longer one would do, or a text that speaks of it. */
+	return length > sizeof(elf) && memcmp(program, elf, sizeof(elf) - 1) == 0 &&
+	       memmem(program, length, option, sizeof(option)) != NULL;
+}
+
 /* ---- what is mounted where ---- */
 
 /* One entry of the file system that is laid over the bare root. A size means tmpfs. */
@@ -20,6 +30,7 @@ struct layer {
 	char *target;       /* owned, cleaned */
 	const char *source; /* borrowed; NULL: tmpfs */
 	bool writable;
+	int fd; /* the number of the descriptor to be bound; -1: the source by its name */
 	uint64_t bytes;
 	unsigned mode;
 };
@@ -94,8 +105,17 @@ static bool add_tmpfs(struct layers *layers, const char *what, const char *targe
 	return true;
 }
 
-static bool collect_layers(const struct launch *launch, struct layers *layers, struct npxc_error *err)
+/* So many of the judged mounts are bound by descriptor; who has more gets the rest compared from inside. */
+static size_t bound_count(const struct runtime *runtime)
 {
+	return runtime->binds_descriptors ? LIMIT_MOUNT_DESCRIPTORS : 0;
+}
+
+static bool collect_layers(const struct runtime *runtime, const struct launch *launch, struct layers *layers,
+                           struct npxc_error *err)
+{
+	int next = BWRAP_FD_MASKS + (int)launch->masks.count;
+	const int end = next + (int)bound_count(runtime);
 	uint64_t tmp = launch->tmp_bytes != 0 ? launch->tmp_bytes : LIMIT_TMPFS_TMP_BYTES;
 
 	if (!add_tmpfs(layers, "tmpfs", "/tmp", tmp, 01777, err) ||
@@ -118,7 +138,8 @@ static bool collect_layers(const struct launch *launch, struct layers *layers, s
 			                 mount->source);
 		layers_add(layers, (struct layer){ .target = str_path_clean(mount->target),
 		                                   .source = mount->source,
-		                                   .writable = mount->writable });
+		                                   .writable = mount->writable,
+		                                   .fd = mount->judged && next < end ? next++ : -1 });
 	}
 	return true;
 }
@@ -167,9 +188,12 @@ static void push_layers(struct strv *argv, const struct layers *layers)
 	for (size_t i = 0; i < layers->count; i++) {
 		const struct layer *layer = &layers->v[i];
 
-		if (layer->source == NULL)
+		if (layer->source == NULL) {
 			push_tmpfs(argv, layer->target, layer->bytes, layer->mode);
-		else
+		} else if (layer->fd != -1) {
+			push_number(argv, layer->writable ? "--bind-fd" : "--ro-bind-fd", (unsigned)layer->fd);
+			strv_push(argv, layer->target);
+		} else
 			push3(argv, layer->writable ? "--bind" : "--ro-bind", layer->source, layer->target);
 	}
 }
@@ -296,14 +320,60 @@ static bool add_environment(const struct launch *launch, struct runtime_start *s
 
 /* ---- the start ---- */
 
+/* Judged mounts in the order in which collect_layers numbered them. */
+static void add_sources(const struct runtime *runtime, const struct launch *launch, struct runtime_start *start)
+{
+	int next = BWRAP_FD_MASKS + (int)launch->masks.count;
+	const int end = next + (int)bound_count(runtime);
+
+	for (size_t i = 0; i < launch->mount_count && next < end; i++)
+		if (launch->mounts[i].judged)
+			runtime_start_add_source(start, next++, launch->mounts[i].identity.fd);
+}
+
 static void add_reach(const struct runtime *runtime, const struct launch *launch, struct runtime_start *start)
 {
+	size_t bound = 0;
+
 	start->drop_to_uid = true;
-	if (!str_path_within(runtime->cli, "/usr"))
-		strv_push(&start->reach, runtime->cli);
+	/* Those first that have to be a certain file: equal paths are reached once. */
 	for (size_t i = 0; i < launch->mount_count; i++)
-		if (!strv_contains(&start->reach, launch->mounts[i].source))
-			strv_push(&start->reach, launch->mounts[i].source);
+		if (launch->mounts[i].judged)
+			runtime_start_add_reach(start, launch->mounts[i].source,
+			                        bound < start->source_count ? start->sources[bound++].fd : -1);
+	if (!str_path_within(runtime->cli, "/usr"))
+		runtime_start_add_reach(start, runtime->cli, -1);
+	for (size_t i = 0; i < launch->mount_count; i++)
+		runtime_start_add_reach(start, launch->mounts[i].source, -1);
+}
+
+/* The command, or the first program that becomes it. */
+static bool push_command(const struct launch *launch, const struct strv *checks, struct strv *argv,
+                         struct npxc_error *err)
+{
+	push(argv, "--");
+	if (checks->count > 0 && GUEST_FIRST_LENGTH == 0)
+		return error_set(
+		    err, ERROR_RUNTIME_UNAVAILABLE,
+		    "on this processor npxc cannot compare what was mounted with what was meant; mount fewer "
+		    "files, none in another, with bubblewrap 0.10.0 or later");
+	if (checks->count > 0) {
+		push(argv, LAUNCH_FIRST);
+		strv_push_all(argv, (const char *const *)checks->v, checks->count);
+		push(argv, "--");
+	}
+	strv_push_all(argv, (const char *const *)launch->command.v, launch->command.count);
+	return true;
+}
+
+static void push_first(const struct strv *checks, struct strv *argv, struct runtime_start *start)
+{
+	if (checks->count == 0)
+		return;
+	push2(argv, "--perms", "0555");
+	push_number(argv, "--ro-bind-data", BWRAP_FD_FIRST);
+	push(argv, LAUNCH_FIRST);
+	runtime_start_add_data(start, BWRAP_FD_FIRST, GUEST_FIRST, GUEST_FIRST_LENGTH);
 }
 
 static bool check_launch(const struct runtime *runtime, const struct launch *launch, struct npxc_error *err)
@@ -349,15 +419,45 @@ static void push_isolation(struct strv *argv, const struct runtime *runtime, con
 	push_number(argv, "--json-status-fd", BWRAP_FD_STATUS);
 }
 
+static bool make_argv(const struct runtime *runtime, const struct launch *launch, const struct layers *layers,
+                      struct runtime_start *start, struct npxc_error *err)
+{
+	struct strv checks __attribute__((cleanup(strv_done))) = { 0 };
+	struct strv *argv = &start->argv;
+
+	launch_checks(launch, bound_count(runtime), 'f', &checks);
+	strv_push(argv, runtime->cli);
+	push_isolation(argv, runtime, launch);
+	push_system(argv, runtime, launch);
+	push_layers(argv, layers);
+	push_masks(argv, launch, start);
+	push_first(&checks, argv, start);
+	/* Last of all: every mount point before it has been made in this root. */
+	/* Where nothing of the working directory is mounted it is an empty directory, read-only like all of the root.
+	 */
+	push2(argv, "--dir", launch->directory);
+	push2(argv, "--remount-ro", "/");
+	push2(argv, "--chdir", launch->directory);
+	if (!push_command(launch, &checks, argv, err))
+		return false;
+	/* --setenv takes three words of --args each; PATH, HOME, TMPDIR, LANG and TERM are the driver's own. */
+	if (argv->count + 3 * (launch->env_count + 5) > LIMIT_BWRAP_WORDS)
+		return error_set(
+		    err, ERROR_CONFIG,
+		    "%zu arguments for the server: bubblewrap takes at most %d words, its own included; give "
+		    "the server fewer, or a file that holds them",
+		    launch->command.count - 1, LIMIT_BWRAP_WORDS);
+	return true;
+}
+
 bool bwrap_make_start(const struct runtime *runtime, const struct launch *launch, struct runtime_start *ret_start,
                       struct npxc_error *err)
 {
 	struct layers layers __attribute__((cleanup(layers_cleanup))) = { 0 };
 	struct runtime_start start = { .status_fd = BWRAP_FD_STATUS,
 		                       .enters_netns = launch->network == LAUNCH_NETWORK_NETNS };
-	struct strv *argv = &start.argv;
 
-	if (!check_launch(runtime, launch, err) || !collect_layers(launch, &layers, err))
+	if (!check_launch(runtime, launch, err) || !collect_layers(runtime, launch, &layers, err))
 		return false;
 	if (!add_environment(launch, &start, err)) {
 		runtime_start_done(&start);
@@ -365,28 +465,10 @@ bool bwrap_make_start(const struct runtime *runtime, const struct launch *launch
 	}
 	runtime_start_add_data(&start, BWRAP_FD_SECCOMP, runtime->filter, runtime->filter_bytes);
 	add_accounts(runtime, launch, &start);
-
-	strv_push(argv, runtime->cli);
-	push_isolation(argv, runtime, launch);
-	push_system(argv, runtime, launch);
-	push_layers(argv, &layers);
-	push_masks(argv, launch, &start);
-	/* Last of all: every mount point before it has been made in this root. */
-	/* Where nothing of the working directory is mounted it is an empty directory, read-only like all of the root.
-	 */
-	push2(argv, "--dir", launch->directory);
-	push2(argv, "--remount-ro", "/");
-	push2(argv, "--chdir", launch->directory);
-	push(argv, "--");
-	strv_push_all(argv, (const char *const *)launch->command.v, launch->command.count);
-	/* --setenv takes three words of --args each; PATH, HOME, TMPDIR, LANG and TERM are the driver's own. */
-	if (argv->count + 3 * (launch->env_count + 5) > LIMIT_BWRAP_WORDS) {
+	add_sources(runtime, launch, &start);
+	if (!make_argv(runtime, launch, &layers, &start, err)) {
 		runtime_start_done(&start);
-		return error_set(
-		    err, ERROR_CONFIG,
-		    "%zu arguments for the server: bubblewrap takes at most %d words, its own included; give "
-		    "the server fewer, or a file that holds them",
-		    launch->command.count - 1, LIMIT_BWRAP_WORDS);
+		return false;
 	}
 	if (runtime->is_root)
 		add_reach(runtime, launch, &start);
@@ -488,6 +570,8 @@ static bool judge_failure(int exit_status, const char *errors, struct npxc_error
 		    "profile for bwrap or set kernel.apparmor_restrict_unprivileged_userns=0, on Debian set "
 		    "kernel.unprivileged_userns_clone=1, elsewhere raise user.max_user_namespaces; see npxc doctor",
 		    line);
+	if (strstr(line, "Race condition binding") != NULL)
+		return error_set(err, ERROR_RUNTIME, LAUNCH_REPLACED, "a mounted file");
 	if (strstr(line, "nknown option") != NULL)
 		return error_set(err, ERROR_RUNTIME_UNAVAILABLE,
 		                 "this bubblewrap is too old (%s); install version 0.8.0 or later", line);

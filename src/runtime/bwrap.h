@@ -8,7 +8,10 @@
  * of the same name for RUNTIME_BWRAP.
  */
 
-/* The descriptors under which bubblewrap gets its data. Masks take BWRAP_FD_MASKS and the numbers after it. */
+/*
+ * The descriptors under which bubblewrap gets its data. Masks take BWRAP_FD_MASKS and the numbers after it, sources of
+ * mounts those after the masks.
+ */
 enum {
 	BWRAP_FD_SECCOMP = 10,
 	BWRAP_FD_ARGS = 11, /* --setenv pairs: values are in no argument list that other users could read */
@@ -17,15 +20,25 @@ enum {
 	BWRAP_FD_STATUS = 14,
 	BWRAP_FD_HOSTS = 15,
 	BWRAP_FD_RESOLV = 16,
+	BWRAP_FD_FIRST = 17,
 	BWRAP_FD_MASKS = 20,
 };
+
+/*
+ * Whether the program has --bind-fd and --ro-bind-fd, by its text: bubblewrap finds options by comparing words, so that
+ * one that it has stands in it. No process is started for that. False for what is not an ELF file (a script in its
+ * place): then mounts are compared from inside. Both resolve the descriptor's name, mount that and compare the file
+ * that was mounted with the descriptor's ("Race condition binding dirfd").
+ */
+bool bwrap_knows_descriptors(const char *program, size_t length);
 
 bool bwrap_find(const char *cli_name, const char *path_variable, struct runtime *ret_runtime,
                 struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
  * Should: every namespace; a read-only root; a private /proc with the host's /proc/sys read-only over it; a read-only
- * /dev; a size for every tmpfs; deeper mounts after those they lie in, masks after all mounts.
+ * /dev; a size for every tmpfs; deeper mounts after those they lie in, masks after all mounts; judged sources by
+ * descriptor where bubblewrap takes those, and compared from inside by the first program where that is not enough.
  * Mustn't: put a value of the environment into argv; mount over "/", /etc, /usr, or in /proc and /dev, where the
  * sandbox's own protection lies; start without a seccomp filter.
  */

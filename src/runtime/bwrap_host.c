@@ -92,6 +92,16 @@ static void look_at_system(struct runtime *runtime)
 		add_entry(runtime, etc_entries[i]);
 }
 
+/* A program of 70 KiB; what is many times larger is another one. */
+static bool knows_descriptors(const char *cli)
+{
+	struct buf program BUF_CLEANUP = BUF_INIT(4 * MIB);
+	struct npxc_error ignored = { 0 };
+
+	return file_read(cli, &program, &ignored) && program.data != NULL &&
+	       bwrap_knows_descriptors(program.data, program.length);
+}
+
 bool bwrap_find(const char *cli_name, const char *path_variable, struct runtime *ret_runtime, struct npxc_error *err)
 {
 	const char *name = str_is_empty(cli_name) ? "bwrap" : cli_name;
@@ -107,6 +117,7 @@ bool bwrap_find(const char *cli_name, const char *path_variable, struct runtime 
 		return error_set(err, ERROR_RUNTIME_UNAVAILABLE, "%s is not an absolute path", cli);
 	if (!seccomp_program(&filter, err))
 		return false;
+	runtime.binds_descriptors = knows_descriptors(cli);
 	runtime.cli = MEM_TAKE(cli);
 	runtime.filter_bytes = filter.length;
 	runtime.filter = buf_take(&filter);

@@ -115,6 +115,8 @@ bool container_check_launch(const struct container_dialect *dialect, const struc
 		if (!check_path(launch->mounts[i].source, "mounted path", err) ||
 		    !check_path(launch->mounts[i].target, "mount target", err))
 			return false;
+	if (launch->first != NULL && !check_path(launch->first, "first program", err))
+		return false;
 	for (size_t i = 0; i < launch->tmpfs_count; i++)
 		if (!check_path(launch->tmpfs[i].target, "writable path", err))
 			return false;

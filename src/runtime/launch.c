@@ -4,6 +4,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#ifdef __linux__
+#include <sys/sysmacros.h>
+#else
+#include <sys/types.h>
+#endif
 
 void launch_add_mount(struct launch *launch, const char *source, const char *target, bool writable)
 {
@@ -13,6 +19,65 @@ void launch_add_mount(struct launch *launch, const char *source, const char *tar
 		.target = str_dup(target),
 		.writable = writable,
 	};
+}
+
+void launch_add_judged(struct launch *launch, const char *source, const char *target, bool writable,
+                       const struct launch_identity *identity)
+{
+	launch_add_mount(launch, source, target, writable);
+	launch->mounts[launch->mount_count - 1].judged = true;
+	launch->mounts[launch->mount_count - 1].identity = *identity;
+}
+
+struct launch_identity launch_identity_of(int fd, const struct stat *info)
+{
+	return (struct launch_identity){
+		.fd = fd,
+		.kind = S_ISDIR(info->st_mode)    ? 'd'
+		        : S_ISREG(info->st_mode)  ? 'f'
+		        : S_ISSOCK(info->st_mode) ? 's'
+		                                  : 'o',
+		.major = (unsigned)major(info->st_dev),
+		.minor = (unsigned)minor(info->st_dev),
+		.inode = (uint64_t)info->st_ino,
+	};
+}
+
+/* In the file system of another mount, which may be written to meanwhile. */
+static bool lies_in_a_mount(const struct launch *launch, const char *target)
+{
+	for (size_t i = 0; i < launch->mount_count; i++)
+		if (!str_equal(launch->mounts[i].target, target) && str_path_within(target, launch->mounts[i].target))
+			return true;
+	return false;
+}
+
+static bool is_covered(const struct launch *launch, size_t index)
+{
+	for (size_t i = index + 1; i < launch->mount_count; i++)
+		if (str_equal(launch->mounts[i].target, launch->mounts[index].target))
+			return true;
+	return false;
+}
+
+void launch_checks(const struct launch *launch, size_t bound, char mask_kind, struct strv *ret_words)
+{
+	for (size_t i = 0; i < launch->mount_count; i++) {
+		const struct launch_mount *mount = &launch->mounts[i];
+		const struct launch_identity *who = &mount->identity;
+
+		if (!mount->judged)
+			continue;
+		const bool by_descriptor = bound > 0, nested = lies_in_a_mount(launch, mount->target);
+		bound -= by_descriptor;
+		if (is_covered(launch, i) || (by_descriptor && !nested))
+			continue;
+		strv_pushf(ret_words, "%c%c%u:%u:%llu=%s", who->kind,
+		           mount->writable ? (nested ? 'W' : 'w') : (nested ? 'R' : 'r'), who->major, who->minor,
+		           (unsigned long long)who->inode, mount->target);
+	}
+	for (size_t i = 0; i < launch->masks.count; i++)
+		strv_pushf(ret_words, "%cR-=%s", mask_kind, launch->masks.v[i]);
 }
 
 void launch_add_tmpfs(struct launch *launch, const char *target, uint64_t bytes, unsigned mode)
@@ -63,6 +128,7 @@ void launch_done(struct launch *launch)
 	free(launch->lang);
 	free(launch->network_name);
 	free(launch->image);
+	free(launch->first);
 	*launch = (struct launch){ 0 };
 }
 
@@ -76,11 +142,28 @@ void runtime_start_add_data(struct runtime_start *start, int fd, const void *byt
 	start->data[start->data_count++] = (struct runtime_data){ .fd = fd, .bytes = copy, .length = length };
 }
 
+void runtime_start_add_source(struct runtime_start *start, int fd, int from)
+{
+	start->sources = mem_realloc(start->sources, start->source_count + 1, sizeof(*start->sources));
+	start->sources[start->source_count++] = (struct runtime_source){ .fd = fd, .from = from };
+}
+
+void runtime_start_add_reach(struct runtime_start *start, const char *path, int fd)
+{
+	if (strv_contains(&start->reach, path))
+		return;
+	start->reach_as = mem_realloc(start->reach_as, start->reach.count + 1, sizeof(*start->reach_as));
+	start->reach_as[start->reach.count] = fd;
+	strv_push(&start->reach, path);
+}
+
 void runtime_start_done(struct runtime_start *start)
 {
 	for (size_t i = 0; i < start->data_count; i++)
 		free(start->data[i].bytes);
 	free(start->data);
+	free(start->sources);
+	free(start->reach_as);
 	strv_done(&start->argv);
 	strv_done(&start->env);
 	strv_done(&start->reach);

@@ -269,6 +269,25 @@ static void add_flags(const struct runtime *runtime, const struct launch *launch
 	add_limits(launch, argv);
 }
 
+/* The command, or the first program that becomes it. */
+static void add_command(const struct launch *launch, const char *image, struct strv *argv)
+{
+	struct strv words __attribute__((cleanup(strv_done))) = { 0 };
+
+	if (launch->first != NULL)
+		launch_checks(launch, 0, 'o', &words); /* masks are /dev/null */
+	if (words.count > 0) {
+		strv_push(argv, "-v");
+		strv_pushf(argv, "%s:" LAUNCH_FIRST ":ro", launch->first);
+		strv_push(&words, "--");
+	}
+	push2(argv, "--entrypoint", words.count > 0 ? LAUNCH_FIRST : launch->command.v[0]);
+	strv_push(argv, image);
+	strv_push_all(argv, (const char *const *)words.v, words.count);
+	for (size_t i = words.count > 0 ? 0 : 1; i < launch->command.count; i++)
+		strv_push(argv, launch->command.v[i]);
+}
+
 bool podman_make_start(const struct runtime *runtime, const struct launch *launch, struct runtime_start *ret_start,
                        struct npxc_error *err)
 {
@@ -292,10 +311,7 @@ bool podman_make_start(const struct runtime *runtime, const struct launch *launc
 	for (size_t i = 0; i < runtime->environment.count; i++)
 		strv_push(&start.env, runtime->environment.v[i]);
 	container_add_variables(launch, &start);
-	push2(&start.argv, "--entrypoint", launch->command.v[0]);
-	strv_push(&start.argv, image);
-	for (size_t i = 1; i < launch->command.count; i++)
-		strv_push(&start.argv, launch->command.v[i]);
+	add_command(launch, image, &start.argv);
 	runtime_start_add_data(&start, PODMAN_FD_SECCOMP, profile, strlen(profile));
 	*ret_start = start;
 	return true;

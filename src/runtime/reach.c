@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "runtime/runtime.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -54,10 +55,11 @@ static int by_depth(const void *a, const void *b)
 	return depth[0] != depth[1] ? depth[0] - depth[1] : strcmp(paths[0], paths[1]);
 }
 
-static bool add_target(struct work *work, const char *path, struct npxc_error *err)
+static bool add_target(struct work *work, const char *path, int expected, struct npxc_error *err)
 {
 	struct target *target;
 	struct stat info;
+	struct stat meant;
 
 	work->targets = mem_realloc(work->targets, work->count + 1, sizeof(*work->targets));
 	target = &work->targets[work->count++];
@@ -67,6 +69,9 @@ static bool add_target(struct work *work, const char *path, struct npxc_error *e
 		return error_set_errno(err, ERROR_RUNTIME, "open %s", path);
 	if (S_ISLNK(info.st_mode))
 		return error_set(err, ERROR_RUNTIME, "%s is a symbolic link; name what it points to", path);
+	if (expected != -1 &&
+	    (fstat(expected, &meant) == -1 || meant.st_dev != info.st_dev || meant.st_ino != info.st_ino))
+		return error_set(err, ERROR_RUNTIME, LAUNCH_REPLACED, path);
 	target->is_directory = S_ISDIR(info.st_mode);
 	return true;
 }
@@ -75,13 +80,15 @@ static bool add_target(struct work *work, const char *path, struct npxc_error *e
  * A way that leads over symbolic links is rebuilt twice: where it really lies, because a link outside the covers leads
  * there, and under the given name, because a link inside a cover is hidden.
  */
-static bool open_targets(struct work *work, char *const *paths, size_t count, struct npxc_error *err)
+static bool open_targets(struct work *work, char *const *paths, const int *expected, size_t count,
+                         struct npxc_error *err)
 {
 	for (size_t i = 0; i < count; i++) {
 		mem_cleanup char *path = NULL;
 		mem_cleanup char *parent = NULL;
 		mem_cleanup char *real_parent = NULL;
 		mem_cleanup char *real = NULL;
+		const int fd = expected == NULL ? -1 : expected[i];
 
 		if (paths[i][0] != '/')
 			return error_set(err, ERROR_RUNTIME, "\"%s\" is not an absolute path", paths[i]);
@@ -90,10 +97,10 @@ static bool open_targets(struct work *work, char *const *paths, size_t count, st
 		real_parent = realpath(parent, NULL);
 		if (real_parent == NULL)
 			return error_set_errno(err, ERROR_RUNTIME, "open %s", parent);
-		if (!add_target(work, path, err))
+		if (!add_target(work, path, fd, err))
 			return false;
 		real = str_path_join(real_parent, strrchr(path, '/') + 1);
-		if (strcmp(real, path) != 0 && !add_target(work, real, err))
+		if (strcmp(real, path) != 0 && !add_target(work, real, fd, err))
 			return false;
 	}
 	if (work->count > 1)
@@ -239,7 +246,7 @@ static bool drop(unsigned uid, struct npxc_error *err)
 	return true;
 }
 
-bool reach_and_drop(char *const *paths, size_t count, unsigned uid, struct npxc_error *err)
+bool reach_and_drop(char *const *paths, const int *expected, size_t count, unsigned uid, struct npxc_error *err)
 {
 	struct work work __attribute__((cleanup(work_cleanup))) = { .uid = uid };
 
@@ -252,7 +259,7 @@ bool reach_and_drop(char *const *paths, size_t count, unsigned uid, struct npxc_
 		return error_set_errno(err, ERROR_RUNTIME, "make the mounts private");
 	/* A directory opened in the old namespace cannot be bound here (EINVAL), one that is covered cannot be opened.
 	 */
-	if (!open_targets(&work, paths, count, err))
+	if (!open_targets(&work, paths, expected, count, err))
 		return false;
 	for (size_t i = 0; i < work.count; i++)
 		if (!bind_target(&work, &work.targets[i], err))
@@ -262,9 +269,10 @@ bool reach_and_drop(char *const *paths, size_t count, unsigned uid, struct npxc_
 
 #else
 
-bool reach_and_drop(char *const *paths, size_t count, unsigned uid, struct npxc_error *err)
+bool reach_and_drop(char *const *paths, const int *expected, size_t count, unsigned uid, struct npxc_error *err)
 {
 	(void)paths;
+	(void)expected;
 	(void)count;
 	(void)uid;
 	return error_set(err, ERROR_RUNTIME_UNAVAILABLE, "a sandbox started by root needs Linux");

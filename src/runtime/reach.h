@@ -16,8 +16,11 @@
  * For each path: the topmost directory on its way that others may not search gets a tmpfs put over it, the components
  * below are made anew, and the path itself is bound there (opened after unshare and before anything was covered).
  * Should: leave everything outside those directories as it is; verify that uid 0 cannot be regained.
- * Mustn't: show anything else that lies in a covered directory; follow a symlink at the last component.
+ * Mustn't: show anything else that lies in a covered directory; follow a symlink at the last component; bind another
+ * file than the one that `expected` has open for it (NULL: none is expected; -1: not for this path). A descriptor of
+ * another mount namespace cannot be bound (EINVAL), so that the path is opened anew and compared.
  */
-bool reach_and_drop(char *const *paths, size_t count, unsigned uid, struct npxc_error *err) NPXC_MUST_CHECK;
+bool reach_and_drop(char *const *paths, const int *expected, size_t count, unsigned uid,
+                    struct npxc_error *err) NPXC_MUST_CHECK;
 
 #endif

@@ -1,6 +1,7 @@
 #include "runtime/runtime.h"
 
 #include "base/mem.h"
+#include "guest/first.h"
 #include "runtime/apple.h"
 #include "runtime/bwrap.h"
 #include "runtime/container.h"
@@ -91,8 +92,8 @@ bool runtime_make_start(const struct runtime *runtime, const struct launch *laun
 	return podman_make_start(runtime, launch, ret_start, err);
 }
 
-bool runtime_judge_end(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
-                       const char *errors, int *ret_status, struct npxc_error *err)
+static bool judge_end(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
+                      const char *errors, int *ret_status, struct npxc_error *err)
 {
 	switch (runtime->kind) {
 	case RUNTIME_BWRAP:
@@ -104,6 +105,41 @@ bool runtime_judge_end(const struct runtime *runtime, int exit_status, int term_
 		break;
 	}
 	return podman_judge_end(runtime, exit_status, term_signal, status_text, errors, ret_status, err);
+}
+
+/* The first program ended by itself; `said`: its line. */
+static bool judge_first(const struct runtime *runtime, const char *said, struct npxc_error *err)
+{
+	const char *engine = runtime->kind == RUNTIME_DOCKER ? " (an engine in a machine of its own, such as Docker "
+	                                                       "Desktop, cannot be used with mounts)"
+	                                                     : "";
+
+	if (str_starts(said, FIRST_OTHER))
+		return error_set(err, ERROR_RUNTIME, LAUNCH_REPLACED "%s", said + strlen(FIRST_OTHER), engine);
+	if (str_starts(said, FIRST_WRITABLE))
+		return error_set(
+		    err, ERROR_RUNTIME,
+		    "%s would not have been read-only inside the sandbox: something was renamed or replaced "
+		    "while it was being started; nothing was run, start it again",
+		    said + strlen(FIRST_WRITABLE));
+	if (str_starts(said, FIRST_CANNOT_RUN))
+		return error_set(err, ERROR_RUNTIME, "the command \"%s\" cannot be run inside the sandbox",
+		                 said + strlen(FIRST_CANNOT_RUN));
+	return error_set(err, ERROR_RUNTIME, "the sandbox's first program failed: %s", said);
+}
+
+bool runtime_judge_end(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
+                       const char *errors, int *ret_status, struct npxc_error *err)
+{
+	int status;
+
+	if (!judge_end(runtime, exit_status, term_signal, status_text, errors, &status, err))
+		return false;
+	mem_cleanup char *said = status == FIRST_STATUS ? container_error_line(errors, FIRST_PREFIX) : NULL;
+	if (said != NULL)
+		return judge_first(runtime, said, err);
+	*ret_status = status;
+	return true;
 }
 
 void runtime_remove_argv(const struct runtime *runtime, const char *name, struct strv *ret_argv)

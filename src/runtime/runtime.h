@@ -22,10 +22,23 @@ enum runtime_kind { RUNTIME_BWRAP, RUNTIME_APPLE, RUNTIME_PODMAN, RUNTIME_DOCKER
 /* NETNS: a namespace in which egress/netns has sockets; bwrap only. */
 enum launch_network { LAUNCH_NETWORK_NONE, LAUNCH_NETWORK_OPEN, LAUNCH_NETWORK_NAMED, LAUNCH_NETWORK_NETNS };
 
+/*
+ * Which file is meant, of a source that others may rename: what was judged is what the sandbox gets, or it does not
+ * start. Sources in npxc's own directories, which no server can write to, need none.
+ */
+struct launch_identity {
+	int fd;                /* borrowed, O_PATH; -1: there is none */
+	char kind;             /* 'd', 'f', 's' or 'o' for the others; see src/guest/first.c */
+	unsigned major, minor; /* of its device */
+	uint64_t inode;
+};
+
 struct launch_mount {
 	char *source; /* owned, absolute, existing host path */
 	char *target; /* owned, absolute path inside */
 	bool writable;
+	bool judged; /* `identity` counts */
+	struct launch_identity identity;
 };
 
 struct launch_tmpfs {
@@ -59,10 +72,26 @@ struct launch {
 	unsigned cpu_millis;
 	unsigned pids;
 	char *image;        /* owned; container runtimes only */
+	char *first;        /* owned or NULL; the first program as a file of the host's; container runtimes only */
 	uint64_t tmp_bytes; /* size of /tmp; 0: LIMIT_TMPFS_TMP_BYTES */
 };
 
 void launch_add_mount(struct launch *launch, const char *source, const char *target, bool writable);
+void launch_add_judged(struct launch *launch, const char *source, const char *target, bool writable,
+                       const struct launch_identity *identity);
+struct stat;
+struct launch_identity launch_identity_of(int fd, const struct stat *info);
+/*
+ * The words with which the first program (guest/first) compares what was mounted, none when there is nothing to
+ * compare; `bound`: so many of the judged mounts are bound by their descriptors, and those that lie in no other mount
+ * are then certain. A mask has no identity: what it is, and that it is read-only, is all.
+ */
+void launch_checks(const struct launch *launch, size_t bound, char mask_kind, struct strv *ret_words);
+/* Where the first program stands inside. */
+#define LAUNCH_FIRST "/run/npxc/first"
+/* What a start says that found another file; with the file's name. */
+#define LAUNCH_REPLACED \
+	"%s was renamed or replaced while the sandbox was being started; nothing was run, start it again"
 void launch_add_tmpfs(struct launch *launch, const char *target, uint64_t bytes, unsigned mode);
 void launch_add_env(struct launch *launch, const char *name, const char *value); /* replaces an equal name */
 void launch_done(struct launch *launch);
@@ -75,6 +104,12 @@ struct runtime_data {
 	size_t length;
 };
 
+/* A descriptor that the child gets under a number of its own. */
+struct runtime_source {
+	int fd;   /* the number under which the command expects it (>= 10) */
+	int from; /* borrowed; -1 only in what is never started */
+};
+
 /*
  * Paths that an unprivileged uid cannot reach on its own (started by root, a source under /root): in the child, before
  * the drop, each is opened and bound at the same path in a private mount namespace. See runtime/reach.h.
@@ -84,14 +119,19 @@ struct runtime_start {
 	struct strv env;           /* the CLI's whole environment, NAME=value */
 	struct runtime_data *data; /* given to the child at their fd numbers */
 	size_t data_count;
+	struct runtime_source *sources; /* the same; they stay open in the command */
+	size_t source_count;
 	int status_fd;     /* number at which the child gets the writing end of a status pipe; -1: none */
 	bool enters_netns; /* the child makes its network namespace itself, before exec (egress/netns): the CLI keeps it
 	                    */
 	bool drop_to_uid;  /* started by root: the child becomes SANDBOX_DROP_UID before exec */
 	struct strv reach; /* sources of mounts that the dropped uid has to reach; empty unless drop_to_uid */
+	int *reach_as;     /* owned; for each of them the number of the descriptor that it has to be; -1: none */
 };
 
 void runtime_start_add_data(struct runtime_start *start, int fd, const void *bytes, size_t length);
+void runtime_start_add_source(struct runtime_start *start, int fd, int from);
+void runtime_start_add_reach(struct runtime_start *start, const char *path, int fd); /* once for equal paths */
 void runtime_start_done(struct runtime_start *start);
 
 /* ---- the runtime found on this machine ---- */
@@ -108,6 +148,7 @@ struct runtime {
 	unsigned uid, gid;        /* ids inside */
 	char *filter; /* owned; bwrap: the seccomp program (runtime/seccomp.h); a start without one is refused */
 	size_t filter_bytes;
+	bool binds_descriptors;  /* bwrap: it has --bind-fd and --ro-bind-fd (0.10.0, and Debian's 0.8.0) */
 	struct strv environment; /* container CLIs: what the CLI needs of npxc's own environment, NAME=value */
 };
 

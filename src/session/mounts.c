@@ -1,8 +1,10 @@
 #include "session/mounts.h"
 
+#include "base/fd.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "session/sockets.h"
+#include "session/source.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +13,7 @@
 struct gather {
 	const struct mounts_input *in;
 	struct mounts out;
-	char *real_cwd; /* owned */
+	struct source cwd; /* owned */
 };
 
 /* A mount over one of these, or above it, would take the sandbox itself apart. */
@@ -36,44 +38,76 @@ bool mounts_check_target(const char *target, struct npxc_error *err)
 	return true;
 }
 
-static void add(struct gather *g, const char *source, const char *target, bool writable, bool directory, char *origin)
+/* Takes the source's descriptor. */
+static void add(struct gather *g, struct source *source, const char *target, bool writable, const char *origin)
 {
 	struct mounts *m = &g->out;
 	m->v = mem_realloc(m->v, m->count + 1, sizeof(*m->v));
 	m->v[m->count++] = (struct mounts_entry){
-		.source = str_dup(source),
+		.source = str_dup(source->path),
 		.target = str_dup(target),
+		.identity = launch_identity_of(fd_take(&source->fd), &source->info),
 		.writable = writable,
-		.directory = directory,
-		.outside = !g->out.cwd_in_scope || !str_path_within(source, g->real_cwd),
-		.origin = origin,
+		.directory = S_ISDIR(source->info.st_mode),
+		.outside = !g->out.cwd_in_scope || !str_path_within(source->path, m->real_cwd),
+		.origin = str_dup(origin),
 	};
+}
+
+/*
+ * The tree that a link on the way leads out of although a server could write to it, borrowed; NULL: there is none. The
+ * way into such a tree, and links of it that stay within, are nobody's trick: what lies there is that server's anyway.
+ */
+static const char *led_out_of(const struct gather *g, const struct source *source, const char **ret_link)
+{
+	const struct strv *written = g->in->written;
+	for (size_t i = 0; i < source->links.count; i++)
+		for (size_t k = 0; written != NULL && k < written->count; k++) {
+			const char *link = source->links.v[i], *tree = written->v[k];
+			if (str_equal(link, tree) || !str_path_within(link, tree) ||
+			    str_path_within(source->path, tree))
+				continue;
+			*ret_link = link;
+			return tree;
+		}
+	return NULL;
+}
+
+/* By a link that is not root's. Those on the way to the working directory are no news for what lies in it. */
+static bool came_by_link(const struct gather *g, const char *path, const struct source *source)
+{
+	return source->links.count > (str_path_within(path, g->in->cwd) ? g->cwd.links.count : 0);
 }
 
 /* A mount that the user asked for in so many words. */
 static bool add_asked(struct gather *g, const struct config_mount *mount, const char *origin, struct npxc_error *err)
 {
+	struct source source __attribute__((cleanup(source_done))) = SOURCE_NONE;
 	mem_cleanup char *host = str_starts(mount->host, "~/") || str_equal(mount->host, "~")
 	                             ? str_path_join(g->in->home, mount->host[1] == '\0' ? "." : mount->host + 2)
 	                             : str_path_join(g->in->cwd, mount->host);
-	mem_cleanup char *real = NULL;
-	if (!file_real_path(host, &real, err)) {
-		err->kind = ERROR_PATH_NOT_FOUND;
+	if (!source_open(host, &source, err))
 		return error_prefix(err, "%s %s", origin, mount->host);
-	}
-	struct stat info;
-	if (stat(real, &info) < 0)
-		return error_set_errno(err, ERROR_PATH_NOT_FOUND, "%s %s", origin, mount->host);
 	const char *target = mount->container == NULL ? host : mount->container;
-	if (g->out.cwd_in_scope && str_path_within(host, g->in->cwd) && !str_path_within(real, g->real_cwd))
+	const char *link, *tree = led_out_of(g, &source, &link);
+	if (g->out.cwd_in_scope && str_path_within(host, g->in->cwd) && !str_path_within(source.path, g->out.real_cwd))
 		return error_set(
 		    err, ERROR_CONFIG,
 		    "%s %s leads out of the working directory by a symbolic link, which a server may have made; "
 		    "if it is meant, name where it leads: --mount %s:%s",
-		    origin, mount->host, real, target);
+		    origin, mount->host, source.path, target);
+	if (tree != NULL)
+		return error_set(
+		    err, ERROR_CONFIG,
+		    "%s %s leads out of %s by the symbolic link %s, which a server may have made; if it is "
+		    "meant, name where it leads: --mount %s:%s",
+		    origin, mount->host, tree, link, source.path, target);
 	if (!mounts_check_target(target, err))
 		return error_prefix(err, "%s %s", origin, mount->host);
-	add(g, real, target, mount->writable, S_ISDIR(info.st_mode), str_dup(origin));
+	if (came_by_link(g, host, &source))
+		strv_pushf(&g->out.notes, "%s %s leads to %s by a symbolic link; that is mounted", origin, mount->host,
+		           source.path);
+	add(g, &source, target, mount->writable, origin);
 	return true;
 }
 
@@ -102,32 +136,40 @@ static void consider(struct gather *g, const char *word, const char *origin)
 	if (word[0] == '\0' || strlen(word) > 4096)
 		return;
 	mem_cleanup char *path = from_home ? str_path_join(g->in->home, word + 2) : str_path_join(g->in->cwd, word);
-	struct stat info;
-	if (stat(path, &info) < 0)
+	struct source source __attribute__((cleanup(source_done))) = SOURCE_NONE;
+	struct npxc_error ignored;
+	if (!source_open(path, &source, &ignored))
 		return;
 	/* A bare word such as "mcp" that happens to be a directory of the project is still a name of it: npx would
 	 * hand the server that very file. But "/" and the like are more often options than requests. */
-	if (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode))
-		return;
-	struct npxc_error ignored;
-	mem_cleanup char *real = NULL;
-	if (!file_real_path(path, &real, &ignored))
+	if (!S_ISREG(source.info.st_mode) && !S_ISDIR(source.info.st_mode))
 		return;
 	const bool inside =
-	    g->out.cwd_in_scope && str_path_within(path, g->in->cwd) && str_path_within(real, g->real_cwd);
-	const bool names_a_path = word[0] == '/' || from_home || str_starts(word, "../") || str_starts(word, "./");
-	if (inside && mounts_check_target(path, &ignored)) {
-		add(g, real, path, g->in->writable, S_ISDIR(info.st_mode), str_dup(origin));
+	    g->out.cwd_in_scope && str_path_within(path, g->in->cwd) && str_path_within(source.path, g->out.real_cwd);
+	const char *link, *tree = led_out_of(g, &source, &link);
+	if (inside && tree != NULL) {
+		strv_pushf(&g->out.notes,
+		           "%s names %s, which leads out of %s by the symbolic link %s and is not mounted, because a "
+		           "server may have made that; --mount %s:%s would",
+		           origin, path, tree, link, source.path, path);
 		return;
 	}
+	if (inside && mounts_check_target(path, &ignored)) {
+		if (came_by_link(g, path, &source))
+			strv_pushf(&g->out.notes, "%s names %s, which leads to %s by a symbolic link; that is mounted",
+			           origin, path, source.path);
+		add(g, &source, path, g->in->writable, origin);
+		return;
+	}
+	const bool names_a_path = word[0] == '/' || from_home || str_starts(word, "../") || str_starts(word, "./");
 	if (!names_a_path || str_equal(path, "/") || is_asked_for(g, path))
 		return;
 	if (!g->out.cwd_in_scope && str_path_within(path, g->in->cwd))
-		strv_pushf(
-		    &g->out.notes,
-		    "%s names %s, which is not mounted: the working directory %s is too wide to take files from; "
-		    "--mount %s would mount it, --cwd DIR narrows the working directory",
-		    origin, path, g->in->cwd, path);
+		strv_pushf(&g->out.notes,
+		           "%s names %s, which is not mounted: the working directory %s is too wide to take "
+		           "files from; "
+		           "--mount %s would mount it, --cwd DIR narrows the working directory",
+		           origin, path, g->in->cwd, path);
 	else
 		strv_pushf(&g->out.notes,
 		           "%s names %s, which is outside the working directory and not mounted; --mount %s would",
@@ -165,6 +207,7 @@ static int by_target(const void *a, const void *b)
 
 static void drop_entry(struct mounts *m, size_t at)
 {
+	fd_close(&m->v[at].identity.fd);
 	free(m->v[at].source);
 	free(m->v[at].target);
 	free(m->v[at].origin);
@@ -234,11 +277,11 @@ static bool protect_own(const struct mounts *m, const struct strv *own, struct n
 		for (size_t i = 0; i < m->count; i++) {
 			const struct mounts_entry *e = &m->v[i];
 			if (e->writable && (str_path_within(path, e->source) || str_path_within(e->source, path)))
-				return error_set(
-				    err, ERROR_CONFIG,
-				    "%s: %s would be writable, and with it npxc's own %s; mount it read-only or "
-				    "a directory beside that",
-				    e->origin, e->source, path);
+				return error_set(err, ERROR_CONFIG,
+				                 "%s: %s would be writable, and with it npxc's own %s; mount "
+				                 "it read-only or "
+				                 "a directory beside that",
+				                 e->origin, e->source, path);
 		}
 	}
 	return true;
@@ -250,7 +293,7 @@ static bool mask_sockets(struct mounts *m, struct npxc_error *err)
 		if (!m->v[i].directory)
 			continue;
 		struct strv found = { 0 };
-		if (!sockets_find(m->v[i].source, &found, err))
+		if (!sockets_find(m->v[i].identity.fd, m->v[i].source, &found, err))
 			return error_prefix(err, "%s %s", m->v[i].origin, m->v[i].source);
 		for (size_t k = 0; k < found.count; k++) {
 			mem_cleanup char *path = str_path_join(m->v[i].target, found.v[k]);
@@ -282,7 +325,7 @@ static bool gather_all(struct gather *g, struct npxc_error *err)
 			    in->cwd);
 		if (!mounts_check_target(in->cwd, err))
 			return error_prefix(err, "--project");
-		add(g, g->real_cwd, in->cwd, in->project == CONFIG_PROJECT_RW, true, str_dup("project"));
+		add(g, &g->cwd, in->cwd, in->project == CONFIG_PROJECT_RW, "project");
 	}
 	for (size_t i = 0; i < in->arguments->count; i++)
 		consider_argument(g, in->arguments->v[i], i + 1);
@@ -291,18 +334,36 @@ static bool gather_all(struct gather *g, struct npxc_error *err)
 	return settle(&g->out, err) && protect_own(&g->out, in->own, err) && mask_sockets(&g->out, err);
 }
 
+/* What the words of the command line are relative to; calls name files of it too. */
+static bool open_cwd(struct gather *g, struct npxc_error *err)
+{
+	const char *link, *tree;
+	if (!source_open(g->in->cwd, &g->cwd, err))
+		return error_prefix(err, "working directory");
+	tree = led_out_of(g, &g->cwd, &link);
+	if (tree != NULL)
+		return error_set(err, ERROR_CONFIG,
+		                 "the working directory %s leads out of %s by the symbolic link %s, which a server may "
+		                 "have made; if it is meant, name where it leads: --cwd %s",
+		                 g->in->cwd, tree, link, g->cwd.path);
+	g->out.real_cwd = str_dup(g->cwd.path);
+	return true;
+}
+
 bool mounts_gather(const struct mounts_input *input, struct mounts *ret_mounts, struct npxc_error *err)
 {
-	struct gather g = { .in = input };
-	if (!file_real_path(input->cwd, &g.real_cwd, err))
-		return error_prefix(err, "working directory");
+	struct gather g = { .in = input, .cwd = SOURCE_NONE };
 	struct npxc_error ignored;
 	mem_cleanup char *real_home = NULL;
 	if (!file_real_path(input->home, &real_home, &ignored))
 		real_home = str_dup(input->home);
-	g.out.cwd_in_scope = !str_path_within(real_home, g.real_cwd) && !str_path_within(input->home, input->cwd);
-	const bool fine = gather_all(&g, err);
-	free(g.real_cwd);
+	bool fine = open_cwd(&g, err);
+	if (fine) {
+		g.out.cwd_in_scope =
+		    !str_path_within(real_home, g.out.real_cwd) && !str_path_within(input->home, input->cwd);
+		fine = gather_all(&g, err);
+	}
+	source_done(&g.cwd);
 	if (!fine) {
 		mounts_done(&g.out);
 		return false;
@@ -313,12 +374,10 @@ bool mounts_gather(const struct mounts_input *input, struct mounts *ret_mounts, 
 
 void mounts_done(struct mounts *m)
 {
-	for (size_t i = 0; i < m->count; i++) {
-		free(m->v[i].source);
-		free(m->v[i].target);
-		free(m->v[i].origin);
-	}
+	while (m->count > 0)
+		drop_entry(m, m->count - 1);
 	free(m->v);
+	free(m->real_cwd);
 	strv_done(&m->masks);
 	strv_done(&m->notes);
 	*m = (struct mounts){ 0 };

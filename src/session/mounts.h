@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "config/config.h"
+#include "runtime/runtime.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,13 +25,15 @@ struct mounts_input {     /* borrowed */
 	const struct config_mount *flagged; /* from --mount; they may be relative to cwd */
 	size_t flagged_count;
 	enum config_project project;
-	bool writable; /* mount_mode rw: what arguments and variables name is mounted read-write */
+	bool writable;              /* mount_mode rw: what arguments and variables name is mounted read-write */
+	const struct strv *written; /* trees that servers could write to (session/written); may be NULL */
 	const struct strv
 	    *own; /* npxc's own files (configuration, store, data): no server may write them; may be NULL */
 };
 
 struct mounts_entry {
-	char *source, *target; /* owned; absolute; source is a real path */
+	char *source, *target;           /* owned; absolute; source is a path without links, as it was walked */
+	struct launch_identity identity; /* what was judged; its fd is owned here */
 	bool writable;
 	bool directory;
 	bool outside; /* not under the working directory: the user named it by flag or configuration */
@@ -43,13 +46,18 @@ struct mounts {
 	struct strv masks; /* sockets inside, by their path inside */
 	struct strv notes; /* lines for the user: what was not mounted and which flag would, masked sockets */
 	bool cwd_in_scope; /* false when cwd is /, HOME or an ancestor of HOME */
+	char *real_cwd;    /* owned; cwd without links, as it was walked */
 };
 
 /*
  * Should: refuse what cannot be honoured (a --mount whose source is missing, a target over the system's own paths, two
  * sources for one target, a tree too large to be searched for sockets). ERROR_CONFIG, ERROR_PATH_NOT_FOUND.
- * Mustn't: let an earlier server choose what a later one sees. It may have written to the working directory, so a mount
- * named by a path beneath it must not lead out of it by a symlink, and npxc's own files are never mounted writable.
+ * Should: look each source up once, keep it open and judge what was opened: its descriptor and identity say afterwards
+ * what is meant, whatever is renamed or swapped (session/source).
+ * Mustn't: let a server choose what another one sees. It may write to the working directory, so a mount named by a path
+ * beneath it must not lead out of it by a symlink; nor must any path (the working directory's own included) lead by one
+ * out of a tree that some server could write to. Other links are the user's, and followed; what a path that is mounted
+ * led to by one is told. npxc's own files are never mounted writable.
  * Mustn't: mount on a mere mention anything that lies, or by a symlink leads, outside the working directory.
  */
 bool mounts_gather(const struct mounts_input *input, struct mounts *ret_mounts, struct npxc_error *err) NPXC_MUST_CHECK;

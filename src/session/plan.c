@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "guest/guest.h"
 #include "mcp/publish.h"
 
 #include <ctype.h>
@@ -96,6 +97,9 @@ static void add_workspace(const struct plan_input *in, struct plan *plan)
 	plan->outputs = in->package_config->outputs || in->package_config->output_arguments != NULL;
 	files = plan_files_directory(plan);
 	launch_add_mount(&plan->launch, files, PUBLISH_INSIDE, false);
+	/* bubblewrap gets it through a descriptor; a guest of Apple's sees other numbers than the host. */
+	if ((in->runtime->kind == RUNTIME_PODMAN || in->runtime->kind == RUNTIME_DOCKER) && GUEST_FIRST_LENGTH > 0)
+		plan->launch.first = str_path_join(plan->workspace, "first");
 	if (!plan->outputs)
 		return;
 	outputs = plan_outputs_directory(plan);
@@ -120,7 +124,7 @@ static bool fill_launch(const struct plan_input *in, struct plan *plan, struct n
 	}
 	for (size_t i = 0; i < in->mounts->count; i++) {
 		const struct mounts_entry *e = &in->mounts->v[i];
-		launch_add_mount(launch, e->source, e->target, e->writable);
+		launch_add_judged(launch, e->source, e->target, e->writable, &e->identity);
 	}
 	add_workspace(in, plan);
 	add_storage(in, plan);

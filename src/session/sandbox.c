@@ -106,6 +106,9 @@ static int floor_above(const struct runtime_start *start)
 	for (size_t i = 0; i < start->data_count; i++)
 		if (start->data[i].fd >= floor)
 			floor = start->data[i].fd + 1;
+	for (size_t i = 0; i < start->source_count; i++)
+		if (start->sources[i].fd >= floor)
+			floor = start->sources[i].fd + 1;
 	return floor;
 }
 
@@ -124,7 +127,9 @@ static bool lay_out(const struct runtime_start *start, struct ends *ends, struct
 		      { &ends->errors[1], STDERR_FILENO },
 		      { &ends->status[1], start->status_fd } };
 	size_t fixed_count = start->status_fd != -1 ? 4 : 3;
-	mem_cleanup int *kept = mem_alloc((fixed_count + start->data_count + child->cgroup_count + 3) * sizeof(*kept));
+	mem_cleanup int *kept = mem_alloc(
+	    (fixed_count + start->data_count + start->source_count + child->cgroup_count + 3) * sizeof(*kept));
+	mem_cleanup int *sources = mem_alloc(start->source_count * sizeof(*sources));
 	size_t count = 0;
 
 	if (!move_up(&child->fail, floor, err) || !move_up(&child->go, floor, err))
@@ -140,6 +145,11 @@ static bool lay_out(const struct runtime_start *start, struct ends *ends, struct
 	for (size_t i = 0; i < start->data_count; i++)
 		if (!move_up(&ends->data[i], floor, err))
 			return false;
+	for (size_t i = 0; i < start->source_count; i++) {
+		sources[i] = start->sources[i].from;
+		if (!move_up(&sources[i], floor, err))
+			return false;
+	}
 
 	for (size_t i = 0; i < fixed_count; i++) {
 		if (dup2(*fixed[i].source, fixed[i].target) == -1)
@@ -150,6 +160,11 @@ static bool lay_out(const struct runtime_start *start, struct ends *ends, struct
 		if (dup2(ends->data[i], start->data[i].fd) == -1)
 			return error_set_errno(err, ERROR_RUNTIME, "descriptor %d", start->data[i].fd);
 		kept[count++] = start->data[i].fd;
+	}
+	for (size_t i = 0; i < start->source_count; i++) {
+		if (dup2(sources[i], start->sources[i].fd) == -1)
+			return error_set_errno(err, ERROR_RUNTIME, "descriptor %d", start->sources[i].fd);
+		kept[count++] = start->sources[i].fd;
 	}
 	for (size_t i = 0; i < child->cgroup_count; i++)
 		kept[count++] = child->cgroups[i];
@@ -194,7 +209,8 @@ static bool prepare_and_exec(const struct runtime_start *start, struct ends *end
 	}
 	if (chdir("/") == -1)
 		return error_set_errno(err, ERROR_RUNTIME, "chdir to /");
-	if (start->drop_to_uid && !reach_and_drop(start->reach.v, start->reach.count, SANDBOX_DROP_UID, err))
+	if (start->drop_to_uid &&
+	    !reach_and_drop(start->reach.v, start->reach_as, start->reach.count, SANDBOX_DROP_UID, err))
 		return false;
 	/* As the user that the sandbox runs as: the namespaces are its own. */
 	if (child->netns != NULL && !netns_enter(child->netns->wish, child->handoff, err))

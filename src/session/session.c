@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "guest/guest.h"
 #include "mcp/publish.h"
 #include "session/lease.h"
 #include "session/signals.h"
@@ -146,7 +147,8 @@ static bool make_mount_points(const struct launch *launch, const char *files, st
 		if (!str_starts(target, PUBLISH_INSIDE "/"))
 			continue;
 		mem_cleanup char *point = str_printf("%s%s", files, target + strlen(PUBLISH_INSIDE));
-		const bool is_directory = file_is_directory(launch->mounts[i].source);
+		const bool is_directory = launch->mounts[i].judged ? launch->mounts[i].identity.kind == 'd'
+		                                                   : file_is_directory(launch->mounts[i].source);
 		mem_cleanup char *directory = is_directory ? str_dup(point) : str_path_join(point, "..");
 		if (!file_make_directories(directory, 0755, err) ||
 		    (!is_directory && !file_write_atomic(point, "", 0, 0444, err)))
@@ -175,6 +177,9 @@ static bool make_workspace(struct session *session, const struct plan *plan, str
 	if (!file_make_directories(sessions, 0700, err) || !make_directory(plan->workspace, 0700, err))
 		return false;
 	FAULT_POINT("workspace.made");
+	if (plan->launch.first != NULL &&
+	    !file_write_atomic(plan->launch.first, GUEST_FIRST, GUEST_FIRST_LENGTH, 0555, err))
+		return false;
 	return make_directory(files, 0755, err) && (!plan->outputs || make_directory(outputs, 0777, err)) &&
 	       make_mount_points(&plan->launch, files, err);
 }

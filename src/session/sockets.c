@@ -92,10 +92,10 @@ static bool scan_directory(struct scan *s, int parent, const char *name, const c
 	return fine;
 }
 
-bool sockets_find(const char *directory, struct strv *ret_relative, struct npxc_error *err)
+bool sockets_find(int directory, const char *name, struct strv *ret_relative, struct npxc_error *err)
 {
-	struct scan s = { .root = directory };
-	if (!scan_directory(&s, AT_FDCWD, directory, "", 0, err)) {
+	struct scan s = { .root = name };
+	if (!scan_directory(&s, directory, ".", "", 0, err)) {
 		strv_done(&s.found);
 		return false;
 	}

@@ -13,6 +13,6 @@
  * mount does not happen.
  * `ret_relative` gets the paths below `directory`, without a leading slash.
  */
-bool sockets_find(const char *directory, struct strv *ret_relative, struct npxc_error *err) NPXC_MUST_CHECK;
+bool sockets_find(int directory, const char *name, struct strv *ret_relative, struct npxc_error *err) NPXC_MUST_CHECK;
 
 #endif

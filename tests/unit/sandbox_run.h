@@ -70,7 +70,8 @@ static inline void sandbox_child(const struct runtime_start *start, char **argv,
 	if (start->status_fd != -1)
 		sandbox_must(dup2(status, start->status_fd) == start->status_fd, "lay out the status pipe");
 	if (start->drop_to_uid)
-		sandbox_must(reach_and_drop(start->reach.v, start->reach.count, SANDBOX_DROP_UID, &err), err.message);
+		sandbox_must(reach_and_drop(start->reach.v, NULL, start->reach.count, SANDBOX_DROP_UID, &err),
+		             err.message);
 	alarm(60);
 	execve(argv[0], argv, environment);
 	sandbox_must(false, argv[0]);

@@ -71,7 +71,9 @@ static void the_whole_argument_list(void **state)
 	    "--bind /srv/data /data --perms 0700 --size 536870912 --tmpfs /home/u "
 	    "--ro-bind /home/u/project /home/u/project --perms 0755 --size 4096 --tmpfs /home/u/project/cache "
 	    "--perms 0644 --ro-bind-data 20 /home/u/project/a.sock --perms 0644 --ro-bind-data 21 /data/b.sock "
-	    "--dir /home/u/project --remount-ro / --chdir /home/u/project -- node -- 'a b'";
+	    "--perms 0555 --ro-bind-data 17 /run/npxc/first "
+	    "--dir /home/u/project --remount-ro / --chdir /home/u/project -- "
+	    "/run/npxc/first fR-=/home/u/project/a.sock fR-=/data/b.sock -- node -- 'a b'";
 	static const char arguments[] = "--setenv\0PATH\0/store/node/bin:/usr/local/bin:/usr/bin:/bin\0"
 	                                "--setenv\0HOME\0/home/u\0--setenv\0TMPDIR\0/tmp\0--setenv\0LANG\0C.UTF-8\0"
 	                                "--setenv\0TERM\0xterm\0--setenv\0TOKEN\0s3cret";
@@ -100,7 +102,7 @@ static void the_whole_argument_list(void **state)
 	assert_int_equal(start.status_fd, 14);
 	assert_false(start.drop_to_uid);
 	assert_int_equal(start.reach.count, 0);
-	assert_int_equal(start.data_count, 7);
+	assert_int_equal(start.data_count, 8);
 	assert_data(&start, 10, "filter", 6);
 	assert_data(&start, 11, arguments, sizeof(arguments));
 	assert_data(&start, 12, passwd, sizeof(passwd) - 1);
@@ -111,6 +113,109 @@ static void the_whole_argument_list(void **state)
 	runtime_start_done(&start);
 	launch_done(&launch);
 	runtime_done(&runtime);
+}
+
+/* What stands behind --dir, from the first program on. */
+static void assert_command(const struct runtime_start *start, const char *expected)
+{
+	mem_cleanup char *shown = strv_shell(&start->argv);
+	const char *found = strstr(shown, " -- ");
+
+	assert_non_null(found);
+	assert_string_equal(found, expected);
+}
+
+static void judged_sources_are_bound_by_descriptor_or_compared(void **state)
+{
+	const struct launch_identity project = { .fd = 55, .kind = 'd', .major = 8, .minor = 1, .inode = 100 };
+	const struct launch_identity inner = { .fd = 66, .kind = 'f', .major = 8, .minor = 2, .inode = 200 };
+	struct runtime runtime;
+	struct launch launch;
+	struct runtime_start start;
+	mem_cleanup char *shown = NULL;
+
+	(void)state;
+	plain_runtime(&runtime);
+	plain_launch(&launch);
+	launch_add_judged(&launch, "/home/u/project/x", "/home/u/project/x", false, &inner);
+	launch_add_mount(&launch, "/store", "/store", false);
+	launch_add_judged(&launch, "/home/u/project", "/home/u/project", true, &project);
+	make(&runtime, &launch, &start);
+	assert_int_equal(start.source_count, 0);
+	assert_true(strv_contains(&start.argv, "--bind"));
+	assert_command(&start, " -- /run/npxc/first fR8:2:200=/home/u/project/x dw8:1:100=/home/u/project -- node -- "
+	                       "'a b'");
+	runtime_start_done(&start);
+
+	runtime.binds_descriptors = true;
+	runtime.is_root = true;
+	make(&runtime, &launch, &start);
+	shown = strv_shell(&start.argv);
+	assert_non_null(strstr(shown, "--ro-bind /store /store "));
+	assert_non_null(strstr(shown, "--bind-fd 21 /home/u/project --ro-bind-fd 20 /home/u/project/x "));
+	assert_int_equal(start.source_count, 2);
+	assert_int_equal(start.sources[0].fd, 20);
+	assert_int_equal(start.sources[0].from, 66);
+	assert_int_equal(start.sources[1].fd, 21);
+	assert_int_equal(start.sources[1].from, 55);
+	/* What lies in a tree that others may write to was put where a name led. */
+	assert_command(&start, " -- /run/npxc/first fR8:2:200=/home/u/project/x -- node -- 'a b'");
+	assert_int_equal(start.reach.count, 3);
+	assert_string_equal(start.reach.v[0], "/home/u/project/x");
+	assert_int_equal(start.reach_as[0], 20);
+	assert_string_equal(start.reach.v[2], "/store");
+	assert_int_equal(start.reach_as[2], -1);
+	runtime_start_done(&start);
+	launch_done(&launch);
+	runtime_done(&runtime);
+}
+
+/* As many descriptors as an ordinary user may have would not do for a whole directory's names as arguments. */
+static void more_sources_than_descriptors_are_compared(void **state)
+{
+	struct runtime runtime;
+	struct launch launch;
+	struct runtime_start start;
+
+	(void)state;
+	plain_runtime(&runtime);
+	runtime.binds_descriptors = true;
+	plain_launch(&launch);
+	for (unsigned i = 0; i <= LIMIT_MOUNT_DESCRIPTORS; i++) {
+		const struct launch_identity who = { .fd = 3, .kind = 'f', .major = 8, .minor = 1, .inode = i };
+		mem_cleanup char *path = str_printf("/home/u/project/%u", i);
+
+		launch_add_judged(&launch, path, path, false, &who);
+	}
+	make(&runtime, &launch, &start);
+	assert_int_equal(start.source_count, LIMIT_MOUNT_DESCRIPTORS);
+	assert_command(&start, " -- /run/npxc/first fr8:1:128=/home/u/project/128 -- node -- 'a b'");
+	runtime_start_done(&start);
+	launch_done(&launch);
+	runtime_done(&runtime);
+}
+
+static void the_programs_text_tells_whether_it_binds_descriptors(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t length;
+		bool knows;
+	} CASES[] = {
+#define TEXT(t, knows) { t, sizeof(t) - 1, knows }
+		TEXT("\177ELF...\0--ro-bind-fd\0--x", true),
+		TEXT("\177ELF...\0--bind-fd\0--x", false),
+		TEXT("\177ELF...\0--ro-bind-fd FD DEST\0", false),
+		TEXT("\177ELF...\0--ro-bind-fd", false),
+		TEXT("#!/bin/sh\0--ro-bind-fd\0", false),
+		TEXT("\177ELF", false),
+		TEXT("", false),
+#undef TEXT
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
+		assert_int_equal(bwrap_knows_descriptors(CASES[i].text, CASES[i].length), CASES[i].knows);
 }
 
 static void open_network_brings_the_hosts_names(void **state)
@@ -615,6 +720,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_whole_argument_list),
+		cmocka_unit_test(judged_sources_are_bound_by_descriptor_or_compared),
+		cmocka_unit_test(more_sources_than_descriptors_are_compared),
+		cmocka_unit_test(the_programs_text_tells_whether_it_binds_descriptors),
 		cmocka_unit_test(open_network_brings_the_hosts_names),
 		cmocka_unit_test(root_drops_and_reaches_the_mounts),
 		cmocka_unit_test(no_value_is_in_the_argument_list),

@@ -110,6 +110,7 @@ static void becomes_the_command_when_all_is_as_meant(void **state)
 	mem_cleanup char *file = check_of(w, "fw", "file", NULL);
 	mem_cleanup char *directory = check_of(w, "dw", "directory", NULL);
 	mem_cleanup char *socket_check = check_of(w, "sw", "socket", NULL);
+	mem_cleanup char *fifo = check_of(w, "ow", "fifo", NULL);
 	mem_cleanup char *any = str_printf("fw-=%s/other", w->top);
 	const char *const words[] = { file,   directory, socket_check, any,
 		                      "--",   "sh",      "-c",         "echo \"$A $*\" >&2; exit 7",

@@ -6,6 +6,7 @@
 #include "session/mounts.h"
 #include "session/sockets.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -312,7 +313,7 @@ static void sockets_are_found_at_any_depth(void **state)
 	const struct world *w = *state;
 	struct strv found = { 0 };
 	struct npxc_error err = { 0 };
-	assert_true(sockets_find(w->project, &found, &err));
+	assert_true(sockets_find(open(w->project, O_PATH | O_CLOEXEC), w->project, &found, &err));
 	assert_int_equal(found.count, 1);
 	assert_string_equal(found.v[0], "dir/sock");
 	strv_done(&found);
@@ -329,7 +330,7 @@ static void too_many_sockets_are_refused(void **state)
 		mem_cleanup char *path = str_printf("%s/%u", many, i);
 		make_socket(path);
 	}
-	assert_false(sockets_find(many, &found, &err));
+	assert_false(sockets_find(open(many, O_PATH | O_CLOEXEC), many, &found, &err));
 	assert_int_equal(err.kind, ERROR_CONFIG);
 	assert_non_null(strstr(err.message, "more than 256 sockets"));
 }

@@ -332,6 +332,29 @@ static void mounts_variables_and_masks(void **state)
 	runtime_done(&runtime);
 }
 
+static void judged_sources_are_compared_from_inside(void **state)
+{
+	const struct launch_identity who = { .fd = 5, .kind = 'd', .major = 8, .minor = 1, .inode = 100 };
+	struct runtime runtime = a_runtime(RUNTIME_DOCKER, true);
+	struct launch launch = a_launch();
+	mem_cleanup char *before = NULL;
+	mem_cleanup char *line = NULL;
+	mem_cleanup char *env = NULL;
+	mem_cleanup char *ignored = NULL;
+
+	(void)state;
+	launch.first = str_dup("/srv/state/first");
+	before = argv_of(&runtime, &launch, &env);
+	assert_null(strstr(before, "first")); /* nothing is compared */
+	launch_add_judged(&launch, "/srv/u/project", "/srv/u/project", false, &who);
+	strv_push(&launch.masks, "/srv/u/project/x.sock");
+	line = argv_of(&runtime, &launch, &ignored);
+	assert_non_null(strstr(line, " -v /srv/state/first:/run/npxc/first:ro --entrypoint /run/npxc/first "
+	                             "node:lts-slim dr8:1:100=/srv/u/project oR-=/srv/u/project/x.sock -- "));
+	launch_done(&launch);
+	runtime_done(&runtime);
+}
+
 static void variables_that_would_steer_the_cli(void **state)
 {
 	static const struct {
@@ -830,6 +853,7 @@ int main(void)
 		cmocka_unit_test(the_argument_list_of_each_engine),
 		cmocka_unit_test(networks_in_the_argument_list),
 		cmocka_unit_test(mounts_variables_and_masks),
+		cmocka_unit_test(judged_sources_are_compared_from_inside),
 		cmocka_unit_test(variables_that_would_steer_the_cli),
 		cmocka_unit_test(root_is_refused),
 		cmocka_unit_test(short_image_names_are_completed),

@@ -150,7 +150,7 @@ static char *after_reach(const struct tree *tree, const char *const *wanted, con
 		sandbox_must(dup2(output, 1) == 1, "dup2");
 		for (; *wanted != NULL; wanted++)
 			strv_push_owned(&paths, (*wanted)[0] == '+' ? str_dup(*wanted + 1) : in(tree, *wanted));
-		if (!reach_and_drop(paths.v, paths.count, uid, &err)) {
+		if (!reach_and_drop(paths.v, NULL, paths.count, uid, &err)) {
 			printf("refused (%s): %s\n", error_kind_word(err.kind), err.message);
 		} else {
 			printf("%u %u %u %u\n", getuid(), geteuid(), getgid(), getegid());
@@ -177,12 +177,49 @@ static char *after_reach(const struct tree *tree, const char *const *wanted, con
 
 static const char *const none[] = { NULL };
 
+/* In a child: whether `path` is bound when `expected` (both relative) is what it has to be. What it says, owned. */
+static char *reach_as(const struct tree *tree, const char *path, const char *expected)
+{
+	struct buf text;
+	int output = sandbox_file();
+	int ended = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		mem_cleanup char *wanted = in(tree, path);
+		mem_cleanup char *other = in(tree, expected);
+		char *paths[] = { wanted, NULL };
+		const int fds[] = { open(other, O_PATH | O_CLOEXEC) };
+		struct npxc_error err = { 0 };
+
+		sandbox_must(dup2(output, 1) == 1 && fds[0] != -1, "open");
+		printf("%s", reach_and_drop(paths, fds, 1, SANDBOX_DROP_UID, &err) ? "bound" : err.message);
+		fflush(stdout);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &ended, 0), pid);
+	sandbox_read(output, &text);
+	return buf_take(&text);
+}
+
 #define IDS "65533 65533 65533 65533\n"
 
 static void needs_root(void)
 {
 	if (geteuid() != 0)
 		skip(); /* what an ordinary user gets is a test of its own */
+}
+
+static void binds_only_the_file_that_was_judged(void **state)
+{
+	mem_cleanup char *same = NULL;
+	mem_cleanup char *other = NULL;
+
+	needs_root();
+	same = reach_as(*state, "closed/project", "closed/project");
+	other = reach_as(*state, "closed/project", "closed/a/b/store");
+	assert_string_equal(same, "bound");
+	assert_non_null(strstr(other, "was renamed or replaced while the sandbox was being started"));
 }
 
 static void shows_what_was_asked_for_and_nothing_beside_it(void **state)
@@ -340,6 +377,7 @@ static void a_sandbox_gets_its_mounts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(binds_only_the_file_that_was_judged),
 		cmocka_unit_test(shows_what_was_asked_for_and_nothing_beside_it),
 		cmocka_unit_test(without_it_nothing_is_reached),
 		cmocka_unit_test(paths_within_one_another),

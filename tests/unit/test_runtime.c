@@ -153,6 +153,41 @@ static void launch_replaces_equal_variables(void **state)
 	assert_int_equal(launch.env_count + launch.mount_count + launch.tmpfs_count, 0);
 }
 
+/* What the first program says, on each runtime, and what only looks like it. */
+static void the_first_programs_end_is_the_runtimes(void **state)
+{
+	static const struct {
+		int status;
+		const char *errors, *says; /* NULL: the server's own end */
+	} CASES[] = {
+		{ 213, "x\nnpxc-first: not what was meant: /p/sub\n", "/p/sub was renamed or replaced" },
+		{ 213, "npxc-first: not read-only: /p/.git\n", "/p/.git would not have been read-only" },
+		{ 213, "npxc-first: cannot run nosuch\n", "the command \"nosuch\" cannot be run inside the sandbox" },
+		{ 213, "npxc-first: not a check: x\n", "first program failed" },
+		{ 213, "said something else\n", NULL },
+		{ 213, "", NULL },
+		{ 3, "npxc-first: not what was meant: /p/sub\n", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
+		for (int kind = RUNTIME_BWRAP; kind <= RUNTIME_DOCKER; kind++) {
+			const struct runtime runtime = { .kind = (enum runtime_kind)kind };
+			mem_cleanup char *status_text =
+			    str_printf("{\"child-pid\":2}\n{\"exit-code\":%d}\n", CASES[i].status);
+			struct npxc_error err = { 0 };
+			int status = -1;
+
+			const bool own = runtime_judge_end(&runtime, CASES[i].status, 0, status_text, CASES[i].errors,
+			                                   &status, &err);
+			assert_int_equal(own, CASES[i].says == NULL);
+			if (own)
+				assert_int_equal(status, CASES[i].status);
+			else if (err.kind != ERROR_RUNTIME || strstr(err.message, CASES[i].says) == NULL)
+				fail_msg("%s: %s", CASES[i].errors, err.message);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -162,6 +197,7 @@ int main(void)
 		cmocka_unit_test(bwrap_is_found_without_starting_it),
 		cmocka_unit_test(missing_bwrap_is_refused_with_the_next_step),
 		cmocka_unit_test(launch_replaces_equal_variables),
+		cmocka_unit_test(the_first_programs_end_is_the_runtimes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
