@@ -5,14 +5,30 @@
 #include "base/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 /* The kernel looks at 32 bits of these arguments: compared whole, a set high bit would slip past the rule. */
 #define LOW_32_BITS 0xffffffffU
+
+#ifndef F_SETPIPE_SZ
+#define F_SETPIPE_SZ 1031 /* linux/fcntl.h */
+#endif
+
+/*
+ * From 403 on a call has the same number on every architecture, but for an offset on some (alpha, mips): the distance
+ * to one that libseccomp knows tells it. Those below are newer than the libseccomp of Debian 12. Of Linux 6.18:
+ * include/uapi/asm-generic/unistd.h, scripts/syscall.tbl.
+ */
+#define COMMON_NUMBER(number) (SCMP_SYS(openat2) - 437 + (number))
+enum { NUMBER_OPEN_TREE_ATTR = 467, NUMBER_FILE_SETATTR = 469 /* the newest that was looked at for this filter */ };
 
 /* clone(2) has its flags second on s390. */
 #ifdef __s390x__
@@ -34,6 +50,8 @@ static const int refused_eperm[] = {
 	SCMP_SYS(bpf),
 	SCMP_SYS(perf_event_open),
 	SCMP_SYS(userfaultfd),
+	/* counted for the user and not for the sandbox */
+	SCMP_SYS(fanotify_init),
 	/* the kernel itself */
 	SCMP_SYS(init_module),
 	SCMP_SYS(finit_module),
@@ -58,6 +76,7 @@ static const int refused_eperm[] = {
 	SCMP_SYS(fsmount),
 	SCMP_SYS(fspick),
 	SCMP_SYS(mount_setattr),
+	COMMON_NUMBER(NUMBER_OPEN_TREE_ATTR),
 	SCMP_SYS(pivot_root),
 	SCMP_SYS(chroot),
 	SCMP_SYS(setns),
@@ -145,7 +164,62 @@ static int add_rules(scmp_filter_ctx filter)
 		bad = refuse_masked(filter, SCMP_SYS(ioctl), 1, LOW_32_BITS, TIOCSTI);
 	if (bad == 0)
 		bad = refuse_masked(filter, SCMP_SYS(ioctl), 1, LOW_32_BITS, TIOCLINUX);
+	if (bad == 0)
+		bad = refuse_masked(filter, SCMP_SYS(fcntl), 1, LOW_32_BITS, F_SETPIPE_SZ);
 	return bad;
+}
+
+/* ---- numbers that nobody has looked at ---- */
+
+/* Within the table: nothing has these numbers that a program needs, and what will get one is unknown. */
+static const struct gap {
+	uint32_t from, to;
+} gaps[] = {
+#if defined(__x86_64__)
+	{ 335, 423 }, /* uretprobe and uprobe, which only the kernel's own trampolines may call */
+#elif defined(__aarch64__)
+	{ 244, 259 }, /* those of other architectures */
+	{ 295, 423 },
+#endif
+	{ 0, 0 }, /* the end */
+};
+
+enum { GAPS = sizeof(gaps) / sizeof(gaps[0]) - 1, UNKNOWN_MOST = 6 + 2 * GAPS };
+
+/*
+ * What stands before libseccomp's own program, which can only compare a number with one that it knows: numbers above
+ * the newest, and in gaps, answer as a kernel does that does not have them. Another architecture's numbers, and x32's
+ * on x86-64, are left to that program, which ends the process. Returns the count of instructions.
+ */
+static size_t refuse_unknown(struct sock_filter program[static UNKNOWN_MOST])
+{
+	const uint32_t newest = (uint32_t)COMMON_NUMBER(NUMBER_FILE_SETATTR);
+	const uint8_t refuse = UNKNOWN_MOST - 1; /* the last instruction */
+	size_t n = 0;
+
+#define FAR(to) ((uint8_t)((to)-1 - n)) /* a jump is counted from the next instruction */
+	program[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
+	program[n] =
+	    (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, seccomp_arch_native(), 0, FAR(UNKNOWN_MOST));
+	n++;
+	program[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+#ifdef __x86_64__
+	enum { X32_BIT = 0x40000000 };
+	program[n] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, FAR(UNKNOWN_MOST), 0);
+	n++;
+#else
+	program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JA, 0, 0, 0);
+#endif
+	for (size_t i = 0; i + 1 < sizeof(gaps) / sizeof(gaps[0]); i++) {
+		program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, gaps[i].from, 0, 1);
+		program[n] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, gaps[i].to, 0, FAR(refuse));
+		n++;
+	}
+	program[n] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, newest, FAR(refuse), FAR(UNKNOWN_MOST));
+	n++;
+#undef FAR
+	program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
+	return n;
 }
 
 /* At most 4096 instructions of 8 bytes, which a pipe takes in one go (64 KiB): no reader is needed meanwhile. */
@@ -170,6 +244,8 @@ static bool export_program(scmp_filter_ctx filter, struct buf *program, struct n
 bool seccomp_program(struct buf *ret_program, struct npxc_error *err)
 {
 	struct buf program BUF_CLEANUP = BUF_INIT((size_t)64 * 1024);
+	struct sock_filter unknown[UNKNOWN_MOST];
+	const size_t unknown_bytes = refuse_unknown(unknown) * sizeof(unknown[0]);
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
 	int bad;
 	bool ok;
@@ -181,11 +257,12 @@ bool seccomp_program(struct buf *ret_program, struct npxc_error *err)
 		ok = error_set(err, ERROR_RUNTIME, "libseccomp refuses a rule of the sandbox's filter: %s",
 		               strerror(-bad));
 	else
-		ok = export_program(filter, &program, err);
+		ok = buf_append(&program, (const char *)unknown, unknown_bytes, err) &&
+		     export_program(filter, &program, err);
 	seccomp_release(filter);
 	if (!ok)
 		return false;
-	if (program.length == 0)
+	if (program.length <= unknown_bytes)
 		return error_set(err, ERROR_RUNTIME, "libseccomp made an empty filter");
 	*ret_program = program;
 	program = BUF_INIT(0); // cppcheck-suppress unreadVariable ; its cleanup reads it

@@ -2,7 +2,12 @@
 
 #include "runtime/seccomp.h"
 
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -89,6 +94,11 @@ static const struct probe {
 	{ "ioctl TIOCSTI", SYS_ioctl, 0, TIOCSTI, BAD_POINTER, EPERM, true },
 	{ "ioctl TIOCSTI, high bit", SYS_ioctl, 0, TIOCSTI | HIGH_BIT, BAD_POINTER, EPERM, true },
 	{ "ioctl TIOCLINUX", SYS_ioctl, 0, TIOCLINUX, BAD_POINTER, EPERM, true },
+	{ "fcntl F_SETPIPE_SZ", SYS_fcntl, -1, F_SETPIPE_SZ, 1 << 20, EPERM, true },
+	{ "fcntl F_SETPIPE_SZ, high bit", SYS_fcntl, -1, F_SETPIPE_SZ | HIGH_BIT, 1 << 20, EPERM, true },
+	{ "fcntl F_GETPIPE_SZ", SYS_fcntl, -1, F_GETPIPE_SZ, 0, EBADF, false },
+	{ "fanotify_init", SYS_fanotify_init, 0x200 /* FAN_REPORT_FID */, 0, 0, EPERM, false },
+	{ "open_tree_attr", 467, -1, BAD_POINTER, 0x40000000, EPERM, true },
 	{ "ioctl FIONREAD", SYS_ioctl, 0, FIONREAD, BAD_POINTER, ENOTTY, false },
 };
 enum { PROBES = sizeof(probes) / sizeof(probes[0]) };
@@ -248,6 +258,136 @@ static void calls_of_another_abi_end_the_process(void **state)
 }
 #endif
 
+/* ---- by number, without a kernel: most of these calls no kernel has yet ---- */
+
+#define ALLOW SECCOMP_RET_ALLOW
+#define WITH(number) (SECCOMP_RET_ERRNO | (number))
+#ifdef __aarch64__
+#define NATIVE AUDIT_ARCH_AARCH64
+#define FOREIGN AUDIT_ARCH_ARM
+#else
+#define NATIVE AUDIT_ARCH_X86_64
+#define FOREIGN AUDIT_ARCH_I386
+#endif
+
+/* What a classic BPF program answers; the instructions that seccomp(2) takes and libseccomp makes. */
+static uint32_t judge(const struct buf *program, const struct seccomp_data *data)
+{
+	const struct sock_filter *at = (const struct sock_filter *)(const void *)program->data;
+	const struct sock_filter *end = at + program->length / sizeof(*at);
+	uint32_t a = 0;
+
+	for (; at < end; at++) {
+		bool yes = false;
+
+		switch (at->code) {
+		case BPF_LD | BPF_W | BPF_ABS:
+			memcpy(&a, (const char *)data + at->k, sizeof(a));
+			continue;
+		case BPF_ALU | BPF_AND | BPF_K:
+			a &= at->k;
+			continue;
+		case BPF_RET | BPF_K:
+			return at->k;
+		case BPF_JMP | BPF_JA:
+			at += at->k;
+			continue;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+			yes = a == at->k;
+			break;
+		case BPF_JMP | BPF_JGT | BPF_K:
+			yes = a > at->k;
+			break;
+		case BPF_JMP | BPF_JGE | BPF_K:
+			yes = a >= at->k;
+			break;
+		case BPF_JMP | BPF_JSET | BPF_K:
+			yes = (a & at->k) != 0;
+			break;
+		default:
+			fail_msg("an instruction that this test does not know: %#x", at->code);
+		}
+		at += yes ? at->jt : at->jf;
+	}
+	fail_msg("the program runs out of itself");
+	return 0;
+}
+
+static void numbers_that_nobody_has_looked_at_are_refused(void **state)
+{
+	static const struct {
+		const char *what;
+		uint32_t arch, number, expected;
+	} cases[] = {
+		{ "read", NATIVE, SYS_read, ALLOW },
+		{ "openat", NATIVE, SYS_openat, ALLOW },
+		{ "statx", NATIVE, SYS_statx, ALLOW },
+		{ "pidfd_send_signal, the first of the common numbers", NATIVE, 424, ALLOW },
+		{ "openat2", NATIVE, 437, ALLOW },
+		{ "landlock_restrict_self", NATIVE, 446, ALLOW },
+		{ "futex_requeue", NATIVE, 456, ALLOW },
+		{ "mseal", NATIVE, 462, ALLOW },
+		{ "removexattrat", NATIVE, 466, ALLOW },
+		{ "file_getattr", NATIVE, 468, ALLOW },
+		{ "file_setattr, the newest that was looked at", NATIVE, 469, ALLOW },
+		{ "mount", NATIVE, SYS_mount, WITH(EPERM) },
+		{ "open_tree", NATIVE, 428, WITH(EPERM) },
+		{ "move_mount", NATIVE, 429, WITH(EPERM) },
+		{ "fsopen", NATIVE, 430, WITH(EPERM) },
+		{ "fsconfig", NATIVE, 431, WITH(EPERM) },
+		{ "fsmount", NATIVE, 432, WITH(EPERM) },
+		{ "fspick", NATIVE, 433, WITH(EPERM) },
+		{ "mount_setattr", NATIVE, 442, WITH(EPERM) },
+		{ "open_tree_attr", NATIVE, 467, WITH(EPERM) },
+		{ "keyctl", NATIVE, SYS_keyctl, WITH(EPERM) },
+		{ "fanotify_init", NATIVE, SYS_fanotify_init, WITH(EPERM) },
+		{ "inotify_init1", NATIVE, SYS_inotify_init1, ALLOW },
+		{ "clone3", NATIVE, 435, WITH(ENOSYS) },
+		{ "470", NATIVE, 470, WITH(ENOSYS) },
+		{ "471", NATIVE, 471, WITH(ENOSYS) },
+		{ "500", NATIVE, 500, WITH(ENOSYS) },
+		{ "512, where x32 has calls of its own", NATIVE, 512, WITH(ENOSYS) },
+		{ "547, the last of these", NATIVE, 547, WITH(ENOSYS) },
+		{ "1,000", NATIVE, 1000, WITH(ENOSYS) },
+		{ "the highest below x32's", NATIVE, 0x3fffffff, WITH(ENOSYS) },
+		{ "a gap's last", NATIVE, 423, WITH(ENOSYS) },
+		{ "in a gap", NATIVE, 400, WITH(ENOSYS) },
+#ifdef __x86_64__
+		{ "rseq, before the gap", NATIVE, 334, ALLOW },
+		{ "uretprobe", NATIVE, 335, WITH(ENOSYS) },
+		{ "uprobe", NATIVE, 336, WITH(ENOSYS) },
+		{ "x32's getpid", NATIVE, 0x40000000 | 39, SECCOMP_RET_KILL_PROCESS },
+		{ "x32's first", NATIVE, 0x40000000, SECCOMP_RET_KILL_PROCESS },
+		{ "x32's own execve", NATIVE, 0x40000000 | 520, SECCOMP_RET_KILL_PROCESS },
+		{ "-1, which no kernel runs", NATIVE, 0xffffffff, ALLOW },
+#endif
+#ifdef __aarch64__
+		{ "the first of other architectures", NATIVE, 244, WITH(ENOSYS) },
+		{ "the last of other architectures", NATIVE, 259, WITH(ENOSYS) },
+		{ "wait4", NATIVE, 260, ALLOW },
+		{ "kexec_file_load", NATIVE, 294, WITH(EPERM) },
+		{ "behind it", NATIVE, 295, WITH(ENOSYS) },
+		{ "-1", NATIVE, 0xffffffff, WITH(ENOSYS) },
+#endif
+		{ "a number of 32 bits", FOREIGN, 3, SECCOMP_RET_KILL_PROCESS },
+		{ "a high number of 32 bits", FOREIGN, 470, SECCOMP_RET_KILL_PROCESS },
+	};
+	struct npxc_error err = { 0 };
+	struct buf program;
+
+	(void)state;
+	if (!seccomp_program(&program, &err))
+		fail_msg("%s", err.message);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct seccomp_data data = { .nr = (int)cases[i].number, .arch = cases[i].arch };
+		const uint32_t got = judge(&program, &data);
+
+		if (got != cases[i].expected)
+			fail_msg("%s: %#x instead of %#x", cases[i].what, got, cases[i].expected);
+	}
+	buf_done(&program);
+}
+
 static void the_program_is_whole_and_always_the_same(void **state)
 {
 	struct npxc_error err = { 0 };
@@ -268,6 +408,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_program_is_whole_and_always_the_same),
+		cmocka_unit_test(numbers_that_nobody_has_looked_at_are_refused),
 		cmocka_unit_test(calls_are_refused_as_promised),
 		cmocka_unit_test(the_probes_tell_the_filter_from_its_absence),
 #ifdef __x86_64__
