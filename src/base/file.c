@@ -27,6 +27,13 @@ bool file_read(const char *path, struct buf *ret_bytes, struct npxc_error *err)
 	return true;
 }
 
+bool file_write_setting(const char *path, const char *value)
+{
+	FD_CLEANUP int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd != -1 && write(fd, value, strlen(value)) == (ssize_t)strlen(value);
+}
+
 static bool write_new(const char *path, const void *bytes, size_t length, mode_t mode, struct npxc_error *err)
 {
 	FD_CLEANUP int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);

@@ -16,6 +16,9 @@ bool file_read(const char *path, struct buf *ret_bytes, struct npxc_error *err) 
 bool file_write_atomic(const char *path, const void *bytes, size_t length, mode_t mode,
                        struct npxc_error *err) NPXC_MUST_CHECK;
 
+/* One write of a whole value into a file that the kernel serves (procfs, sysctl, cgroups); false with errno. */
+bool file_write_setting(const char *path, const char *value) NPXC_MUST_CHECK;
+
 bool file_exists(const char *path);       /* follows symlinks */
 bool file_is_directory(const char *path); /* follows symlinks */
 bool file_is_regular(const char *path);   /* follows symlinks */

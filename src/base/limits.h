@@ -158,6 +158,14 @@
 /* words: of bubblewrap's command line and its --args together (MAX_ARGS in its source). */
 #define LIMIT_BWRAP_WORDS 9000
 
+/* descriptors that a process of a sandbox may have open, however high the limit outside is. Servers raise their soft
+ * limit to this (Node does at its start); the most that any asks for by itself is MongoDB's 64,000. */
+#define LIMIT_SANDBOX_FILES 65536
+/* One part in so many: of the inotify instances and watches, queued signals and bytes of message queues that one user
+ * may have, for the processes of one sandbox together. And inotify instances that it may have in any case. */
+#define LIMIT_SANDBOX_SHARE 4
+#define LIMIT_SANDBOX_INOTIFY_LEAST 8
+
 /* processes and threads in a sandbox. Below 10 Node hangs. */
 #define LIMIT_SANDBOX_PIDS 512
 

@@ -3,6 +3,7 @@
 #ifdef __linux__
 
 #include "base/fd.h"
+#include "base/landlock.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -10,7 +11,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
-#include <linux/landlock.h>
 #include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,16 +33,6 @@ static bool drop_capabilities(struct npxc_error *err)
 }
 
 /* ---- Landlock; man 7 landlock ---- */
-
-/* Newer than the headers of Debian 12. */
-#ifndef LANDLOCK_ACCESS_FS_TRUNCATE
-#define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14)
-#endif
-enum { ABI_REFER = 2, ABI_TRUNCATE = 3, ABI_SCOPED = 6 };
-
-struct landlock_rules { /* struct landlock_ruleset_attr of ABI 6 */
-	__u64 handled_access_fs, handled_access_net, scoped;
-};
 
 static const __u64 reading = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
 static const __u64 writing =
@@ -79,23 +69,21 @@ static void allow_path(int ruleset, const char *path, __u64 access)
 
 static bool use_landlock(int audit_directory, bool *ret_used, struct npxc_error *err)
 {
-	const long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	const int abi = landlock_abi();
 	struct landlock_rules rules = { .handled_access_fs = first_abi };
-	const size_t size = abi >= ABI_SCOPED ? sizeof(rules) : sizeof(rules.handled_access_fs);
 	FD_CLEANUP int ruleset = -1;
 
 	*ret_used = false;
 	if (abi < 1)
 		return true; /* the kernel has none, or it is switched off */
-	if (abi >= ABI_REFER)
+	if (abi >= LANDLOCK_ABI_REFER)
 		rules.handled_access_fs |= LANDLOCK_ACCESS_FS_REFER;
-	if (abi >= ABI_TRUNCATE)
+	if (abi >= LANDLOCK_ABI_TRUNCATE)
 		rules.handled_access_fs |= LANDLOCK_ACCESS_FS_TRUNCATE;
-	if (abi >= ABI_SCOPED)
-		rules.scoped = 3; /* abstract UNIX sockets, signals */
-	ruleset = (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0);
-	if (ruleset == -1)
-		return error_set_errno(err, ERROR_RUNTIME, "make a Landlock ruleset");
+	if (abi >= LANDLOCK_ABI_SCOPED)
+		rules.scoped = LANDLOCK_SCOPES;
+	if (!landlock_make(&rules, abi, &ruleset, err))
+		return false;
 	for (size_t i = 0; i < sizeof(readable) / sizeof(readable[0]); i++)
 		allow_path(ruleset, readable[i], reading);
 	for (size_t i = 0; i < sizeof(readable_behind) / sizeof(readable_behind[0]); i++) {
@@ -105,8 +93,8 @@ static bool use_landlock(int audit_directory, bool *ret_used, struct npxc_error 
 	}
 	if (audit_directory != -1 && !allow_fd(ruleset, audit_directory, reading | writing))
 		return error_set_errno(err, ERROR_RUNTIME, "let the audit log through Landlock");
-	if (syscall(SYS_landlock_restrict_self, ruleset, 0) == -1)
-		return error_set_errno(err, ERROR_RUNTIME, "restrict the process by Landlock");
+	if (!landlock_enter(ruleset, err))
+		return false;
 	*ret_used = true;
 	return true;
 }

@@ -1,8 +1,10 @@
 #include "egress/netns.h"
 
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/userns.h"
 
 #include <string.h>
 
@@ -103,13 +105,6 @@ static bool refused(struct npxc_error *err, const char *what)
 	                       what);
 }
 
-static bool write_file(const char *path, const char *text)
-{
-	FD_CLEANUP int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	return fd != -1 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-}
-
 /*
  * What the guest does not read waits in the kernel's buffers, which this namespace would inherit at some megabytes
  * each: with as many flows as there may be that is the machine's memory for TCP. Best effort; tcp(7).
@@ -119,26 +114,20 @@ static void bound_buffers(void)
 	static const char *const files[] = { "/proc/sys/net/ipv4/tcp_wmem", "/proc/sys/net/ipv4/tcp_rmem" };
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-		if (!write_file(files[i], "4096 65536 524288"))
+		if (!file_write_setting(files[i], "4096 65536 524288"))
 			return;
 }
 
 static bool make_namespaces(struct npxc_error *err)
 {
-	const uid_t uid = geteuid();
-	const gid_t gid = getegid();
-	mem_cleanup char *uid_map = str_printf("%u %u 1", uid, uid);
-	mem_cleanup char *gid_map = str_printf("%u %u 1", gid, gid);
 	struct stat before, after;
+	const char *failed;
 
-	/* A process that has just changed its user may not write its own maps. */
-	if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == -1 || stat("/proc/self/ns/net", &before) == -1)
+	if (stat("/proc/self/ns/net", &before) == -1)
 		return error_set_errno(err, ERROR_RUNTIME, "look at the network namespace");
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) == -1)
-		return refused(err, "unshare");
-	if (!write_file("/proc/self/setgroups", "deny") || !write_file("/proc/self/uid_map", uid_map) ||
-	    !write_file("/proc/self/gid_map", gid_map))
-		return refused(err, "its user mapping");
+	failed = userns_enter(CLONE_NEWNET);
+	if (failed != NULL)
+		return refused(err, failed);
 	if (stat("/proc/self/ns/net", &after) == -1 || after.st_ino == before.st_ino)
 		return error_set(err, ERROR_RUNTIME, "the network namespace is still the host's");
 	bound_buffers();

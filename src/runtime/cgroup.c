@@ -240,15 +240,8 @@ void cgroup_plan_make(const char *name, struct cgroup_plan *ret_plan)
 static bool write_text(const char *directory, const char *name, const char *text)
 {
 	mem_cleanup char *path = str_printf("%s/%s", directory, name);
-	size_t length = strlen(text);
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok;
 
-	if (fd == -1)
-		return false;
-	ok = write(fd, text, length) == (ssize_t)length;
-	fd_close(&fd);
-	return ok;
+	return file_write_setting(path, text);
 }
 
 static bool write_number(const char *directory, const char *name, uint64_t number)

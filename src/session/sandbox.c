@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "runtime/reach.h"
+#include "session/fence.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,17 +46,7 @@ static void ends_done(struct ends *ends)
 	ends->data_count = 0;
 }
 
-/* Best effort: an ordinary user has 64 MiB of pipes before the kernel says no. */
-static void enlarge(int fd)
-{
-#ifdef F_SETPIPE_SZ
-	if (fcntl(fd, F_SETPIPE_SZ, (int)LIMIT_RELAY_BYTES) == -1)
-		return;
-#else
-	(void)fd;
-#endif
-}
-
+/* Pipes of the ordinary size: what a user may have of them is shared, and the relay enlarges those that were full. */
 static bool ends_make(const struct runtime_start *start, struct ends *ends, struct npxc_error *err)
 {
 	if (!fd_pipe(ends->input, err) || !fd_pipe(ends->output, err) || !fd_pipe(ends->errors, err) ||
@@ -63,8 +54,6 @@ static bool ends_make(const struct runtime_start *start, struct ends *ends, stru
 		return false;
 	if (start->status_fd != -1 && !fd_pipe(ends->status, err))
 		return false;
-	enlarge(ends->input[1]);
-	enlarge(ends->output[0]);
 	ends->data = mem_alloc(start->data_count * sizeof(*ends->data));
 	for (size_t i = 0; i < start->data_count; i++) {
 		if (!fd_of_data(start->data[i].bytes, start->data[i].length, &ends->data[i], err))
@@ -83,6 +72,7 @@ struct child {
 	size_t cgroup_count;
 	const struct sandbox_netns *netns; /* NULL: none */
 	int handoff;
+	bool fenced;
 };
 
 /* A copy above everything that has a fixed number, so that laying those out overwrites no source. */
@@ -192,6 +182,7 @@ static bool prepare_and_exec(const struct runtime_start *start, struct ends *end
                              struct npxc_error *err)
 {
 	char *no_variables[] = { NULL };
+	struct fence fence;
 
 	if (setsid() == -1)
 		return error_set_errno(err, ERROR_RUNTIME, "setsid");
@@ -215,6 +206,8 @@ static bool prepare_and_exec(const struct runtime_start *start, struct ends *end
 	/* As the user that the sandbox runs as: the namespaces are its own. */
 	if (child->netns != NULL && !netns_enter(child->netns->wish, child->handoff, err))
 		return false;
+	if (child->fenced && !fence_enter(start->argv.v[0], child->netns != NULL, &fence, err))
+		return false;
 	FAULT_POINT("sandbox.child-execs");
 	execve(start->argv.v[0], start->argv.v, start->env.v != NULL ? start->env.v : no_variables);
 	if (errno == E2BIG)
@@ -224,13 +217,14 @@ static bool prepare_and_exec(const struct runtime_start *start, struct ends *end
 }
 
 static void run_child(const struct runtime_start *start, struct ends *ends, const int *cgroup_fds, size_t cgroup_count,
-                      const struct sandbox_netns *netns)
+                      const struct sandbox_netns *netns, bool fenced)
 {
 	struct child child = { .go = ends->go[0],
 		               .fail = ends->fail[1],
 		               .cgroup_count = cgroup_count,
 		               .netns = netns,
-		               .handoff = netns != NULL ? netns->handoff : -1 };
+		               .handoff = netns != NULL ? netns->handoff : -1,
+		               .fenced = fenced };
 	struct npxc_error err = { 0 };
 	struct npxc_error ignored = { 0 };
 
@@ -355,7 +349,7 @@ bool sandbox_start(struct janitor *janitor, enum runtime_kind kind, const struct
 	pid = fork();
 	saved = errno;
 	if (pid == 0)
-		run_child(start, &ends, cgroup_fds, cgroup_fd_count, netns);
+		run_child(start, &ends, cgroup_fds, cgroup_fd_count, netns, kind == RUNTIME_BWRAP);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (pid == -1) {
 		ends_done(&ends);

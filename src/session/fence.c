@@ -1,0 +1,205 @@
+#include "session/fence.h"
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/landlock.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/userns.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifdef __linux__
+
+#include <grp.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+/* ---- limits ---- */
+
+static bool lower(int resource, rlim_t most, struct npxc_error *err)
+{
+	struct rlimit limit;
+
+	if (getrlimit((__rlimit_resource_t)resource, &limit) == -1)
+		return error_set_errno(err, ERROR_RUNTIME, "look at a resource limit");
+	if (limit.rlim_max > most)
+		limit.rlim_max = most;
+	if (limit.rlim_cur > limit.rlim_max)
+		limit.rlim_cur = limit.rlim_max;
+	if (setrlimit((__rlimit_resource_t)resource, &limit) == -1)
+		return error_set_errno(err, ERROR_RUNTIME, "lower a resource limit");
+	return true;
+}
+
+static bool lower_to_share(int resource, struct npxc_error *err)
+{
+	struct rlimit limit;
+
+	if (getrlimit((__rlimit_resource_t)resource, &limit) == -1)
+		return error_set_errno(err, ERROR_RUNTIME, "look at a resource limit");
+	return limit.rlim_max == RLIM_INFINITY || lower(resource, limit.rlim_max / LIMIT_SANDBOX_SHARE, err);
+}
+
+/* Counted for the user, up through the user namespaces since Linux 5.14: whoever is outside keeps the rest. */
+static bool lower_limits(struct npxc_error *err)
+{
+	return lower(RLIMIT_NOFILE, LIMIT_SANDBOX_FILES, err) && lower_to_share(RLIMIT_SIGPENDING, err) &&
+	       lower_to_share(RLIMIT_MSGQUEUE, err);
+}
+
+/* ---- ceilings ---- */
+
+static bool reads(const char *path, struct buf *text)
+{
+	struct npxc_error ignored;
+
+	return file_read(path, text, &ignored) && text->data != NULL;
+}
+
+static bool may_make_namespace(void)
+{
+	struct buf text BUF_CLEANUP = BUF_INIT(64);
+
+	return !reads("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", &text) || text.data[0] == '0';
+}
+
+/* The user's own ceiling is the first namespace's, and readable everywhere (man 7 inotify). */
+static bool set_ceiling(const char *of_user, const char *of_namespace, unsigned long least)
+{
+	struct buf text BUF_CLEANUP = BUF_INIT(64);
+	unsigned long share;
+
+	if (!reads(of_user, &text))
+		return false;
+	share = strtoul(text.data, NULL, 10) / LIMIT_SANDBOX_SHARE;
+	mem_cleanup char *value = str_printf("%lu", share < least ? least : share);
+	return file_write_setting(of_namespace, value);
+}
+
+/* Best effort: where /proc/sys is read-only, as in a container, nothing can be set (and `npxc inspect` says so). */
+static bool set_ceilings(void)
+{
+	const bool instances = set_ceiling("/proc/sys/fs/inotify/max_user_instances",
+	                                   "/proc/sys/user/max_inotify_instances", LIMIT_SANDBOX_INOTIFY_LEAST);
+	const bool watches = set_ceiling("/proc/sys/fs/inotify/max_user_watches", "/proc/sys/user/max_inotify_watches",
+	                                 LIMIT_SANDBOX_INOTIFY_LEAST);
+
+	return instances && watches;
+}
+
+static bool make_namespace(bool *ret_made, struct npxc_error *err)
+{
+	const char *failed = may_make_namespace() ? userns_enter(0) : USERNS_UNSHARE;
+
+	*ret_made = failed == NULL;
+	if (failed == NULL || strcmp(failed, USERNS_UNSHARE) == 0)
+		return true;
+	return error_set_errno(err, ERROR_RUNTIME, "make a user namespace for the sandbox: %s", failed);
+}
+
+/* ---- scopes ---- */
+
+static bool is_set_user_id(const char *path)
+{
+	struct stat info;
+
+	return stat(path, &info) == 0 && (info.st_mode & (S_ISUID | S_ISGID)) != 0;
+}
+
+static bool enter_scopes(int abi, struct npxc_error *err)
+{
+	const struct landlock_rules rules = { .scoped = LANDLOCK_SCOPES };
+	FD_CLEANUP int ruleset = -1;
+
+	return landlock_make(&rules, abi, &ruleset, err) && landlock_enter(ruleset, err);
+}
+
+bool fence_enter(const char *cli, bool has_namespace, struct fence *ret_fence, struct npxc_error *err)
+{
+	struct fence fence = { .landlock = landlock_abi() };
+	bool made = has_namespace;
+
+	if (!lower_limits(err) || (!has_namespace && !make_namespace(&made, err)))
+		return false;
+	fence.ceilings = made && set_ceilings();
+	/* In a namespace of its own the process may without no_new_privs, and a set-user-ID bit counts for nothing. */
+	if (fence.landlock >= LANDLOCK_ABI_SCOPED && (made || !is_set_user_id(cli))) {
+		if (!made && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+			return error_set_errno(err, ERROR_RUNTIME, "set no_new_privs");
+		if (!enter_scopes(fence.landlock, err))
+			return false;
+		fence.scopes = true;
+	}
+	*ret_fence = fence;
+	return true;
+}
+
+static void look(const char *cli, int to)
+{
+	struct npxc_error ignored;
+	struct fence fence;
+
+	if (geteuid() == 0 &&
+	    (setgroups(0, NULL) == -1 || setresgid(SANDBOX_DROP_UID, SANDBOX_DROP_UID, SANDBOX_DROP_UID) == -1 ||
+	     setresuid(SANDBOX_DROP_UID, SANDBOX_DROP_UID, SANDBOX_DROP_UID) == -1))
+		_exit(1);
+	if (!fence_enter(cli, false, &fence, &ignored) || !fd_write_all(to, &fence, sizeof(fence), &ignored))
+		_exit(1);
+	_exit(0);
+}
+
+struct fence fence_look(const char *cli)
+{
+	struct fence fence = { 0 };
+	struct buf bytes BUF_CLEANUP = BUF_INIT(sizeof(fence));
+	struct npxc_error ignored;
+	int ends[2];
+	pid_t pid;
+
+	if (!fd_pipe(ends, &ignored))
+		return fence;
+	pid = fork();
+	if (pid == 0)
+		look(cli, ends[1]);
+	fd_close(&ends[1]);
+	if (fd_read_all(ends[0], &bytes, &ignored) && bytes.length == sizeof(fence))
+		memcpy(&fence, bytes.data, sizeof(fence));
+	fd_close(&ends[0]);
+	while (pid != -1 && waitpid(pid, NULL, 0) == -1 && errno == EINTR)
+		;
+	return fence;
+}
+
+#else
+
+bool fence_enter(const char *cli, bool has_namespace, struct fence *ret_fence, struct npxc_error *err)
+{
+	(void)cli;
+	(void)has_namespace;
+	(void)err;
+	*ret_fence = (struct fence){ 0 };
+	return true;
+}
+
+struct fence fence_look(const char *cli)
+{
+	(void)cli;
+	return (struct fence){ 0 };
+}
+
+#endif
+
+/* ---- what is left ---- */
+
+void fence_left(const struct fence *fence, const struct fence_plan *plan, struct strv *ret_left)
+{
+	(void)fence;
+	(void)plan;
+	(void)ret_left;
+}
