@@ -74,10 +74,7 @@
 #define LIMIT_STAMP_MS 50
 #define LIMIT_COARSE_STAMP_MS 2500
 
-/* entries: files looked at when a mounted tree is scanned for UNIX sockets; above it the mount is refused. */
-#define LIMIT_SOCKET_SCAN_ENTRIES 200000
-
-/* entries: sockets found in one mounted tree that are masked; more of them and the mount is refused. */
+/* entries: sockets and FIFOs found in one mounted tree that are masked; more of them and the mount is refused. */
 #define LIMIT_SOCKET_MASKS 256
 
 /* mounts: of one sandbox that are bound by descriptor. Each takes one of npxc's and one of bubblewrap's, of which an

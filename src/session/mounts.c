@@ -300,7 +300,7 @@ static bool mask_sockets(struct mounts *m, struct npxc_error *err)
 			if (strv_contains(&m->masks, path))
 				continue;
 			strv_push(&m->masks, path);
-			strv_pushf(&m->notes, "%s is a socket of the host: hidden from the server", path);
+			strv_pushf(&m->notes, "%s is a socket or FIFO of the host: hidden from the server", path);
 		}
 		strv_done(&found);
 	}

@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include "base/fd.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -9,6 +10,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -97,8 +99,8 @@ static void arguments_that_name_files(void **state)
 		{ "%P/a.txt", "a.txt", NULL },
 		{ "%P/dir/../a.txt", "a.txt", NULL },
 		{ "~/project/a.txt", "a.txt", NULL },
-		{ "dir", "dir", "is a socket of the host" },
-		{ ".", "", "is a socket of the host" },
+		{ "dir", "dir", "is a socket or FIFO of the host" },
+		{ ".", "", "is a socket or FIFO of the host" },
 		{ "--file=a.txt", "a.txt", NULL },
 		{ "--file=%P/a.txt", "a.txt", NULL },
 		{ "missing.txt", NULL, NULL },
@@ -319,6 +321,78 @@ static void sockets_are_found_at_any_depth(void **state)
 	strv_done(&found);
 }
 
+/* More levels than there are descriptors for, up to the length of a path. */
+static void a_socket_far_below_is_found_and_what_no_path_names_is_refused(void **state)
+{
+	const struct world *w = *state;
+	struct strv found = { 0 };
+	struct npxc_error err = { 0 };
+	mem_cleanup char *deep = str_path_join(w->top, "deep");
+	char *deepest = str_path_join(deep, "sub");
+	struct rlimit before, few;
+	assert_true(file_make_directories(deepest, 0755, &err));
+	for (unsigned i = 0; i < 1500; i++) {
+		char *next = str_printf("%s/%s", deepest, "d");
+		free(deepest);
+		deepest = next;
+	}
+	assert_true(file_make_directories(deepest, 0755, &err));
+	mem_cleanup char *fifo = str_path_join(deepest, "fifo");
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = 100;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	const bool fine = sockets_find(open(deep, O_PATH | O_CLOEXEC), deep, &found, &err);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	if (!fine)
+		fail_msg("%s", err.message);
+	assert_int_equal(found.count, 1);
+	assert_string_equal(found.v[0], fifo + strlen(deep) + 1);
+	strv_done(&found);
+
+	FD_CLEANUP int fd = open(deepest, O_RDONLY | O_DIRECTORY);
+	for (unsigned i = 0; i < 1500; i++) {
+		assert_int_equal(mkdirat(fd, "d", 0755), 0);
+		const int next = openat(fd, "d", O_RDONLY | O_DIRECTORY);
+		fd_close(&fd);
+		fd = next;
+	}
+	assert_false(sockets_find(open(deep, O_PATH | O_CLOEXEC), deep, &found, &err));
+	assert_int_equal(err.kind, ERROR_CONFIG);
+	assert_non_null(strstr(err.message, "deeper than a path may be long"));
+	free(deepest);
+}
+
+static void no_number_of_files_is_too_many(void **state)
+{
+	struct strv found = { 0 };
+	struct npxc_error err = { 0 };
+	mem_cleanup char *wide = NULL;
+	(void)state;
+	/* Where making as many takes no disk. */
+	assert_true(file_make_temporary_directory(file_is_directory("/dev/shm") ? "/dev/shm" : "/tmp", "npxc-test-",
+	                                          &wide, &err));
+	mem_cleanup char *socket_path = str_path_join(wide, "9/sock");
+	for (unsigned i = 0; i < 210; i++) {
+		mem_cleanup char *directory = str_printf("%s/%u", wide, i);
+		mem_cleanup char *first = str_printf("%s/first", directory);
+		assert_int_equal(mkdir(directory, 0755), 0);
+		assert_true(file_write_atomic(first, "", 0, 0644, &err));
+		for (unsigned k = 0; k < 1000; k++) {
+			mem_cleanup char *path = str_printf("%s/%u", directory, k);
+			assert_int_equal(link(first, path), 0);
+		}
+	}
+	make_socket(socket_path);
+	if (!sockets_find(open(wide, O_PATH | O_CLOEXEC), wide, &found, &err))
+		fail_msg("%s", err.message);
+	assert_int_equal(found.count, 1);
+	assert_string_equal(found.v[0], "9/sock");
+	strv_done(&found);
+	assert_true(file_remove_tree(wide, &err));
+}
+
 static void too_many_sockets_are_refused(void **state)
 {
 	const struct world *w = *state;
@@ -332,7 +406,7 @@ static void too_many_sockets_are_refused(void **state)
 	}
 	assert_false(sockets_find(open(many, O_PATH | O_CLOEXEC), many, &found, &err));
 	assert_int_equal(err.kind, ERROR_CONFIG);
-	assert_non_null(strstr(err.message, "more than 256 sockets"));
+	assert_non_null(strstr(err.message, "more than 256 sockets and FIFOs"));
 }
 
 #define WORLD(f) cmocka_unit_test_setup_teardown(f, world_make, world_remove)
@@ -349,6 +423,8 @@ int main(void)
 		WORLD(mounts_that_are_refused),
 		WORLD(two_sources_for_one_target_are_refused),
 		WORLD(sockets_are_found_at_any_depth),
+		WORLD(a_socket_far_below_is_found_and_what_no_path_names_is_refused),
+		WORLD(no_number_of_files_is_too_many),
 		WORLD(too_many_sockets_are_refused),
 	};
 	return cmocka_run_group_tests_name("mounts", tests, NULL, NULL);
