@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /*
  * Limits of a bwrap sandbox. Pure part: reading /proc/self/cgroup and mountinfo into a plan. Touching part: making,
@@ -60,6 +61,12 @@ struct cgroup_limits {
  */
 bool cgroup_make(struct cgroup_plan *plan, const struct cgroup_limits *limits, int ret_fds[static 4],
                  size_t *ret_fd_count, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/*
+ * Puts a process of npxc's own, with its threads, into what cgroup_make made; one that has ended is success. What the
+ * process allocates from now on counts there. ERROR_RUNTIME.
+ */
+bool cgroup_add(const int *fds, size_t count, pid_t pid, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* "memory 512 MiB, cpus 1, pids 512" or "memory: not enforced (reason); ..." for try, inspect, doctor; owned. */
 char *cgroup_text(const struct cgroup_plan *plan, const struct cgroup_limits *limits);

@@ -22,6 +22,9 @@
 
 /* ---- limits ---- */
 
+/* As browsers rate their pages: by 30% of what may be had. A process may always raise its own (man 5 proc). */
+#define OOM_BIAS "300"
+
 static bool lower(int resource, rlim_t most, struct npxc_error *err)
 {
 	struct rlimit limit;
@@ -125,6 +128,8 @@ bool fence_enter(const char *cli, bool has_namespace, struct fence *ret_fence, s
 	struct fence fence = { .landlock = landlock_abi() };
 	bool made = has_namespace;
 
+	/* Of what shares the session's memory ceiling, the egress process goes last. */
+	(void)!file_write_setting("/proc/self/oom_score_adj", OOM_BIAS);
 	if (!lower_limits(err) || (!has_namespace && !make_namespace(&made, err)))
 		return false;
 	fence.ceilings = made && set_ceilings();

@@ -12,9 +12,9 @@
 /*
  * Starting one sandbox: fork; the child becomes leader of a session and group of its own and waits on a pipe whose only
  * writing end the launcher holds; the janitor learns the group and acknowledges; one byte through the pipe lets the
- * child go on (join cgroups, lay out data descriptors, reach and drop when root, fence itself, exec). End of file on that pipe
- * instead of a byte: the child exits. So nothing runs before the janitor can end it, and no process stands between
- * launcher and runtime.
+ * child go on (join cgroups, lay out data descriptors, reach and drop when root, fence itself, exec). End of file on
+ * that pipe instead of a byte: the child exits. So nothing runs before the janitor can end it, and no process stands
+ * between launcher and runtime.
  */
 struct sandbox {
 	pid_t pid;                 /* == its process group */

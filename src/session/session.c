@@ -104,8 +104,10 @@ static bool start(struct session *session, const struct launch *launch, const st
 	size_t count = 0;
 	if (signals_caught())
 		return interrupted(err);
-	/* The process's own start and the acquisitions go side by side. */
+	/* The process's own start and the acquisitions go side by side. What the guest makes the egress process hold
+	 * counts as the guest's. */
 	const bool started = acquire(session, launch, cgroup_fds, &count, err) &&
+	                     (outlet == NULL || cgroup_add(cgroup_fds, count, outlet->egress.pid, err)) &&
 	                     (outlet == NULL || outlet_await(outlet, err)) &&
 	                     sandbox_start(session->janitor, session->runtime.kind, what, cgroup_fds, count,
 	                                   netns ? &entered : NULL, ret_sandbox, err);
