@@ -10,12 +10,23 @@
  *           R, W the same for what lies in another mount: a place that the server itself may not look at passes
  *     MAJOR:MINOR:INODE  of the file that was meant, in decimal; "-" when only kind and mode count
  *
+ * The word "seal" behind the checks closes what a read-only mount leaves open, for the command and all that it starts,
+ * by Landlock (ABI 2, Linux 5.19; with less nothing is done):
+ *
+ *     FIFOs      open for writing only beneath mounts that are writable. (For a regular file the mount's own EROFS
+ * comes first.) What lies beneath a writable mount is open with it, another mount in there too: Landlock knows no
+ * exception below what is allowed. sockets    a named UNIX socket connects only to what was made inside, or is mounted
+ * by itself. From ABI 9 on (Linux 7.1).
+ *
  * One line on stderr and FIRST_STATUS (guest/first.h) tell npxc when a check fails or the command cannot be run. The
  * command is looked up on PATH as execvp does.
  *
  * Compiled without a C library and linked statically, so that it runs in any image: Linux, x86-64 and aarch64.
  * Mustn't: open a file for anything but looking (a FIFO can wait, a device can have effects), or follow a link.
- * Facts: O_PATH and fstatfs on it (Linux 3.12), statx with AT_EMPTY_PATH (4.11), f_flags of statfs (2.6.36).
+ * Facts: O_PATH and fstatfs on it (Linux 3.12), statx with AT_EMPTY_PATH (4.11), f_flags of statfs (2.6.36),
+ * STATX_MNT_ID (5.8). man 5 proc_pid_mountinfo. LANDLOCK_ACCESS_FS_RESOLVE_UNIX is bit 16, and lets through what was
+ * made in the domain itself: include/uapi/linux/landlock.h, security/landlock/fs.c of Linux 7.1. A ruleset that handles
+ * any access to files refuses REFER (a rename between directories) where no rule grants it: man 7 landlock.
  */
 #include "guest/first.h"
 
@@ -23,6 +34,7 @@
 #include <asm/statfs.h>
 #include <asm/unistd.h>
 #include <linux/fcntl.h>
+#include <linux/landlock.h>
 #include <linux/stat.h>
 
 #ifndef O_PATH
@@ -37,6 +49,16 @@
 #else
 #define O_NOFOLLOW 0400000
 #endif
+#endif
+
+#ifndef STATX_MNT_ID
+#define STATX_MNT_ID 0x1000U
+#endif
+#ifndef LANDLOCK_ACCESS_FS_REFER
+#define LANDLOCK_ACCESS_FS_REFER (1ULL << 13)
+#endif
+#ifndef LANDLOCK_ACCESS_FS_RESOLVE_UNIX
+#define LANDLOCK_ACCESS_FS_RESOLVE_UNIX (1ULL << 16)
 #endif
 
 enum { MOUNTED_READ_ONLY = 1, STANDARD_ERROR = 2, PATH_BYTES = 4096 };
@@ -186,6 +208,133 @@ static void check(const char *word)
 	call(__NR_close, fd, 0, 0, 0, 0);
 }
 
+/* ---- sealing ---- */
+
+enum { ABI_REFER = 2, ABI_RESOLVE_UNIX = 9, LINE_BYTES = 16384 /* a path may be escaped to four times its length */ };
+
+static void allow(long ruleset, long fd, unsigned long long access)
+{
+	const struct landlock_path_beneath_attr rule = { .allowed_access = access, .parent_fd = (int)fd };
+
+	if (call(__NR_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, (long)&rule, 0, 0) != 0)
+		fail(FIRST_CANNOT_SEAL, "no rule");
+}
+
+/* The next word of a line of mountinfo, ended by a NUL in place; what follows it in `line`. */
+static char *next_word(char **line)
+{
+	char *word = *line, *end = word;
+
+	while (*end != ' ' && *end != '\0')
+		end++;
+	*line = *end == ' ' ? end + 1 : end;
+	*end = '\0';
+	return word;
+}
+
+/* A blank stands there as \040, a backslash as \134. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (const char *from = text; *from != '\0'; from++) {
+		if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] >= '0' && from[2] <= '7' &&
+		    from[3] >= '0' && from[3] <= '7') {
+			*to++ = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
+			from += 3;
+		} else {
+			*to++ = *from;
+		}
+	}
+	*to = '\0';
+}
+
+/* A mount that another one covers, or that cannot be looked at, cannot be used by its name either. */
+static void allow_mount(long ruleset, char *line, int with_sockets)
+{
+	const char *number = next_word(&line);
+	unsigned long id = 0;
+	struct statx info;
+	char *path;
+	const char *options;
+	long fd;
+
+	for (; *number >= '0' && *number <= '9'; number++)
+		id = id * 10 + (unsigned long)(*number - '0');
+	for (int i = 0; i < 3; i++) /* its parent's number, the device, what of it is mounted */
+		next_word(&line);
+	path = next_word(&line);
+	options = next_word(&line);
+	unescape(path);
+	fd = call(__NR_openat, AT_FDCWD, (long)path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, 0);
+	if (fd < 0)
+		return;
+	if (call(__NR_statx, fd, (long)"", AT_EMPTY_PATH, STATX_TYPE | STATX_MNT_ID, (long)&info) == 0 &&
+	    (info.stx_mask & STATX_MNT_ID) != 0 && info.stx_mnt_id == id) {
+		if (with_sockets && kind_of(info.stx_mode) == 's')
+			allow(ruleset, fd, LANDLOCK_ACCESS_FS_RESOLVE_UNIX);
+		if (options[0] == 'r' && options[1] == 'w')
+			allow(ruleset, fd, LANDLOCK_ACCESS_FS_WRITE_FILE);
+	}
+	call(__NR_close, fd, 0, 0, 0, 0);
+}
+
+static void allow_mounts(long ruleset, int with_sockets)
+{
+	char bytes[LINE_BYTES + 1];
+	const long fd = call(__NR_openat, AT_FDCWD, (long)"/proc/self/mountinfo", O_RDONLY | O_CLOEXEC, 0, 0);
+	unsigned long held = 0;
+
+	if (fd < 0)
+		fail(FIRST_CANNOT_SEAL, "no mountinfo");
+	for (;;) {
+		const long got = call(__NR_read, fd, (long)(bytes + held), (long)(LINE_BYTES - held), 0, 0);
+		unsigned long used = 0;
+
+		if (got < 0 || (got == 0 && held > 0))
+			fail(FIRST_CANNOT_SEAL, "mountinfo");
+		if (got == 0)
+			break;
+		held += (unsigned long)got;
+		for (unsigned long i = 0; i < held; i++) {
+			if (bytes[i] != '\n')
+				continue;
+			bytes[i] = '\0';
+			allow_mount(ruleset, bytes + used, with_sockets);
+			used = i + 1;
+		}
+		if (used == 0 && held == LINE_BYTES)
+			fail(FIRST_CANNOT_SEAL, "a mount's line");
+		for (unsigned long i = used; i < held; i++)
+			bytes[i - used] = bytes[i];
+		held -= used;
+	}
+	call(__NR_close, fd, 0, 0, 0, 0);
+}
+
+static void seal(void)
+{
+	const long abi = call(__NR_landlock_create_ruleset, 0, 0, LANDLOCK_CREATE_RULESET_VERSION, 0, 0);
+	unsigned long long handled = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REFER;
+	long ruleset, root;
+
+	if (abi < ABI_REFER)
+		return;
+	if (abi >= ABI_RESOLVE_UNIX)
+		handled |= LANDLOCK_ACCESS_FS_RESOLVE_UNIX;
+	/* The first field of struct landlock_ruleset_attr, all that the first ABIs had. */
+	ruleset = call(__NR_landlock_create_ruleset, (long)&handled, sizeof(handled), 0, 0, 0);
+	root = call(__NR_openat, AT_FDCWD, (long)"/", O_PATH | O_CLOEXEC, 0, 0);
+	if (ruleset < 0 || root < 0)
+		fail(FIRST_CANNOT_SEAL, "no ruleset");
+	allow(ruleset, root, LANDLOCK_ACCESS_FS_REFER);
+	allow_mounts(ruleset, abi >= ABI_RESOLVE_UNIX);
+	if (call(__NR_landlock_restrict_self, ruleset, 0, 0, 0, 0) != 0)
+		fail(FIRST_CANNOT_SEAL, "not restricted");
+	call(__NR_close, root, 0, 0, 0, 0);
+	call(__NR_close, ruleset, 0, 0, 0, 0); /* which closes on exec anyway */
+}
+
 /* ---- the command ---- */
 
 /* Like execvp: a directory of PATH that has it not, or not for us, is passed over. */
@@ -232,8 +381,12 @@ void first_main(long *stack)
 	char **environment = words + *stack + 1;
 	long at = 1;
 
-	for (; at < *stack && !same(words[at], "--"); at++)
-		check(words[at]);
+	for (; at < *stack && !same(words[at], "--"); at++) {
+		if (same(words[at], FIRST_SEAL))
+			seal();
+		else
+			check(words[at]);
+	}
 	if (at + 1 >= *stack)
 		fail("no command", "");
 	run(words + at + 1, environment);

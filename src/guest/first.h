@@ -13,5 +13,9 @@ enum { FIRST_STATUS = 213 };
 #define FIRST_OTHER "not what was meant: "
 #define FIRST_WRITABLE "not read-only: "
 #define FIRST_CANNOT_RUN "cannot run "
+#define FIRST_CANNOT_SEAL "cannot seal what is mounted: "
+
+/* The word among the checks, behind them, that seals the mounts. */
+#define FIRST_SEAL "seal"
 
 #endif

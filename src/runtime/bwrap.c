@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "guest/first.h"
 #include "guest/guest.h"
 
 #include <cjson/cJSON.h>
@@ -419,6 +420,15 @@ static void push_isolation(struct strv *argv, const struct runtime *runtime, con
 	push_number(argv, "--json-status-fd", BWRAP_FD_STATUS);
 }
 
+/* One of somebody else's, in which sockets and FIFOs may appear later. */
+static bool shows_directory(const struct launch *launch)
+{
+	for (size_t i = 0; i < launch->mount_count; i++)
+		if (launch->mounts[i].judged && launch->mounts[i].identity.kind == 'd')
+			return true;
+	return false;
+}
+
 static bool make_argv(const struct runtime *runtime, const struct launch *launch, const struct layers *layers,
                       struct runtime_start *start, struct npxc_error *err)
 {
@@ -426,6 +436,8 @@ static bool make_argv(const struct runtime *runtime, const struct launch *launch
 	struct strv *argv = &start->argv;
 
 	launch_checks(launch, bound_count(runtime), 'f', &checks);
+	if (GUEST_FIRST_LENGTH > 0 && shows_directory(launch))
+		strv_push(&checks, FIRST_SEAL);
 	strv_push(argv, runtime->cli);
 	push_isolation(argv, runtime, launch);
 	push_system(argv, runtime, launch);
