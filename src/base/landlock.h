@@ -21,6 +21,8 @@ enum {
 	LANDLOCK_ABI_REFER = 2,    /* Linux 5.19 */
 	LANDLOCK_ABI_TRUNCATE = 3, /* Linux 6.2 */
 	LANDLOCK_ABI_SCOPED = 6,   /* Linux 6.12 */
+	/* Linux 7.1: LANDLOCK_ACCESS_FS_RESOLVE_UNIX, named UNIX sockets (guest/first.c) */
+	LANDLOCK_ABI_RESOLVE_UNIX = 9,
 };
 
 /* LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET and LANDLOCK_SCOPE_SIGNAL: neither reaches a process outside of the domain. */

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "commands/print.h"
 #include "runtime/cgroup.h"
+#include "session/fence.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -77,6 +78,23 @@ static void print_link(const struct prepared *p)
 		printf("%-10swarning: %s\n", "", weakness);
 }
 
+/* By what this machine's kernel offers, which is tried. */
+static struct fence fence_of(const struct prepared *p)
+{
+	return p->session.runtime.kind == RUNTIME_BWRAP ? fence_look(p->session.runtime.cli) : (struct fence){ 0 };
+}
+
+static void print_remains(const struct prepared *p)
+{
+	const struct fence fence = fence_of(p);
+	struct strv left;
+
+	fence_left(&fence, p->session.runtime.kind, &p->plan.launch, &left);
+	for (size_t i = 0; i < left.count; i++)
+		printf("%-10s%s\n", i == 0 ? "remains" : "", left.v[i]);
+	strv_done(&left);
+}
+
 void describe_text(const struct prepared *p, bool argv)
 {
 	mem_cleanup char *network = policy_text(&p->policy);
@@ -96,6 +114,7 @@ void describe_text(const struct prepared *p, bool argv)
 	print_link(p);
 	print_mounts(p);
 	printf("%-10s%s\n", "hidden", plan_hidden_text());
+	print_remains(p);
 	print_words("variables", &p->plan.env_names);
 	printf("%-10s%s\n", "limits", limits);
 	printf("%-10s%s\n", "starts in", p->plan.launch.directory);
@@ -165,6 +184,20 @@ static void add_limits(cJSON *json, const struct prepared *p)
 	cgroup_plan_done(&plan);
 }
 
+static void add_remains(cJSON *json, const struct prepared *p)
+{
+	const struct fence fence = fence_of(p);
+	cJSON *kernel = cJSON_AddObjectToObject(json, "kernel");
+	struct strv left;
+
+	fence_left(&fence, p->session.runtime.kind, &p->plan.launch, &left);
+	cJSON_AddItemToObject(json, "remains", strings(&left));
+	strv_done(&left);
+	cJSON_AddNumberToObject(kernel, "landlock", fence.landlock);
+	cJSON_AddBoolToObject(kernel, "abstract_sockets_closed", fence.scopes);
+	cJSON_AddBoolToObject(kernel, "inotify_bounded", fence.ceilings);
+}
+
 cJSON *describe_json(const struct prepared *p)
 {
 	cJSON *json = cJSON_CreateObject();
@@ -204,6 +237,7 @@ cJSON *describe_json(const struct prepared *p)
 	cJSON_AddItemToObject(json, "masked_sockets", strings(&p->mounts.masks));
 	cJSON_AddItemToObject(json, "notes", strings(&p->mounts.notes));
 	cJSON_AddItemToObject(json, "env", strings(&p->plan.env_names));
+	add_remains(json, p);
 	add_limits(json, p);
 	cJSON_AddStringToObject(json, "directory", p->plan.launch.directory);
 	cJSON_AddStringToObject(json, "home", p->plan.launch.home);

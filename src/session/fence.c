@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/userns.h"
+#include "guest/guest.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -202,9 +203,65 @@ struct fence fence_look(const char *cli)
 
 /* ---- what is left ---- */
 
-void fence_left(const struct fence *fence, const struct fence_plan *plan, struct strv *ret_left)
+/* What is beneath a writable place is open to Landlock with that; HOME, /tmp and /run always are one. */
+static bool lies_in_writable(const struct launch *launch, const struct launch_mount *mount)
 {
-	(void)fence;
-	(void)plan;
-	(void)ret_left;
+	bool within = mount->writable || str_path_within(mount->target, launch->home) ||
+	              str_path_within(mount->target, "/tmp") || str_path_within(mount->target, "/run");
+
+	for (size_t i = 0; i < launch->mount_count && !within; i++)
+		within = launch->mounts[i].writable && str_path_within(mount->target, launch->mounts[i].target);
+	for (size_t i = 0; i < launch->tmpfs_count && !within; i++)
+		within = str_path_within(mount->target, launch->tmpfs[i].target);
+	return within;
+}
+
+/* Directories of somebody else's that are mounted, with a comma between two; owned. NULL: there is none. */
+static char *directories(const struct launch *launch, bool in_writable_only)
+{
+	char *list = NULL;
+
+	for (size_t i = 0; i < launch->mount_count; i++) {
+		const struct launch_mount *mount = &launch->mounts[i];
+
+		if (!mount->judged || mount->identity.kind != 'd' ||
+		    (in_writable_only && !lies_in_writable(launch, mount)))
+			continue;
+		mem_cleanup char *before = list;
+		list = str_printf("%s%s%s", before == NULL ? "" : before, before == NULL ? "" : ", ", mount->target);
+	}
+	return list;
+}
+
+static void add_sockets(const struct fence *fence, bool bubblewrap, const struct launch *launch, struct strv *left)
+{
+	const int abi = bubblewrap && GUEST_FIRST_LENGTH > 0 ? fence->landlock : 0;
+	mem_cleanup char *all = directories(launch, false);
+	mem_cleanup char *open_to_fifos = directories(launch, abi >= LANDLOCK_ABI_REFER);
+
+	if (all != NULL && abi < LANDLOCK_ABI_RESOLVE_UNIX)
+		strv_pushf(left, "a UNIX socket that a service makes beneath %s while the server runs can be reached%s",
+		           all, bubblewrap ? " (from Linux 7.1 on it cannot)" : "");
+	if (open_to_fifos != NULL)
+		strv_pushf(left, "a FIFO that a service makes beneath %s while the server runs can be written",
+		           open_to_fifos);
+}
+
+void fence_left(const struct fence *fence, enum runtime_kind kind, const struct launch *launch, struct strv *ret_left)
+{
+	const bool bubblewrap = kind == RUNTIME_BWRAP;
+	const bool shares_network =
+	    bubblewrap ? launch->network == LAUNCH_NETWORK_OPEN
+	               : launch->network == LAUNCH_NETWORK_NAMED && str_equal(launch->network_name, "host");
+
+	*ret_left = (struct strv){ 0 };
+	/* A virtual machine has a kernel of its own: no socket of this one is reached through a file. */
+	if (kind == RUNTIME_APPLE)
+		return;
+	if (shares_network && !(bubblewrap && fence->scopes))
+		strv_pushf(ret_left, "abstract UNIX sockets of this machine can be reached%s",
+		           bubblewrap ? " (from Linux 6.12 on, with Landlock, they cannot)" : "");
+	add_sockets(fence, bubblewrap, launch, ret_left);
+	strv_pushf(ret_left, "what the kernel counts for a whole user can be used up: %spipe buffers, epoll watches",
+	           bubblewrap && fence->ceilings ? "" : "inotify instances and watches, ");
 }

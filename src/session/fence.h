@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "runtime/runtime.h"
 
 #include <stdbool.h>
 
@@ -40,15 +41,11 @@ bool fence_enter(const char *cli, bool has_namespace, struct fence *ret_fence, s
 /* What a start would get, by trying it in a child. Nothing holds where that fails. */
 struct fence fence_look(const char *cli);
 
-/* What a session's plan has to do with it. */
-struct fence_plan {
-	bool bubblewrap;
-	bool shares_network;           /* the sandbox is in the host's network namespace */
-	const struct strv *read_only;  /* borrowed: directories of the host that are mounted, by their names inside */
-	const struct strv *read_write; /* the same, writable */
-};
-
-/* Pure. What of the host the sandbox can still use, in sentences; owned by `ret_left`. */
-void fence_left(const struct fence *fence, const struct fence_plan *plan, struct strv *ret_left);
+/*
+ * Pure. What the server can still use of this machine besides what was mounted for it, in sentences: UNIX sockets and
+ * FIFOs that appear in mounted directories later, abstract sockets, and what the kernel counts for a user. Owned by
+ * `ret_left`. `launch`: of a plan; what lies there at the start is hidden (session/sockets).
+ */
+void fence_left(const struct fence *fence, enum runtime_kind kind, const struct launch *launch, struct strv *ret_left);
 
 #endif
