@@ -81,6 +81,11 @@
  * ordinary user has 1,024; what is more is compared from inside. */
 #define LIMIT_MOUNT_DESCRIPTORS 128
 
+/* trees, bytes: what is remembered of trees that servers could write to; a path has at most 4 KiB, escaped six times that.
+ */
+#define LIMIT_WRITTEN_TREES 1024
+#define LIMIT_WRITTEN_BYTES (32 * MIB)
+
 /* files: what the fingerprint of a local package directory looks at. */
 #define LIMIT_FINGERPRINT_FILES 100000
 

@@ -8,7 +8,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "commands/installer.h"
+#include "session/data.h"
 #include "session/signals.h"
+#include "session/written.h"
 #include "store/node.h"
 #include "store/refused.h"
 #include "store/registry.h"
@@ -65,7 +67,7 @@ static bool load_config(struct prepared *p, struct npxc_error *err)
 
 bool prepare_config(const struct options *options, struct prepared *ret_prepared, struct npxc_error *err)
 {
-	struct prepared p = { .options = options, .store_lock = -1 };
+	struct prepared p = { .options = options, .store_lock = -1, .data = SOURCE_NONE };
 	if (!load_config(&p, err)) {
 		prepare_done(&p);
 		return false;
@@ -318,16 +320,31 @@ static void note_rules(const struct prepared *p)
 		           p->link_why == NULL ? "" : "; ", p->link_why == NULL ? "" : p->link_why);
 }
 
-bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct npxc_error *err)
+/* Before anything can write there. A session that is only inspected writes nothing. */
+static bool remember_written(struct prepared *p, const char *file, const struct strv *known, const char *data,
+                             struct npxc_error *err)
 {
-	const int64_t began = clock_now_us();
-	gather_variables(p);
-	struct strv own = { 0 };
+	struct strv trees __attribute__((cleanup(strv_done))) = { 0 };
+	for (size_t i = 0; i < p->mounts.count; i++)
+		if (p->mounts.v[i].writable && p->mounts.v[i].directory)
+			strv_push(&trees, p->mounts.v[i].source);
+	if (data != NULL)
+		strv_push(&trees, data);
+	return written_add(file, known, &trees, err);
+}
+
+static bool gather(struct prepared *p, const char *data, bool starts, struct npxc_error *err)
+{
+	mem_cleanup char *file = str_path_join(p->paths.state_directory, "written");
+	struct strv written __attribute__((cleanup(strv_done))) = { 0 };
+	struct strv own __attribute__((cleanup(strv_done))) = { 0 };
 	strv_push(&own, p->paths.config_file);
 	strv_push(&own, p->paths.packages_directory);
 	strv_push(&own, p->paths.store_directory);
 	strv_push(&own, p->paths.data_directory);
 	strv_push(&own, p->paths.state_directory);
+	if (!written_read(file, &written, err))
+		return false;
 	const struct mounts_input mounts_input = {
 		.cwd = p->cwd,
 		.home = p->paths.home,
@@ -340,12 +357,27 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 		.flagged_count = p->options->mount_count,
 		.project = p->options->project_set ? p->options->project : p->package_config.project,
 		.writable = p->config.defaults.mount_writable,
+		.written = &written,
 		.own = &own,
 	};
-	const bool gathered = mounts_gather(&mounts_input, &p->mounts, err);
-	strv_done(&own);
-	if (!gathered)
+	if (!mounts_gather(&mounts_input, &p->mounts, err))
 		return false;
+	const int owner = starts && p->session.runtime.is_root ? SANDBOX_DROP_UID : -1;
+	const bool persists = p->package_config.storage_persist;
+	if (persists && !data_open(data, &written, starts, owner, &p->data, err))
+		return error_prefix(err, "storage.persist");
+	return !starts || remember_written(p, file, &written, persists ? p->data.path : NULL, err);
+}
+
+bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct npxc_error *err)
+{
+	const int64_t began = clock_now_us();
+	gather_variables(p);
+	mem_cleanup char *key = spec_package_key(p->package.name);
+	mem_cleanup char *data = str_path_join(p->paths.data_directory, key);
+	if (!gather(p, data, session_id != NULL, err))
+		return false;
+	const struct launch_identity data_identity = launch_identity_of(p->data.fd, &p->data.info);
 	for (size_t i = 0; notes && i < p->mounts.notes.count; i++)
 		log_notice("%s", p->mounts.notes.v[i]);
 	p->session_name = plan_session_name(p->package.name, session_id != NULL ? session_id : "<session>");
@@ -353,8 +385,6 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 		return false;
 	if (notes)
 		note_rules(p);
-	mem_cleanup char *key = spec_package_key(p->package.name);
-	mem_cleanup char *data = str_path_join(p->paths.data_directory, key);
 	mem_cleanup char *sessions = prepare_sessions_directory(p);
 	const struct plan_input input = {
 		.config = &p->config,
@@ -372,7 +402,8 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 		.cpu_millis = p->options->cpu_millis,
 		.cwd = p->cwd,
 		.home = p->paths.home,
-		.data_directory = data,
+		.data_directory = p->data.path != NULL ? p->data.path : data,
+		.data_identity = p->data.path != NULL ? &data_identity : NULL,
 		.sessions = sessions,
 		.term = getenv("TERM"),
 		.lang = getenv("LANG"),
@@ -515,6 +546,7 @@ void prepare_done(struct prepared *p)
 		plan_done(&p->plan);
 	network_choice_done(&p->network);
 	mounts_done(&p->mounts);
+	source_done(&p->data);
 	for (size_t i = 0; i < p->env_count; i++) {
 		free(p->env[i].name);
 		free(p->env[i].value);
@@ -532,5 +564,5 @@ void prepare_done(struct prepared *p)
 	config_done(&p->config);
 	paths_done(&p->paths);
 	free(p->cwd);
-	*p = (struct prepared){ .store_lock = -1 };
+	*p = (struct prepared){ .store_lock = -1, .data = SOURCE_NONE };
 }

@@ -11,6 +11,7 @@
 #include "session/mounts.h"
 #include "session/plan.h"
 #include "session/session.h"
+#include "session/source.h"
 #include "store/store.h"
 
 #include <stdbool.h>
@@ -39,6 +40,7 @@ struct prepared {
 	struct config_variable *env; /* declared variables with their values */
 	size_t env_count;
 	struct mounts mounts;
+	struct source data;                     /* the package's own directory; SOURCE_NONE: none, or none yet */
 	char *real_cwd;                         /* without symbolic links; NULL before prepare_translate */
 	struct translate_mount *visible_mounts; /* what `mounts` came to, for `translate` */
 	struct translate *translate;            /* NULL before prepare_translate */

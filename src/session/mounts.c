@@ -54,25 +54,6 @@ static void add(struct gather *g, struct source *source, const char *target, boo
 	};
 }
 
-/*
- * The tree that a link on the way leads out of although a server could write to it, borrowed; NULL: there is none. The
- * way into such a tree, and links of it that stay within, are nobody's trick: what lies there is that server's anyway.
- */
-static const char *led_out_of(const struct gather *g, const struct source *source, const char **ret_link)
-{
-	const struct strv *written = g->in->written;
-	for (size_t i = 0; i < source->links.count; i++)
-		for (size_t k = 0; written != NULL && k < written->count; k++) {
-			const char *link = source->links.v[i], *tree = written->v[k];
-			if (str_equal(link, tree) || !str_path_within(link, tree) ||
-			    str_path_within(source->path, tree))
-				continue;
-			*ret_link = link;
-			return tree;
-		}
-	return NULL;
-}
-
 /* By a link that is not root's. Those on the way to the working directory are no news for what lies in it. */
 static bool came_by_link(const struct gather *g, const char *path, const struct source *source)
 {
@@ -89,7 +70,7 @@ static bool add_asked(struct gather *g, const struct config_mount *mount, const 
 	if (!source_open(host, &source, err))
 		return error_prefix(err, "%s %s", origin, mount->host);
 	const char *target = mount->container == NULL ? host : mount->container;
-	const char *link, *tree = led_out_of(g, &source, &link);
+	const char *link, *tree = source_leads_out_of(&source, g->in->written, &link);
 	if (g->out.cwd_in_scope && str_path_within(host, g->in->cwd) && !str_path_within(source.path, g->out.real_cwd))
 		return error_set(
 		    err, ERROR_CONFIG,
@@ -146,7 +127,7 @@ static void consider(struct gather *g, const char *word, const char *origin)
 		return;
 	const bool inside =
 	    g->out.cwd_in_scope && str_path_within(path, g->in->cwd) && str_path_within(source.path, g->out.real_cwd);
-	const char *link, *tree = led_out_of(g, &source, &link);
+	const char *link, *tree = source_leads_out_of(&source, g->in->written, &link);
 	if (inside && tree != NULL) {
 		strv_pushf(&g->out.notes,
 		           "%s names %s, which leads out of %s by the symbolic link %s and is not mounted, because a "
@@ -340,7 +321,7 @@ static bool open_cwd(struct gather *g, struct npxc_error *err)
 	const char *link, *tree;
 	if (!source_open(g->in->cwd, &g->cwd, err))
 		return error_prefix(err, "working directory");
-	tree = led_out_of(g, &g->cwd, &link);
+	tree = source_leads_out_of(&g->cwd, g->in->written, &link);
 	if (tree != NULL)
 		return error_set(err, ERROR_CONFIG,
 		                 "the working directory %s leads out of %s by the symbolic link %s, which a server may "

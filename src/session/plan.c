@@ -72,7 +72,9 @@ static void add_storage(const struct plan_input *in, struct plan *plan)
 	const struct config_package *package = in->package_config;
 	if (package->storage_persist) {
 		plan->data_directory = str_dup(in->data_directory);
-		launch_add_mount(&plan->launch, in->data_directory, "/data", true);
+		const struct launch_identity nobody = { .fd = -1, .kind = 'd' };
+		launch_add_judged(&plan->launch, in->data_directory, "/data", true,
+		                  in->data_identity != NULL ? in->data_identity : &nobody);
 	}
 	for (size_t i = 0; i < package->storage_writable.count; i++)
 		launch_add_tmpfs(&plan->launch, package->storage_writable.v[i], LIMIT_TMPFS_TMP_BYTES, 0755);

@@ -33,17 +33,18 @@ struct plan_input { /* borrowed */
 	uint64_t memory_bytes; /* from a flag; 0: configuration decides */
 	unsigned cpu_millis;   /* the same */
 	const char *cwd;
-	const char *home;           /* the user's; HOME inside when it can be */
-	const char *data_directory; /* the package's own, for storage.persist */
-	const char *sessions;       /* npxc's directory for what sessions keep; the workspace goes there */
-	const char *term, *lang;    /* NULL: unset */
-	const char *session_id;     /* 8 hex digits, or "<session>" for inspect */
+	const char *home;                            /* the user's; HOME inside when it can be */
+	const char *data_directory;                  /* the package's own, for storage.persist */
+	const struct launch_identity *data_identity; /* what it was opened as; NULL: inspect, and it is not there yet */
+	const char *sessions;    /* npxc's directory for what sessions keep; the workspace goes there */
+	const char *term, *lang; /* NULL: unset */
+	const char *session_id;  /* 8 hex digits, or "<session>" for inspect */
 };
 
 struct plan {
 	struct launch launch;
 	struct runtime_start start;
-	char *data_directory;  /* owned; to be made before the start (0700); NULL without storage.persist */
+	char *data_directory;  /* owned; NULL without storage.persist */
 	char *workspace;       /* owned; to be made before the start, and removed: see session_start */
 	bool outputs;          /* the server may make files: a part of the workspace is writable */
 	struct strv env_names; /* of all variables inside */

@@ -189,12 +189,6 @@ static bool make_workspace(struct session *session, const struct plan *plan, str
 bool session_start(struct session *session, const struct plan *plan, struct outlet *outlet, struct sandbox *ret_sandbox,
                    struct npxc_error *err)
 {
-	if (plan->data_directory != NULL && !file_make_directories(plan->data_directory, 0700, err))
-		return error_prefix(err, "storage.persist");
-	/* Started by root, the server is somebody else. */
-	if (plan->data_directory != NULL && session->runtime.is_root &&
-	    chown(plan->data_directory, SANDBOX_DROP_UID, SANDBOX_DROP_UID) < 0)
-		return error_set_errno(err, ERROR_IO, "storage.persist: %s", plan->data_directory);
 	if (!make_workspace(session, plan, err))
 		return error_prefix(err, "workspace");
 	return start(session, &plan->launch, &plan->start, outlet, ret_sandbox, err);

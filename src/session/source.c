@@ -114,6 +114,7 @@ static bool follow(struct walk *walk, const char *name, int link_fd)
 		return false;
 	}
 	target[length] = '\0';
+	walk->at.is_link = walk->at.is_link || walk->rest[0] == '\0';
 	char *rest = str_printf("%s%s", target, walk->rest); /* that begins with a slash, or is nothing */
 	free(walk->rest);
 	walk->rest = rest;
@@ -191,9 +192,25 @@ bool source_open(const char *path, struct source *ret_source, struct npxc_error 
 	return true;
 }
 
+const char *source_leads_out_of(const struct source *source, const struct strv *trees, const char **ret_link)
+{
+	for (size_t i = 0; i < source->links.count; i++)
+		for (size_t k = 0; trees != NULL && k < trees->count; k++) {
+			const char *link = source->links.v[i], *tree = trees->v[k];
+
+			if (str_equal(link, tree) || !str_path_within(link, tree) ||
+			    str_path_within(source->path, tree))
+				continue;
+			*ret_link = link;
+			return tree;
+		}
+	return NULL;
+}
+
 void source_done(struct source *source)
 {
-	fd_close(&source->fd);
+	if (source->path != NULL)
+		fd_close(&source->fd);
 	free(source->path);
 	source->path = NULL;
 	strv_done(&source->links);

@@ -21,6 +21,7 @@ struct source {
 	 * there: /tmp on macOS, /var/run.
 	 */
 	struct strv links;
+	bool is_link; /* the path's own last component was a link, whoever made it */
 };
 #define SOURCE_NONE      \
 	{                \
@@ -35,6 +36,12 @@ struct source {
  * Errors: ERROR_PATH_NOT_FOUND with errno (EAGAIN: a directory on the way was moved meanwhile).
  */
 bool source_open(const char *path, struct source *ret_source, struct npxc_error *err) NPXC_MUST_CHECK;
-void source_done(struct source *source); /* SOURCE_NONE is fine */
+/*
+ * The tree of `trees` (may be NULL; paths without links) out of which a link in it led the way, borrowed, and that
+ * link; NULL: none. The way into such a tree, and links of it that stay within, are nobody's trick: what lies there is
+ * there for whoever may write to it anyway.
+ */
+const char *source_leads_out_of(const struct source *source, const struct strv *trees, const char **ret_link);
+void source_done(struct source *source); /* SOURCE_NONE and a zeroed one are fine */
 
 #endif

@@ -8,6 +8,7 @@
 #include "session/sockets.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -293,6 +294,131 @@ static void mounts_that_are_refused(void **state)
 	}
 }
 
+static void link_in(const struct world *w, const char *name, const char *to)
+{
+	mem_cleanup char *path = str_path_join(w->top, name);
+	assert_int_equal(symlink(to, path), 0);
+}
+
+/*
+ * Links in a tree that a server could write to, and others:
+ *   <top>/shared/{out -> ../private, in -> real, real/a, deep/up -> ../../private}, <top>/way -> shared,
+ * <top>/private/key
+ */
+static void links_of_trees_that_servers_write_to_lead_nowhere(void **state)
+{
+	const struct world *w = *state;
+	static const struct {
+		const char *host;    /* below <top> */
+		const char *leads;   /* what is mounted; NULL: refused */
+		bool told;           /* that it came by a link */
+		bool told_only_then; /* and without any such tree it is mounted, and told */
+	} CASES[] = {
+		{ "shared/out", NULL, false, true },
+		{ "shared/out/key", NULL, false, true },
+		{ "shared/deep/up/key", NULL, false, true },
+		{ "way/out", NULL, false, true },
+		{ "shared/in/a", "shared/real/a", true, false },
+		{ "way/real/a", "shared/real/a", true, false },
+		{ "shared/real/a", "shared/real/a", false, false },
+		{ "private/key", "private/key", false, false },
+	};
+	struct strv none = { 0 }, written = { 0 };
+	mem_cleanup char *shared = str_path_join(w->top, "shared");
+	write_file(w->top, "private/key");
+	write_file(w->top, "shared/real/a");
+	write_file(w->top, "shared/deep/b");
+	link_in(w, "shared/out", "../private");
+	link_in(w, "shared/in", "real");
+	link_in(w, "shared/deep/up", "../../private");
+	link_in(w, "way", "shared");
+	static const char *const OPEN[] = { ".", "shared", "shared/deep" };
+	for (size_t i = 0; i < 3; i++) { /* so that others than root could have made the links */
+		mem_cleanup char *path = str_path_join(w->top, OPEN[i]);
+		assert_int_equal(chmod(path, 0777), 0);
+	}
+	strv_push(&written, shared);
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		mem_cleanup char *host = str_path_join(w->top, CASES[i].host);
+		mem_cleanup char *leads = CASES[i].leads == NULL ? NULL : str_path_join(w->top, CASES[i].leads);
+		struct config_mount flagged = { .host = host };
+		struct mounts_input input = input_of(w, &none);
+		struct mounts m;
+		struct npxc_error err = { 0 };
+		input.flagged = &flagged;
+		input.flagged_count = 1;
+		input.written = &written;
+		const bool fine = mounts_gather(&input, &m, &err);
+		assert_int_equal(fine, leads != NULL);
+		if (fine) {
+			assert_string_equal(m.v[0].source, leads);
+			assert_int_equal(m.notes.count, CASES[i].told);
+			mounts_done(&m);
+		} else {
+			assert_int_equal(err.kind, ERROR_CONFIG);
+			assert_non_null(strstr(err.message, "which a server may have made"));
+		}
+		/* The same links are a user's where no server could write. */
+		input.written = NULL;
+		assert_true(mounts_gather(&input, &m, &err));
+		assert_int_equal(m.notes.count, CASES[i].told || CASES[i].told_only_then);
+		mounts_done(&m);
+	}
+	/* A working directory behind such a link is refused whole, an argument beneath P passed over. */
+	mem_cleanup char *out = str_path_join(w->top, "shared/out");
+	struct mounts_input input = input_of(w, &none);
+	struct mounts m;
+	struct npxc_error err = { 0 };
+	input.cwd = out;
+	input.written = &written;
+	assert_false(mounts_gather(&input, &m, &err));
+	assert_non_null(strstr(err.message, "--cwd"));
+	mem_cleanup char *deep = str_path_join(w->top, "shared/deep");
+	struct strv arguments = { 0 }, narrower = { 0 };
+	strv_push(&narrower, deep);
+	strv_push(&arguments, "out");
+	write_file(shared, "sibling/x");
+	mem_cleanup char *inner = str_path_join(deep, "side");
+	assert_int_equal(symlink("../sibling", inner), 0);
+	strv_push(&arguments, "deep/side/x");
+	input = input_of(w, &arguments);
+	input.cwd = shared;
+	input.written = &narrower;
+	assert_true(mounts_gather(&input, &m, &err));
+	assert_int_equal(m.count, 0);
+	assert_int_equal(m.notes.count, 1); /* "out" is a bare word that names nothing of the project */
+	assert_non_null(strstr(m.notes.v[0], "argument 2 names"));
+	assert_non_null(strstr(m.notes.v[0], "is not mounted, because a server may have made that"));
+	mounts_done(&m);
+	strv_done(&arguments);
+	strv_done(&narrower);
+	strv_done(&written);
+}
+
+/* Whatever is renamed after it was judged, the descriptor says what is meant. */
+static void what_was_judged_stays_open(void **state)
+{
+	const struct world *w = *state;
+	struct strv arguments = { 0 };
+	mem_cleanup char *dir = str_path_join(w->project, "dir");
+	mem_cleanup char *aside = str_path_join(w->project, "aside");
+	struct stat judged, opened;
+	struct mounts m;
+	struct npxc_error err = { 0 };
+	strv_push(&arguments, "dir");
+	const struct mounts_input input = input_of(w, &arguments);
+	assert_int_equal(stat(dir, &judged), 0);
+	assert_true(mounts_gather(&input, &m, &err));
+	assert_int_equal(rename(dir, aside), 0);
+	assert_int_equal(symlink("/", dir), 0);
+	assert_int_equal(fstat(m.v[0].identity.fd, &opened), 0);
+	assert_int_equal(opened.st_ino, judged.st_ino);
+	assert_int_equal(m.v[0].identity.inode, judged.st_ino);
+	assert_int_equal(m.v[0].identity.kind, 'd');
+	mounts_done(&m);
+	strv_done(&arguments);
+}
+
 static void two_sources_for_one_target_are_refused(void **state)
 {
 	const struct world *w = *state;
@@ -421,6 +547,8 @@ int main(void)
 		WORLD(a_mention_of_what_was_asked_for_is_no_news),
 		WORLD(a_mention_inside_the_project_adds_nothing),
 		WORLD(mounts_that_are_refused),
+		WORLD(links_of_trees_that_servers_write_to_lead_nowhere),
+		WORLD(what_was_judged_stays_open),
 		WORLD(two_sources_for_one_target_are_refused),
 		WORLD(sockets_are_found_at_any_depth),
 		WORLD(a_socket_far_below_is_found_and_what_no_path_names_is_refused),
