@@ -467,8 +467,13 @@ add("two-hellos", "a second hello right behind the first, when no server asks fo
     asked="evil.test", control="tls", sees=None)
 add("sni-byte-by-byte", "another name, one byte per write", tls_flow(lambda m: tls.hello(m, b"evil.test"), chunk=1))
 add("sni-before-200", "another name, sent before the flow is there", tls_flow(lambda m: tls.hello(m, b"evil.test"), early=True))
-add("sni-on-other-port", "another name, on a port of no certain kind", tls_flow(lambda m: tls.hello(m, b"evil.test"), port=7000))
-add("sni-none-on-other-port", "no name, on a port of no certain kind", tls_flow(lambda m: tls.hello(m, names=b""), port=7000))
+add("sni-on-other-port", "another name, on a port of no certain kind", tls_flow(lambda m: tls.hello(m, b"evil.test"), port=7001))
+add("sni-none-on-other-port", "no name, on a port of no certain kind", tls_flow(lambda m: tls.hello(m, names=b""), port=7001))
+add("records-of-1-on-other-port", "another name in records of 1 byte, on a port of no certain kind", tls_flow(lambda m: tls.hello(m, b"evil.test", size=1), port=7001))
+add("ssl-2-on-other-port", "a hello of SSL 2.0, on a port of no certain kind", tls_flow(lambda m: tls.version_2(m), port=7001), audit=("api.test", 7001))
+add("data-first-on-other-port", "a record of data before the hello, on a port of no certain kind", tls_flow(lambda m: b"\x17\x03\x01\0\x01x" + tls.hello(m, b"evil.test"), port=7001), sees=closed)
+add("no-tls-answer", "another protocol, after a hello that its server answers in that protocol", lambda mark, where: flow(
+    "api.test", 7001, send(tls.hello("first")), {"bytes": 1, "ms": 2000}, send(b"\r\n" + mark.encode() + b"\r\n"), SETTLE), audit=("api.test", 7001), sees=None)
 add("tls-on-80", "TLS on the port of HTTP", lambda mark, where: flow("api.test", 80, send(tls.hello(mark)), {"settle": 2000}), sees=closed)
 add("sni-of-wildcard", "the name of another host below the same suffix",
     lambda mark, where: flow("one.wild.test", 443, send(tls.hello(mark, b"two.wild.test")), SETTLE))
@@ -576,6 +581,22 @@ AFTER = (
     ("upgrade-ignored", "behind an upgrade that the server ignores", "GET /first HTTP/1.1\r\nHost: api.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n" + EVIL),
     ("expect-continue", "behind a body that waits for 100", "POST /first HTTP/1.1\r\nHost: api.test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody" + EVIL),
 )
+# What only a lenient server reads as a request; those with a first request to the allowed host carry the mark in the second.
+ODD = (
+    ("odd-absolute", "another host in the target, with a method of WebDAV", "PROPFIND http://evil.test/{m} HTTP/1.1\r\nHost: evil.test\r\n\r\n", 0),
+    ("odd-unknown-method", "a method that nobody knows", "FETCH /{m} HTTP/1.1\r\nHost: evil.test\r\n\r\n", 0),
+    ("odd-star", "behind a request for *", "M-SEARCH * HTTP/1.1\r\nHost: api.test\r\n\r\n" + EVIL, 0),
+    ("odd-report", "behind an absolute target with a method of WebDAV", "REPORT http://api.test/ HTTP/1.1\r\nHost: api.test\r\n\r\n" + EVIL, 1),
+    ("odd-hyphen", "behind a method with a hyphen", "VERSION-CONTROL /first HTTP/1.1\r\nHost: api.test\r\n\r\n" + EVIL, 1),
+    ("odd-two-blanks", "behind two blanks", "PROPFIND  /first HTTP/1.1\r\nHost: api.test\r\n\r\n" + EVIL, 0),
+    ("odd-tab", "a tab for a blank", "GET\t/{m} HTTP/1.1\r\nHost: evil.test\r\n\r\n", 0),
+    ("odd-no-path", "a target without a slash", "FETCH {m} HTTP/1.1\r\nHost: evil.test\r\n\r\n", 0),
+    ("odd-lower-case", "a method that nobody knows, in lower case", "fetch {m} http/1.1\r\nHost: evil.test\r\n\r\n", 0),
+    ("odd-0.9-absolute", "HTTP/0.9 with another host in the target", "GET http://evil.test/{m}\r\n", 0),
+    ("odd-lines-first", "empty lines before an unknown method", "\r\n\r\nFETCH /{m} HTTP/1.1\r\nHost: evil.test\r\n\r\n", 0),
+)
+for title, text, content, after in ODD:
+    add(title, text + ", on a port of no certain kind", http_flow(8080, text_of(content)), sees=http_refused(after=after), audit=("api.test", 8080))
 for port, suffix, quick in ((80, "", True), (8080, "-8080", False)):
     # On a port of no certain kind these are no HTTP, and a server that took them for it would answer for its own names only.
     other = () if port == 80 else ("http-connect-agreeing",)
@@ -594,6 +615,26 @@ add("opaque-on-80", "no HTTP on its port", lambda mark, where: flow("api.test", 
     control=lambda mark, where: flow("api.test", 80, send(b"\x00\x01" + mark.encode() + b"\r\n\r\n"), SETTLE))
 add("host-of-wildcard", "another host below the same suffix", lambda mark, where: flow("one.wild.test", 80, send(b"GET /%s HTTP/1.1\r\nHost: two.wild.test\r\n\r\n" % mark.encode()), SETTLE),
     sees=http_refused())
+
+# ---- neither ----
+
+
+def unheard(seen, where):
+    """Not a byte of the server's."""
+    data = received(seen).removeprefix(b"HTTP/1.1 200 OK\r\n\r\n")  # of the proxy itself
+    return "it hears %r" % data[:40] if data else closed(seen, where)
+
+
+add = group("neither", "protocols that cannot be held to a name, on a rule that does not say /raw", sees=unheard, audit=("api.test", 7001))
+NEITHER = (("redis", "Redis", b"*2\r\n$3\r\nGET\r\n$10\r\n%s\r\n"), ("inline", "Redis by hand", b"PING %s\r\n"), ("nats", "NATS", b'CONNECT {"verbose":"%s"}\r\n'),
+           ("postgres", "Postgres", b"\0\0\0\x20\0\3\0\0user\0%s\0\0"), ("ftp", "FTP", b"USER %s\r\n"), ("mqtt", "MQTT", b"\x10\x16\0\4MQTT\4\2\0\x3c\0\x0a%s"),
+           ("json-lines", "lines of JSON", b'{"a":"%s"}\n'), ("ssh", "SSH", b"SSH-2.0-%s\r\n"), ("memcached", "memcached", b"get %s\r\n"), ("beanstalk", "beanstalkd", b"put 0 0 60 1\r\n%s\r\n"))
+for title, text, data in NEITHER:
+    add("neither-" + title, "the first bytes of " + text, lambda mark, where, data=data: flow("api.test", 7001, send(data % mark.encode()), SETTLE))
+add("neither-banner", "a server that speaks first", lambda mark, where: flow("api.test", 2526, until(b"220 npxc-world", 2000), send(b"EHLO %s\r\n" % mark.encode()), SETTLE), audit=("api.test", 2526))
+add("neither-banner-heard", "what a server says that speaks first", lambda mark, where: flow("api.test", 2526, {"bytes": 1, "ms": 3000}, send(mark.encode() + b"\r\n"), {"closed": 300}), audit=("api.test", 2526))
+add("search-list", "a name that exists only with a domain of the machine's search list behind it",
+    lambda mark, where: flow("searched.test", 443, send(tls.hello(mark, b"searched.test")), SETTLE), sees=closed, requirement="egress-no-lookup-unlisted")
 
 # ---- the words of a CONNECT ----
 
@@ -724,11 +765,9 @@ add("v6only", "a name with an IPv6 address only", to_place("v6only.test"), sees=
 add("halfdead", "a name whose first address is dead", to_place("halfdead.test"), sees=no_alert)
 add("name-capitals", "a name in capitals", lambda mark, where: flow("API.test", 7000, *hail(mark)))
 add("name-dot", "a name with a dot behind it", lambda mark, where: flow("api.test.", 7000, *hail(mark)))
-add("opaque", "a protocol of no known kind", lambda mark, where: flow("api.test", 7000, *hail(mark)))
-add("banner", "a server that speaks first", lambda mark, where: flow("api.test", 2525, until(b"220 npxc-world"), send(b"EHLO %s\r\n" % mark.encode()), until(mark.encode())))
-for title, text, data in (("redis", "Redis", b"*2\r\n$3\r\nGET\r\n$10\r\n%s\r\n"), ("inline", "Redis by hand", b"PING %s\r\n"), ("nats", "NATS", b'CONNECT {"verbose":"%s"}\r\n'),
-                          ("postgres", "Postgres", b"\0\0\0\x20\0\3\0\0user\0%s\0\0"), ("ftp", "FTP", b"USER %s\r\n"), ("mqtt", "MQTT", b"\x10\x16\0\4MQTT\4\2\0\x3c\0\x0a%s"),
-                          ("json-lines", "lines of JSON", b'{"a":"%s"}\n'), ("ssh", "SSH", b"SSH-2.0-%s\r\n")):
+add("opaque", "a protocol of no known kind, on a rule with /raw", lambda mark, where: flow("api.test", 7000, *hail(mark)))
+add("banner", "a server that speaks first, on a rule with /raw", lambda mark, where: flow("api.test", 2525, until(b"220 npxc-world"), send(b"EHLO %s\r\n" % mark.encode()), until(mark.encode())))
+for title, text, data in NEITHER:
     add("opaque-" + title, "the first bytes of " + text, lambda mark, where, data=data: flow("api.test", 7000, send(data % mark.encode()), SETTLE))
 add("http", "HTTP", http_flow(80, text_of("GET /{m} HTTP/1.1\r\nHost: api.test\r\n\r\n")))
 add("http-kept", "two requests", http_flow(80, text_of(GOOD), text_of("GET /{m} HTTP/1.1\r\nHost: api.test\r\n\r\n")))
@@ -833,7 +872,7 @@ def mutated(count, seed, where):
     rng, jobs = random.Random(seed), []
     said = [(443, lambda: tls.hello("almost")), (443, lambda: tls.hello("almost", b"evil.test")), (445, lambda: tls.hello("almost", size=60)),
             (80, lambda: GOOD.encode()), (80, lambda: (CHUNKED + "4\r\nbody\r\n0\r\n\r\n" + GOOD).encode()), (80, lambda: (GOOD + GOOD).encode()),
-            (8080, lambda: b"POST /x HTTP/1.1\r\nHost: api.test\r\nContent-Length: 4\r\n\r\nbody"), (7000, lambda: tls.hello("almost"))]
+            (8080, lambda: b"POST /x HTTP/1.1\r\nHost: api.test\r\nContent-Length: 4\r\n\r\nbody"), (7001, lambda: tls.hello("almost"))]
     for number in range(count):
         port, make = said[number % len(said)]
         data = spoilt(make(), rng)

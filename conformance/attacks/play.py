@@ -327,11 +327,16 @@ class Link:
                    if attack.audit and attack.expect == "blocked" and not has(("deny", "fail"), *attack.audit)
                    and not (self.kind != "netns" and attack.group in ("address", "udp", "dns"))]  # those never come to npxc
         one("audit-denials", "each denial is written down", lacking, requirement)
+        one("audit-rule", "the denial of what is neither TLS nor HTTP names the rule that would pass it",
+            [] if "neither-redis" not in {attack.name for attack in played} or any(record.get("add") == "api.test:7001/raw" for record in records) else ["no record does"], requirement)
         one("audit-flows", "each flow that was let through is written down",
             ["%s:%d" % place for name, place in (("tls", ("api.test", 443)), ("opaque", ("api.test", 7000)), ("http", ("api.test", 80)),
                                                  ("ip-rule", ("203.0.114.7", 5432))) if name in {a.name for a in played} and not has(("allow",), *place)], requirement)
 
     def said(self, attacker, one, played):
+        one("stderr-raw", "so does stderr, and never for HTTP or TLS",
+            ([] if "neither-redis" not in played or b'add "api.test:7001/raw"' in attacker.err else ["not for api.test:7001"]) +
+            sorted({m.decode() for m in re.findall(rb'"(api\.test:(?:80|443|8080|444|445)/raw)"', bytes(attacker.err))}), "egress-audit-complete")
         text = bytes(attacker.err)
         wrong = ["%r" % line[:120] for line in text.split(b"\n") if re.search(rb"[\0-\x08\x0b-\x1f\x7f]", line)]
         one("stderr-clean", "no control byte of a guest's gets to the terminal", wrong, "egress-audit-complete")

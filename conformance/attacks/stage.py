@@ -102,20 +102,23 @@ ZONE = {
     "silent.test": {"silent": True},
     "*.exfil.test": record("203.0.114.99"),
     "git.test": record(API_V4),
+    "searched.test.corp.test": record(API_V4),  # what a list of domains to search makes of a name that does not exist
     "many.test": record(*("10.1.2.%d" % n for n in range(40, 60))),
 } | {place_name(word): record(address) for word, (address, _) in (REFUSED | OWN).items()}
 
 NAMED = ["api.test", "alias.test", "alias-lan.test", "mixed.test", "rebind.test", "rebind-lan.test", "v6only.test", "halfdead.test",
-         "blackhole.test", "silent.test", "many.test", "nowhere.test", "git.test"]
-API_PORTS = (80, 444, 445, 7000, 8080, 2525, 9000)
+         "blackhole.test", "silent.test", "many.test", "nowhere.test", "searched.test", "git.test"]
+API_PORTS = (80, 444, 445, 7001, 8080, 2526)
+RAW_PORTS = (7000, 2525, 9000)  # of protocols that are neither TLS nor HTTP, as their rules say
 ALLOW = ([name + ":443" for name in NAMED] + ["api.test:%d" % port for port in API_PORTS] +
+         ["api.test:%d/raw" % port for port in RAW_PORTS] +
          [place_name(word) + ":443" for word in REFUSED | OWN] +
          ["*.wild.test:443", "*.wild.test:80", "git.test:80", "203.0.114.7:5432", "203.0.114.128/25:7000", "[2a0e:5000::7]:5432",
           "10.1.2.3:5432", "host.npxc.internal:11434"])
 # Names that the rules name, so that a question for them is no offence.
 LISTED = {rule.rpartition(":")[0] for rule in ALLOW}
 # Where anything may arrive at all.
-ALLOWED_PLACES = ({(address, port) for address in (API_V4, API_V6) for port in (443, *API_PORTS)} |
+ALLOWED_PLACES = ({(address, port) for address in (API_V4, API_V6) for port in (443, *API_PORTS, *RAW_PORTS)} |
                   {("203.0.114.7", 5432), ("2a0e:5000::7", 5432), ("10.1.2.3", 5432), ("127.0.0.1", 11434)} |
                   {("203.0.114.%d" % n, 7000) for n in range(128, 256)})
 
@@ -134,8 +137,8 @@ class Missing(Exception):
 
 def services(files, hosts):
     both = [("tls", 443, {"hosts": hosts, "files": files}), ("tls", 444, {"hosts": hosts, "curve": "secp384r1"}), ("retry", 445, {}),
-            ("http", 80, {"files": files}), ("http", 8080, {}), ("echo", 7000, {}), ("echo", 5432, {}), ("echo", 6666, {}),
-            ("banner", 2525, {}), ("flood", 9000, {"bytes": 8 << 20}), ("dns", 53, {}), ("udp-dns", 53, {}),
+            ("http", 80, {"files": files}), ("http", 8080, {}), ("echo", 7000, {}), ("echo", 7001, {}), ("echo", 5432, {}), ("echo", 6666, {}),
+            ("banner", 2525, {}), ("banner", 2526, {}), ("flood", 9000, {"bytes": 8 << 20}), ("dns", 53, {}), ("udp-dns", 53, {}),
             ("udp-echo", 7000, {}), ("udp-echo", 5432, {}), ("udp-echo", 443, {}), ("udp-echo", 6666, {})]
     internet = [{"serve": kind, "address": address, "port": port, **more} for address in ("0.0.0.0", "::") for kind, port, more in both]
     host = [{"serve": "echo", "address": address, "port": port} for address in ("0.0.0.0", "::") for port in (80, 443, 5432, 7000, 7102)]

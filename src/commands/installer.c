@@ -36,7 +36,11 @@ static void gather_refused(struct outlet *outlet, struct refused *refused)
 	struct egress_denial denial;
 	outlet_stop(outlet);
 	while (egress_read(&outlet->egress, &denial) == EGRESS_DENIED)
-		refused_add(refused, denial.host, denial.port, denial.unlisted ? NULL : denial.why, 1);
+		refused_add(refused, denial.host, denial.port,
+		            denial.raw        ? REFUSED_WANTS_RAW
+		            : denial.unlisted ? REFUSED_WANTS_RULE
+		                              : REFUSED_FOR_GOOD,
+		            denial.why, 1);
 }
 
 struct job {

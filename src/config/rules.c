@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RULE_MAX_BYTES = 512, PORT_MAX = 65535 };
+enum { RULE_MAX_BYTES = 512, PORT_MAX = 65535, PORT_HTTP = 80, PORT_HTTPS = 443 };
+
+#define RAW "/raw"
 
 /* A wildcard directly under one of these is consent to strangers: anybody can have a name there. */
 static const char *const shared_suffixes[] = {
@@ -325,16 +327,36 @@ static bool check_bytes(const char *text, struct npxc_error *err)
 	return true;
 }
 
+/* What could be HTTP or TLS for any name has to be asked for one port at a time, and never where it is the rule. */
+static bool check_raw(const char *text, uint16_t port, struct npxc_error *err)
+{
+	if (port == 0)
+		return refuse(
+		    text, "has " RAW " and no port; write the one port that is meant, as in db.example.com:5432" RAW,
+		    err);
+	if (port == PORT_HTTP || port == PORT_HTTPS)
+		return refuse(text,
+		              port == PORT_HTTP
+		                  ? "has " RAW " on port 80, which is for HTTP held to the name; leave " RAW " out"
+		                  : "has " RAW " on port 443, which is for TLS held to the name; leave " RAW " out",
+		              err);
+	return true;
+}
+
 bool rules_parse(const char *text, struct rule *ret_rule, struct npxc_error *err)
 {
+	const bool raw = str_ends(text, RAW);
+	mem_cleanup char *plain = str_dup_n(text, strlen(text) - (raw ? strlen(RAW) : 0));
 	struct rule rule = { 0 };
-	const char *host = text, *rest = text;
+	const char *host = plain, *rest = plain;
 	size_t length = 0;
 	bool ok;
 
-	if (!check_bytes(text, err) || !split(text, &host, &length, &rest, err))
+	if (!check_bytes(text, err) || !split(plain, &host, &length, &rest, err))
 		return false;
 	if (rest[0] != '\0' && !parse_port(text, rest + 1, &rule.port, err))
+		return false;
+	if (raw && !check_raw(text, rule.port, err))
 		return false;
 	struct ip ignored;
 	const bool address =
@@ -342,6 +364,7 @@ bool rules_parse(const char *text, struct rule *ret_rule, struct npxc_error *err
 	ok = address ? parse_address(text, host, length, &rule, err) : parse_name(text, host, length, &rule, err);
 	if (!ok)
 		return false;
+	rule.raw = raw && (rule.kind == RULE_NAME || rule.kind == RULE_SUFFIX);
 	rule.text = str_dup(text);
 	*ret_rule = rule;
 	return true;
@@ -368,7 +391,7 @@ void rule_done(struct rule *rule)
 
 static bool same(const struct rule *a, const struct rule *b)
 {
-	return a->kind == b->kind && a->port == b->port && str_equal(a->name, b->name) &&
+	return a->kind == b->kind && a->port == b->port && a->raw == b->raw && str_equal(a->name, b->name) &&
 	       a->prefix.length == b->prefix.length && ip_equal(&a->prefix.ip, &b->prefix.ip);
 }
 
@@ -451,6 +474,8 @@ static bool narrower(const struct rule *a, const struct rule *b)
 {
 	if (b == NULL)
 		return true;
+	if (a->raw != b->raw)
+		return a->raw;
 	if ((a->kind == RULE_SUFFIX) != (b->kind == RULE_SUFFIX))
 		return b->kind == RULE_SUFFIX;
 	if (a->kind == RULE_SUFFIX && strlen(a->name) != strlen(b->name))
@@ -516,6 +541,8 @@ static bool covers(const struct rule *outer, const struct rule *inner)
 {
 	if (outer->port != 0 && outer->port != inner->port)
 		return false;
+	if (inner->raw && !outer->raw)
+		return false;
 	if (inner->kind == RULE_LOOPBACK) /* has no name; equal ones are one */
 		return false;
 	if (outer->kind == RULE_ADDRESS || inner->kind == RULE_ADDRESS)
@@ -540,8 +567,11 @@ char *rules_warning(const struct rules *rules, size_t index)
 	const struct rule *rule = &rules->v[index];
 
 	for (size_t i = 0; i < rules->count; i++)
-		if (i != index && covers(&rules->v[i], rule))
+		if (i != index && rules->v[i].raw == rule->raw && covers(&rules->v[i], rule))
 			return str_printf("\"%s\" adds nothing to \"%s\"", rule->text, rules->v[i].text);
+	if (!rule->raw && rule->kind != RULE_LOOPBACK && str_ends(rule->text, RAW))
+		return str_printf("\"%s\" needs no " RAW ": every protocol passes on a rule for an address",
+		                  rule->text);
 	if (rule->kind == RULE_ADDRESS && is_in(&rule->prefix, "169.254.0.0/16"))
 		return str_printf("\"%s\" is link-local: in a cloud the machine's own credentials are served there",
 		                  rule->text);
@@ -551,4 +581,11 @@ char *rules_warning(const struct rules *rules, size_t index)
 char *rules_propose(const char *host, uint16_t port)
 {
 	return strchr(host, ':') != NULL ? str_printf("[%s]:%u", host, port) : str_printf("%s:%u", host, port);
+}
+
+char *rules_propose_raw(const char *host, uint16_t port)
+{
+	mem_cleanup char *rule = rules_propose(host, port);
+
+	return str_printf("%s" RAW, rule);
 }

@@ -17,9 +17,14 @@
  *     ip[:port], [v6][:port]          this address
  *     cidr[:port], [v6/n][:port]      these addresses
  *     host.npxc.internal:PORT         that port on this machine's own loopback
+ *     host:port/raw, *.suffix:port/raw    these names, whatever protocol is spoken there
  *
  * Without a port: every port. A name rule is consent to a name, whose address may be no private one; an address rule is
  * consent to an address, whatever it stands for. Names are compared without regard to case and a trailing dot.
+ *
+ * On a name rule only TLS and HTTP pass, held to the name. With "/raw" nothing is looked at: any protocol passes, and
+ * so would HTTP or TLS for another name. It is for one port that is neither HTTP's nor HTTPS' own. An address rule and
+ * the alias have no name to hold anything to: "/raw" is taken there and changes nothing.
  *
  * Should: refuse what reads like a narrow rule and is a wide one, and what could never match.
  * Mustn't: let a name match an address rule or the other way round.
@@ -41,6 +46,7 @@ struct rule {
 	/* Of rules_add_configured: the user chose this host for another purpose, so its address may be private. */
 	bool configured;
 	bool proxy; /* what is said to it names other hosts: nothing of it can agree with the name */
+	bool raw;   /* of a name, with "/raw": any protocol */
 };
 
 struct rules { /* zeroed = empty: everything is denied */
@@ -57,9 +63,9 @@ bool rules_canonical_name(const char *text, size_t length, char ret_name[static 
 
 /*
  * One rule. ERROR_CONFIG: what is none of the forms above; a rule for everything ("*", a prefix shorter than /8 or
- * /16); a wildcard under a top-level domain or under a suffix whose names belong to many (*.github.io); what could
- * never match or is no host of the network (localhost, loopback and multicast addresses, 0.0.0.0, the addresses that
- * npxc itself gives to names, the alias without a port).
+ * /16); a wildcard under a top-level domain or under a suffix whose names belong to many (*.github.io); "/raw" without
+ * a port, or on port 80 or 443; what could never match or is no host of the network (localhost, loopback and multicast
+ * addresses, 0.0.0.0, the addresses that npxc itself gives to names, the alias without a port).
  */
 bool rules_parse(const char *text, struct rule *ret_rule, struct npxc_error *err) NPXC_MUST_CHECK;
 /* For configuration that only wants to know whether it is one. */
@@ -78,7 +84,8 @@ bool rules_add_configured(struct rules *rules, const char *host, uint16_t port, 
 void rules_done(struct rules *rules);
 
 /* The rule that allows it, or NULL. `name` in canonical form; the alias is matched by its own kind only. The narrowest
- * comes first: an exact name before a suffix, a longer suffix or prefix before a shorter, a port before none. */
+ * comes first: an exact name before a suffix, a longer suffix or prefix before a shorter, a port before none; of rules
+ * for a name, one with "/raw" before all others, because no rule takes away what another one allows. */
 const struct rule *rules_match_name(const struct rules *rules, const char *name, uint16_t port);
 const struct rule *rules_match_ip(const struct rules *rules, const struct ip *ip, uint16_t port);
 /* The rule for this port of the machine's own loopback at its own address (RULE_LOOPBACK: a registry that was
@@ -96,5 +103,7 @@ char *rules_warning(const struct rules *rules, size_t index);
 
 /* The rule to add so that this would be allowed ("api.example.com:443", "[2001:db8::1]:5432"); owned. */
 char *rules_propose(const char *host, uint16_t port);
+/* The same with "/raw". */
+char *rules_propose_raw(const char *host, uint16_t port);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "config/rules.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -64,10 +65,20 @@ static bool put_flow(struct buf *line, const struct audit_record *r, struct npxc
 	       put_number(line, "ms", (uint64_t)r->ms, err);
 }
 
+static char *rule_to_add(const struct audit_record *r)
+{
+	const char *host = r->host != NULL ? r->host : r->ip;
+
+	if (r->add == AUDIT_ADD_NOTHING || host == NULL || r->port == 0)
+		return NULL;
+	return r->add == AUDIT_ADD_RAW ? rules_propose_raw(host, r->port) : rules_propose(host, r->port);
+}
+
 bool audit_line(const struct audit_record *r, const char *ts, const char *session, const char *package,
                 struct buf *ret_line, struct npxc_error *err)
 {
 	const size_t before = ret_line->length;
+	mem_cleanup char *add = rule_to_add(r);
 	const bool ok =
 	    buf_appendf(ret_line, err, "{\"ts\":\"%s\"", ts) && put_text(ret_line, "session", session, err) &&
 	    put_text(ret_line, "package", package, err) &&
@@ -78,7 +89,8 @@ bool audit_line(const struct audit_record *r, const char *ts, const char *sessio
 	    put_text(ret_line, "rule", r->rule, err) && put_text(ret_line, "kind", r->kind, err) &&
 	    put_text(ret_line, "sni", r->sni, err) && put_text(ret_line, "alpn", r->alpn, err) &&
 	    put_flow(ret_line, r, err) && put_text(ret_line, "why", r->why, err) &&
-	    (r->repeat == 0 || put_number(ret_line, "repeat", r->repeat, err)) && buf_append_text(ret_line, "}\n", err);
+	    put_text(ret_line, "add", add, err) && (r->repeat == 0 || put_number(ret_line, "repeat", r->repeat, err)) &&
+	    buf_append_text(ret_line, "}\n", err);
 
 	if (!ok)
 		ret_line->length = before;
@@ -127,8 +139,9 @@ void audit_repeats_free(struct audit_repeats *repeats)
 
 static bool is_same(const struct audit_record *a, const struct audit_record *b)
 {
-	return a->verdict == b->verdict && a->code == b->code && a->port == b->port && str_equal(a->host, b->host) &&
-	       str_equal(a->kind, b->kind) && str_equal(a->sni, b->sni) && str_equal(a->ip, b->ip);
+	return a->verdict == b->verdict && a->code == b->code && a->port == b->port && a->add == b->add &&
+	       str_equal(a->host, b->host) && str_equal(a->kind, b->kind) && str_equal(a->sni, b->sni) &&
+	       str_equal(a->ip, b->ip);
 }
 
 static bool take_token(struct audit_repeats *repeats, int64_t now_ms)

@@ -11,10 +11,10 @@
  * The audit log: one JSON object per line and decision, at <state directory>/egress/<session>.jsonl (0600).
  *
  *     {"ts","session","package","flow","verdict","code","host","port","ip","rule","kind","sni","alpn","up","down","ms",
- *      "why","repeat"}
+ *      "why","add","repeat"}
  *
  * What is not known is left out; `repeat` is how many more of the same there were, and is left out when none. Nothing a
- * guest said gets into a line but through here, escaped.
+ * guest said gets into a line but through here, escaped. `add` is the rule that would allow it, where one would.
  */
 
 enum audit_verdict { AUDIT_ALLOW, AUDIT_DENY, AUDIT_FAIL };
@@ -31,6 +31,13 @@ enum audit_code {
 	AUDIT_EMFILE, /* too many flows, names or lookups at once */
 };
 
+/* Which rule would help against a denial. */
+enum audit_add {
+	AUDIT_ADD_NOTHING,
+	AUDIT_ADD_RULE, /* no rule names the host and port */
+	AUDIT_ADD_RAW,  /* one does, and what is spoken is neither TLS nor HTTP */
+};
+
 struct audit_record {  /* texts are borrowed, NULL when not known */
 	uint64_t flow; /* 0: none (a DNS question) */
 	enum audit_verdict verdict;
@@ -44,6 +51,7 @@ struct audit_record {  /* texts are borrowed, NULL when not known */
 	uint64_t up, down; /* bytes that the guest sent and got */
 	int64_t ms;        /* how long it was; -1: no flow */
 	const char *why;
+	enum audit_add add; /* for host, or ip without one, and port; with port 0: NOTHING */
 	uint64_t repeat;
 };
 

@@ -95,10 +95,15 @@ void server_reset(int *fd)
 	fd_close(fd);
 }
 
+/* What the launcher is told of enum audit_add. */
+static const char *const add_words[] = {
+	[AUDIT_ADD_NOTHING] = "-", [AUDIT_ADD_RULE] = "rule", [AUDIT_ADD_RAW] = "raw"
+};
+
 /* True when it is new. */
-static bool note_once(struct server *server, const char *host, uint16_t port)
+static bool note_once(struct server *server, const char *host, uint16_t port, enum audit_add add)
 {
-	uint64_t hash = 0xcbf29ce484222325U ^ port;
+	uint64_t hash = 0xcbf29ce484222325U ^ port ^ (uint64_t)add << 16;
 
 	for (const char *p = host; *p != '\0'; p++)
 		hash = (hash ^ (unsigned char)*p) * 0x100000001b3U;
@@ -137,11 +142,11 @@ void server_record(struct server *server, const struct audit_record *record)
 
 	if (server->audit != NULL)
 		audit_write(server->audit, record, clock_now_ms());
-	if (record->verdict != AUDIT_DENY || host == NULL || !note_once(server, host, record->port))
+	if (record->verdict != AUDIT_DENY || host == NULL || !note_once(server, host, record->port, record->add))
 		return;
 	mem_cleanup char *shown = str_escape(host, strlen(host));
 	/* Cut, so that the rest finds its place whatever was asked for; a host name has 253 bytes. */
-	tell(server->control, "deny\t%.600s\t%u\t%s", shown, record->port, record->why);
+	tell(server->control, "deny\t%.600s\t%u\t%s\t%s", shown, record->port, add_words[record->add], record->why);
 }
 
 /* ---- accepting ---- */
@@ -553,6 +558,7 @@ static bool parse_denial(char *line, struct egress_denial *ret_denial)
 	const char *verb = cut_field(&rest);
 	const char *asked = cut_field(&rest);
 	const char *port = cut_field(&rest);
+	const char *add = cut_field(&rest);
 	char name[RULES_NAME_BYTES];
 	struct ip ip;
 	uint64_t number;
@@ -568,8 +574,21 @@ static bool parse_denial(char *line, struct egress_denial *ret_denial)
 		                              .why = why,
 		                              .is_host = rules_canonical_name(asked, strlen(asked), name) ||
 		                                         ip_parse(asked, strlen(asked), &ip),
-		                              .unlisted = strcmp(rest, EGRESS_UNLISTED) == 0 };
+		                              .unlisted = strcmp(add, add_words[AUDIT_ADD_RULE]) == 0,
+		                              .raw = strcmp(add, add_words[AUDIT_ADD_RAW]) == 0 };
 	return true;
+}
+
+char *egress_denial_rule(const struct egress_denial *denial)
+{
+	/* A name that was looked up and not allowed has not come to a port. */
+	mem_cleanup char *rule = denial->raw ? rules_propose_raw(denial->host, denial->port)
+	                                     : rules_propose(denial->host, denial->port == 0 ? 443 : denial->port);
+	struct npxc_error ignored;
+
+	if (!denial->is_host || (!denial->unlisted && !denial->raw) || !rules_check(rule, &ignored))
+		return NULL;
+	return MEM_TAKE(rule);
 }
 
 enum egress_news egress_read(struct egress *egress, struct egress_denial *ret_denial)

@@ -18,7 +18,7 @@
  *   launcher                          egress process
  *     fork  ------------------------> closes all but what it needs, confines itself, "ready"
  *     sandbox: link netns hands its sockets over; links socket and gateway connect to a listener
- *     "deny" lines <----------------- each refusal, once for each host and port
+ *     "deny" lines <----------------- each refusal, once for each host, port and rule that would help
  *     closes the control socket ----> ends: records what is open, writes the log, exits
  *
  * The launcher's death closes that socket too. When the process dies, the guest reaches nothing any more; messages of
@@ -59,8 +59,11 @@ struct egress_denial {
 	uint16_t port;    /* 0: a name was asked for, and no connection */
 	const char *why;
 	bool is_host;  /* what a rule could name */
-	bool unlisted; /* no rule names it; else `why` is a reason that no rule helps against */
+	bool unlisted; /* no rule names it */
+	bool raw;      /* one does, and the same with "/raw" would allow it; neither: no rule helps */
 };
+/* The rule that would allow it; owned, NULL when none would. */
+char *egress_denial_rule(const struct egress_denial *denial);
 /* Never blocks; to be called until NOTHING, and not again after ENDED. */
 enum egress_news egress_read(struct egress *egress, struct egress_denial *ret_denial);
 

@@ -49,6 +49,7 @@ struct flow {
 	int dial_errno;
 	int64_t began_ms, head_ms, dial_ms, attempt_ms; /* deadlines; 0: none */
 	enum audit_code code;                           /* what became of it */
+	enum audit_add add;                             /* denied: which rule would help */
 	const char *why;
 	char *sni, *alpn; /* owned; what the gate had seen */
 	const char *kind;
@@ -129,6 +130,7 @@ static void record(const struct flow *flow, enum audit_verdict verdict)
 	                                .down = flow->relay.down.bytes,
 	                                .ms = clock_now_ms() - flow->began_ms,
 	                                .why = flow->why,
+	                                .add = flow->add,
 	                            });
 }
 
@@ -264,6 +266,7 @@ static void refuse_at_gate(struct flow *flow)
 
 	flow->code = flow->gate->code;
 	flow->why = flow->gate->why;
+	flow->add = flow->gate->raw_helps ? AUDIT_ADD_RAW : AUDIT_ADD_NOTHING;
 	record(flow, AUDIT_DENY);
 	if (flow->requested && flow->phase != FLOW_RELAY) {
 		mem_cleanup char *words = refusal_in_words(flow, status_of(flow->code));
@@ -418,6 +421,7 @@ static void judge_name(struct flow *flow)
 {
 	flow->rule = rules_match_name(flow->server->rules, flow->name, flow->port);
 	if (flow->rule == NULL) {
+		flow->add = AUDIT_ADD_RULE;
 		refuse(flow, AUDIT_DENY, AUDIT_EACCES, EGRESS_UNLISTED);
 		return;
 	}
@@ -426,7 +430,7 @@ static void judge_name(struct flow *flow)
 		dial_host_loopback(flow);
 		return;
 	}
-	if (flow->rule->proxy) {
+	if (flow->rule->proxy || flow->rule->raw) {
 		flow->kind = "opaque";
 	} else {
 		flow->gate = mem_alloc(sizeof(*flow->gate));
@@ -446,6 +450,7 @@ static void judge_address(struct flow *flow)
 	else
 		refusal = NULL;
 	if (flow->rule == NULL || refusal != NULL) {
+		flow->add = flow->rule == NULL ? AUDIT_ADD_RULE : AUDIT_ADD_NOTHING;
 		refuse(flow, AUDIT_DENY, AUDIT_EACCES, flow->rule == NULL ? EGRESS_UNLISTED : refusal);
 		return;
 	}
@@ -546,12 +551,14 @@ static bool ask_gate(struct flow *flow)
 	return true;
 }
 
-static void on_server_bytes(void *context, const char *bytes, size_t length)
+/* False: these bytes must not reach the guest. */
+static bool on_server_bytes(void *context, const char *bytes, size_t length)
 {
 	struct flow *flow = context;
 
 	if (flow->gate != NULL && gate_server(flow->gate, bytes, length))
 		flow->relay.up.stirred = true;
+	return flow->gate == NULL || flow->gate->state != GATE_SHUT;
 }
 
 /* Takes what the client has sent before there is anywhere to send it to: its gate may be shut already. */
@@ -578,6 +585,10 @@ static void run_relay(struct flow *flow)
 			return;
 		result = relay_run(&flow->relay, &flow->guest, &flow->outside, flow->gate == NULL,
 		                   flow->gate != NULL ? on_server_bytes : NULL, flow);
+		if (flow->gate != NULL && flow->gate->state == GATE_SHUT) {
+			refuse_at_gate(flow);
+			return;
+		}
 	} while (flow->relay.up.stirred && result != RELAY_OVER && result != RELAY_BROKEN);
 	switch (result) {
 	case RELAY_WAITS:

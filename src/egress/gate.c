@@ -61,29 +61,46 @@ static bool read_http(struct gate *gate, const char *bytes, size_t length, size_
 	return true;
 }
 
+static bool neither(struct gate *gate, const char *why)
+{
+	gate->kind = NULL;
+	gate->raw_helps = gate->port != PORT_HTTP && gate->port != PORT_HTTPS;
+	return shut(gate, AUDIT_EPROTO, why);
+}
+
+/* False: SHUT. */
 static bool sniff(struct gate *gate, const char *bytes, size_t length)
 {
 	struct hello hello;
-	const enum hello_state tls = hello_read((const uint8_t *)bytes, length, false, &hello);
 
 	if (gate->port == PORT_HTTP) {
 		gate->state = GATE_HTTP;
-	} else if (gate->port == PORT_HTTPS || tls == HELLO_DONE || tls == HELLO_BAD) {
-		gate->state = GATE_HELLO;
-	} else if (tls == HELLO_OTHER) {
-		switch (http_look(bytes, length)) {
-		case HTTP_LOOK_MORE:
-			break;
-		case HTTP_LOOK_YES:
-			gate->state = GATE_HTTP;
-			break;
-		case HTTP_LOOK_NO:
-			gate->kind = "opaque";
-			gate->state = GATE_OPEN;
-			break;
-		}
+		return true;
 	}
-	return gate->state != GATE_SNIFF;
+	if (gate->port == PORT_HTTPS) {
+		gate->state = GATE_HELLO;
+		return true;
+	}
+	switch (hello_read((const uint8_t *)bytes, length, false, &hello)) {
+	case HELLO_MORE:
+		return true;
+	case HELLO_DONE:
+	case HELLO_BAD:
+		gate->state = GATE_HELLO;
+		return true;
+	case HELLO_OTHER:
+		break;
+	}
+	switch (http_look(bytes, length)) {
+	case HTTP_LOOK_MORE:
+		return true;
+	case HTTP_LOOK_YES:
+		gate->state = GATE_HTTP;
+		return true;
+	case HTTP_LOOK_NO:
+		break;
+	}
+	return neither(gate, "speaks neither TLS nor HTTP, so that nothing of it can be held to the name");
 }
 
 bool gate_client(struct gate *gate, const char *bytes, size_t length, size_t *ret_pass)
@@ -92,7 +109,7 @@ bool gate_client(struct gate *gate, const char *bytes, size_t length, size_t *re
 	if (length == 0)
 		return gate->state != GATE_SHUT;
 	if (gate->state == GATE_SNIFF && !sniff(gate, bytes, length))
-		return true;
+		return false;
 	switch (gate->state) {
 	case GATE_SNIFF:
 	case GATE_ANSWER:
@@ -123,10 +140,13 @@ static bool answered_tls(struct gate *gate)
 	case HELLO_ANSWER_RETRY:
 		gate->state = GATE_SECOND;
 		return true;
+	case HELLO_ANSWER_TLS:
+		gate->state = GATE_OPEN;
+		return true;
 	case HELLO_ANSWER_OTHER:
 		break;
 	}
-	gate->state = GATE_OPEN;
+	shut(gate, AUDIT_EPROTO, "an answer to the ClientHello that is not TLS");
 	return true;
 }
 
@@ -139,12 +159,31 @@ static bool answered_http(struct gate *gate)
 	return true;
 }
 
+/* Nothing of the client's has been let through, so what the server says is no answer. */
+static bool spoke_first(struct gate *gate, const char *bytes, size_t length)
+{
+	static const char version[] = "HTTP/";
+	const bool http = memcmp(bytes, version, length < sizeof(version) - 1 ? length : sizeof(version) - 1) == 0;
+
+	/* "408 Request Timeout" to a connection that was opened ahead of need */
+	if (http || gate->port == PORT_HTTP || gate->port == PORT_HTTPS)
+		shut(gate, AUDIT_EPROTO, "the server speaks before there was a request");
+	else
+		neither(
+		    gate,
+		    "the server speaks first, as none of TLS or HTTP does, so that nothing can be held to the name");
+	return true;
+}
+
 bool gate_server(struct gate *gate, const char *bytes, size_t length)
 {
 	const bool tls = gate->state == GATE_ANSWER;
 	const bool http = gate->state == GATE_HTTP && gate->http.phase == HTTP_HELD;
 	size_t count = sizeof(gate->answer) - gate->answer_length;
 
+	if (length > 0 && (gate->state == GATE_SNIFF || gate->state == GATE_HELLO ||
+	                   (gate->state == GATE_HTTP && gate->http.requests == 0)))
+		return spoke_first(gate, bytes, length);
 	if (!tls && !http)
 		return false;
 	count = length < count ? length : count;

@@ -11,17 +11,21 @@
 #include <stdint.h>
 
 /*
- * What a client says on a flow that was allowed for a name has to agree with that name. Pure: bytes in, how many of
- * them may be forwarded out. The server's bytes are forwarded at once and only looked at.
+ * What a client says on a flow that was allowed for a name has to agree with that name, for as long as the flow lives.
+ * Pure: bytes in, how many of them may be forwarded out.
  *
  *     port 443      TLS and nothing else
  *     port 80       HTTP and nothing else
- *     other ports   what it is: TLS and HTTP are held to the name, other protocols pass unseen
+ *     other ports   TLS or HTTP, whichever the first bytes are
  *
  *     SNIFF -> HELLO -> ANSWER (-> SECOND) -> OPEN
  *           -> HTTP (-> OPEN, after an upgrade)
- *           -> OPEN
  *     and SHUT from each of them
+ *
+ * What is neither is refused: a rule with "/raw" has no gate. So is a server that speaks before the client has been let
+ * through, which no server of TLS or HTTP does: its first bytes, which could be the whole of an answer, do not reach
+ * the guest. Until one of them speaks the flow is held without a limit in time (clients connect ahead of need), and no
+ * byte goes either way.
  */
 enum gate_state {
 	GATE_SNIFF,
@@ -42,10 +46,11 @@ struct gate {
 	size_t answer_length;
 	/* for the audit log */
 	char sni[RULES_NAME_BYTES], alpn[64];
-	const char *kind; /* static: "tls", "http", "opaque"; NULL before it is known */
+	const char *kind; /* static: "tls", "http"; NULL before it is known, or when it is neither */
 	/* SHUT */
 	enum audit_code code;
 	const char *why; /* static */
+	bool raw_helps;  /* it is neither TLS nor HTTP, so a rule with "/raw" is what the user would want */
 };
 
 /* For a flow that a rule for a name allowed; `name` canonical. */
@@ -56,11 +61,17 @@ void gate_begin(struct gate *gate, const char *name, uint16_t port);
  * through is given again, with more behind it or when the state has changed. False: SHUT.
  *
  * Should: let nothing of a head through that is not whole and checked.
- * Mustn't: let a client change its mind: a name is checked on the second ClientHello and on each request too.
+ * Mustn't: let a client change its mind: a name is checked on the second ClientHello and on each request too; pass what
+ * is neither TLS nor HTTP, or TLS whose name is not in sight (the form of SSL 2).
  */
 bool gate_client(struct gate *gate, const char *bytes, size_t length, size_t *ret_pass) NPXC_MUST_CHECK;
 
-/* The server's bytes, in their order. True when the state has changed: the client's held bytes should be given again.
+/*
+ * The server's bytes, in their order, before they are forwarded. True when the state has changed: the client's held
+ * bytes should be given again; when it is SHUT, these bytes are not forwarded.
+ *
+ * Mustn't: pass a byte of a server's that speaks before a head or ClientHello of the client's was let through, or that
+ * answers a ClientHello in something other than TLS: nobody would hold to the name what follows.
  */
 bool gate_server(struct gate *gate, const char *bytes, size_t length);
 

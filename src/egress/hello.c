@@ -9,6 +9,7 @@ enum {
 	RECORD_CCS = 20,
 	RECORD_ALERT = 21,
 	RECORD_HANDSHAKE = 22,
+	RECORD_LAST = 24, /* heartbeats */
 	RECORD_MAX = 16384,
 	HANDSHAKE_HEADER = 4,
 	ALERT_WARNING = 1,
@@ -166,12 +167,37 @@ static enum hello_state refuse(struct assembly *a, const char *why)
 	return HELLO_BAD;
 }
 
+/* A ClientHello as SSL 2 framed it: 15 bits of length with the highest bit set, its type, the version that is wanted.
+ */
+static enum hello_state check_ssl2(const uint8_t *bytes, size_t length, struct assembly *a)
+{
+	if (length >= 3 && bytes[2] != CLIENT_HELLO)
+		return HELLO_OTHER;
+	if (length >= 4 && bytes[3] != 3 && bytes[3] != 0)
+		return HELLO_OTHER;
+	if (length >= 5 && bytes[3] == 0 && bytes[4] != 2)
+		return HELLO_OTHER;
+	return length < 5 ? HELLO_MORE : refuse(a, "a ClientHello in the form of SSL 2, which names no host");
+}
+
+/* What TLS is never begun with by an honest client, and a lenient server may skip: alerts, changes of cipher, data. */
+static enum hello_state check_other_record(const uint8_t *bytes, size_t length, struct assembly *a)
+{
+	if (length >= 2 && bytes[1] != 3)
+		return HELLO_OTHER;
+	return length < 2 ? HELLO_MORE : refuse(a, "TLS that does not begin with a ClientHello");
+}
+
 /* Looks at a record's first bytes, as far as they are there. DONE: its header is. */
 static enum hello_state check_record(const uint8_t *record, size_t left, bool second, struct assembly *a)
 {
 	const bool first = a->at == 0 && !second;
 	const bool may_be_ccs = a->at == 0 && second;
 
+	if (first && left >= 1 && (record[0] & 0x80) != 0)
+		return check_ssl2(record, left, a);
+	if (first && left >= 1 && record[0] >= RECORD_CCS && record[0] <= RECORD_LAST && record[0] != RECORD_HANDSHAKE)
+		return check_other_record(record, left, a);
 	if (left >= 1 && record[0] != RECORD_HANDSHAKE && !(may_be_ccs && record[0] == RECORD_CCS))
 		return first ? HELLO_OTHER : refuse(a, "TLS records out of order before the ClientHello is complete");
 	if (left >= 2 && record[1] != 3)
@@ -258,20 +284,24 @@ enum hello_answer hello_read_answer(const uint8_t *bytes, size_t length)
 	size_t have = 0, at = 0;
 
 	while (have < HEAD) {
+		const uint8_t *header = bytes + at;
+
+		if (at < length && header[0] != RECORD_HANDSHAKE && header[0] != RECORD_ALERT)
+			return HELLO_ANSWER_OTHER;
+		if (at + 1 < length && header[1] != 3)
+			return HELLO_ANSWER_OTHER;
 		if (length - at < RECORD_HEADER)
-			return at < length && bytes[at] != RECORD_HANDSHAKE && bytes[at] != RECORD_ALERT
-			           ? HELLO_ANSWER_OTHER
-			           : HELLO_ANSWER_MORE;
+			return HELLO_ANSWER_MORE;
 		const size_t payload = get16(bytes + at + 3), rest = length - at - RECORD_HEADER;
 		const uint8_t *data = bytes + at + RECORD_HEADER;
 
 		/* After a warning (of a name that the server does not know) the handshake goes on. */
-		if (bytes[at] == RECORD_ALERT && payload == 2 && rest < payload)
+		if (header[0] == RECORD_ALERT && payload == 2 && rest < payload)
 			return HELLO_ANSWER_MORE;
-		if (payload == 0 || payload > RECORD_MAX ||
-		    (bytes[at] == RECORD_ALERT ? payload != 2 || data[0] != ALERT_WARNING
-		                               : bytes[at] != RECORD_HANDSHAKE))
+		if (payload == 0 || payload > RECORD_MAX || (header[0] == RECORD_ALERT && payload != 2))
 			return HELLO_ANSWER_OTHER;
+		if (header[0] == RECORD_ALERT && data[0] != ALERT_WARNING)
+			return HELLO_ANSWER_TLS;
 		at += RECORD_HEADER + payload;
 		if (data[-RECORD_HEADER] == RECORD_ALERT)
 			continue;
@@ -281,9 +311,9 @@ enum hello_answer hello_read_answer(const uint8_t *bytes, size_t length)
 		memcpy(head + have, data, count);
 		have += count;
 		if (have >= 1 && head[0] != SERVER_HELLO)
-			return HELLO_ANSWER_OTHER;
+			return HELLO_ANSWER_TLS;
 		if (have < HEAD && rest < payload)
 			return HELLO_ANSWER_MORE;
 	}
-	return memcmp(head + HANDSHAKE_HEADER + 2, retry, RANDOM_BYTES) == 0 ? HELLO_ANSWER_RETRY : HELLO_ANSWER_OTHER;
+	return memcmp(head + HANDSHAKE_HEADER + 2, retry, RANDOM_BYTES) == 0 ? HELLO_ANSWER_RETRY : HELLO_ANSWER_TLS;
 }

@@ -19,7 +19,7 @@
 enum hello_state {
 	HELLO_MORE,  /* so far it may become one; it needs more bytes */
 	HELLO_DONE,  /* whole */
-	HELLO_OTHER, /* not TLS: the first bytes are no handshake record */
+	HELLO_OTHER, /* not TLS, in no form: the first bytes are no record, and no ClientHello of SSL 2 */
 	HELLO_BAD,   /* TLS that is not let through; `why` says what is wrong */
 };
 
@@ -36,14 +36,17 @@ struct hello {
  *
  * Should: take the hello in any number of records; want at most one SNI with exactly one name, which is a host name.
  * Mustn't: take bytes of the handshake after the hello in its last record; an encrypted hello (ECH, ESNI: the name that
- * counts cannot be seen); the same extension twice; a hello of more than LIMIT_EGRESS_HELLO_BYTES.
+ * counts cannot be seen); the same extension twice; a hello of more than LIMIT_EGRESS_HELLO_BYTES; a hello in the form
+ * of SSL 2 (RFC 5246, appendix E.2), which has no name and which servers of TLS 1.2 still answer; records before the
+ * hello.
  */
 enum hello_state hello_read(const uint8_t *bytes, size_t length, bool second, struct hello *ret_hello);
 
 enum hello_answer {
 	HELLO_ANSWER_MORE,
 	HELLO_ANSWER_RETRY, /* a HelloRetryRequest */
-	HELLO_ANSWER_OTHER, /* anything else: an ordinary ServerHello, an alert, no TLS */
+	HELLO_ANSWER_TLS,   /* an ordinary ServerHello, another message of the handshake, an alert that ends it */
+	HELLO_ANSWER_OTHER, /* no TLS */
 };
 /* The server's first bytes. */
 enum hello_answer hello_read_answer(const uint8_t *bytes, size_t length);

@@ -83,7 +83,8 @@ static const char *read_request_line(const struct http *http, struct text line)
 	static const char version[] = " HTTP/1.1";
 	size_t method = 0;
 
-	while (method < line.n && line.p[method] >= 'A' && line.p[method] <= 'Z')
+	while (method < line.n &&
+	       ((line.p[method] >= 'A' && line.p[method] <= 'Z') || (line.p[method] == '-' && method > 0)))
 		method++;
 	if (method == 0 || method > METHOD_MAX || method == line.n || line.p[method] != ' ')
 		return "a request that does not begin with an upper-case method";
@@ -334,47 +335,96 @@ bool http_answered(struct http *http, const char *bytes, size_t length)
 	return true;
 }
 
+/* ---- whether it is HTTP at all ---- */
+
 static bool is_blank(char c)
 {
-	return c == ' ' || c == '\t';
+	return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r';
 }
 
-static bool is_method(struct text word)
+static bool holds(struct text text, const char *word)
 {
-	static const char *const methods[] = { "GET",     "HEAD",  "POST",  "PUT", "DELETE",
-		                               "OPTIONS", "PATCH", "TRACE", "PRI" };
+	const size_t n = strlen(word);
 
-	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
-		if (is(word, methods[i]))
+	for (size_t i = 0; i + n <= text.n; i++)
+		if (strncasecmp(text.p + i, word, n) == 0)
 			return true;
 	return false;
 }
 
-enum http_look http_look(const char *bytes, size_t length)
+/* The next word, and what is behind it. */
+static struct text take_word(struct text *rest)
 {
-	size_t at = 0, word;
+	struct text word;
 
-	while (at < length && (is_blank(bytes[at]) || bytes[at] == '\r' || bytes[at] == '\n'))
-		at++;
-	if (at == length)
-		return at < METHOD_MAX ? HTTP_LOOK_MORE : HTTP_LOOK_YES; /* to be refused */
-	word = at;
-	while (at < length && at - word <= METHOD_MAX && is_token_byte(bytes[at]))
-		at++;
-	if (at == length)
-		return HTTP_LOOK_MORE;
-	if (at == word || !is_blank(bytes[at]))
-		return HTTP_LOOK_NO;
-	const struct text method = { bytes + word, at - word };
+	while (rest->n > 0 && is_blank(rest->p[0])) {
+		rest->p++;
+		rest->n--;
+	}
+	word = (struct text){ rest->p, 0 };
+	while (rest->n > 0 && !is_blank(rest->p[0])) {
+		word.n++;
+		rest->p++;
+		rest->n--;
+	}
+	return word;
+}
+
+/* RTSP/1.0, SIP/2.0, ICAP/1.0 */
+static bool is_other_version(struct text word)
+{
+	const char *slash = word.n == 0 ? NULL : memchr(word.p, '/', word.n);
+	size_t letters = 0;
+
+	while (letters < word.n && word.p[letters] >= 'A' && word.p[letters] <= 'Z')
+		letters++;
+	return slash != NULL && letters > 0 && slash == word.p + letters && letters + 1 < word.n && slash[1] >= '0' &&
+	       slash[1] <= '9' && !holds(word, "HTTP/");
+}
+
+/* `whole`: with its end, not cut off by a byte that is no text. */
+static bool is_request(struct text line, bool whole)
+{
+	struct text rest = line;
+	const struct text method = take_word(&rest), target = take_word(&rest), version = take_word(&rest);
+	bool upper = method.n > 0;
+
+	if (holds(line, "HTTP/"))
+		return true;
+	for (size_t i = 0; i < method.n; i++) {
+		if (!is_token_byte(method.p[i]))
+			return false;
+		upper = upper && !(method.p[i] >= 'a' && method.p[i] <= 'z');
+	}
+	/* HTTP/0.9 and its like: no version. What it asks for can be told from another protocol's argument; where it
+	 * cannot ("get /key" of memcached), no server of HTTP/0.9 takes lower case. */
+	if (target.n == 0 || (!upper && whole) || is_other_version(version))
+		return false;
 	/* NATS begins like a request to a proxy, but with a brace, which is in no host. */
 	if (is(method, "CONNECT"))
-		return at + 1 == length ? HTTP_LOOK_MORE : bytes[at + 1] == '{' ? HTTP_LOOK_NO : HTTP_LOOK_YES;
-	if (is_method(method))
-		return HTTP_LOOK_YES;
-	/* A method that is not known here has a path behind it; a greeting of another protocol has not. */
-	if (at + 1 == length)
+		return target.p[0] != '{';
+	return target.p[0] == '/' || holds(target, "://") || (target.n == 1 && target.p[0] == '*');
+}
+
+enum http_look http_look(const char *bytes, size_t length)
+{
+	size_t at = 0, end;
+
+	while (at < length && (is_blank(bytes[at]) || bytes[at] == '\n'))
+		at++;
+	if (at >= METHOD_MAX)
+		return HTTP_LOOK_YES; /* to be refused */
+	if (at == length)
 		return HTTP_LOOK_MORE;
-	return bytes[at + 1] == '/' ? HTTP_LOOK_YES : HTTP_LOOK_NO;
+	if (!is_token_byte(bytes[at]))
+		return HTTP_LOOK_NO;
+	for (end = at; end < length && bytes[end] != '\n'; end++)
+		if (((unsigned char)bytes[end] < ' ' && !is_blank(bytes[end])) || bytes[end] == 0x7f)
+			break; /* no line of text */
+	if (end == length && length < LIMIT_EGRESS_HEAD_BYTES)
+		return HTTP_LOOK_MORE;
+	return is_request((struct text){ bytes + at, end - at }, end < length && bytes[end] == '\n') ? HTTP_LOOK_YES
+	                                                                                             : HTTP_LOOK_NO;
 }
 
 char *http_refusal(const char *why)

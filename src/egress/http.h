@@ -41,7 +41,8 @@ void http_begin(struct http *http, const char *host, uint16_t port);
  * through before that are in `ret_pass`.
  *
  * Should: want exactly one Host on each request, equal to the name; an absolute target that agrees with it; a length or
- * "chunked" and not both; CRLF line ends; upper-case methods; HTTP/1.1; heads of at most LIMIT_EGRESS_HEAD_BYTES.
+ * "chunked" and not both; CRLF line ends; methods of upper-case letters and '-'; HTTP/1.1; heads of at most
+ * LIMIT_EGRESS_HEAD_BYTES.
  * Mustn't: pass a byte of a head that is not complete and checked; take folded lines, blanks before a colon, chunk
  * extensions, trailers, CONNECT, h2c; pass anything behind a request with Upgrade before the server has answered it.
  */
@@ -51,10 +52,18 @@ bool http_feed(struct http *http, const char *bytes, size_t length, size_t *ret_
 /* In HTTP_HELD: the server's first bytes. True when they decide: 101 makes the rest opaque, anything else does not. */
 bool http_answered(struct http *http, const char *bytes, size_t length);
 
-enum http_look { HTTP_LOOK_MORE, HTTP_LOOK_YES, HTTP_LOOK_NO };
+enum http_look {
+	HTTP_LOOK_MORE, /* the first line is not there yet; so far it could be one */
+	HTTP_LOOK_YES,
+	HTTP_LOOK_NO,
+};
 /*
- * Whether the first bytes of a client are a request, in the eyes of a lenient server too: blank lines before it, lower
- * case. Mustn't: answer NO to what such a server reads as one; then nobody would look at its Host.
+ * Whether the first line of a client is a request, in the eyes of the most lenient server: blank lines and blanks
+ * before it, any method, several blanks or tabs, lower case, any target, no version (HTTP/0.9).
+ *
+ * This tells which words a refusal has: nothing passes because of a NO. Should: answer NO to the first lines of other
+ * protocols that look alike (memcached, beanstalkd, NATS, SMTP, FTP, RTSP).
+ * Mustn't: answer NO to what a server reads as HTTP, because then the user would be told a rule under which it passes.
  */
 enum http_look http_look(const char *bytes, size_t length);
 

@@ -17,8 +17,13 @@ enum { MESSAGE_BYTES = 2048, SHARE = 64 };
 static void record(struct server *server, const char *name, enum audit_code code, const char *why)
 {
 	server_record(server,
-	              &(struct audit_record){
-	                  .verdict = AUDIT_DENY, .code = code, .host = name, .kind = "dns", .ms = -1, .why = why });
+	              &(struct audit_record){ .verdict = AUDIT_DENY,
+	                                      .code = code,
+	                                      .host = name,
+	                                      .kind = "dns",
+	                                      .ms = -1,
+	                                      .why = why,
+	                                      .add = code == AUDIT_EACCES ? AUDIT_ADD_RULE : AUDIT_ADD_NOTHING });
 }
 
 /* Names below localhost are the guest's own (RFC 6761), and a registry may be configured by one. */

@@ -239,15 +239,17 @@ static void splice_out(struct relay_way *way, struct relay_end *to)
 /* ---- one direction ---- */
 
 static size_t copy(struct relay_way *way, struct relay_end *from, struct relay_end *to,
-                   void (*on_bytes)(void *context, const char *bytes, size_t length), void *context)
+                   bool (*on_bytes)(void *context, const char *bytes, size_t length), void *context)
 {
 	const ssize_t got = recv(from->fd, scratch, sizeof(scratch), 0);
 	size_t put;
 
 	if (!note_read(from, got, sizeof(scratch)))
 		return 0;
-	if (on_bytes != NULL)
-		on_bytes(context, scratch, (size_t)got);
+	if (on_bytes != NULL && !on_bytes(context, scratch, (size_t)got)) {
+		from->failed = true;
+		return 0;
+	}
 	put = note_written(to, send(to->fd, scratch, (size_t)got, MSG_NOSIGNAL), (size_t)got);
 	way->bytes += put;
 	if (put < (size_t)got) {
@@ -267,7 +269,7 @@ static void pass_end_on(struct relay_way *way, struct relay_end *to)
 
 /* True when it stopped for the others' sake. */
 static bool way_run(struct relay_way *way, struct relay_end *from, struct relay_end *to, bool may_read,
-                    void (*on_bytes)(void *context, const char *bytes, size_t length), void *context)
+                    bool (*on_bytes)(void *context, const char *bytes, size_t length), void *context)
 {
 	size_t moved = 0;
 
@@ -304,7 +306,7 @@ static void look_for_failure(struct relay_end *end)
 }
 
 enum relay_result relay_run(struct relay *relay, struct relay_end *guest, struct relay_end *outside, bool up_open,
-                            void (*on_down)(void *context, const char *bytes, size_t length), void *context)
+                            bool (*on_down)(void *context, const char *bytes, size_t length), void *context)
 {
 	bool more = way_run(&relay->up, guest, outside, up_open, NULL, NULL);
 

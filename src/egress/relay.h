@@ -73,9 +73,10 @@ enum relay_result {
 
 /*
  * Moves what can be moved. `up_open`: the guest's bytes pass as they come; else only those that `up.passed` counts.
- * `on_down` (or NULL) sees what the outside sends, before the guest does.
+ * `on_down` (or NULL) sees what the outside sends, before the guest does; when it says false, those bytes are dropped
+ * and the outside counts as failed.
  */
 enum relay_result relay_run(struct relay *relay, struct relay_end *guest, struct relay_end *outside, bool up_open,
-                            void (*on_down)(void *context, const char *bytes, size_t length), void *context);
+                            bool (*on_down)(void *context, const char *bytes, size_t length), void *context);
 
 #endif

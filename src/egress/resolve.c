@@ -10,6 +10,7 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -57,13 +58,58 @@ struct resolver {
 	struct known known[LIMIT_EGRESS_RESOLVED];
 };
 
+bool resolve_hosts_line(const char *line, const char *name, struct ip *ret_ip)
+{
+	static const char blanks[] = " \t\r\n\v\f";
+	const size_t end = strcspn(line, "#");
+	size_t at = strspn(line, blanks);
+	size_t span = strcspn(line + at, " \t\r\n\v\f#");
+	struct ip ip;
+
+	if (at >= end || !ip_parse(line + at, span, &ip))
+		return false;
+	for (at += span; at < end; at += span) {
+		char found[RULES_NAME_BYTES];
+
+		at += strspn(line + at, blanks);
+		span = strcspn(line + at, " \t\r\n\v\f#");
+		if (at + span <= end && rules_canonical_name(line + at, span, found) && strcmp(found, name) == 0) {
+			*ret_ip = ip;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What getaddrinfo would find there. One that is not there or cannot be read has nothing. */
+static void lookup_hosts(const char *name, struct resolve_answer *answer)
+{
+	FILE *file = fopen("/etc/hosts", "re");
+	char *line = NULL;
+	size_t size = 0;
+
+	if (file == NULL)
+		return;
+	while (answer->count < RESOLVE_ADDRESSES && getline(&line, &size, file) != -1)
+		if (resolve_hosts_line(line, name, &answer->v[answer->count]))
+			answer->count++;
+	free(line);
+	fclose(file);
+	answer->found = answer->count > 0;
+}
+
 static void lookup_system(const char *name, struct resolve_answer *ret_answer)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
+	char absolute[RULES_NAME_BYTES + 1];
 	struct addrinfo *list = NULL;
 
 	*ret_answer = (struct resolve_answer){ 0 };
-	if (getaddrinfo(name, NULL, &hints, &list) != 0)
+	lookup_hosts(name, ret_answer);
+	if (ret_answer->found)
+		return;
+	snprintf(absolute, sizeof(absolute), "%s.", name);
+	if (getaddrinfo(absolute, NULL, &hints, &list) != 0)
 		return;
 	for (const struct addrinfo *entry = list; entry != NULL && ret_answer->count < RESOLVE_ADDRESSES;
 	     entry = entry->ai_next) {

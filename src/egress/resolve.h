@@ -15,6 +15,10 @@
  * Threads are started when there is something to ask. Answers are kept for LIMIT_EGRESS_RESOLVED_MS, so that a burst of
  * flows asks once.
  *
+ * Names are absolute: the system's list of domains to search is never used, as its answer would be another name's. The
+ * C library is asked with a dot behind the name for that; with it glibc (2.36) and musl (1.2) find nothing in
+ * /etc/hosts any more, so that file is read here, before.
+ *
  * Mustn't: be given a name that is on no rule. A question for a name that the guest chose carries whatever the guest
  * wants to whoever owns the name.
  */
@@ -28,6 +32,9 @@ struct resolve_answer {
 
 /* Called in the loop's thread. */
 typedef void resolve_done(void *context, const struct resolve_answer *answer);
+
+/* One line of /etc/hosts, with or without its end: whether it gives the canonical `name` an address. Pure. */
+bool resolve_hosts_line(const char *line, const char *name, struct ip *ret_ip);
 
 struct resolver;
 bool resolver_open(struct loop *loop, struct resolver **ret_resolver, struct npxc_error *err) NPXC_MUST_CHECK;

@@ -20,7 +20,7 @@
 struct flow;
 struct udp;
 
-/* Why, when no rule names it; anything else is a reason that a rule would not help against. */
+/* Why, when no rule names it. */
 #define EGRESS_UNLISTED "is not in the allow list"
 
 struct server {

@@ -43,7 +43,7 @@ struct udp {
 };
 
 static void record(const struct udp_flow *flow, struct server *server, const struct datagram *datagram, uint16_t port,
-                   enum audit_code code, const char *why)
+                   enum audit_code code, const char *why, enum audit_add add)
 {
 	char ip[IP_TEXT_BYTES];
 	struct audit_record record = { .verdict = code == AUDIT_OK       ? AUDIT_ALLOW
@@ -54,7 +54,8 @@ static void record(const struct udp_flow *flow, struct server *server, const str
 		                       .port = port,
 		                       .kind = "udp",
 		                       .ms = -1,
-		                       .why = why };
+		                       .why = why,
+		                       .add = add };
 
 	ip_text(&datagram->to, ip);
 	record.ip = ip;
@@ -91,7 +92,7 @@ static void end(struct udp_flow **at)
 {
 	struct udp_flow *flow = *at;
 
-	record(flow, flow->server, &flow->datagram, flow->listener->port, AUDIT_OK, NULL);
+	record(flow, flow->server, &flow->datagram, flow->listener->port, AUDIT_OK, NULL, AUDIT_ADD_NOTHING);
 	*at = flow->next;
 	flow->server->udp->count--;
 	loop_forget(&flow->server->loop, &flow->source);
@@ -136,17 +137,19 @@ static struct udp_flow *begin(struct udp_listener *listener, const struct datagr
 		record(NULL, server, datagram, listener->port, AUDIT_EACCES,
 		       named          ? "UDP to a name is not carried"
 		       : rule == NULL ? EGRESS_UNLISTED
-		                      : refusal);
+		                      : refusal,
+		       named || rule != NULL ? AUDIT_ADD_NOTHING : AUDIT_ADD_RULE);
 		return NULL;
 	}
 	if (server->udp->count == LIMIT_EGRESS_UDP_FLOWS) {
-		record(NULL, server, datagram, listener->port, AUDIT_EMFILE, "too many flows of UDP");
+		record(NULL, server, datagram, listener->port, AUDIT_EMFILE, "too many flows of UDP",
+		       AUDIT_ADD_NOTHING);
 		return NULL;
 	}
 	fd = open_outside(&to, listener->port);
 	if (fd == -1) {
 		record(NULL, server, datagram, listener->port, AUDIT_ECONNREFUSED,
-		       "cannot be reached from this machine");
+		       "cannot be reached from this machine", AUDIT_ADD_NOTHING);
 		return NULL;
 	}
 	flow = mem_alloc(sizeof(*flow));

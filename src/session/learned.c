@@ -20,6 +20,7 @@ void learned_add(struct learned *learned, const struct egress_denial *denial)
 		.why = str_dup(denial->why),
 		.is_host = denial->is_host,
 		.unlisted = denial->unlisted,
+		.raw = denial->raw,
 	};
 }
 
@@ -64,12 +65,14 @@ static bool was_connected_to(const struct learned *learned, const char *host)
 static void take_denial(const struct learned *learned, const struct learned_denial *denial, struct rules *rules,
                         struct learned_proposal *proposal)
 {
-	mem_cleanup char *asked = denial->port == 0 ? str_dup(denial->host) : rules_propose(denial->host, denial->port);
+	mem_cleanup char *asked = denial->port == 0 ? str_dup(denial->host)
+	                          : denial->raw     ? rules_propose_raw(denial->host, denial->port)
+	                                            : rules_propose(denial->host, denial->port);
 	struct npxc_error err = { 0 };
 
 	if (!denial->is_host)
 		add_rest(proposal, MEM_TAKE(asked), "is neither a host name nor an address");
-	else if (!denial->unlisted)
+	else if (!denial->unlisted && !denial->raw)
 		add_rest(proposal, MEM_TAKE(asked), denial->why);
 	else if (denial->port != 0 && !add_rule(rules, asked, &err))
 		add_rest(proposal, MEM_TAKE(asked), err.message);

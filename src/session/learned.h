@@ -15,7 +15,7 @@ struct learned_denial {
 	char *host; /* owned; canonical when it is a name */
 	uint16_t port;
 	char *why; /* owned */
-	bool is_host, unlisted;
+	bool is_host, unlisted, raw;
 };
 struct learned { /* zeroed = empty; at most LIMIT_EGRESS_NOTES are kept, as many as the egress process tells */
 	struct learned_denial *v;
@@ -37,7 +37,8 @@ struct learned_proposal {
 /*
  * Each refused host and port as a rule of its own; rules of `wanted` (from the command line: valid) that `existing`
  * does not cover as they are. Should: leave out what another proposed rule covers already. Mustn't: propose a wildcard,
- * a port that was not tried, or anything for a refusal that had another reason than that no rule names it.
+ * a port that was not tried, "/raw" for what could be TLS or HTTP, or anything for a refusal against which no rule
+ * helps.
  */
 void learned_propose(const struct learned *learned, const struct rules *existing, const struct strv *wanted,
                      struct learned_proposal *ret_proposal);

@@ -334,21 +334,18 @@ bool session_run(struct session *session, const struct launch *launch, struct ou
 
 static void say_denial(const struct session_says *says, const struct egress_denial *denial)
 {
-	/* A name that was looked up and not allowed has not come to a port. */
 	mem_cleanup char *asked = denial->port == 0 ? str_dup(denial->host) : rules_propose(denial->host, denial->port);
-	mem_cleanup char *rule = denial->port == 0 ? rules_propose(denial->host, 443) : str_dup(asked);
-	struct npxc_error ignored;
+	mem_cleanup char *rule = says->learned == NULL ? egress_denial_rule(denial) : NULL;
 	if (says->learned != NULL)
 		learned_add(says->learned, denial);
 	if (says->learned != NULL && denial->port == 0)
 		return; /* it got an address, and nothing was refused yet */
 	mem_cleanup char *line =
-	    says->learned == NULL && denial->unlisted && denial->is_host && rules_check(rule, &ignored)
-	        ? str_printf("npxc: %s was refused %s: %s; to allow it, add \"%s\"%s to network.allow in %s",
-	                     says->package, asked, denial->why, rule,
-	                     denial->port == 0 ? " (or the port that it uses: npxc learn sees it)" : "",
-	                     says->allow_file)
-	        : str_printf("npxc: %s was refused %s: %s", says->package, asked, denial->why);
+	    rule != NULL ? str_printf("npxc: %s was refused %s: %s; to allow it, add \"%s\"%s to network.allow in %s",
+	                              says->package, asked, denial->why, rule,
+	                              denial->port == 0 ? " (or the port that it uses: npxc learn sees it)" : "",
+	                              says->allow_file)
+	                 : str_printf("npxc: %s was refused %s: %s", says->package, asked, denial->why);
 	says->say(says->context, line);
 }
 

@@ -11,7 +11,8 @@
 enum { SHOWN_OF_SCRIPTS = 8, SHOWN_OF_NPM = 2 };
 enum { HOST_SHOWN_BYTES = RULES_NAME_BYTES - 1, WHY_SHOWN_BYTES = 120, PORT_OF_HTTPS = 443 };
 
-void refused_add(struct refused *refused, const char *host, uint16_t port, const char *why, uint64_t times)
+void refused_add(struct refused *refused, const char *host, uint16_t port, enum refused_wants wants, const char *why,
+                 uint64_t times)
 {
 	for (size_t i = 0; i < refused->count; i++) {
 		struct refused_target *there = &refused->v[i];
@@ -27,13 +28,17 @@ void refused_add(struct refused *refused, const char *host, uint16_t port, const
 	}
 	refused->v = mem_realloc(refused->v, refused->count + 1, sizeof(*refused->v));
 	refused->v[refused->count++] =
-	    (struct refused_target){ .host = str_dup(host), .port = port, .why = str_dup(why), .times = times };
+	    (struct refused_target){ .host = str_dup(host),
+		                     .port = port,
+		                     .wants = wants,
+		                     .why = wants == REFUSED_WANTS_RULE ? NULL : str_dup(why),
+		                     .times = times };
 }
 
 void refused_merge(struct refused *to, const struct refused *from)
 {
 	for (size_t i = 0; i < from->count; i++)
-		refused_add(to, from->v[i].host, from->v[i].port, from->v[i].why, from->v[i].times);
+		refused_add(to, from->v[i].host, from->v[i].port, from->v[i].wants, from->v[i].why, from->v[i].times);
 	to->others += from->others;
 }
 
@@ -52,10 +57,13 @@ void refused_done(struct refused *refused)
 /* The rule that would allow it; owned, NULL when there is none to add. */
 static char *rule_for(const struct refused_target *target, const struct strv *there)
 {
-	char *rule = rules_propose(target->host, target->port != 0 ? target->port : PORT_OF_HTTPS);
+	char *rule = target->wants == REFUSED_WANTS_RAW
+	                 ? rules_propose_raw(target->host, target->port)
+	                 : rules_propose(target->host, target->port != 0 ? target->port : PORT_OF_HTTPS);
 	struct npxc_error ignored = { 0 };
 
-	if (target->why == NULL && rules_check(rule, &ignored) && (there == NULL || !strv_contains(there, rule)))
+	if (target->wants != REFUSED_FOR_GOOD && rules_check(rule, &ignored) &&
+	    (there == NULL || !strv_contains(there, rule)))
 		return rule;
 	free(rule);
 	return NULL;

@@ -11,10 +11,16 @@
  * What the sandboxes of an installation wanted to reach and were refused, each target once. Pure. Install scripts
  * choose the targets: whatever is said of them is escaped, and beyond LIMIT_REFUSED_TARGETS they are only counted.
  */
+enum refused_wants {
+	REFUSED_FOR_GOOD,   /* no rule helps; `why` is said */
+	REFUSED_WANTS_RULE, /* it is on no rule */
+	REFUSED_WANTS_RAW,  /* its rule would have to have "/raw"; `why` is said */
+};
 struct refused_target {
 	char *host;    /* owned; as the guest said it */
 	uint16_t port; /* 0: only the name was asked for */
-	char *why;     /* owned; said where no rule would help; NULL: it is on no rule */
+	enum refused_wants wants;
+	char *why; /* owned; NULL where it is not said */
 	uint64_t times;
 };
 
@@ -25,7 +31,8 @@ struct refused { /* zeroed = nothing */
 };
 
 /* `why` may be NULL; of one target the first counts. */
-void refused_add(struct refused *refused, const char *host, uint16_t port, const char *why, uint64_t times);
+void refused_add(struct refused *refused, const char *host, uint16_t port, enum refused_wants wants, const char *why,
+                 uint64_t times);
 /* Adds all of `from`. */
 void refused_merge(struct refused *to, const struct refused *from);
 void refused_done(struct refused *refused);

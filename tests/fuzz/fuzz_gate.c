@@ -21,6 +21,7 @@ struct talk {
 	size_t said_length, passed_length;
 	size_t opened_at; /* how much had passed when it opened; SIZE_MAX: it has not */
 	bool retried;
+	bool heard_first;   /* a byte of the server's before one of the client's had passed */
 	size_t first_hello; /* its length */
 };
 
@@ -134,13 +135,20 @@ static void check(const struct talk *talk)
 		check_requests(talk->passed,
 		               talk->opened_at < talk->passed_length ? talk->opened_at : talk->passed_length);
 	} else {
-		/* neither TLS nor a request, in anybody's eyes */
+		REQUIRE(false);
+	}
+	if (gate->raw_helps) {
+		/* neither TLS nor a request, in anybody's eyes; or the server spoke first */
 		struct hello hello;
 
+		REQUIRE(gate->state == GATE_SHUT && talk->passed_length == 0);
 		REQUIRE(gate->port != 443 && gate->port != 80);
-		REQUIRE(hello_read(talk->said, talk->said_length, false, &hello) == HELLO_OTHER);
-		REQUIRE(http_look((const char *)talk->said, talk->said_length) == HTTP_LOOK_NO);
+		REQUIRE(talk->heard_first || (hello_read(talk->said, talk->said_length, false, &hello) == HELLO_OTHER &&
+		                              http_look((const char *)talk->said, talk->said_length) == HTTP_LOOK_NO));
 	}
+	/* nothing is open that was not agreed on */
+	REQUIRE(gate->state != GATE_OPEN || talk->passed_length > 0);
+	REQUIRE(!talk->heard_first || gate->state == GATE_SHUT);
 }
 
 static void ask(struct talk *talk)
@@ -192,6 +200,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		at += 1 + count;
 		if (server) {
 			/* as flow.c does: asked again when it says so */
+			talk.heard_first = talk.heard_first || (count > 0 && talk.passed_length == 0);
 			const bool stirred = gate_server(&talk.gate, (const char *)bytes, count);
 
 			talk.retried = talk.retried || talk.gate.state == GATE_SECOND;

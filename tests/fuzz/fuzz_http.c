@@ -33,6 +33,19 @@ static void check_passed(const uint8_t *data, size_t passed)
 	REQUIRE(memmem(data, (size_t)(end - data), host, sizeof(host) - 1) == NULL);
 }
 
+/* What is decided stays so, and a request that is taken was taken for one. */
+static void check_look(const uint8_t *data, size_t size)
+{
+	enum http_look before = HTTP_LOOK_MORE;
+
+	for (size_t i = 0; i <= size && i < 512; i++) {
+		const enum http_look look = http_look((const char *)data, i);
+
+		REQUIRE(before == HTTP_LOOK_MORE || look == before);
+		before = look;
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct http whole, pieces;
@@ -45,6 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	check_passed(data, passed);
 	REQUIRE(whole.phase != HTTP_OPAQUE);
-	(void)http_look((const char *)data, size);
+	REQUIRE(whole.requests == 0 || http_look((const char *)data, size) == HTTP_LOOK_YES);
+	check_look(data, size);
 	return 0;
 }

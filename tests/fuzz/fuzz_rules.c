@@ -11,6 +11,7 @@ static void check(const struct rules *rules)
 	struct ip loopback = ip_v4(0x7f000001);
 	char below[RULES_NAME_BYTES + 2];
 
+	REQUIRE(!rule->raw || (rule->port != 0 && rule->port != 80 && rule->port != 443 && rule->name != NULL));
 	REQUIRE(rules_match_ip(rules, &loopback, port) == NULL);
 	REQUIRE(rules_match_name(rules, "localhost", port) == NULL);
 	switch (rule->kind) {

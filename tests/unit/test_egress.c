@@ -922,6 +922,8 @@ struct named {
 };
 
 /* api.test and two.test are configured, as a registry is: their addresses may be private. */
+static bool named_raw; /* whether these rules have "/raw" */
+
 static void named_begin(struct named *named, uint16_t port)
 {
 	struct npxc_error err = { 0 };
@@ -931,6 +933,8 @@ static void named_begin(struct named *named, uint16_t port)
 	world_init(&named->world);
 	assert_true(rules_add_configured(&named->world.rules, "api.test", named->port, false, &err));
 	assert_true(rules_add_configured(&named->world.rules, "two.test", named->port, false, &err));
+	for (size_t i = 0; i < named->world.rules.count; i++)
+		named->world.rules.v[i].raw = named_raw;
 	world_start_gateway(&named->world, NULL, NULL);
 }
 
@@ -1014,6 +1018,51 @@ static void names_are_held_to(void **state)
 	assert_int_equal(world_count(log, "\"kind\":\"tls\",\"sni\":\"evil.test\""), 1);
 	assert_int_equal(world_count(log, "\"kind\":\"tls\",\"sni\":\"api.test\""), 1);
 	assert_int_equal(world_count(log, "\"host\":\"two.test\",\"port\":443,\"ip\":\"10.9.8.7\""), 1);
+	named_end(&named);
+}
+
+/* Neither TLS nor HTTP: refused on a rule for a name, with the rule that passes it; passed by that rule. */
+static void other_protocols_want_raw(void **state)
+{
+	static const char query[] = "get /users/1\r\n";
+	struct egress_denial denial;
+	struct named named;
+	int guest, outside;
+
+	(void)state;
+	for (int first = 0; first < 2; first++) {
+		named_begin(&named, 5432);
+		guest = named_flow(&named, "api.test", &outside);
+		if (first == 0)
+			world_say(guest, query);
+		else
+			world_say(outside, "220 hello\r\n");
+		world_expect_end(guest); /* not a byte of the server's */
+		world_expect_reset(outside);
+		assert_int_equal(next_news(&named.world, &denial), EGRESS_DENIED);
+		assert_true(denial.raw && !denial.unlisted);
+		mem_cleanup char *rule = egress_denial_rule(&denial);
+		assert_string_equal(rule, "api.test:5432/raw");
+		fd_close(&guest);
+		fd_close(&outside);
+		mem_cleanup char *log = world_audit(&named.world);
+		assert_int_equal(world_count(log, "\"code\":\"EPROTO\",\"host\":\"api.test\""), 1);
+		assert_int_equal(world_count(log, "\"add\":\"api.test:5432/raw\"}"), 1);
+		named_end(&named);
+	}
+	named_raw = true;
+	named_begin(&named, 5432);
+	named_raw = false;
+	guest = named_flow(&named, "api.test", &outside);
+	world_say(outside, "220 hello\r\n");
+	world_hear(guest, "220 hello\r\n");
+	world_say(guest, query);
+	world_hear(outside, query);
+	fd_close(&guest);
+	fd_close(&outside);
+	mem_cleanup char *log = world_audit(&named.world);
+	assert_int_equal(world_count(log, "\"verdict\":\"allow\",\"code\":\"ok\",\"host\":\"api.test\""), 1);
+	assert_int_equal(world_count(log, "\"kind\":\"opaque\""), 1);
 	named_end(&named);
 }
 
@@ -1327,6 +1376,7 @@ int main(void)
 		cmocka_unit_test(resets_before_the_request),
 		cmocka_unit_test(a_flood_holds_up_nobody),
 		cmocka_unit_test(names_are_held_to),
+		cmocka_unit_test(other_protocols_want_raw),
 		cmocka_unit_test(bodies_pass_a_gate),
 		cmocka_unit_test(unfinished_heads_have_a_deadline),
 		cmocka_unit_test(an_idle_process_sleeps),

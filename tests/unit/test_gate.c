@@ -199,7 +199,11 @@ static void port_443_is_tls_alone(void **state)
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		begin(&client, 443);
 		say_text(&client, texts[i]);
-		assert_shut(&client, AUDIT_EPROTO, "not TLS");
+		assert_shut(&client, i < 2 ? AUDIT_EPROTO : AUDIT_ESNI,
+		            i < 2    ? "not TLS"
+		            : i == 2 ? "SSL 2"
+		                     : "does not begin");
+		assert_false(client.gate.raw_helps);
 		assert_int_equal(client.passed, 0);
 	}
 }
@@ -290,36 +294,32 @@ static void a_hello_behind_the_hello(void **state)
 	assert_int_equal(client.passed, 0);
 }
 
-/* What the server says before there was a hello is no answer to it. */
-static void a_banner_is_no_answer(void **state)
-{
-	const struct bytes hello = kept(hello_for(NAME)), answer = server_hello(false);
-	static struct client client;
-
-	(void)state;
-	begin(&client, 8443);
-	assert_false(gate_server(&client.gate, (const char *)answer.v, answer.n));
-	say(&client, hello.v, hello.n);
-	assert_int_equal(client.gate.state, GATE_ANSWER);
-	say_text(&client, "x");
-	assert_int_equal(client.passed, hello.n);
-}
-
-static void other_answers_open(void **state)
+static void only_tls_answers_a_hello(void **state)
 {
 	static const struct {
 		const char *bytes;
 		size_t length;
-	} answers[] = { { "\x15\x03\x03\0\2\2\x28", 7 }, { "HTTP/1.1 400 Bad Request\r\n", 26 }, { "\0", 1 } };
+		bool tls;
+	} answers[] = { { "\x15\x03\x03\0\2\2\x28", 7, true },
+		        { "\x16\x03\x03\0\1\x0b", 6, true },
+		        { "HTTP/1.1 400 Bad Request\r\n", 26, false },
+		        { "220 hello\r\n", 11, false },
+		        { "\x17\x03\x03\0\1x", 6, false },
+		        { "\x16\x02", 2, false },
+		        { "\0", 1, false } };
 	const struct bytes hello = kept(hello_for(NAME));
 	static struct client client;
 
 	(void)state;
-	for (size_t i = 0; i < 3; i++) {
-		begin(&client, 443);
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		begin(&client, 8443);
 		say(&client, hello.v, hello.n);
 		hear(&client, answers[i].bytes, answers[i].length);
-		assert_int_equal(client.gate.state, GATE_OPEN);
+		if (answers[i].tls)
+			assert_int_equal(client.gate.state, GATE_OPEN);
+		else
+			assert_shut(&client, AUDIT_EPROTO, "not TLS");
+		assert_int_equal(client.passed, hello.n);
 	}
 }
 
@@ -426,42 +426,149 @@ static void answers_that_do_not_matter(void **state)
 
 /* ---- others ---- */
 
-static void other_protocols_pass(void **state)
+/* Refused at once, and the rule that would pass them is named. */
+static void what_is_neither_is_refused(void **state)
 {
 	static const struct {
 		const char *bytes;
 		size_t length;
 	} cases[] = {
 		{ "SSH-2.0-OpenSSH\r\n", 17 },
-		{ "\0\0\0\x08\x04\xd2\x16\x2f", 8 }, /* PostgreSQL: may I have TLS? */
+		{ "\0\0\0\x08\x04\xd2\x16\x2f", 8 },      /* PostgreSQL: may I have TLS? */
+		{ "\0\0\0\x20\0\3\0\0user\0me\0\0", 18 }, /* PostgreSQL without asking */
 		{ "*1\r\n$4\r\nPING\r\n", 14 },
+		{ "PING\r\n", 6 },
 		{ "EHLO me\r\n", 9 },
+		{ "get foo\r\n", 9 },
+		{ "put 0 0 60 1\r\nx\r\n", 17 },
+		{ "CONNECT {\"verbose\":false}\r\n", 27 },
+		{ "\x10\x16\0\4MQTT\4\2", 10 },
 		{ "\x16\x02", 2 },
-		{ "\x80\x2e\x01\x03\x01", 5 },
+		{ "\x80\0\0\3\0\0", 6 },
+	};
+	static struct client client;
+	size_t length = 99;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (size_t step = 1; step <= cases[i].length; step += cases[i].length - 1) {
+			begin(&client, 5432);
+			for (size_t at = 0; at < cases[i].length && client.open; at += step)
+				say(&client, cases[i].bytes + at,
+				    cases[i].length - at < step ? cases[i].length - at : step);
+			assert_shut(&client, AUDIT_EPROTO, "neither TLS nor HTTP");
+			assert_true(client.gate.raw_helps);
+			assert_int_equal(client.passed, 0);
+			assert_null(client.gate.kind);
+			mem_cleanup char *text = gate_refusal(&client.gate, &length);
+			assert_int_equal(length, 0);
+		}
+}
+
+/* HTTP and TLS that cannot be held to the name is refused too, and no rule is named for it. */
+static void no_rule_is_named_for_tls_or_http(void **state)
+{
+	static const struct {
+		const char *text;
+		enum audit_code code;
+		const char *why;
+	} cases[] = {
+		{ "PROPFIND http://other.test/secret HTTP/1.1\r\nHost: other.test\r\n\r\n", AUDIT_EHOST,
+		  "another host" },
+		{ "M-SEARCH * HTTP/1.1\r\n" HOST "\r\n", AUDIT_EHOST, "target" },
+		{ "PROPFIND  /x HTTP/1.1\r\n" HOST "\r\n", AUDIT_EHOST, "target" },
+		{ "PROPFIND\t/x HTTP/1.1\r\n" HOST "\r\n", AUDIT_EHOST, "upper-case" },
+		{ "GET /secret\r\n", AUDIT_EHOST, "not HTTP/1.1" },
+		{ "GET http://other.test/\r\n", AUDIT_EHOST, "not HTTP/1.1" },
+		{ "GET / HTTP/1.0\r\n" HOST "\r\n", AUDIT_EHOST, "not HTTP/1.1" },
+		{ "get / HTTP/1.1\r\n" HOST "\r\n", AUDIT_EHOST, "upper-case" },
+		{ "fetch x HTTP/1.1\r\n" HOST "\r\n", AUDIT_EHOST, "upper-case" },
+		{ " GET / HTTP/1.1\r\n" HOST "\r\n", AUDIT_EHOST, "upper-case" },
+		{ "-GET / HTTP/1.1\r\n" HOST "\r\n", AUDIT_EHOST, "upper-case" },
+		{ "GET / HTTP/1.1\n" HOST "\r\n", AUDIT_EHOST, "CR LF" },
+		{ "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", AUDIT_EHOST, "not HTTP/1.1" },
+		{ "\x80\x2e\x01\x03\x01", AUDIT_ESNI, "SSL 2" },
+		{ "\x14\x03\x03\x01", AUDIT_ESNI, "does not begin" },
+		{ "\x17\x03\x03", AUDIT_ESNI, "does not begin" },
 	};
 	static struct client client;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		begin(&client, 5432);
-		say(&client, cases[i].bytes, cases[i].length);
-		assert_true(client.open);
-		assert_int_equal(client.gate.state, GATE_OPEN);
-		assert_int_equal(client.passed, cases[i].length);
-		assert_string_equal(client.gate.kind, "opaque");
-		assert_int_equal(client.gate.sni[0], 0);
+		begin(&client, 8080);
+		say_text(&client, cases[i].text);
+		assert_shut(&client, cases[i].code, cases[i].why);
+		assert_false(client.gate.raw_helps);
+		assert_int_equal(client.passed, 0);
 	}
-	/* a server that speaks first does not decide it */
-	begin(&client, 25);
-	assert_false(gate_server(&client.gate, "220 hello\r\n", 11));
-	assert_int_equal(client.gate.state, GATE_SNIFF);
-	ask(&client);
-	assert_true(client.open && client.passed == 0);
+}
+
+/* Methods with a hyphen are HTTP like others (RFC 3253), held like others. */
+static void every_request_is_held_whatever_its_method(void **state)
+{
+	static const char *const methods[] = { "GET", "PROPFIND", "REPORT", "VERSION-CONTROL", "FETCH" };
+	static struct client client;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		mem_cleanup char *good = str_printf("%s / HTTP/1.1\r\n" HOST "\r\n", methods[i]);
+
+		begin(&client, 8080);
+		say_text(&client, good);
+		assert_true(client.open);
+		assert_int_equal(client.passed, strlen(good));
+		say_text(&client, "GET /secret HTTP/1.1\r\nHost: other.test\r\n\r\n");
+		assert_shut(&client, AUDIT_EHOST, "a Host other");
+		assert_int_equal(client.passed, strlen(good));
+	}
+}
+
+/* Nothing of a server that speaks first is passed on: its first bytes could be all that was wanted of it. */
+static void a_server_that_speaks_first_is_refused(void **state)
+{
+	static const struct {
+		const char *before; /* of the client's */
+		uint16_t port;
+		const char *bytes;
+		bool raw_helps;
+	} cases[] = {
+		{ "", 25, "220 hello\r\n", true },
+		{ "", 3306, "J\0\0\0\n8.0", true },
+		{ "GE", 8080, "220 hello\r\n", true },
+		{ "", 80, "220 hello\r\n", false },
+		{ "", 443, "SSH-2.0-x\r\n", false },
+		{ "\x16\x03", 443, "\x15\3\3\0\2\2\x28", false },
+		{ "GET / HTTP/1.1\r\n", 80, "x", false },
+		{ "", 8080, "HTTP/1.1 408 Request Timeout\r\n", false },
+		{ "", 8080, "H", false },
+	};
+	static struct client client;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		begin(&client, cases[i].port);
+		say_text(&client, cases[i].before);
+		assert_true(client.open);
+		hear(&client, cases[i].bytes, strlen(cases[i].bytes));
+		assert_shut(&client, AUDIT_EPROTO, "the server speaks");
+		assert_int_equal(client.gate.raw_helps, cases[i].raw_helps);
+		assert_int_equal(client.passed, 0);
+	}
 }
 
 static void nothing_passes_undecided(void **state)
 {
-	static const char *const texts[] = { "G", "GET", "\r\n", "PROPFIND ", "\x16", "\x16\x03", "\x16\x03\x01\x02" };
+	static const char *const texts[] = { "G",
+		                             "GET",
+		                             "\r\n",
+		                             "PROPFIND ",
+		                             "PROPFIND / HTTP/1.1\r",
+		                             "\x16",
+		                             "\x16\x03",
+		                             "\x16\x03\x01\x02",
+		                             "\x80",
+		                             "\x80\x2e\x01\x03",
+		                             "\x17" };
 	static struct client client;
 
 	(void)state;
@@ -540,13 +647,15 @@ int main(void)
 		cmocka_unit_test(the_second_hello_is_checked),
 		cmocka_unit_test(nothing_but_a_hello_after_a_retry),
 		cmocka_unit_test(a_hello_behind_the_hello),
-		cmocka_unit_test(a_banner_is_no_answer),
-		cmocka_unit_test(other_answers_open),
+		cmocka_unit_test(only_tls_answers_a_hello),
 		cmocka_unit_test(an_answer_that_cannot_be_read),
 		cmocka_unit_test(http_hosts),
 		cmocka_unit_test(upgrades_wait),
 		cmocka_unit_test(answers_that_do_not_matter),
-		cmocka_unit_test(other_protocols_pass),
+		cmocka_unit_test(what_is_neither_is_refused),
+		cmocka_unit_test(no_rule_is_named_for_tls_or_http),
+		cmocka_unit_test(every_request_is_held_whatever_its_method),
+		cmocka_unit_test(a_server_that_speaks_first_is_refused),
 		cmocka_unit_test(nothing_passes_undecided),
 		cmocka_unit_test(time_is_over),
 		cmocka_unit_test(refusals),

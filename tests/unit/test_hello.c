@@ -71,10 +71,14 @@ static void what_is_not_tls(void **state)
 		{ "GET / HTTP/1.1\r\n", 16 },
 		{ "SSH-2.0-x", 9 },
 		{ "\x16\x02", 2 },
-		{ "\x80\x2e\x01", 3 }, /* SSL 2 */
-		{ "\x14\x03\x03\x00\x01\x01", 6 },
-		{ "\x17\x03\x03\x00\x01", 5 },
-		{ "\x15\x03\x01\x00\x02\x01\x00", 7 },
+		{ "\x80\x2e\x02", 3 },
+		{ "\x80\x2e\x01\x04", 4 },
+		{ "\x80\x2e\x01\x00\x03", 5 },
+		{ "\x80\x00\x00\x03\x00\x00", 6 }, /* memcached, binary: get */
+		{ "\x14\x02", 2 },
+		{ "\x17\x00\x00\x00", 4 },
+		{ "\x19\x03\x03", 3 },
+		{ "\x00\x00\x00\x08\x04\xd2\x16\x2f", 8 }, /* PostgreSQL */
 	};
 	struct hello hello;
 
@@ -83,6 +87,38 @@ static void what_is_not_tls(void **state)
 		if (hello_read((const uint8_t *)cases[i].bytes, cases[i].length, false, &hello) != HELLO_OTHER)
 			fail_msg("case %zu", i);
 	assert_int_equal(hello_read((const uint8_t *)"", 0, false, &hello), HELLO_MORE);
+}
+
+/* What a lenient server could take for TLS, and whose name nobody could see. */
+static void tls_in_other_clothes(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t length;
+		const char *why;
+	} cases[] = {
+		{ "\x80\x2e\x01\x03\x01", 5, "SSL 2" },
+		{ "\x80\x2e\x01\x03\x03\x00\x15\x00\x00\x00\x10", 11, "SSL 2" },
+		{ "\x80\x2e\x01\x00\x02", 5, "SSL 2" },
+		{ "\xff\xff\x01\x03\x00", 5, "SSL 2" },
+		{ "\x14\x03\x03\x00\x01\x01", 6, "does not begin" },
+		{ "\x17\x03\x03", 3, "does not begin" },
+		{ "\x18\x03", 2, "does not begin" },
+		{ "\x15\x03\x01\x00\x02\x01\x00", 7, "does not begin" },
+	};
+	struct hello hello;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		enum hello_state got = HELLO_MORE;
+
+		for (size_t n = 0; n <= cases[i].length; n++) {
+			assert_int_equal(got, got == HELLO_BAD ? HELLO_BAD : HELLO_MORE);
+			got = hello_read((const uint8_t *)cases[i].bytes, n, false, &hello);
+		}
+		if (got != HELLO_BAD || strstr(hello.why, cases[i].why) == NULL)
+			fail_msg("case %zu: %s", i, got == HELLO_BAD ? hello.why : "taken");
+	}
 }
 
 static void expect_bad(const char *what, const struct bytes *flight, bool second, const char *why)
@@ -292,7 +328,7 @@ static void answers(void **state)
 
 	(void)state;
 	for (int retry = 0; retry < 2; retry++) {
-		const enum hello_answer expected = retry ? HELLO_ANSWER_RETRY : HELLO_ANSWER_OTHER;
+		const enum hello_answer expected = retry ? HELLO_ANSWER_RETRY : HELLO_ANSWER_TLS;
 
 		message.n = 0;
 		put(&message, "\x02\x00\x00\x26\x03\x03", 6);
@@ -320,10 +356,13 @@ static void answers(void **state)
 	assert_int_equal(hello_read_answer(flight.v, flight.n), HELLO_ANSWER_RETRY);
 	flight.n = 0;
 	put_record(&flight, 21, "\x02\x28", 2);
-	assert_int_equal(hello_read_answer(flight.v, flight.n), HELLO_ANSWER_OTHER);
+	assert_int_equal(hello_read_answer(flight.v, flight.n), HELLO_ANSWER_TLS);
 	flight.n = 0;
 	put_record(&flight, 22, "\x0b", 1);
-	assert_int_equal(hello_read_answer(flight.v, flight.n), HELLO_ANSWER_OTHER);
+	assert_int_equal(hello_read_answer(flight.v, flight.n), HELLO_ANSWER_TLS);
+	assert_int_equal(hello_read_answer((const uint8_t *)"\x16\x02", 2), HELLO_ANSWER_OTHER);
+	assert_int_equal(hello_read_answer((const uint8_t *)"\x15\x03\x03\0\1\2", 6), HELLO_ANSWER_OTHER);
+	assert_int_equal(hello_read_answer((const uint8_t *)"\x17\x03\x03", 3), HELLO_ANSWER_OTHER);
 	assert_int_equal(hello_read_answer((const uint8_t *)"HTTP/1.1 400", 12), HELLO_ANSWER_OTHER);
 	assert_int_equal(hello_read_answer((const uint8_t *)"H", 1), HELLO_ANSWER_OTHER);
 	assert_int_equal(hello_read_answer((const uint8_t *)"", 0), HELLO_ANSWER_MORE);
@@ -336,6 +375,7 @@ int main(void)
 		cmocka_unit_test(pieces_of_any_size),
 		cmocka_unit_test(without_a_name),
 		cmocka_unit_test(what_is_not_tls),
+		cmocka_unit_test(tls_in_other_clothes),
 		cmocka_unit_test(extensions_that_are_refused),
 		cmocka_unit_test(records_that_are_refused),
 		cmocka_unit_test(the_second_hello),

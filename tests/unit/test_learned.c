@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char neither[] = "speaks neither TLS nor HTTP";
 static const char unlisted[] = "is not in the allow list";
 
 struct seen {
@@ -87,6 +88,13 @@ static void refusals_become_rules(void **state)
 		  "both.test:443",
 		  "only.test",
 		  "" },
+		/* a rule that would have to pass any protocol, beside the one that was there */
+		{ { "db.test:5432", "*.a.test:6379/raw" },
+		  { 0 },
+		  { { "db.test", 5432, neither, false }, { "c.a.test", 6379, neither, false } },
+		  "db.test:5432/raw",
+		  "",
+		  "" },
 		/* no rule would help, or is allowed */
 		{ { "gate.test:443" },
 		  { 0 },
@@ -120,6 +128,7 @@ static void refusals_become_rules(void **state)
 			                          .why = cases[i].seen[k].why == NULL ? unlisted : cases[i].seen[k].why,
 			                          .is_host = !cases[i].seen[k].odd,
 			                          .unlisted = cases[i].seen[k].why == NULL,
+			                          .raw = cases[i].seen[k].why == neither,
 			                      });
 		learned_propose(&learned, &existing, &wanted, &proposal);
 		mem_cleanup char *rules = joined(&proposal.rules);

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char neither[] = "speaks neither TLS nor HTTP";
+
 /* "host port times [why]" each. */
 struct refusal {
 	const char *host;
@@ -19,7 +21,11 @@ struct refusal {
 static void fill(struct refused *refused, const struct refusal *v, size_t count)
 {
 	for (size_t i = 0; i < count && v[i].host != NULL; i++)
-		refused_add(refused, v[i].host, v[i].port, v[i].why, v[i].times);
+		refused_add(refused, v[i].host, v[i].port,
+		            v[i].why == NULL                 ? REFUSED_WANTS_RULE
+		            : strcmp(v[i].why, neither) == 0 ? REFUSED_WANTS_RAW
+		                                             : REFUSED_FOR_GOOD,
+		            v[i].why, v[i].times);
 }
 
 static void one_line_says_what_and_how(void **state)
@@ -52,6 +58,13 @@ static void one_line_says_what_and_how(void **state)
 		  NULL,
 		  "the install scripts of n tried to reach a.test:443: refused; to allow it, set \"install\": "
 		  "{\"allow\": [\"old.test:443\", \"*.more.test\", \"a.test:443\"]} in /c/n.json" },
+		/* a rule that would have to pass any protocol; on 443 there is none */
+		{ { { "git.test", 9418, 1, neither }, { "git.test", 443, 1, neither } },
+		  { NULL },
+		  NULL,
+		  "the install scripts of n tried to reach git.test:9418 (speaks neither TLS nor HTTP), git.test:443 "
+		  "(speaks neither TLS nor HTTP): refused; to allow it, add \"install\": {\"allow\": "
+		  "[\"git.test:9418/raw\"]} to /c/n.json" },
 		/* only the name was asked for */
 		{ { { "a.test", 0, 1, NULL }, { "a.test", 443, 1, NULL } },
 		  { NULL },
@@ -154,7 +167,7 @@ static void targets_are_bounded(void **state)
 	for (unsigned i = 0; i < 1000; i++) {
 		mem_cleanup char *host = str_printf("h%u.test", i);
 
-		refused_add(&refused, host, 443, NULL, 3);
+		refused_add(&refused, host, 443, REFUSED_WANTS_RULE, NULL, 3);
 	}
 	assert_int_equal(refused.count, LIMIT_REFUSED_TARGETS);
 	assert_int_equal(refused.others, (1000 - LIMIT_REFUSED_TARGETS) * 3);

@@ -239,6 +239,43 @@ static void forgetting_while_being_told(void **state)
 	assert_int_equal(waiting.told, 1);
 }
 
+static void lines_of_the_hosts_file(void **state)
+{
+	static const struct {
+		const char *line;
+		const char *ip; /* NULL: none */
+	} cases[] = {
+		{ "10.1.2.3 api.test", "10.1.2.3" },
+		{ "10.1.2.3\tother.test  api.test\n", "10.1.2.3" },
+		{ "  10.1.2.3 API.Test. # the api\r\n", "10.1.2.3" },
+		{ "2001:db8::1 x api.test y\n", "2001:db8::1" },
+		{ "10.1.2.3 api.test#comment\n", "10.1.2.3" },
+		{ "", NULL },
+		{ "\n", NULL },
+		{ "# 10.1.2.3 api.test", NULL },
+		{ "10.1.2.3 # api.test", NULL },
+		{ "10.1.2.3#api.test api.test", NULL },
+		{ "10.1.2.3", NULL },
+		{ "10.1.2.3 ", NULL },
+		{ "10.1.2.3 api.test.corp.lan api api.testx xapi.test", NULL },
+		{ "api.test 10.1.2.3", NULL },
+		{ "10.1.2 api.test", NULL },
+		{ "fe80::1%lo api.test", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[IP_TEXT_BYTES] = "";
+		struct ip ip;
+		const bool found = resolve_hosts_line(cases[i].line, "api.test", &ip);
+
+		if (found)
+			ip_text(&ip, text);
+		if (found != (cases[i].ip != NULL) || (found && strcmp(text, cases[i].ip) != 0))
+			fail_msg("\"%s\": %s", cases[i].line, found ? text : "nothing");
+	}
+}
+
 static void use_one_processor(bool on)
 {
 #ifdef __linux__
@@ -364,11 +401,12 @@ static void names_of_the_system(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_question_for_many),         cmocka_unit_test(a_slow_one_holds_up_nobody),
-		cmocka_unit_test(answers_are_kept_for_a_while),  cmocka_unit_test(an_old_answer_gives_way),
-		cmocka_unit_test(what_is_not_found_is_not_kept), cmocka_unit_test(who_has_gone_is_not_told),
-		cmocka_unit_test(forgetting_while_being_told),   cmocka_unit_test(there_is_a_limit),
-		cmocka_unit_test(who_has_gone_takes_no_memory),  cmocka_unit_test(names_of_the_system),
+		cmocka_unit_test(lines_of_the_hosts_file),    cmocka_unit_test(one_question_for_many),
+		cmocka_unit_test(a_slow_one_holds_up_nobody), cmocka_unit_test(answers_are_kept_for_a_while),
+		cmocka_unit_test(an_old_answer_gives_way),    cmocka_unit_test(what_is_not_found_is_not_kept),
+		cmocka_unit_test(who_has_gone_is_not_told),   cmocka_unit_test(forgetting_while_being_told),
+		cmocka_unit_test(there_is_a_limit),           cmocka_unit_test(who_has_gone_takes_no_memory),
+		cmocka_unit_test(names_of_the_system),
 	};
 
 	return cmocka_run_group_tests(tests, open_all, NULL);

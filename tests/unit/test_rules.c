@@ -32,6 +32,13 @@ static void rules_that_are_taken(void **state)
 		{ "[2001:db8::/32]:1", RULE_ADDRESS, "2001:db8::/32", 1 },
 		{ "2001:db8::/32", RULE_ADDRESS, "2001:db8::/32", 0 },
 		{ "host.npxc.internal:11434", RULE_HOST_ALIAS, "host.npxc.internal", 11434 },
+		{ "DB.example.com:5432/raw", RULE_NAME, "db.example.com", 5432 },
+		{ "*.db.example.com:6379/raw", RULE_SUFFIX, "db.example.com", 6379 },
+		{ "db.example.com:8443/raw", RULE_NAME, "db.example.com", 8443 },
+		{ "10.1.2.3:5432/raw", RULE_ADDRESS, "10.1.2.3", 5432 },
+		{ "10.0.0.0/8:5432/raw", RULE_ADDRESS, "10.0.0.0/8", 5432 },
+		{ "[2001:db8::1]:5432/raw", RULE_ADDRESS, "2001:db8::1", 5432 },
+		{ "host.npxc.internal:5432/raw", RULE_HOST_ALIAS, "host.npxc.internal", 5432 },
 	};
 
 	(void)state;
@@ -44,6 +51,8 @@ static void rules_that_are_taken(void **state)
 			fail_msg("%s: %s", cases[i].text, err.message);
 		assert_int_equal(rule.kind, cases[i].kind);
 		assert_int_equal(rule.port, cases[i].port);
+		assert_int_equal(rule.raw, strstr(cases[i].text, "/raw") != NULL &&
+		                               (rule.kind == RULE_NAME || rule.kind == RULE_SUFFIX));
 		assert_string_equal(rule.text, cases[i].text);
 		if (rule.kind == RULE_ADDRESS)
 			ip_prefix_text(&rule.prefix, prefix);
@@ -130,6 +139,31 @@ static void rules_that_are_refused(void **state)
 		{ "*.host.npxc.internal:80", "no name that npxc knows" },
 		{ "other.npxc.internal:80", "no name that npxc knows" },
 		{ "*.npxc.internal", "no name that npxc knows" },
+		{ "/raw", "no port" },
+		{ ":5432/raw", "neither" },
+		{ "db.example.com/raw", "has /raw and no port" },
+		{ "*.example.com/raw", "has /raw and no port" },
+		{ "10.1.2.3/raw", "has /raw and no port" },
+		{ "10.0.0.0/8/raw", "has /raw and no port" },
+		{ "[2001:db8::1]/raw", "has /raw and no port" },
+		{ "2001:db8::1/raw", "has /raw and no port" },
+		{ "api.example.com:80/raw", "on port 80" },
+		{ "*.example.com:80/raw", "on port 80" },
+		{ "api.example.com:443/raw", "on port 443" },
+		{ "10.1.2.3:443/raw", "on port 443" },
+		{ "db.example.com:0/raw", "no port" },
+		{ "db.example.com:080/raw", "no port" },
+		{ "db.example.com:5432/RAW", "no port" },
+		{ "db.example.com:5432/raw/raw", "no port" },
+		{ "db.example.com:5432/raw/", "no port" },
+		{ "db.example.com:5432//raw", "no port" },
+		{ "db.example.com:5432/tcp", "no port" },
+		{ "db.example.com:5432 /raw", "no blanks" },
+		{ "db.example.com/raw:5432", "neither" },
+		{ "*:5432/raw", "every host" },
+		{ "*.github.io:5432/raw", "anybody can have" },
+		{ "localhost:5432/raw", "host.npxc.internal:PORT" },
+		{ "postgres://db.example.com:5432/raw", "is a URL" },
 	};
 	char text[600];
 
@@ -221,6 +255,35 @@ static void names_match(void **state)
 	assert_null(rules_match_name(&rules, "api.example.com", 443));
 }
 
+/* No rule takes away what another one allows. */
+static void a_raw_rule_is_found_beside_narrower_ones(void **state)
+{
+	static const char *const texts[] = { "db.example.com:5432", "*.example.com:5432/raw", "db.example.com",
+		                             "cache.example.com:6379/raw", NULL };
+	static const struct {
+		const char *name;
+		uint16_t port;
+		const char *rule;
+	} cases[] = {
+		{ "db.example.com", 5432, "*.example.com:5432/raw" },
+		{ "x.example.com", 5432, "*.example.com:5432/raw" },
+		{ "db.example.com", 5433, "db.example.com" },
+		{ "cache.example.com", 6379, "cache.example.com:6379/raw" },
+		{ "cache.example.com", 6380, NULL },
+	};
+	struct rules rules = make(texts);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct rule *rule = rules_match_name(&rules, cases[i].name, cases[i].port);
+
+		if (rule == NULL ? cases[i].rule != NULL
+		                 : cases[i].rule == NULL || strcmp(rule->text, cases[i].rule) != 0)
+			fail_msg("%s:%u: %s", cases[i].name, cases[i].port, rule == NULL ? "none" : rule->text);
+	}
+	rules_done(&rules);
+}
+
 static void addresses_match(void **state)
 {
 	static const struct {
@@ -286,6 +349,12 @@ static void warnings(void **state)
 		{ { "a.example:80", "a.example:443" }, 0, NULL },
 		{ { "169.254.169.254:80" }, 0, "credentials" },
 		{ { "10.0.0.1" }, 0, NULL },
+		{ { "a.example:5432", "a.example:5432/raw" }, 0, NULL }, /* as learned one after the other */
+		{ { "a.example:5432", "a.example:5432/raw" }, 1, NULL },
+		{ { "a.example", "a.example:5432/raw" }, 1, NULL },
+		{ { "x.a.example:1/raw", "*.a.example:1/raw" }, 0, "adds nothing" },
+		{ { "10.0.0.1:5432/raw" }, 0, "needs no /raw" },
+		{ { "host.npxc.internal:5432/raw" }, 0, "needs no /raw" },
 	};
 
 	(void)state;
@@ -303,12 +372,14 @@ static void proposals_are_rules(void **state)
 {
 	mem_cleanup char *name = rules_propose("api.example.com", 443);
 	mem_cleanup char *v6 = rules_propose("2001:db8::1", 5432);
+	mem_cleanup char *raw = rules_propose_raw("db.example.com", 5432);
 	struct npxc_error err = { 0 };
 
 	(void)state;
 	assert_string_equal(name, "api.example.com:443");
 	assert_string_equal(v6, "[2001:db8::1]:5432");
-	assert_true(rules_check(name, &err) && rules_check(v6, &err));
+	assert_string_equal(raw, "db.example.com:5432/raw");
+	assert_true(rules_check(name, &err) && rules_check(v6, &err) && rules_check(raw, &err));
 }
 
 static void canonical_names(void **state)
@@ -453,6 +524,7 @@ int main(void)
 		cmocka_unit_test(rules_that_are_taken),
 		cmocka_unit_test(rules_that_are_refused),
 		cmocka_unit_test(names_match),
+		cmocka_unit_test(a_raw_rule_is_found_beside_narrower_ones),
 		cmocka_unit_test(addresses_match),
 		cmocka_unit_test(equal_rules_count_once),
 		cmocka_unit_test(warnings),

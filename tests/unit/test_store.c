@@ -616,13 +616,13 @@ static void installations_reach_what_npm_is_configured_for(void **state)
 static void refuse_scripts(const struct launch *launch, struct refused *refused)
 {
 	if (strcmp(launch->command.v[2], "rebuild") == 0)
-		refused_add(refused, "evil.test", 443, NULL, 2);
+		refused_add(refused, "evil.test", 443, REFUSED_WANTS_RULE, NULL, 2);
 }
 
 static void refuse_npm(const struct launch *launch, struct refused *refused)
 {
 	if (strcmp(launch->command.v[2], "install") == 0)
-		refused_add(refused, "files.invalid", 80, NULL, 1);
+		refused_add(refused, "files.invalid", 80, REFUSED_WANTS_RULE, NULL, 1);
 }
 
 /* What went to stderr meanwhile; owned. */

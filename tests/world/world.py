@@ -195,7 +195,7 @@ class World:
         return self
 
     def _make(self):
-        (self.directory / "resolv.conf").write_text("nameserver %s\noptions timeout:2 attempts:2\n" % RESOLVER)
+        (self.directory / "resolv.conf").write_text("nameserver %s\nsearch corp.test\noptions timeout:2 attempts:2\n" % RESOLVER)
         (self.directory / "hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
         (self.directory / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")
         self.internet = self._hold(Namespace("internet"))
