@@ -63,6 +63,8 @@ HOLES = [
          ("src/egress/gate.c", "\tcase HELLO_ANSWER_OTHER:\n\t\tbreak;", "\tcase HELLO_ANSWER_OTHER:\n\t\tgate->state = GATE_OPEN;\n\t\treturn true;")),
     Hole("search-list", "that names are absolute", SOCKET, "search-list",
          ("src/egress/resolve.c", "snprintf(absolute, sizeof(absolute), \"%s.\", name);", "snprintf(absolute, sizeof(absolute), \"%s\", name);")),
+    Hole("slow-families", "that the next address is tried soon", SOCKET, "families-2",
+         ("src/base/limits.h", "#define LIMIT_EGRESS_ATTEMPT_MS 250", "#define LIMIT_EGRESS_ATTEMPT_MS 2500"), also=("families",)),
     Hole("special-addresses", "what a name may stand for", NETNS, "at-ten at-metadata at-loopback at-carrier alias-lan rebind-later mixed",
          ("src/egress/address.c", "\tif (why != NULL || own == NULL)\n\t\treturn why;", "\tif (why != NULL || own == NULL)\n\t\treturn NULL;")),
     Hole("own-addresses", "that a name may not stand for this machine and its neighbours", SOCKET, "at-own at-own-v6 at-own-neighbour at-own-gateway",
@@ -97,6 +99,8 @@ def red_of(stage, hole):
     wanted = hole.names | hole.also
     link = play.Link(stage, hole.link)
     link.main(suite.twins([attack for attack in attacks.ATTACKS if attack.name in wanted]), {})
+    if "families" in wanted:
+        link.families()
     return {result.attack.name: "%s: %s" % (result.verdict, result.note) for result in link.results if result.red}
 
 

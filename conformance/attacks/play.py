@@ -439,6 +439,33 @@ class Link:
             self.add(peer, "blocked", brief(other))
         self.stage.world.quiet()
 
+    def families(self):
+        """Names whose IPv6 addresses answer nothing: how long a request takes, beside the same request outside."""
+        script = ("const http = require('http'), took = []; const one = left => { const began = performance.now();"
+                  "http.get({host: 'HOST', port: 80, path: '/x', agent: false, autoSelectFamily: true}, r => r.resume().on('end', () => {"
+                  "took.push(performance.now() - began); left ? one(left - 1) : console.log(JSON.stringify(took)) }))"
+                  ".on('error', e => console.log(JSON.stringify(String(e)))) }; one(3)")
+        internet = self.stage.world.internet
+        internet.shell("PATH=$PATH:/usr/sbin; nft add table ip6 dropped; nft 'add chain ip6 dropped in { type filter hook input priority 0; }';"
+                       "nft add rule ip6 dropped in ip6 daddr %s/48 drop" % staging.DROPPED)
+        try:
+            with self.session("-families", {"mode": "allowlist", "link": self.kind, "allow": [name + ":80" for name in staging.FAMILIES]}) as attacker, \
+                    self.stage.bare() as outside:
+                for number, (name, count) in enumerate(staging.FAMILIES.items()):
+                    attack = Attack("families-%d" % count, "%d IPv6 addresses that answer nothing before one of IPv4: as quick as outside%s" % (
+                        count, "" if number == 0 else ", and the family that answers is remembered"), None, "works", "egress-allowed-works", control="tls")
+                    job = {"do": "polite", "script": script.replace("HOST", name)}
+                    seen = [one.do(**job) for one in (outside, attacker)]
+                    bare, inside = [json.loads(one["out"]) if one.get("out") else brief(one) for one in seen]
+                    told = "outside %s ms, inside %s ms" % tuple([round(t) for t in took] if isinstance(took, list) else took for took in (bare, inside))
+                    if not isinstance(bare, list):
+                        self.add(attack, "UNPROVEN", told)
+                    else:  # what was remembered costs no attempt at the other family: less than the pause that is in each request outside
+                        late = not isinstance(inside, list) or inside[0] > 4 * bare[0] or sorted(inside[1:])[1] > min(bare) or number > 0 and inside[0] > 2 * min(bare)
+                        self.add(attack, "FAILED" if late else "works", told)
+        finally:
+            internet.shell("PATH=$PATH:/usr/sbin; nft delete table ip6 dropped")
+
     def load(self):
         """Many flows: a real one is still served, and what nobody reads costs no memory."""
         idle = Attack("idle-600", "600 connections that say nothing: a real one is still served", None, "load", control="tls")

@@ -26,7 +26,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--npxc", default=str(staging.TOP / "build" / "npxc"))
     parser.add_argument("--link", default="", help=", ".join(staging.LINKS) + "; comma-separated, patterns")
-    parser.add_argument("--attack", default="", help="patterns of names or groups; comma-separated. Without the ones of many actions")
+    parser.add_argument("--attack", default="", help="patterns of names or groups; comma-separated. Without the ones of many actions, but for `families`")
     parser.add_argument("--quick", action="store_true", help="the selection for every push")
     parser.add_argument("--status", action="store_true", help="write conformance/attacks/STATUS.md")
     parser.add_argument("--check-status", action="store_true", help="fail when STATUS.md says otherwise")
@@ -67,6 +67,8 @@ def main():
                 link.other_session()
                 link.gateway()
                 link.load()
+            if not options.attack or "families" in options.attack.split(","):
+                link.families()
             report["links"][name] = [result.as_json() for result in link.results]
             report["seconds"][name] = round(time.monotonic() - start, 1)
             print(table.summary(name, link.results, options.verbose), flush=True)

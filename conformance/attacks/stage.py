@@ -106,6 +106,11 @@ ZONE = {
     "many.test": record(*("10.1.2.%d" % n for n in range(40, 60))),
 } | {place_name(word): record(address) for word, (address, _) in (REFUSED | OWN).items()}
 
+# Names whose IPv6 addresses take packets and answer none (see Link.families), and how many of them.
+DROPPED = "2a0e:5000:dead::"
+FAMILIES = {"dropped-2.test": 2, "dropped-4.test": 4, "dropped-8.test": 8}
+ZONE |= {name: record(*(DROPPED + str(n + 1) for n in range(count)), API_V4) for name, count in FAMILIES.items()}
+
 NAMED = ["api.test", "alias.test", "alias-lan.test", "mixed.test", "rebind.test", "rebind-lan.test", "v6only.test", "halfdead.test",
          "blackhole.test", "silent.test", "many.test", "nowhere.test", "searched.test", "git.test"]
 API_PORTS = (80, 444, 445, 7001, 8080, 2526)

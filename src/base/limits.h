@@ -205,6 +205,9 @@
  * head that decides; to a connection; until an idle flow of UDP is forgotten. */
 #define LIMIT_EGRESS_HEAD_MS 5000
 #define LIMIT_EGRESS_DIAL_MS 10000
+/* Addresses of one name that are tried, and milliseconds from one attempt to the next (RFC 8305, section 5). */
+#define LIMIT_EGRESS_ATTEMPTS 8
+#define LIMIT_EGRESS_ATTEMPT_MS 250
 #define LIMIT_EGRESS_UDP_IDLE_MS 120000
 /* Names being looked up, by so many threads, with stacks of so many bytes (glibc's resolver takes some 20 KiB); answers
  * that are kept, and for how many milliseconds. */

@@ -6,14 +6,13 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "egress/connect.h"
+#include "egress/dial.h"
 #include "egress/gate.h"
 #include "egress/relay.h"
 #include "egress/resolve.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,8 +26,8 @@ enum phase {
 	FLOW_DEAD,
 };
 
-/* How long a guest may take to read why it was refused, and one address to answer when there are others. */
-enum { LINGER_MS = 1000, ATTEMPT_MS = 2500 };
+/* How long a guest may take to read why it was refused. */
+enum { LINGER_MS = 1000 };
 
 struct flow {
 	struct relay_end guest, outside; /* the first: a pointer to it is one to the flow */
@@ -44,12 +43,10 @@ struct flow {
 	struct gate *gate; /* owned; NULL: nothing to agree with, or not any more */
 	struct relay relay;
 	uint64_t ticket; /* of the resolver */
-	struct ip *addresses;
-	size_t address_count, address_at;
-	int dial_errno;
-	int64_t began_ms, head_ms, dial_ms, attempt_ms; /* deadlines; 0: none */
-	enum audit_code code;                           /* what became of it */
-	enum audit_add add;                             /* denied: which rule would help */
+	struct dial dial;
+	int64_t began_ms, head_ms, dial_ms; /* deadlines; 0: none */
+	enum audit_code code;               /* what became of it */
+	enum audit_add add;                 /* denied: which rule would help */
 	const char *why;
 	char *sni, *alpn; /* owned; what the gate had seen */
 	const char *kind;
@@ -138,9 +135,8 @@ static void stop_dialling(struct flow *flow)
 {
 	resolver_forget(flow->server->resolver, flow->ticket);
 	flow->ticket = 0;
-	free(flow->addresses);
-	flow->addresses = NULL;
-	flow->dial_ms = flow->attempt_ms = 0;
+	dial_end(&flow->dial);
+	flow->dial_ms = 0;
 }
 
 /* Its memory goes between two turns of the loop. */
@@ -173,6 +169,7 @@ void flow_bury(struct server *server)
 		server->dead = flow->after;
 		loop_forget(&server->loop, &flow->guest.source);
 		loop_forget(&server->loop, &flow->outside.source);
+		dial_free(&flow->dial);
 		free(flow->gate);
 		free(flow->name);
 		free(flow->sni);
@@ -291,88 +288,57 @@ static void lost(struct flow *flow)
 
 static void connected(struct flow *flow)
 {
-	flow->ip = flow->addresses[flow->address_at];
+	struct npxc_error ignored;
+	bool contested;
+
+	flow->outside.fd = dial_take(&flow->dial, &flow->ip, &contested);
+	if (contested)
+		flow->server->family = flow->ip.v6 ? SERVER_FAMILY_V6 : SERVER_FAMILY_V4;
 	stop_dialling(flow);
 	flow->phase = FLOW_RELAY;
-	if (flow->requested && send(flow->guest.fd, answer_connected, sizeof(answer_connected) - 1, MSG_NOSIGNAL) !=
-	                           (ssize_t)sizeof(answer_connected) - 1)
+	flow->outside.readable = flow->outside.writable = true;
+	/* It is watched already; only who is told changes. */
+	if (!loop_watch(&flow->server->loop, flow->outside.fd, &flow->outside.source, &ignored) ||
+	    (flow->requested && send(flow->guest.fd, answer_connected, sizeof(answer_connected) - 1, MSG_NOSIGNAL) !=
+	                            (ssize_t)sizeof(answer_connected) - 1))
 		lost(flow); /* or a socket whose buffer has never been written is full, which is the same */
 }
 
-static void dial_failed(struct flow *flow)
+static void dial_failed(struct flow *flow, int error)
 {
-	const bool late = flow->dial_errno == ETIMEDOUT;
-
-	refuse(flow, AUDIT_FAIL, late ? AUDIT_ETIMEDOUT : AUDIT_ECONNREFUSED,
-	       late                               ? "did not answer in time"
-	       : flow->dial_errno == ECONNREFUSED ? "refused the connection"
-	       : flow->dial_errno == ENETUNREACH || flow->dial_errno == EHOSTUNREACH
-	           ? "cannot be reached from this machine"
-	           : "could not be connected to");
+	refuse(flow, AUDIT_FAIL, error == ETIMEDOUT ? AUDIT_ETIMEDOUT : AUDIT_ECONNREFUSED,
+	       error == ETIMEDOUT                              ? "did not answer in time"
+	       : error == ECONNREFUSED                         ? "refused the connection"
+	       : error == ENETUNREACH || error == EHOSTUNREACH ? "cannot be reached from this machine"
+	                                                       : "could not be connected to");
 }
 
-/* Begins to connect to the address that is next. False when none is left. */
-static bool dial_one(struct flow *flow)
+static void look_at_dial(struct flow *flow)
 {
-	for (; flow->address_at < flow->address_count; flow->address_at++) {
-		struct sockaddr_storage address;
-		const socklen_t length = ip_to_sockaddr(&flow->addresses[flow->address_at], flow->port, &address);
-		struct npxc_error ignored;
-		const int on = 1;
-
-		flow->outside.fd = relay_socket(address.ss_family);
-		if (flow->outside.fd == -1) {
-			flow->dial_errno = errno;
-			continue;
-		}
-		/* Bytes go on as they come; and a peer that has gone is noticed, as nobody else would. */
-		(void)setsockopt(flow->outside.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		(void)setsockopt(flow->outside.fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-		if (connect(flow->outside.fd, (struct sockaddr *)&address, length) == -1 && errno != EINPROGRESS) {
-			flow->dial_errno = errno;
-		} else if (loop_watch(&flow->server->loop, flow->outside.fd, &flow->outside.source, &ignored)) {
-			flow->attempt_ms = flow->address_at + 1 < flow->address_count ? clock_now_ms() + ATTEMPT_MS : 0;
-			return true;
-		}
-		fd_close(&flow->outside.fd);
+	switch (dial_look(&flow->dial, clock_now_ms())) {
+	case DIAL_WAITS:
+		break;
+	case DIAL_CONNECTED:
+		connected(flow);
+		break;
+	case DIAL_FAILED:
+		dial_failed(flow, flow->dial.error);
+		break;
 	}
-	return false;
 }
 
-static void dial_next(struct flow *flow)
+static void on_dial(void *context)
 {
-	fd_close(&flow->outside.fd);
-	relay_end_init(&flow->outside, flow, on_outside);
-	flow->address_at++;
-	if (!dial_one(flow))
-		dial_failed(flow);
+	advance(context);
 }
 
-/* Whether the connection that was begun stands. On this machine it often does at once; else the loop tells. */
-static bool has_connected(struct flow *flow)
+static void dial(struct flow *flow, struct ip *v, size_t count)
 {
-	int error = 0;
-	socklen_t length = sizeof(error);
-	struct sockaddr_storage peer;
-	socklen_t peer_length = sizeof(peer);
+	const struct server *server = flow->server;
 
-	if (getpeername(flow->outside.fd, (struct sockaddr *)&peer, &peer_length) == 0)
-		return true;
-	if (getsockopt(flow->outside.fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 && error != 0) {
-		flow->dial_errno = error;
-		dial_next(flow);
-	}
-	return false;
-}
-
-static void dial(struct flow *flow, const struct ip *v, size_t count)
-{
-	flow->addresses = mem_alloc(count * sizeof(*v));
-	memcpy(flow->addresses, v, count * sizeof(*v));
-	flow->address_count = count;
-	flow->address_at = 0;
-	if (!dial_one(flow))
-		dial_failed(flow);
+	dial_order(v, count, server->family == SERVER_FAMILY_UNKNOWN ? v[0].v6 : server->family == SERVER_FAMILY_V6);
+	dial_begin(&flow->dial, &flow->server->loop, v, count, flow->port, on_dial, flow);
+	advance(flow); /* after what the guest has said already */
 }
 
 /* The addresses of a name, without those that no rule for a name may lead to. */
@@ -411,7 +377,7 @@ static void on_resolved(void *context, const struct resolve_answer *answer)
 
 static void dial_host_loopback(struct flow *flow)
 {
-	static const struct ip v[] = { { .bytes = { 127, 0, 0, 1 } }, { .v6 = true, .bytes = { [15] = 1 } } };
+	struct ip v[] = { { .bytes = { 127, 0, 0, 1 } }, { .v6 = true, .bytes = { [15] = 1 } } };
 
 	dial(flow, v, sizeof(v) / sizeof(v[0]));
 }
@@ -631,8 +597,8 @@ static void advance(struct flow *flow)
 		read_request(flow);
 	if (flow->phase == FLOW_DIAL && !read_ahead(flow))
 		return;
-	if (flow->phase == FLOW_DIAL && flow->outside.fd != -1 && has_connected(flow))
-		connected(flow);
+	if (flow->phase == FLOW_DIAL && flow->dial.count > 0)
+		look_at_dial(flow);
 	if (flow->phase == FLOW_RELAY)
 		run_relay(flow);
 	else if (flow->phase == FLOW_LINGER)
@@ -741,11 +707,9 @@ static void over_time(struct flow *flow, int64_t now)
 	if (flow->phase == FLOW_LINGER) {
 		bury(flow, true);
 	} else if (flow->dial_ms != 0 && now >= flow->dial_ms) {
-		flow->dial_errno = ETIMEDOUT;
-		dial_failed(flow);
-	} else if (flow->attempt_ms != 0 && now >= flow->attempt_ms) {
-		flow->dial_errno = ETIMEDOUT;
-		dial_next(flow);
+		dial_failed(flow, ETIMEDOUT);
+	} else if (flow->dial.next_ms != 0 && now >= flow->dial.next_ms) {
+		advance(flow);
 	} else if (flow->phase == FLOW_REQUEST) {
 		refuse(flow, AUDIT_FAIL, AUDIT_ETIMEDOUT, "the CONNECT request did not come in time");
 	} else if (flow->gate != NULL) {
@@ -761,11 +725,11 @@ int flow_sweep(struct server *server, int64_t now_ms)
 
 	for (struct flow *flow = server->flows, *after; flow != NULL; flow = after) {
 		after = flow->after;
-		if (flow->head_ms == 0 && flow->dial_ms == 0 && flow->attempt_ms == 0)
+		if (flow->head_ms == 0 && flow->dial_ms == 0 && flow->dial.next_ms == 0)
 			continue;
 		if ((flow->head_ms != 0 && now_ms >= flow->head_ms) ||
 		    (flow->dial_ms != 0 && now_ms >= flow->dial_ms) ||
-		    (flow->attempt_ms != 0 && now_ms >= flow->attempt_ms))
+		    (flow->dial.next_ms != 0 && now_ms >= flow->dial.next_ms))
 			over_time(flow, now_ms);
 		waits = waits || flow->phase != FLOW_DEAD;
 	}

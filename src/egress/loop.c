@@ -39,7 +39,8 @@ bool loop_watch(struct loop *loop, int fd, struct loop_source *source, struct np
 #ifdef __linux__
 	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET,
 		                     .data.ptr = source };
-	const bool watched = epoll_ctl(loop->fd, EPOLL_CTL_ADD, fd, &event) == 0;
+	const bool watched = epoll_ctl(loop->fd, EPOLL_CTL_ADD, fd, &event) == 0 ||
+	                     (errno == EEXIST && epoll_ctl(loop->fd, EPOLL_CTL_MOD, fd, &event) == 0);
 #else
 	struct kevent changes[2];
 	EV_SET(&changes[0], (uintptr_t)fd, EVFILT_READ, EV_ADD | EV_CLEAR, 0, 0, source);

@@ -32,7 +32,8 @@ struct loop {
 bool loop_open(struct loop *ret_loop, struct npxc_error *err) NPXC_MUST_CHECK;
 void loop_done(struct loop *loop);
 
-/* Watches both directions until the descriptor is closed. ERROR_IO. */
+/* Watches both directions until the descriptor is closed; one that is watched already changes its source, which is then
+ * told the state once more. ERROR_IO. */
 bool loop_watch(struct loop *loop, int fd, struct loop_source *source, struct npxc_error *err) NPXC_MUST_CHECK;
 /* It has more to do and stops here for the others' sake: it is called again, with `what` 0, after their turn. */
 void loop_again(struct loop *loop, struct loop_source *source);

@@ -81,21 +81,32 @@ bool resolve_hosts_line(const char *line, const char *name, struct ip *ret_ip)
 	return false;
 }
 
+void resolve_keep(struct resolve_answer *answer, const struct ip *ip)
+{
+	size_t of_family = 0;
+
+	for (size_t i = 0; i < answer->count; i++)
+		of_family += answer->v[i].v6 == ip->v6;
+	if (of_family < RESOLVE_ADDRESSES / 2)
+		answer->v[answer->count++] = *ip;
+	answer->found = true;
+}
+
 /* What getaddrinfo would find there. One that is not there or cannot be read has nothing. */
 static void lookup_hosts(const char *name, struct resolve_answer *answer)
 {
 	FILE *file = fopen("/etc/hosts", "re");
 	char *line = NULL;
 	size_t size = 0;
+	struct ip ip;
 
 	if (file == NULL)
 		return;
-	while (answer->count < RESOLVE_ADDRESSES && getline(&line, &size, file) != -1)
-		if (resolve_hosts_line(line, name, &answer->v[answer->count]))
-			answer->count++;
+	while (getline(&line, &size, file) != -1)
+		if (resolve_hosts_line(line, name, &ip))
+			resolve_keep(answer, &ip);
 	free(line);
 	fclose(file);
-	answer->found = answer->count > 0;
 }
 
 static void lookup_system(const char *name, struct resolve_answer *ret_answer)
@@ -111,14 +122,13 @@ static void lookup_system(const char *name, struct resolve_answer *ret_answer)
 	snprintf(absolute, sizeof(absolute), "%s.", name);
 	if (getaddrinfo(absolute, NULL, &hints, &list) != 0)
 		return;
-	for (const struct addrinfo *entry = list; entry != NULL && ret_answer->count < RESOLVE_ADDRESSES;
-	     entry = entry->ai_next) {
+	for (const struct addrinfo *entry = list; entry != NULL; entry = entry->ai_next) {
+		struct ip ip;
 		uint16_t port;
-		if (ip_of_sockaddr(entry->ai_addr, &ret_answer->v[ret_answer->count], &port))
-			ret_answer->count++;
+		if (ip_of_sockaddr(entry->ai_addr, &ip, &port))
+			resolve_keep(ret_answer, &ip);
 	}
 	freeaddrinfo(list);
-	ret_answer->found = ret_answer->count > 0;
 }
 
 static void *run_thread(void *context)

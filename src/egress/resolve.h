@@ -22,7 +22,9 @@
  * Mustn't: be given a name that is on no rule. A question for a name that the guest chose carries whatever the guest
  * wants to whoever owns the name.
  */
-enum { RESOLVE_ADDRESSES = 8 }; /* the first ones; more are not tried */
+/* The first ones: at most half of them of one family, so that some of each are kept. More than are tried, as not all
+ * may be fit for it. */
+enum { RESOLVE_ADDRESSES = 32 };
 
 struct resolve_answer {
 	bool found; /* false: the name has no address, or nobody could say */
@@ -33,6 +35,8 @@ struct resolve_answer {
 /* Called in the loop's thread. */
 typedef void resolve_done(void *context, const struct resolve_answer *answer);
 
+/* Adds one more address of the name, if there is room for its family. Pure. */
+void resolve_keep(struct resolve_answer *answer, const struct ip *ip);
 /* One line of /etc/hosts, with or without its end: whether it gives the canonical `name` an address. Pure. */
 bool resolve_hosts_line(const char *line, const char *name, struct ip *ret_ip);
 

@@ -35,6 +35,8 @@ struct server {
 	struct flow *dead;               /* freed between two turns */
 	size_t flow_count, flow_max;
 	uint64_t last_flow;
+	/* The family that has answered where the other had been tried before: the first to be tried from then on. */
+	enum { SERVER_FAMILY_UNKNOWN, SERVER_FAMILY_V4, SERVER_FAMILY_V6 } family;
 	struct udp *udp;
 	bool has_v6; /* the guest can connect to IPv6 addresses */
 	bool learn;  /* see egress_settings */

@@ -276,6 +276,21 @@ static void lines_of_the_hosts_file(void **state)
 	}
 }
 
+static void some_of_each_family_are_kept(void **state)
+{
+	const struct ip v4 = ip_v4(0x0a000001), v6 = { .v6 = true, .bytes = { 0x20, 1 } };
+	struct resolve_answer answer = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < 3 * (size_t)RESOLVE_ADDRESSES; i++)
+		resolve_keep(&answer, &v6);
+	assert_int_equal(answer.count, RESOLVE_ADDRESSES / 2);
+	for (size_t i = 0; i < 3 * (size_t)RESOLVE_ADDRESSES; i++)
+		resolve_keep(&answer, &v4);
+	assert_int_equal(answer.count, RESOLVE_ADDRESSES);
+	assert_true(answer.found && !answer.v[RESOLVE_ADDRESSES - 1].v6);
+}
+
 static void use_one_processor(bool on)
 {
 #ifdef __linux__
@@ -401,12 +416,12 @@ static void names_of_the_system(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(lines_of_the_hosts_file),    cmocka_unit_test(one_question_for_many),
-		cmocka_unit_test(a_slow_one_holds_up_nobody), cmocka_unit_test(answers_are_kept_for_a_while),
-		cmocka_unit_test(an_old_answer_gives_way),    cmocka_unit_test(what_is_not_found_is_not_kept),
-		cmocka_unit_test(who_has_gone_is_not_told),   cmocka_unit_test(forgetting_while_being_told),
-		cmocka_unit_test(there_is_a_limit),           cmocka_unit_test(who_has_gone_takes_no_memory),
-		cmocka_unit_test(names_of_the_system),
+		cmocka_unit_test(lines_of_the_hosts_file),       cmocka_unit_test(some_of_each_family_are_kept),
+		cmocka_unit_test(one_question_for_many),         cmocka_unit_test(a_slow_one_holds_up_nobody),
+		cmocka_unit_test(answers_are_kept_for_a_while),  cmocka_unit_test(an_old_answer_gives_way),
+		cmocka_unit_test(what_is_not_found_is_not_kept), cmocka_unit_test(who_has_gone_is_not_told),
+		cmocka_unit_test(forgetting_while_being_told),   cmocka_unit_test(there_is_a_limit),
+		cmocka_unit_test(who_has_gone_takes_no_memory),  cmocka_unit_test(names_of_the_system),
 	};
 
 	return cmocka_run_group_tests(tests, open_all, NULL);
