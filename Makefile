@@ -289,6 +289,10 @@ live: all ## sessions on a real podman, which ci/podman sets up where it has to;
 	@ci/podman
 	@$(PYTHON) -m pytest -q -p no:cacheprovider -rs tests/live
 
+.PHONY: live-docker
+live-docker: all ## the same on a docker engine that ci/docker starts and ends; needs root
+	@ci/docker env NPXC_TEST_RUNTIME=docker $(PYTHON) -m pytest -q -p no:cacheprovider -rs tests/live
+
 .PHONY: record
 record: all ## records what a real container CLI answers into fixtures/: RUNTIME=podman, docker or apple
 	@$(PYTHON) tests/record/record.py $(RUNTIME) --npxc $(BUILD)/npxc

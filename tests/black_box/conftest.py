@@ -56,7 +56,7 @@ class World:
         self.project = home / "project"
         self.project.mkdir()
         self.marker = home.name  # stands in every HOME, and so in arguments and environment of every process
-        keep = ("PATH", "NODE_EXTRA_CA_CERTS", "LANG", "TERM")
+        keep = ("PATH", "NODE_EXTRA_CA_CERTS", "LANG", "TERM", "DOCKER_HOST")
         self.env = {name: os.environ[name] for name in keep if name in os.environ}
         self.env.update({name: value for name, value in os.environ.items() if name.lower().startswith("npm_config_")})
         self.env.update(HOME=str(home), XDG_CACHE_HOME=str(cache))

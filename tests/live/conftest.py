@@ -1,4 +1,5 @@
-"""Sessions on a real podman: the world of the black-box tests, and evidence of what podman still has of a session."""
+"""Sessions on a real engine, podman or docker (NPXC_TEST_RUNTIME): the world of the black-box tests, and evidence of what
+the engine still has of a session."""
 
 import importlib.util
 import json
@@ -10,7 +11,7 @@ import sys
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
-os.environ["NPXC_TEST_RUNTIME"] = "podman"
+ENGINE = os.environ.setdefault("NPXC_TEST_RUNTIME", "podman")
 
 _spec = importlib.util.spec_from_file_location("black_box", HERE.parent / "black_box" / "conftest.py")
 black_box = importlib.util.module_from_spec(_spec)
@@ -23,10 +24,14 @@ cache, world, probe = black_box.cache, black_box.world, black_box.probe
 GONE = 70
 
 
-def podman(*words, check=True):
-    result = subprocess.run(["podman", *words], capture_output=True, text=True, timeout=60)
+def engine(*words, check=True):
+    result = subprocess.run([ENGINE, *words], capture_output=True, text=True, timeout=60)
     assert not check or result.returncode == 0, result.stderr
     return result.stdout
+
+
+def remove(container):
+    engine("rm", "-f", *(["-t", "0"] if ENGINE == "podman" else []), container)
 
 
 def processes(program):
@@ -43,7 +48,9 @@ def processes(program):
 
 
 def oci_states():
-    """What runc holds: `podman ps` knows nothing of a container whose start was cut off."""
+    """Containers that the OCI runtime still holds: `podman ps` knows nothing of one whose start was cut off."""
+    if ENGINE == "docker":  # each has a process of containerd's beside it; ci/docker's engine is alone in its namespace
+        return {argv[argv.index("-id") + 1] for _, argv in processes("containerd-shim-runc-v2") if "-id" in argv}
     for _ in range(10):  # it fails when a container goes while it lists
         listed = subprocess.run(["runc", "list", "--format", "json"], capture_output=True, text=True)
         if listed.returncode == 0:
@@ -52,16 +59,17 @@ def oci_states():
 
 
 def ours():
-    """Everything that bears a name of npxc's, wherever podman and its helpers keep it."""
-    names = {"container " + name for name in podman("ps", "-a", "--format", "{{.Names}}").split()
+    """Everything that bears a name of npxc's, wherever the engine and its helpers keep it."""
+    names = {"container " + name for name in engine("ps", "-a", "--format", "{{.Names}}").split()
              if name.startswith("npxc-")}
-    names |= {"network " + name for name in podman("network", "ls", "--format", "{{.Name}}").split()
+    names |= {"network " + name for name in engine("network", "ls", "--format", "{{.Name}}").split()
               if name.startswith("npxc-")}
-    names |= {f"file /var/tmp/{entry.name}" for entry in pathlib.Path("/var/tmp").iterdir()}
-    for program in ("conmon", "podman"):
+    if ENGINE == "podman":
+        names |= {f"file /var/tmp/{entry.name}" for entry in pathlib.Path("/var/tmp").iterdir()}
+    for program in ("conmon", ENGINE):
         for _, argv in processes(program):
             names |= {f"{program} of {word}" for word in argv if word.startswith("npxc-")}
-    return names | {"runc " + name for name in oci_states()}
+    return names | {"oci " + name for name in oci_states()}
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +83,7 @@ def nothing_is_left(world):
     left = ours() - before
 
     def gone():
-        # Only what was there at once: somebody else's sessions come and go on the same podman.
+        # Only what was there at once: somebody else's sessions come and go on the same engine.
         left.intersection_update(ours())
         return not left
 

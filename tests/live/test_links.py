@@ -1,4 +1,4 @@
-"""What doctor sees of podman's links from inside, and that learn hears on each of them what was refused."""
+"""What doctor sees of an engine's links from inside, and that learn hears on each of them what was refused."""
 
 import json
 

@@ -12,7 +12,7 @@ import tempfile
 import pytest
 
 import black_box
-from conftest import GONE, processes
+from conftest import ENGINE, GONE, processes
 
 USER = "npxc-rootless"
 try:
@@ -22,6 +22,7 @@ except KeyError:
 
 # The only reasons for which these are skipped.
 pytestmark = [
+    pytest.mark.skipif(ENGINE != "podman", reason="is about podman"),
     pytest.mark.skipif(os.getuid() != 0, reason=f"only root can become the user {USER}"),
     pytest.mark.skipif(ENTRY is None, reason=f"no user {USER}: ci/podman makes it where rootless podman can work"),
 ]

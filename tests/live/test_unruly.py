@@ -1,4 +1,4 @@
-"""Servers that behave badly, on a real podman: the tests of black_box/test_unruly.py, with podman's own evidence."""
+"""Servers that behave badly, on a real engine: the tests of black_box/test_unruly.py, with the engine's own evidence."""
 
 import importlib.util
 import sys

@@ -1,4 +1,4 @@
-"""What only a real podman shows: networks, limits, statuses, and that nothing stays behind, however a session ends."""
+"""What only a real engine shows: networks, limits, statuses, and that nothing stays behind, however a session ends."""
 
 import json
 import os
@@ -13,8 +13,9 @@ import time
 import pytest
 
 from black_box import PATIENCE, Echo, wait_until
-from conftest import oci_states, ours, podman, processes
+from conftest import ENGINE, engine, oci_states, ours, processes, remove
 
+BUSY = {"podman": "has associated containers", "docker": "has active endpoints"}
 NETWORK = re.compile(r"npxc-[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}\Z")
 
 
@@ -49,15 +50,15 @@ def test_network_none_has_no_way_out(world, probe):
 
 def test_a_named_network_is_used_and_stays(world, probe):
     name = f"live-test-{os.getpid()}"
-    podman("network", "create", "--internal", name)
+    engine("network", "create", "--internal", name)
     try:
         client = world.client("--network", name, probe)
         client.handshake()
         assert client.call("interfaces")["value"] != ["lo"]
         assert client.close()[0] == 0
-        assert name in podman("network", "ls", "--format", "{{.Name}}").split()
+        assert name in engine("network", "ls", "--format", "{{.Name}}").split()
     finally:
-        podman("network", "rm", name)
+        engine("network", "rm", name)
 
 
 def test_an_allowlist_gets_a_network_of_its_own_with_the_host_as_gateway(world, probe, allowlist):
@@ -67,9 +68,13 @@ def test_an_allowlist_gets_a_network_of_its_own_with_the_host_as_gateway(world, 
     client.handshake()
     names = new_names("network", before)
     assert len(names) == 1 and NETWORK.match(*names)
-    described = json.loads(podman("network", "inspect", *names))[0]
-    assert described["internal"] is True and described["dns_enabled"] is False
-    gateway = described["subnets"][0]["gateway"]
+    described = json.loads(engine("network", "inspect", *names))[0]
+    if ENGINE == "podman":
+        assert described["internal"] is True and described["dns_enabled"] is False
+        gateway = described["subnets"][0]["gateway"]
+    else:
+        assert described["Internal"] is True
+        gateway = described["IPAM"]["Config"][0]["Gateway"]
     assert raw_connect(client, gateway, listener.getsockname()[1]) == ""
     peer, _ = listener.accept()
     peer.close()
@@ -142,7 +147,7 @@ def test_a_run_uses_what_inspect_prints(world, probe, allowlist):
     client = world.client(*flags, probe, "serve", "f")
     client.handshake()
     container, network = new_names("container", before), new_names("network", before)
-    seen = [argv for _, argv in processes("podman") if "run" in argv and container & set(argv)]
+    seen = [argv for _, argv in processes(ENGINE) if "run" in argv and container & set(argv)]
     client.close()
     [container], [network] = container, network
     session = container.rsplit("-", 1)[1]
@@ -174,7 +179,7 @@ def test_a_network_that_is_not_there_is_the_runtimes_failure(world, probe):
 
 
 def test_an_image_that_is_not_there_is_the_runtimes_failure(world, probe):
-    world.write_config("npxc.json", {"defaults": {"runtime": "podman", "node_image": "localhost/npxc-nothing:1"}})
+    world.write_config("npxc.json", {"defaults": {"runtime": ENGINE, "node_image": "localhost/npxc-nothing:1"}})
     result = world.run(probe)
     assert (result.returncode, result.stdout) == (4, b"")
     assert "localhost/npxc-nothing:1" in result.stderr
@@ -195,7 +200,7 @@ def test_a_signal_ends_a_server_that_ignores_it(world, probe, allowlist, number)
     process.send_signal(number)
     status = process.wait(PATIENCE)
     # The sandbox is gone with npxc; a network may follow.
-    assert not new_names("container", before) and not new_names("podman", before)
+    assert not new_names("container", before) and not new_names(ENGINE, before)
     assert status == 128 + number
     process.communicate()
 
@@ -266,15 +271,15 @@ def test_a_busy_network_is_warned_about_once_and_goes_later(world, probe, allowl
     client.handshake()
     [network] = new_names("network", before)
     guest = f"live-test-guest-{os.getpid()}"
-    podman("run", "-d", "--rm", "--name", guest, "--network", network, "--entrypoint", "sleep", "node:lts-slim", "600")
+    engine("run", "-d", "--rm", "--name", guest, "--network", network, "--entrypoint", "sleep", "node:lts-slim", "600")
     try:
         status, _, err = client.close()
         assert status == 0
         warnings = [line for line in err.splitlines() if network in line and "warning" in line]
-        assert len(warnings) == 1 and "after 5 attempts" in warnings[0] and "has associated containers" in warnings[0]
+        assert len(warnings) == 1 and "after 5 attempts" in warnings[0] and BUSY[ENGINE] in warnings[0]
         assert new_names("network", before) == {network}
     finally:
-        podman("rm", "-f", "-t", "0", guest)
+        remove(guest)
     assert wait_until(lambda: not new_names("network", before))
 
 
@@ -304,7 +309,7 @@ fs.writeFileSync("seen.json", JSON.stringify({ node: process.version, agent: pro
     [entry] = json.loads(result.stdout)
     with open(f"{entry['directory']}/node_modules/live-scripted/seen.json") as file:
         seen = json.load(file)
-    image = podman("run", "--rm", "--network", "none", "--entrypoint", "node", "node:lts-slim", "--version").strip()
+    image = engine("run", "--rm", "--network", "none", "--entrypoint", "node", "node:lts-slim", "--version").strip()
     assert seen["node"] == image and f"node/{image}" in seen["agent"]
     assert seen["uid"] != 0 and seen["secret"] is None and seen["host"] is False
     assert entry["platform"].startswith("linux-")
@@ -323,7 +328,7 @@ def test_nothing_of_the_hosts_node_is_needed(world, probe):
     """Without node and npm on PATH a server is installed and runs."""
     path = world.home / "bin"
     path.mkdir()
-    for program in ("podman", "runc", "conmon", "iptables", "nft", "ip6tables"):
+    for program in (ENGINE, "runc", "conmon", "iptables", "nft", "ip6tables"):
         found = subprocess.run(["sh", "-c", f"command -v {program}"], capture_output=True, text=True).stdout.strip()
         if found:
             (path / program).symlink_to(found)
@@ -336,8 +341,8 @@ def test_the_oci_runtime_can_be_listed():
     """Or all the evidence above would be of nothing."""
     before = oci_states()
     name = f"live-test-{os.getpid()}"
-    podman("run", "-d", "--rm", "--name", name, "--network", "none", "--entrypoint", "sleep", "node:lts-slim", "600")
+    engine("run", "-d", "--rm", "--name", name, "--network", "none", "--entrypoint", "sleep", "node:lts-slim", "600")
     try:
         assert len(oci_states() - before) == 1
     finally:
-        podman("rm", "-f", "-t", "0", name)
+        remove(name)
