@@ -333,6 +333,7 @@ conformance: all ## holds a launcher against the requirements on every runtime h
 	@$(CONFORMANCE) $(if $(filter $(BUILD)/npxc,$(NPXC)),--check-status)
 
 conformance-status: endings ## the same with endings and mutations, and writes conformance/STATUS.md
+	@ci/docker $(MAKE) conformance RUNTIME=docker
 	@$(PYTHON) conformance/mutations.py
 	@$(CONFORMANCE) --status
 
@@ -346,9 +347,10 @@ conformance-suite: all ## the suite itself: the reference launcher passes, each 
 conformance-mutations: all ## takes parts out of npxc: each has to turn a requirement red
 	@$(PYTHON) conformance/mutations.py
 
-conformance-live: ## what it adds to make test: podman, which ci/podman sets up (as root), and the mutations
+conformance-live: ## what it adds to make test: podman and docker, which ci/podman and ci/docker set up (as root), and the mutations
 	@ci/podman
 	@$(MAKE) conformance RUNTIME=podman
+	@ci/docker $(MAKE) conformance RUNTIME=docker
 	@$(MAKE) conformance-mutations
 
 # make attacks [LINK='bwrap/*'] [ATTACK='sni-*,http']
@@ -373,13 +375,15 @@ N ?= 300
 soak: all ## N sessions on the replay shim and N on bwrap, ended in every way: nothing may be left of any
 	@$(PYTHON) conformance/soak.py --npxc $(BUILD)/npxc --sessions $(N) --output $(BUILD)/soak.json $(SOAK_FLAGS)
 
-# make endings [EACH=10] [COLUMNS='podman:socket'], every runtime and link by default
+# make endings [EACH=10] [COLUMNS='podman:socket'] [DOCKER_COLUMNS=], every runtime and link by default
 EACH ?= 10
 COLUMNS ?= replay-0.12.3:gateway,replay-1.2.2:gateway,bwrap,bwrap:netns$(if $(shell command -v podman),$(comma)podman$(comma)podman:socket$(comma)podman:gateway)
+DOCKER_COLUMNS ?= $(if $(filter Linux0,$(UNAME)$(shell id -u)),docker$(comma)docker:socket$(comma)docker:gateway)
 .PHONY: endings
 endings: all ## EACH sessions for every way to end, on every runtime and link: how long until nothing is left
 	@mkdir -p $(BUILD)/conformance
 	@$(PYTHON) conformance/soak.py --npxc $(BUILD)/npxc --each --sessions $(EACH) --runtime $(COLUMNS) --output $(BUILD)/conformance/endings.json
+	@$(if $(DOCKER_COLUMNS),ci/docker $(PYTHON) conformance/soak.py --npxc $(BUILD)/npxc --each --sessions $(EACH) --runtime $(DOCKER_COLUMNS) --output $(BUILD)/conformance/endings-docker.json)
 
 clean: ## removes build/
 	rm -rf $(BUILD)

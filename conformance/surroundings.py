@@ -24,10 +24,13 @@ def cgroups():
 
 
 def listed(*words):
-    if shutil.which(words[0]) is None:
-        return set()
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
-    return {line for line in done.stdout.splitlines() if line}
+    """By podman, and by docker where a run has an engine."""
+    found = set()
+    for cli in ("podman", "docker"):
+        if shutil.which(cli) is not None:
+            done = subprocess.run([cli, *words], capture_output=True, text=True, timeout=60)
+            found |= {line for line in done.stdout.splitlines() if line}
+    return found
 
 
 def processes():
@@ -44,9 +47,9 @@ def processes():
 def look():
     return {
         "cgroup": cgroups(),
-        "container": listed("podman", "ps", "-a", "--format", "{{.Names}}"),
-        "network": listed("podman", "network", "ls", "--format", "{{.Name}}"),
-        "volume": listed("podman", "volume", "ls", "-q"),
+        "container": listed("ps", "-a", "--format", "{{.Names}}"),
+        "network": listed("network", "ls", "--format", "{{.Name}}"),
+        "volume": listed("volume", "ls", "-q"),
         "file": {os.path.join(tempfile.gettempdir(), name) for name in os.listdir(tempfile.gettempdir())},
         "process": processes(),
     }

@@ -24,6 +24,7 @@ LIGHT = HERE / "servers" / "light"
 PROBE = TOP / "tests" / "black_box" / "servers" / "probe"
 PATIENCE = 60  # seconds; how long anything is waited for before it counts as missing
 SEARCH = "/usr/local/bin:/usr/bin:/bin"
+MONITORS = ("conmon", "containerd-shim")  # beside each container of podman, and of docker
 
 
 class Unavailable(Exception):
@@ -90,7 +91,7 @@ class Processes:
         for number in sorted(there - set(self.others) - {own}):
             read = self.text_of(number)
             found.append((number, read))
-            if OWN not in read and "conmon" not in read and now - self.looked_at.setdefault(number, now) > 5:
+            if OWN not in read and not any(word in read for word in MONITORS) and now - self.looked_at.setdefault(number, now) > 5:
                 self.others[number] = self.start_of(number)  # long past its exec, and of no run of this suite
                 self.looked_at.pop(number, None)  # another thread may have come first
         return found
@@ -274,7 +275,7 @@ class Bwrap:
 
 
 class Container:
-    """podman or Apple's real container: live, with a journal that a wrapper on PATH keeps."""
+    """podman, docker or Apple's real container: live, with a journal that a wrapper on PATH keeps."""
 
     decides = ("argv", "wire", "live")
     too_old = light = False
@@ -290,10 +291,19 @@ class Container:
             raise Unavailable("%s is not installed" % self.program)
         if self.flag == "apple" and subprocess.run([self.real, "system", "status"], capture_output=True).returncode != 0:
             raise Unavailable("the container service is down: run container system start")
+        if self.flag == "docker" and self.engine() is None:
+            raise Unavailable("no docker engine answers: ci/docker COMMAND runs a command with one")
 
     def provenance(self):
         done = subprocess.run([self.real, "--version"], capture_output=True, text=True, timeout=PATIENCE)
-        return {"cli": done.stdout.strip(), "kernel": os.uname().release}
+        engine = {"engine": self.engine()} if self.flag == "docker" else {}
+        return {"cli": done.stdout.strip(), **engine, "kernel": os.uname().release}
+
+    def engine(self):
+        """The version of docker's engine; None when none answers."""
+        done = subprocess.run([self.real, "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True,
+                              timeout=PATIENCE)
+        return done.stdout.strip() if done.returncode == 0 else None
 
     def prepare(self, world, edit=None, cli=None, fault=None):
         directory = world.home / "cli"
@@ -322,7 +332,8 @@ class Container:
         return done.stdout.split()
 
     def networks(self, world):
-        names = self.listed("network", "ls" if self.flag != "apple" else "list", "-q")
+        names = self.listed("network", "list", "-q") if self.flag == "apple" else \
+            self.listed("network", "ls", "--format", "{{.Name}}")
         return [name for name in names if name in set(world.names_in_journal("network create"))
                 or name in world.foreign]
 
@@ -340,7 +351,9 @@ class Container:
         return {value for call in calls if call.kind == "run" for value in call.values("--name")}
 
     def strays(self, world):
-        """What `podman ps -a` does not show: containers that only the OCI runtime knows, and their monitors."""
+        """What `ps -a` does not show: containers that only the OCI runtime knows, and their monitors."""
+        if self.flag == "docker":
+            return self.shims(world)
         if self.flag != "podman":
             return []
         found = []
@@ -357,6 +370,15 @@ class Container:
                     found.append("conmon %d" % pid)
         return found
 
+    def shims(self, world):
+        """containerd's process beside each container stands in the container's bundle."""
+        found = []
+        for pid in processes_with("containerd-shim-runc-v2\0-namespace"):
+            with contextlib.suppress(OSError):
+                if world.marker in pathlib.Path("/proc/%d/cwd/config.json" % pid).read_text():
+                    found.append("containerd-shim %d" % pid)
+        return found
+
     def oci_runtime(self):
         if self.oci is None:
             done = subprocess.run([self.real, "info", "--format", "{{.Host.OCIRuntime.Path}}"], capture_output=True,
@@ -366,13 +388,13 @@ class Container:
 
     def end(self, world):
         """What a launcher left is told, and then goes: the machine is not its."""
-        forced = ("rm", "-f", "-t", "0") if self.flag == "podman" else ("delete", "--force")
+        forced = {"podman": ("rm", "-f", "-t", "0"), "docker": ("rm", "-f"), "apple": ("delete", "--force")}[self.flag]
         for name in self.containers(world):
             world.lab.left.append("%s: container %s" % (world.scenario, name))
             self.cli(world, *forced, name)
         for name in self.networks(world):
             world.lab.left.append("%s: network %s" % (world.scenario, name))
-            self.cli(world, "network", "rm" if self.flag == "podman" else "delete", name)
+            self.cli(world, "network", "delete" if self.flag == "apple" else "rm", name)
 
 
 def runtimes_here():
@@ -381,14 +403,16 @@ def runtimes_here():
     if os.uname().sysname == "Darwin":
         return {"apple": Container("apple", "container")} | {runtime.name: runtime for runtime in found}
     found.append(Bwrap())
-    found.append(Container("podman", "podman"))
+    found += [Container("podman", "podman"), Container("docker", "docker")]
     return {runtime.name: runtime for runtime in found}
 
 
 def absent(runtime):
-    """Why a runtime is left out when nobody asked for it; None when it is judged. Only podman may be missing."""
-    if runtime.name == "podman" and runtime.real is None:
+    """Why a runtime is left out when nobody asked for it; None when it is judged. Only podman and docker may be missing."""
+    if runtime.name in ("podman", "docker") and runtime.real is None:
         return "not installed"
+    if runtime.name == "docker" and runtime.engine() is None:
+        return "no engine answers"
     if runtime.name == "podman" and os.geteuid() != 0:
         return "the gateway of a rootless podman's network is not this host; as root it is judged"
     return None
@@ -557,7 +581,7 @@ class World:
     def environment(self, extra=None):
         env = {"PATH": self.path, "HOME": str(self.home), "TMPDIR": str(self.temporary), "LANG": "C.UTF-8",
                "XDG_RUNTIME_DIR": str(self.run_directory), "XDG_CACHE_HOME": str(self.lab.cache(self.runtime))}
-        for name in ("NODE_EXTRA_CA_CERTS",):
+        for name in ("NODE_EXTRA_CA_CERTS", "DOCKER_HOST"):
             if name in os.environ:
                 env[name] = os.environ[name]
         return {**env, **(extra or {})}

@@ -36,7 +36,7 @@ class Check:
         return problems or self.function(*[evidence[name] for name in self.needs])
 
 
-def check(identity, *needs, on=("replay", "podman", "apple", "bwrap"), spoil=(), timed=False):
+def check(identity, *needs, on=("replay", "podman", "docker", "apple", "bwrap"), spoil=(), timed=False):
     """`on`: families of runtimes on which this function decides. `spoil`: negative samples, each a function that
     changes a copy of the evidence in place."""
     def register(function):
@@ -47,7 +47,7 @@ def check(identity, *needs, on=("replay", "podman", "apple", "bwrap"), spoil=(),
     return register
 
 
-NETWORKED = ("replay", "podman", "apple")
+NETWORKED = ("replay", "podman", "docker", "apple")
 
 # ---- helpers ----
 

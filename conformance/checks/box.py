@@ -127,7 +127,7 @@ def _(e):
 
 # ---- box: as seen from inside ----
 
-LIVE = ("bwrap", "podman", "apple")
+LIVE = ("bwrap", "podman", "docker", "apple")
 
 
 def on_live(identity, *spoils):
@@ -198,7 +198,7 @@ def more_variables(e):
 def _(e):
     names = set(answer(e, "env").get("value") or {})
     wrong = []
-    # PWD: a shell that starts the server may set it; podman itself adds container and HOSTNAME
+    # PWD: a shell that starts the server may set it; podman itself adds container, and docker too HOSTNAME
     extra = names - PROMISED - {"FORWARDED", "PWD", "container", "HOSTNAME"} - ({"SHLVL", "_", "OLDPWD"})
     if extra:
         wrong.append("variables that nobody declared: %s" % sorted(extra))
@@ -240,7 +240,7 @@ def _(e):
     return wrong
 
 
-@check("box-limits", "limits", on=("bwrap", "podman"),
+@check("box-limits", "limits", on=("bwrap", "podman", "docker"),
        spoil=[lambda e: e.seen["memory"].update(allocate={"ok": True, "value": 57}),
               lambda e: e.seen["processes"].update(spawn={"ok": True, "value": {"stdout": "started\n", "stderr": ""}})])
 def _(e):

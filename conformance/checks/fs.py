@@ -75,7 +75,7 @@ def shows(label, text):
     return spoil
 
 
-@check("fs-unnamed-invisible", "seen_files", on=("bwrap", "podman", "apple"),
+@check("fs-unnamed-invisible", "seen_files", on=("bwrap", "podman", "docker", "apple"),
        spoil=[shows("others", "NOT NAMED\n"), shows("all", "NOT NAMED\n"), shows("others", "SECRET\n"),
               lambda e: e.seen["live"].pop("others"), lambda e: e.seen["live"]["all"]["value"].update(stdout="")])
 def _(e):
@@ -86,7 +86,7 @@ def _(e):
                     for label in ("others", "all") if text in probe_said(e, label)]
 
 
-@check("fs-host-unchanged", "seen_files", on=("bwrap", "podman", "apple"),
+@check("fs-host-unchanged", "seen_files", on=("bwrap", "podman", "docker", "apple"),
        spoil=[lambda e: e.seen["after"].update(text="spoiled\n"), lambda e: e.seen["after"].update(inode=1),
               lambda e: e.seen["after"].update(mode=0), lambda e: e.seen.update(after={"gone": "ENOENT"}),
               lambda e: e.seen["live"].pop("tries")])

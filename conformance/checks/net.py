@@ -163,7 +163,7 @@ def _(e):
 
 # What the message has to say, loosely: each of them, and no two the same.
 SAYS = {"exit 1": r"the network helper died", "nothing": r"nothing|empty|no output|\"\"", "empty array": r"empty|\[\]",
-        "text": r"JSON", "truncated": r"JSON", "wrong type": r"ipv4Subnet|\"subnet\"", "no status": r"\"(status|subnets)\"",
+        "text": r"JSON", "truncated": r"JSON", "wrong type": r"ipv4Subnet|\"[sS]ubnet\"", "no status": r"\"(status|subnets|IPAM)\"",
         "no answer": r"answer|timed? ?out|cut off|within|seconds|\d ?m?s\b"}
 
 

@@ -38,8 +38,8 @@ def scenario(*families, timed=False, alone=False):
     return register
 
 
-EVERYWHERE = ("replay", "podman", "apple", "bwrap")
-NETWORKED = ("replay", "podman", "apple")
+EVERYWHERE = ("replay", "podman", "docker", "apple", "bwrap")
+NETWORKED = ("replay", "podman", "docker", "apple")
 
 
 def world_of(lab, runtime, name, package=None, edit=None, cli=None, fault=None):

@@ -94,7 +94,7 @@ def processes_with_argument(text):
     return found
 
 
-@scenario("bwrap", "podman", alone=True)
+@scenario("bwrap", "podman", "docker", alone=True)
 def limits(lab, runtime):
     """More memory and more processes than the configuration gives."""
     with world_of(lab, runtime, "limits") as world:

@@ -163,8 +163,8 @@ def all_killed(lab, runtime, mode):
 
 # ---- many ----
 
-HOW_MANY = {"replay": 200, "bwrap": 200, "podman": 50, "apple": 50}
-WITH_NETWORK = {"replay": 200, "bwrap": 0, "podman": 10, "apple": 10}  # a real network of its own costs seconds of iptables
+HOW_MANY = {"replay": 200, "bwrap": 200, "podman": 50, "docker": 50, "apple": 50}
+WITH_NETWORK = {"replay": 200, "bwrap": 0, "podman": 10, "docker": 10, "apple": 10}  # a real network of its own costs seconds of iptables
 HOWS = ("eof", "SIGTERM", "SIGINT", "SIGHUP", "SIGKILL", "SIGKILL of the group", "server exit")
 
 

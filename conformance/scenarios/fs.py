@@ -135,7 +135,7 @@ def look_at(path):
         return {"gone": str(why)}
 
 
-@scenario("podman", "apple", "bwrap")
+@scenario("podman", "docker", "apple", "bwrap")
 def seen_files(lab, runtime):
     """One file is named; the server looks for others and tries to change it."""
     with world_of(lab, runtime, "seen_files") as world:

@@ -90,7 +90,7 @@ def bad_configuration(lab, runtime):
     return parallel(lab, runtime, "bad_configuration", [(name, job(*what)) for name, what in BAD_CONFIGURATIONS.items()])
 
 
-@scenario("replay", "podman", "apple", "bwrap")
+@scenario("replay", "podman", "docker", "apple", "bwrap")
 def inspected(lab, runtime):
     """`inspect --json`, then a run with the same words."""
     def job(package):

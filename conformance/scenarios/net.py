@@ -170,9 +170,11 @@ def inspect_failures(flag):
     """What `network inspect` may come to, once: {name: answer}. The look after it, if any, gets the truth."""
     wrong_type = {"apple": '[{"id":"${network}","configuration":{"mode":"hostOnly"},'
                            '"status":{"ipv4Subnet":7,"ipv4Gateway":"192.168.65.1"}}]\n',
-                  "podman": '[{"name":"${network}","internal":true,"subnets":[{"subnet":7,"gateway":"10.89.0.1"}]}]\n'}
+                  "podman": '[{"name":"${network}","internal":true,"subnets":[{"subnet":7,"gateway":"10.89.0.1"}]}]\n',
+                  "docker": '[{"Name":"${network}","Internal":true,"IPAM":{"Config":[{"Subnet":7,"Gateway":"172.18.0.1"}]}}]\n'}
     no_status = {"apple": '[{"id":"${network}","configuration":{"mode":"hostOnly"}}]\n',
-                 "podman": '[{"name":"${network}","internal":true}]\n'}
+                 "podman": '[{"name":"${network}","internal":true}]\n',
+                 "docker": '[{"Name":"${network}","Internal":true}]\n'}
     return {
         "exit 1": dict(stderr="Error: the network helper died\n", exit=1),
         "nothing": dict(stdout=""),

@@ -77,7 +77,7 @@ def peak_kib(pid):
         command = pathlib.Path("/proc/%d/cmdline" % pid).read_bytes()
     except OSError:
         return 0
-    if b"container\0run" in command or b"podman\0run" in command:
+    if any(program + b"\0run" in command for program in (b"container", b"podman", b"docker")):
         return 0  # the CLI is the runtime's, not the launcher's
     found = re.search(r"VmHWM:\s*(\d+)", text)
     return int(found[1]) if found else 0

@@ -10,6 +10,8 @@ from scenarios.base import (
 from scenarios.retry import busy
 from worlds import PATIENCE, now_us, wait_until
 
+STRAYS = {"podman": 2, "docker": 1}  # of a session that is up
+
 
 def ending(lab, runtime, name, mode, act, package=None, settle=10, flags=()):
     if package is None and runtime.family != "bwrap":
@@ -95,8 +97,8 @@ def signalled(lab, runtime, name, number, group=False, mode="answer", edit=None)
         else:
             was_up = converse(world, session)
         was_up = was_up and not world.sandbox_is_gone()
-        if runtime.family == "podman":  # what looks for strays has to see those of a session that is up
-            was_up = was_up and wait_until(lambda: len(runtime.strays(world)) == 2, 10, 0.1)
+        if strays := STRAYS.get(runtime.family):  # what looks for them has to see those of a session that is up
+            was_up = was_up and wait_until(lambda: len(runtime.strays(world)) == strays, 10, 0.1)
         session.signal(number, group)
         patience = 4 if lab.quick else 20
         if wait_until(world.sandbox_is_gone, patience, 0.005):

@@ -210,15 +210,18 @@ static void add_limits(const struct launch *launch, struct strv *argv)
 static void add_one_tmpfs(const struct runtime *runtime, const char *target, uint64_t bytes, bool may_execute,
                           struct strv *argv)
 {
-	strv_push(argv, "--tmpfs");
 	/*
 	 * The mount belongs to root, the server is somebody else, and nobody else is there. runc puts the mode of the
-	 * image's directory over the one that is asked for, so podman is asked for the owner too.
+	 * image's directory over the one that is asked for (seen with 1.1.5: a /run that only root could write), so the
+	 * owner is asked for too: podman's word for it is U, docker passes the kernel's options on.
 	 */
-	strv_pushf(argv, "%s:rw,size=%llu,mode=1777,nosuid,nodev,%s%s", target, (unsigned long long)bytes,
-	           may_execute ? "exec" : "noexec",
-	           /* or podman copies what the image has there into memory */
-	           runtime->kind == RUNTIME_PODMAN ? ",notmpcopyup,U" : "");
+	mem_cleanup char *owner = runtime->kind == RUNTIME_PODMAN
+	                              /* without notmpcopyup what the image has there is copied into memory */
+	                              ? str_dup("notmpcopyup,U")
+	                              : str_printf("uid=%u,gid=%u", runtime->uid, runtime->gid);
+	strv_push(argv, "--tmpfs");
+	strv_pushf(argv, "%s:rw,size=%llu,mode=1777,nosuid,nodev,%s,%s", target, (unsigned long long)bytes,
+	           may_execute ? "exec" : "noexec", owner);
 }
 
 static void add_tmpfs(const struct runtime *runtime, const struct launch *launch, struct strv *argv)
@@ -553,10 +556,6 @@ void podman_examine(enum runtime_kind kind, const char *cli_name, const char *pa
 			    "CLI: %s", why.message);
 		} else {
 			container_add_finding(&findings, NULL, "CLI: %s, version %s", runtime.cli, runtime.version);
-			if (kind == RUNTIME_DOCKER)
-				container_add_finding(
-				    &findings, NULL,
-				    "driver: tested with written-down answers of docker, not with an engine");
 			if (examine_engine(&runtime, &findings))
 				examine_image(&runtime, image, &findings);
 		}

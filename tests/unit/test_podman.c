@@ -230,6 +230,10 @@ static char *argv_of(const struct runtime *runtime, const struct launch *launch,
 	TMPFS("/run", "16777216", "noexec,notmpcopyup,U")      \
 	TMPFS("/home/npxc", "536870912", "exec,notmpcopyup,U") \
 	TMPFS("/var/tmp", "16777216", "exec,notmpcopyup,U")
+#define DOCKER_TMPFS                                            \
+	TMPFS("/tmp", "536870912", "exec,uid=65533,gid=65533")  \
+	TMPFS("/run", "16777216", "noexec,uid=65533,gid=65533") \
+	TMPFS("/home/npxc", "536870912", "exec,uid=65533,gid=65533")
 
 static void the_argument_list_of_each_engine(void **state)
 {
@@ -246,9 +250,8 @@ static void the_argument_list_of_each_engine(void **state)
 		  "--userns keep-id --user 1000:100 " LIMITS PODMAN_TMPFS OWN COMMAND(
 		      "docker.io/library/node:lts-slim") },
 		{ RUNTIME_DOCKER, true,
-		  "/usr/bin/docker" FIXED "none" COMMON "--user 65533:65533 " LIMITS TMPFS("/tmp", "536870912", "exec")
-		      TMPFS("/run", "16777216", "noexec") TMPFS("/home/npxc", "536870912", "exec")
-		          OWN COMMAND("node:lts-slim") },
+		  "/usr/bin/docker" FIXED "none" COMMON
+		  "--user 65533:65533 " LIMITS DOCKER_TMPFS OWN COMMAND("node:lts-slim") },
 	};
 
 	(void)state;
