@@ -225,9 +225,9 @@ static bool write_root_manifest(const struct staging *staging, const char *tree,
 }
 
 /*
- * npm before version 11 runs a directory's `prepare` while it packs the directory, whatever --ignore-scripts says: that
- * would be in this step, which knows credentials. So each npm finds a manifest without it. Written anew, not cut: of
- * two equal keys npm takes the last.
+ * npm before version 11 runs a directory's `prepare` while it packs the directory, whatever --ignore-scripts says. In
+ * this step it can start nothing and would fail, so each npm finds a manifest without it. Written anew, not cut: of two
+ * equal keys npm takes the last.
  */
 static bool hide_prepare(const struct staging *staging, const char *directory, const char *name, const char *guest,
                          struct launch *sources, struct npxc_error *err)

@@ -21,19 +21,26 @@
 extern char **environ;
 
 /*
- * Loaded by npm's Node before npm in the step that knows credentials: npm itself needs no other program there. Before
- * version 11 it runs the `prepare` scripts of dependencies from git, which it may fetch without git, whatever
- * --ignore-scripts and a setting that it does not know yet (allow-git) say.
+ * Loaded by npm's Node before npm in the step that fetches: npm itself needs no other program there, and all that it
+ * might start is a package's choice. Before version 11 it runs the `prepare` scripts of dependencies from git and of
+ * directories, which it may fetch without git, whatever --ignore-scripts and a setting that it does not know yet
+ * (allow-git) say. Nothing of a package is ever loaded into this process, so nothing can take the functions back.
+ * npm's wrapper of git copies what is enumerable of an error and drops its message otherwise.
  */
-static const char guard[] = "'use strict'\n"
-                            "const programs = require('child_process')\n"
-                            "for (const name of Object.keys(programs))\n"
-                            "  if (/^_?(spawn|exec|fork)/.test(name))\n"
-                            "    programs[name] = () => {\n"
-                            "      throw Object.assign(new Error('no program is run while a registry token is in "
-                            "use'), { code: 'EALLOWGIT' })\n"
-                            "    }\n"
-                            "require('module').syncBuiltinESMExports()\n";
+static const char guard[] =
+    "'use strict'\n"
+    "const programs = require('child_process')\n"
+    "const refuse = (command, words) => {\n"
+    "  const name = String(command).replace(/^.*[/]/, '').replace('git-is-refused', 'git')\n"
+    "  const rest = (Array.isArray(words) ? words : []).filter(word => word !== '--no-replace-objects')\n"
+    "  const what = [name, ...rest].join(' ').slice(0, 200)\n"
+    "  const code = /^git\\b/.test(name) ? 'EALLOWGIT' : 'ENOPROGRAM'\n"
+    "  const error = Object.assign(new Error(), { code })\n"
+    "  throw Object.defineProperty(error, 'message', { value: `not run: ${what}`, enumerable: true })\n"
+    "}\n"
+    "for (const name of Object.keys(programs)) if (/^_?(spawn|exec|fork)/.test(name)) programs[name] = refuse\n"
+    "programs.ChildProcess.prototype.spawn = o => refuse(o && o.file, o && o.args && o.args.slice(1))\n"
+    "require('module').syncBuiltinESMExports()\n";
 
 /* ---- where npm is ---- */
 
@@ -253,7 +260,7 @@ static bool add_certificates(const struct npm *npm, const struct staging *stagin
 	return true;
 }
 
-static void add_fixed_settings(const struct npm *npm, const struct npm_job *job, bool has_secrets, struct npmrc *config)
+static void add_fixed_settings(const struct npm *npm, const struct npm_job *job, struct npmrc *config)
 {
 	const char *nodedir = npmrc_get(&npm->config, "nodedir");
 
@@ -275,17 +282,32 @@ static void add_fixed_settings(const struct npm *npm, const struct npm_job *job,
 		npmrc_set(config, "dangerously-allow-all-scripts", "true");
 	if (job->step == NPM_FETCH) {
 		npmrc_set(config, "ignore-scripts", "true");
-		if (has_secrets)
-			npmrc_set(config, "allow-git", "none");
+		npmrc_set(config, "allow-git", "none");
 	} else if (nodedir != NULL && npm->host->image == NULL && str_path_within(nodedir, "/usr") &&
 	           (job->node == NULL || !job->node->from_store)) {
 		npmrc_set(config, "nodedir", nodedir); /* Node's headers, where the sandbox has them too */
 	}
 }
 
+/* A registry whose address nobody can read as npm would: a part of a password may be left in it. */
+static void drop_unreadable_registries(struct npmrc *config)
+{
+	for (size_t i = 0; i < config->count;) {
+		struct reach_entry entry = { 0 };
+		struct npxc_error ignored;
+		const bool reads = !npmrc_is_registry_key(config->v[i].key) ||
+		                   registry_parse(config->v[i].value, false, &entry, &ignored);
+
+		free(entry.host);
+		if (reads)
+			i++;
+		else
+			npmrc_remove(config, config->v[i].key);
+	}
+}
+
 /* The configuration directory of one step; owned path. */
-static bool make_config(const struct npm *npm, const struct npm_job *job, char **ret_directory, bool *ret_has_secrets,
-                        struct npxc_error *err)
+static bool make_config(const struct npm *npm, const struct npm_job *job, char **ret_directory, struct npxc_error *err)
 {
 	const char *extra_ca = getenv("NODE_EXTRA_CA_CERTS");
 	mem_cleanup char *random = file_random_hex(8);
@@ -293,11 +315,12 @@ static bool make_config(const struct npm *npm, const struct npm_job *job, char *
 	mem_cleanup char *directory = NULL;
 	BUF_CLEANUP struct buf text = BUF_INIT(LIMIT_NPMRC_BYTES);
 	struct npmrc config = { 0 };
-	bool has_secrets;
 	bool ok;
 
-	npmrc_select(&npm->config, job->step == NPM_FETCH, &config, &has_secrets);
-	add_fixed_settings(npm, job, has_secrets, &config);
+	npmrc_select(&npm->config, job->step == NPM_FETCH, &config);
+	if (job->step == NPM_SCRIPTS)
+		drop_unreadable_registries(&config);
+	add_fixed_settings(npm, job, &config);
 	ok = staging_add(job->staging, name, &directory, err) &&
 	     add_certificates(npm, job->staging, directory, &config, err) && npmrc_write(&config, &text, err) &&
 	     staging_add_file(job->staging, directory, "npmrc", text.data, text.length, err);
@@ -307,11 +330,10 @@ static bool make_config(const struct npm *npm, const struct npm_job *job, char *
 
 		ok = copy_in(job->staging, directory, extra_ca, "extra-ca.pem", &guest, err);
 	}
-	if (ok && has_secrets && job->step == NPM_FETCH)
+	if (ok && job->step == NPM_FETCH)
 		ok = staging_add_file(job->staging, directory, "guard.js", guard, sizeof(guard) - 1, err);
 	if (!ok)
 		return false;
-	*ret_has_secrets = has_secrets;
 	*ret_directory = MEM_TAKE(directory);
 	return true;
 }
@@ -328,21 +350,27 @@ void npm_base_launch(struct launch *launch)
 	launch->directory = str_dup(STORE_GUEST_PACKAGE);
 }
 
+static const char *const proxy_variables[] = { "http_proxy",  "https_proxy", "HTTP_PROXY",
+	                                       "HTTPS_PROXY", "PROXY",       "proxy" };
+enum { PROXY_VARIABLES = sizeof(proxy_variables) / sizeof(proxy_variables[0]) };
+
 static void add_proxies(struct launch *launch, bool secrets)
 {
-	static const char *const names[] = { "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY",
-		                             "no_proxy",   "NO_PROXY",    "PROXY",      "proxy" };
+	static const char *const exceptions[] = { "no_proxy", "NO_PROXY" };
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		const char *value = getenv(names[i]);
-		mem_cleanup char *plain = str_is_empty(value) ? NULL : npmrc_strip_user(value);
+	for (size_t i = 0; i < PROXY_VARIABLES; i++) {
+		const char *value = getenv(proxy_variables[i]);
+		mem_cleanup char *plain = str_is_empty(value) ? NULL : npmrc_plain_proxy(value);
 
-		if (plain != NULL)
-			launch_add_env(launch, names[i], secrets ? value : plain);
+		if (!str_is_empty(value) && (secrets || plain != NULL))
+			launch_add_env(launch, proxy_variables[i], secrets ? value : plain);
 	}
+	for (size_t i = 0; i < sizeof(exceptions) / sizeof(exceptions[0]); i++)
+		if (!str_is_empty(getenv(exceptions[i])) && (secrets || strchr(getenv(exceptions[i]), '@') == NULL))
+			launch_add_env(launch, exceptions[i], getenv(exceptions[i]));
 }
 
-static void add_environment(struct launch *launch, const struct npm_job *job, bool has_secrets)
+static void add_environment(struct launch *launch, const struct npm_job *job)
 {
 	launch_add_env(launch, "npm_config_userconfig", GUEST_CONFIG "/npmrc");
 	launch_add_env(launch, "npm_config_globalconfig", GUEST_CONFIG "/none");
@@ -350,16 +378,34 @@ static void add_environment(struct launch *launch, const struct npm_job *job, bo
 	launch_add_env(launch, "npm_config_logs_max", "0");
 	launch_add_env(launch, "NO_UPDATE_NOTIFIER", "1");
 	launch_add_env(launch, "NO_COLOR", "1");
-	if (job->step == NPM_FETCH && has_secrets) {
+	if (job->step == NPM_FETCH) {
 		/*
 		 * npm prepares a git dependency with an npm of its own, which reads the configuration file in that
 		 * repository: it could name a program as `git` or options for Node. The environment beats that file.
 		 */
 		launch_add_env(launch, "NODE_OPTIONS", "--require=" GUEST_GUARD);
 		launch_add_env(launch, "npm_config_ignore_scripts", "true");
+		launch_add_env(launch, "npm_config_allow_git", "none");
 		launch_add_env(launch, "npm_config_git", "/nonexistent/git-is-refused");
-		launch_add_env(launch, "npm_config_node_options", "--no-deprecation");
 		launch_add_env(launch, "npm_config_script_shell", "/nonexistent/scripts-are-refused");
+		launch_add_env(launch, "npm_config_node_options", "--no-deprecation");
+	}
+}
+
+/* The host's git, which the sandbox has in /usr: npm finds none in the step that fetches. An image's is not looked for:
+ * there the setting `git` stands alone, beside the guard. */
+static void hide_git(const struct npm *npm, struct launch *launch)
+{
+	static const char *const places[] = { "/usr/local/bin", "/usr/bin" };
+
+	for (size_t i = 0; npm->host->image == NULL && i < sizeof(places) / sizeof(places[0]); i++) {
+		mem_cleanup char *path = NULL;
+		mem_cleanup char *real = NULL;
+		struct npxc_error ignored;
+
+		if (file_find_program("git", places[i], &path, &ignored) && file_real_path(path, &real, &ignored) &&
+		    str_path_within(real, "/usr") && !strv_contains(&launch->masks, real))
+			strv_push(&launch->masks, real);
 	}
 }
 
@@ -398,15 +444,17 @@ static void add_node_and_npm(struct launch *launch, const struct npm *npm, const
 }
 
 static void make_launch(const struct npm *npm, const struct npm_job *job, const char *config, const char *cache,
-                        bool has_secrets, struct launch *launch)
+                        struct launch *launch)
 {
 	mem_cleanup char *extra = str_printf("%s/extra-ca.pem", config);
 
 	npm_base_launch(launch);
-	add_environment(launch, job, has_secrets);
+	add_environment(launch, job);
 	add_proxies(launch, job->step == NPM_FETCH);
 	if (file_exists(extra))
 		launch_add_env(launch, "NODE_EXTRA_CA_CERTS", GUEST_CONFIG "/extra-ca.pem");
+	if (job->step == NPM_FETCH)
+		hide_git(npm, launch);
 	add_node_and_npm(launch, npm, job);
 	strv_push_all(&launch->command, (const char *const *)job->words.v, job->words.count);
 	launch_add_mount(launch, job->package, STORE_GUEST_PACKAGE, true);
@@ -438,16 +486,15 @@ bool npm_run(const struct npm *npm, const struct npm_job *job, struct proc_resul
 	mem_cleanup char *config = NULL;
 	struct launch launch = { 0 };
 	struct store_reach reach;
-	bool has_secrets;
 	bool ok;
 
 	if (!make_reach(npm, job, &reach, err))
 		return false;
-	if (!make_config(npm, job, &config, &has_secrets, err) || !staging_add(job->staging, cache_name, &cache, err)) {
+	if (!make_config(npm, job, &config, err) || !staging_add(job->staging, cache_name, &cache, err)) {
 		registry_reach_done(&reach);
 		return false;
 	}
-	make_launch(npm, job, config, cache, has_secrets, &launch);
+	make_launch(npm, job, config, cache, &launch);
 	ok = npm->host->run(npm->host->context, &launch, &reach, LIMIT_INSTALL_MS, job->on_stderr, job->context,
 	                    ret_result, job->refused, err);
 	launch_done(&launch);
@@ -462,11 +509,26 @@ bool npm_run(const struct npm *npm, const struct npm_job *job, struct proc_resul
 	return true;
 }
 
+static char *without_secrets(const struct npm *npm, const char *text)
+{
+	struct strv secrets = { 0 };
+	char *left;
+
+	npmrc_add_secrets(&npm->config, &secrets);
+	for (size_t i = 0; i < PROXY_VARIABLES; i++)
+		if (!str_is_empty(getenv(proxy_variables[i])))
+			npmrc_add_address_secrets(getenv(proxy_variables[i]), &secrets);
+	left = npmrc_redact(text, &secrets);
+	strv_done(&secrets);
+	return left;
+}
+
 /* A host that may not be reached looks to npm like a registry that is not there, so then npm's own words mislead. */
 char *npm_fetch_reason(const struct npm *npm, const struct proc_result *result, const struct refused *refused)
 {
 	const struct store_allow *all = &npm->host->allow_all;
-	mem_cleanup char *reason = reason_of_npm(result->errors.data != NULL ? result->errors.data : "");
+	mem_cleanup char *said = without_secrets(npm, result->errors.data != NULL ? result->errors.data : "");
+	mem_cleanup char *reason = reason_of_npm(said);
 	mem_cleanup char *why = refused_of_npm(refused, all->rules, all->file);
 
 	if (why == NULL)

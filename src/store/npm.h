@@ -11,8 +11,10 @@
  * The host's npm, run inside a sandbox. It is run by the host's Node, from where both lie when that is /usr, else from
  * a mount of their own. With host->image it is the image's npm, and nothing of the host's is mounted.
  *
- * NPM_FETCH: knows the registries' credentials and runs nothing that a package brings (--ignore-scripts; with
- *   credentials no git dependency either, whose preparation would run its own scripts and configuration).
+ * NPM_FETCH: knows the credentials of registries and proxies, and can run nothing: no lifecycle script and no git,
+ *   whatever npm's release and configuration are. npm's process refuses to start any program (a dependency from git or
+ *   a directory would be prepared by its own scripts, with its own configuration); settings and a masked git say the
+ *   same again.
  * NPM_SCRIPTS: runs what packages bring and knows no credential. Another sandbox, another configuration directory,
  *   another npm cache; the first configuration directory has been removed before it starts.
  */

@@ -40,6 +40,13 @@ void npmrc_set(struct npmrc *to, const char *key, const char *value)
 	push(to, str_dup(plain), copy);
 }
 
+void npmrc_remove(struct npmrc *from, const char *key)
+{
+	mem_cleanup char *plain = str_dup(key);
+
+	drop(from, plain);
+}
+
 const char *npmrc_get(const struct npmrc *from, const char *key)
 {
 	for (size_t i = from->count; i > 0; i--)
@@ -233,6 +240,7 @@ static const char *const plain_keys[] = { "strict-ssl",
 	                                  "https-proxy",
 	                                  "http-proxy",
 	                                  "noproxy",
+	                                  "noproxy[]",
 	                                  "ca",
 	                                  "ca[]",
 	                                  "fetch-retries",
@@ -252,6 +260,9 @@ static const char *const plain_keys[] = { "strict-ssl",
 	                                  "allow-scripts[]",
 	                                  "strict-allow-scripts",
 	                                  "dangerously-allow-all-scripts",
+	                                  "allow-remote",
+	                                  "allow-file",
+	                                  "allow-directory",
 	                                  NULL };
 static const char *const secret_fields[] = { "_authToken", "_auth",    "username", "_password",
 	                                     "email",      "certfile", "keyfile",  NULL };
@@ -330,9 +341,10 @@ static char *registry_prefix(const char *url)
 	return slash > 0 ? str_printf("//%.*s", (int)slash, start) : str_printf("//%.*s/", (int)length, start);
 }
 
+static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 static char *base64(const char *text, size_t length)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	char *out = mem_alloc((length + 2) / 3 * 4 + 1);
 	size_t used = 0;
 
@@ -343,10 +355,36 @@ static char *base64(const char *text, size_t length)
 			v |= (unsigned)(unsigned char)text[i + 1] << 8;
 		if (i + 2 < length)
 			v |= (unsigned)(unsigned char)text[i + 2];
-		out[used++] = digits[v >> 18];
-		out[used++] = digits[v >> 12 & 63];
-		out[used++] = i + 1 < length ? digits[v >> 6 & 63] : '=';
-		out[used++] = i + 2 < length ? digits[v & 63] : '=';
+		out[used++] = base64_digits[v >> 18];
+		out[used++] = base64_digits[v >> 12 & 63];
+		out[used++] = i + 1 < length ? base64_digits[v >> 6 & 63] : '=';
+		out[used++] = i + 2 < length ? base64_digits[v & 63] : '=';
+	}
+	out[used] = '\0';
+	return out;
+}
+
+/* Owned; NULL when it is none. Zero bytes end the text. */
+static char *decode_base64(const char *text)
+{
+	char *out = mem_alloc(strlen(text) / 4 * 3 + 4);
+	size_t used = 0;
+	unsigned bits = 0;
+	unsigned count = 0;
+
+	for (const char *p = text; *p != '\0' && *p != '='; p++) {
+		const char *digit = strchr(base64_digits, *p);
+
+		if (digit == NULL) {
+			free(out);
+			return NULL;
+		}
+		bits = bits << 6 | (unsigned)(digit - base64_digits);
+		count += 6;
+		if (count >= 8) {
+			count -= 8;
+			out[used++] = (char)(bits >> count & 0xff);
+		}
 	}
 	out[used] = '\0';
 	return out;
@@ -376,27 +414,20 @@ static size_t percent_decode(char *text, size_t length)
 	return used;
 }
 
-static void add_secret(struct npmrc *to, bool secrets, bool *has, const char *key, const char *value)
-{
-	*has = true;
-	if (secrets)
-		npmrc_set(to, key, value);
-}
-
-static void select_registry(struct npmrc *to, bool secrets, bool *has, const char *key, const char *url)
+static void select_registry(struct npmrc *to, bool secrets, const char *key, const char *url)
 {
 	mem_cleanup char *plain = npmrc_strip_user(url);
 	size_t length;
 	const char *user = user_part(url, &length);
 
 	npmrc_set(to, key, plain);
-	if (user != NULL) {
+	if (user != NULL && secrets) {
 		mem_cleanup char *prefix = registry_prefix(plain);
 		mem_cleanup char *auth_key = str_printf("%s:_auth", prefix);
 		mem_cleanup char *pair = str_dup_n(user, length);
 		mem_cleanup char *value = base64(pair, percent_decode(pair, length));
 
-		add_secret(to, secrets, has, auth_key, value);
+		npmrc_set(to, auth_key, value);
 	}
 }
 
@@ -405,10 +436,20 @@ static bool is_proxy_key(const char *key)
 	return strcmp(key, "proxy") == 0 || strcmp(key, "https-proxy") == 0 || strcmp(key, "http-proxy") == 0;
 }
 
-void npmrc_select(const struct npmrc *from, bool secrets, struct npmrc *ret_selected, bool *ret_has_secrets)
+char *npmrc_plain_proxy(const char *url)
+{
+	mem_cleanup char *rest = npmrc_strip_user(url);
+	const char *scheme = strstr(rest, "://");
+	const char *start = scheme != NULL ? scheme + 3 : rest;
+	const size_t length = (size_t)(start - rest) + strcspn(start, "/?#\\");
+
+	/* A password with one of these in it ends the address early for whoever reads it so. */
+	return length == 0 || strchr(rest, '@') != NULL ? NULL : str_dup_n(rest, length);
+}
+
+void npmrc_select(const struct npmrc *from, bool secrets, struct npmrc *ret_selected)
 {
 	struct npmrc to = { 0 };
-	bool has = false;
 	mem_cleanup char *default_prefix = registry_prefix(npmrc_registry(from));
 
 	for (size_t i = 0; i < from->count; i++) {
@@ -419,11 +460,14 @@ void npmrc_select(const struct npmrc *from, bool secrets, struct npmrc *ret_sele
 		if (is_unset(value))
 			continue;
 		if (npmrc_is_registry_key(key)) {
-			select_registry(&to, secrets, &has, key, value);
+			select_registry(&to, secrets, key, value);
 		} else if (is_proxy_key(key) && !secrets) {
-			mem_cleanup char *plain = npmrc_strip_user(value);
+			mem_cleanup char *plain = npmrc_plain_proxy(value);
 
-			npmrc_set(&to, key, plain);
+			if (plain != NULL)
+				npmrc_set(&to, key, plain);
+		} else if (!secrets && str_starts(key, "noproxy") && strchr(value, '@') != NULL) {
+			continue; /* a list of hosts: what has this in it is an address that was mistaken for one */
 		} else if (is_one_of(plain_keys, key)) {
 			if (str_ends(key, "[]"))
 				push(&to, str_dup(key), str_dup(value));
@@ -431,19 +475,137 @@ void npmrc_select(const struct npmrc *from, bool secrets, struct npmrc *ret_sele
 				npmrc_set(&to, key, value);
 		} else if ((str_starts(key, "//") && field != NULL && is_one_of(secret_fields, field + 1)) ||
 		           is_one_of(secret_keys, key)) {
-			add_secret(&to, secrets, &has, key, value);
+			if (secrets)
+				npmrc_set(&to, key, value);
 		} else {
 			for (size_t b = 0; b < sizeof(bare_secrets) / sizeof(bare_secrets[0]); b++) {
 				mem_cleanup char *tied = str_printf("%s:%s", default_prefix, bare_secrets[b][1]);
 
-				if (strcmp(key, bare_secrets[b][0]) == 0 && npmrc_get(from, tied) == NULL)
-					add_secret(&to, secrets, &has, tied, value);
+				if (secrets && strcmp(key, bare_secrets[b][0]) == 0 && npmrc_get(from, tied) == NULL)
+					npmrc_set(&to, tied, value);
 			}
 		}
 	}
 	*ret_selected = to;
-	if (ret_has_secrets != NULL)
-		*ret_has_secrets = has;
+}
+
+/* ---- redacting ---- */
+
+/* Shorter ones stand in ordinary words; npm itself shows none of an address (below). */
+enum { SECRET_MIN_BYTES = 4 };
+
+static void add_text(struct strv *secrets, const char *text)
+{
+	if (strlen(text) >= SECRET_MIN_BYTES && !strv_contains(secrets, text))
+		strv_push(secrets, text);
+}
+
+/* A pair "user:password" in all forms in which npm may show it. The user's name alone is no secret but where it is a
+ * token: where no password follows. */
+static void add_pair(struct strv *secrets, const char *pair)
+{
+	mem_cleanup char *decoded = str_dup(pair);
+	const size_t length = percent_decode(decoded, strlen(decoded));
+	mem_cleanup char *encoded = base64(decoded, length);
+	const char *const forms[] = { pair, decoded };
+
+	add_text(secrets, encoded);
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		const char *colon = strchr(forms[i], ':');
+
+		add_text(secrets, forms[i]);
+		add_text(secrets, colon != NULL && colon[1] != '\0' ? colon + 1 : forms[i]);
+	}
+}
+
+void npmrc_add_address_secrets(const char *url, struct strv *secrets)
+{
+	size_t length;
+	const char *user = user_part(url, &length);
+	const char *at = strrchr(url, '@');
+	const char *scheme = strstr(url, "://");
+
+	if (user != NULL) {
+		mem_cleanup char *pair = str_dup_n(user, length);
+
+		add_pair(secrets, pair);
+	} else if (at != NULL && scheme != NULL && scheme < at) {
+		/* One that was mistyped: whoever reads it finds no password there, and all the same there is one. */
+		mem_cleanup char *pair = str_dup_n(scheme + 3, (size_t)(at - scheme - 3));
+
+		add_pair(secrets, pair);
+	}
+}
+
+void npmrc_add_secrets(const struct npmrc *from, struct strv *secrets)
+{
+	for (size_t i = 0; i < from->count; i++) {
+		const char *key = from->v[i].key;
+		const char *value = from->v[i].value;
+		const char *colon = strrchr(key, ':');
+		const char *field = colon != NULL ? colon + 1 : key;
+
+		if (npmrc_is_registry_key(key) || is_proxy_key(key)) {
+			npmrc_add_address_secrets(value, secrets);
+		} else if (strcmp(field, "_auth") == 0 || strcmp(field, "_password") == 0) {
+			mem_cleanup char *decoded = decode_base64(value);
+
+			add_text(secrets, value);
+			if (decoded != NULL)
+				add_pair(secrets, decoded);
+		} else if (str_starts(field, "_auth") || strcmp(key, "key") == 0) {
+			add_text(secrets, value);
+		}
+	}
+}
+
+static int by_length(const void *a, const void *b)
+{
+	const size_t x = strlen(*(char *const *)a);
+	const size_t y = strlen(*(char *const *)b);
+
+	return x == y ? 0 : x < y ? 1 : -1;
+}
+
+/* Whatever stands between "://" and an "@" of the same word. */
+static void blank_addresses(char *text)
+{
+	for (char *p = strstr(text, "://"); p != NULL; p = strstr(p, "://")) {
+		char *end;
+		char *at = NULL;
+
+		p += 3;
+		for (end = p; *end != '\0' && strchr(" \t\r\n\"'/?#", *end) == NULL; end++)
+			if (*end == '@')
+				at = end;
+		if (at == NULL)
+			continue;
+		if (at - p > 3) {
+			memmove(p + 3, at, strlen(at) + 1);
+			at = p + 3;
+		}
+		memset(p, '*', (size_t)(at - p));
+	}
+}
+
+char *npmrc_redact(const char *text, struct strv *secrets)
+{
+	char *left = str_dup(text);
+
+	/* The longest first: one may be a part of another. */
+	if (secrets->count > 0)
+		qsort(secrets->v, secrets->count, sizeof(*secrets->v), by_length);
+	for (size_t i = 0; i < secrets->count; i++) {
+		const size_t length = strlen(secrets->v[i]);
+
+		for (char *p = strstr(left, secrets->v[i]); p != NULL; p = strstr(p, secrets->v[i])) {
+			memset(p, '*', 3);
+			memmove(p + 3, p + length, strlen(p + length) + 1);
+			p += 3;
+		}
+	}
+	blank_addresses(left);
+	return left;
 }
 
 bool npmrc_write(const struct npmrc *from, struct buf *to, struct npxc_error *err)

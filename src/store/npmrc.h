@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/str.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,22 +34,36 @@ const char *npmrc_registry(const struct npmrc *from);             /* the default
 bool npmrc_is_registry_key(const char *key);                      /* "registry", "@scope:registry" */
 bool npmrc_is_true(const struct npmrc *from, const char *key);
 void npmrc_set(struct npmrc *to, const char *key, const char *value);
+void npmrc_remove(struct npmrc *from, const char *key);
 void npmrc_done(struct npmrc *npmrc);
 
 /*
  * What an installation gets to see. Kept: the registries, how they are reached (proxy, TLS, retries) and the user's own
- * policies on versions and scripts. `secrets`: tokens, passwords and client certificates of registries as well.
+ * policies on versions, scripts and kinds of dependencies. `secrets`: tokens, passwords and client certificates of
+ * registries, and passwords of proxies, as well.
  * Should: turn what npm 9 and later refuse (`_authToken` and the like without a registry) and a password inside a
  * registry's address into the form with the registry before it, so that they count as secrets.
  * Mustn't: keep any credential without `secrets`; keep a key that names a program, a path of the host, or node options.
- * ret_has_secrets may be NULL.
  */
-void npmrc_select(const struct npmrc *from, bool secrets, struct npmrc *ret_selected, bool *ret_has_secrets);
+void npmrc_select(const struct npmrc *from, bool secrets, struct npmrc *ret_selected);
 
 /* As a file that npm reads back to the same pairs. The buffer's ceiling is the only error. */
 bool npmrc_write(const struct npmrc *from, struct buf *to, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* The address without "user:password@"; owned. */
 char *npmrc_strip_user(const char *url);
+/* A proxy's "scheme://host:port" and nothing else of its address; owned, NULL for one in which a password may be left.
+ */
+char *npmrc_plain_proxy(const char *url);
+
+/*
+ * Text of npm that is to be shown. npmrc_add_secrets: every token and password of a configuration, in the forms in
+ * which npm may show it; npmrc_add_address_secrets: those of one address, for proxies that variables name.
+ * npmrc_redact: the text without them, and without what stands before an @ in any address; owned. It puts `secrets`
+ * into another order.
+ */
+void npmrc_add_secrets(const struct npmrc *from, struct strv *secrets);
+void npmrc_add_address_secrets(const char *url, struct strv *secrets);
+char *npmrc_redact(const char *text, struct strv *secrets);
 
 #endif

@@ -11,6 +11,10 @@ enum { DETAIL_MAX_BYTES = 300 };
 
 const char reason_unreachable[] = "the registry cannot be reached";
 
+static const char dependency_on_files[] =
+    "it depends on files that are not part of it (file:), and npm sees none of this machine's; take a release whose "
+    "dependencies all come from a registry";
+
 /* The text of an error line of npm, NULL for any other line. Both are cut at the line's end by the caller. */
 static const char *npm_error_text(const char *line)
 {
@@ -76,7 +80,17 @@ static const char *meaning(const char *code)
 		{ "EBADENGINE", "the package is not made for this Node.js" },
 		{ "ERESOLVE", "the package's dependencies contradict each other" },
 		{ "EALLOWGIT",
-		  "the package depends on a git repository, which is refused while a registry token is in use" },
+		  "it depends on a git repository: npxc fetches none, because preparing one runs its code beside npm's "
+		  "credentials; take a release whose dependencies all come from a registry" },
+		{ "ENOPROGRAM", "a dependency wants to be built before it is packed: npxc runs no code beside npm's "
+		                "credentials; take "
+		                "a release whose dependencies all come from a registry" },
+		{ "EALLOWREMOTE",
+		  "it depends on a URL, which this npm does not fetch; set allow-remote=all in your npmrc and let "
+		  "install.allow name the host, or take a release whose dependencies all come from a registry" },
+		{ "EALLOWFILE", dependency_on_files },
+		{ "EALLOWDIRECTORY", dependency_on_files },
+		{ "EUNSUPPORTEDPROTOCOL", "it depends on an address of a kind that npm does not know" },
 	};
 
 	for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
@@ -111,6 +125,14 @@ static char *wanted_version(const char *detail)
 	return at == NULL ? NULL : str_dup_n(at + 1, length - (size_t)(at + 1 - spec));
 }
 
+/* npm installs nothing else from a path of its own sandbox. */
+static bool is_missing_dependency(const char *code, const char *detail)
+{
+	return code != NULL && detail != NULL && strcmp(code, "ENOENT") == 0 &&
+	       (strstr(detail, "Could not read package.json") != NULL || strstr(detail, ".tgz'") != NULL ||
+	        strstr(detail, ".tar.gz'") != NULL || strstr(detail, ".tar'") != NULL);
+}
+
 char *reason_of_npm(const char *errors)
 {
 	mem_cleanup char *copy = str_dup(errors);
@@ -139,7 +161,7 @@ char *reason_of_npm(const char *errors)
 	}
 	if (code == NULL && detail == NULL)
 		return last != NULL ? str_printf("npm says: %s", last) : str_dup("npm failed and said nothing");
-	what = code != NULL ? meaning(code) : NULL;
+	what = is_missing_dependency(code, detail) ? dependency_on_files : code != NULL ? meaning(code) : NULL;
 	if (detail == NULL)
 		return what != NULL ? str_printf("%s (npm: %s)", what, code) : str_printf("npm says: %s", code);
 	version = wanted_version(detail);

@@ -508,7 +508,7 @@ static void install_scripts_see_no_secret(void **state)
 
 static unsigned guarded;
 
-/* The step that holds the token starts no program, by whichever function: npm before 11 would, for a git dependency. */
+/* The step that fetches starts no program, by whichever function: npm before 11 would, for a git dependency. */
 static void try_guard(const struct launch *launch)
 {
 	mem_cleanup char *guard = NULL;
@@ -527,35 +527,116 @@ static void try_guard(const struct launch *launch)
 		return;
 	}
 	assert_true(loaded);
-	command =
-	    str_printf("node --require='%s' --input-type=module -e '"
-	               "import all, { spawn } from \"child_process\";"
-	               "const { exec, execSync, execFile, execFileSync, fork, spawnSync } = all;"
-	               "let missed = 0;"
-	               "for (const run of [spawn, exec, execSync, execFile, execFileSync, fork, spawnSync])"
-	               "  try { run(\"true\"); missed++ } catch (e) { missed += e.code === \"EALLOWGIT\" ? 0 : 1 }"
-	               "process.exit(missed)'",
-	               guard);
+	command = str_printf(
+	    "node --require='%s' --input-type=module -e '"
+	    "import all, { spawn } from \"child_process\";"
+	    "const { ChildProcess, exec, execSync, execFile, execFileSync, fork, spawnSync } = all;"
+	    "const bare = file => new ChildProcess().spawn({ file, args: [file], envPairs: [], stdio: \"pipe\" });"
+	    "let missed = 0;"
+	    "for (const run of [spawn, exec, execSync, execFile, execFileSync, fork, spawnSync, bare])"
+	    "  for (const [file, code] of [[\"true\", \"ENOPROGRAM\"], [\"/usr/bin/git\", \"EALLOWGIT\"]])"
+	    "    try { run(file); missed++ } catch (e) { missed += e.code === code ? 0 : 1 }"
+	    "process.exit(missed)'",
+	    guard);
 	assert_int_equal(system(command), 0);
 	guarded++;
 }
 
-static void no_program_runs_beside_the_token(void **state)
+/* With credentials and without: an npm that prepares git dependencies would run a package's code all the same. */
+static void the_step_that_fetches_starts_no_program(void **state)
 {
+	static const char *const specs[] = { "@secret/thing", "scripted" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(specs) / sizeof(specs[0]); i++) {
+		struct setting setting;
+		struct store_package package;
+		mem_cleanup char *lines = token_line();
+		mem_cleanup char *more = str_printf("%s@secret:registry=http://127.0.0.1:%s/\n", lines, fixture.port);
+
+		setting_make(&setting);
+		setting.runner.before_run = try_guard;
+		write_npmrc(i == 0 ? more : "");
+		guarded = 0;
+		must_get(&setting, specs[i], STORE_ENSURE, &package);
+		assert_int_equal(guarded, 1);
+		assert_int_equal(setting.runner.runs, 2);
+		store_package_done(&package);
+		setting_done(&setting);
+	}
+}
+
+/* What is only in the step's npm: the words of the launch that its own process has. */
+static const char *seen_value(const struct launch *launch, const char *name)
+{
+	for (size_t i = 0; i < launch->env_count; i++)
+		if (strcmp(launch->env[i].name, name) == 0)
+			return launch->env[i].value;
+	return NULL;
+}
+
+static struct {
+	struct strv rc[2]; /* the lines of npm's configuration file in each step */
+	char *proxy[2];    /* http_proxy there */
+	bool guards[2];    /* what keeps the step from running anything */
+} steps;
+
+static void look_at_step(const struct launch *launch)
+{
+	const int step = strcmp(launch->command.v[2], "rebuild") == 0;
+	BUF_CLEANUP struct buf bytes = BUF_INIT(64 * KIB);
+	struct npxc_error err;
+	mem_cleanup char *path = NULL;
+
+	for (size_t i = 0; i < launch->mount_count; i++)
+		if (strcmp(launch->mounts[i].target, "/opt/npxc/npm-config") == 0)
+			path = str_printf("%s/npmrc", launch->mounts[i].source);
+	assert_true(path != NULL && file_read(path, &bytes, &err));
+	strv_push(&steps.rc[step], bytes.data);
+	free(steps.proxy[step]);
+	steps.proxy[step] = str_dup(seen_value(launch, "http_proxy"));
+	steps.guards[step] = str_equal(seen_value(launch, "npm_config_ignore_scripts"), "true") &&
+	                     str_equal(seen_value(launch, "npm_config_allow_git"), "none") &&
+	                     str_starts(seen_value(launch, "npm_config_git"), "/nonexistent/") &&
+	                     strstr(bytes.data, "ignore-scripts=\"true\"") != NULL &&
+	                     strstr(bytes.data, "allow-git=\"none\"") != NULL;
+}
+
+/* Whatever the user's own configuration says. */
+static void a_proxys_password_stays_in_the_step_that_fetches(void **state)
+{
+	static const char password[] = "pr0xypw";
 	struct setting setting;
 	struct store_package package;
-	mem_cleanup char *lines = token_line();
-	mem_cleanup char *more = str_printf("%s@secret:registry=http://127.0.0.1:%s/\n", lines, fixture.port);
+	struct npxc_error err;
 
 	(void)state;
 	setting_make(&setting);
-	setting.runner.before_run = try_guard;
-	write_npmrc(more);
-	guarded = 0;
-	must_get(&setting, "@secret/thing", STORE_ENSURE, &package);
-	assert_int_equal(guarded, 1);
-	assert_int_equal(setting.runner.runs, 2);
+	setting.runner.before_run = look_at_step;
+	write_npmrc("https-proxy=http://me:pr0xypw@p.example:3128\nnoproxy=127.0.0.1\nignore-scripts=false\n"
+	            "allow-git=all\ngit=/evil\nscript-shell=/evil\nnode-options=--require=/evil\nglobalconfig=/evil\n");
+	setenv("http_proxy", "http://me:pr0xypw@p.example:3128/", 1);
+	must_get(&setting, "scripted", STORE_ENSURE, &package);
 	store_package_done(&package);
+	assert_true(steps.guards[0]);
+	assert_false(steps.guards[1]);
+	assert_non_null(strstr(steps.rc[0].v[0], password)); /* it is there where it has to be */
+	assert_non_null(strstr(steps.proxy[0], password));
+	assert_null(strstr(steps.rc[1].v[0], password));
+	assert_string_equal(steps.proxy[1], "http://p.example:3128");
+	for (int i = 0; i < 2; i++)
+		assert_null(strstr(steps.rc[i].v[0], "/evil"));
+
+	/* And no error tells it: npm shows the address of a proxy that it cannot use. */
+	setenv("http_proxy", "http://me:pr0xypw@127.0.0.1:9/", 1);
+	write_npmrc("proxy=http://me:pr0xypw@127.0.0.1:9\nfetch-retries=0\n");
+	assert_false(get(&setting, "many", STORE_ENSURE, &package, &err));
+	assert_null(strstr(err.message, password));
+	unsetenv("http_proxy");
+	for (int i = 0; i < 2; i++) {
+		strv_done(&steps.rc[i]);
+		free(MEM_TAKE(steps.proxy[i]));
+	}
 	setting_done(&setting);
 }
 
@@ -1243,7 +1324,8 @@ int main(void)
 		STORE_TEST(concurrent_first_starts_install_once),
 		STORE_TEST(an_interrupted_installation_looks_like_none),
 		STORE_TEST(install_scripts_see_no_secret),
-		STORE_TEST(no_program_runs_beside_the_token),
+		STORE_TEST(the_step_that_fetches_starts_no_program),
+		STORE_TEST(a_proxys_password_stays_in_the_step_that_fetches),
 		STORE_TEST(installations_reach_what_npm_is_configured_for),
 		STORE_TEST(what_was_refused_is_said),
 		STORE_TEST(installs_once_and_starts_without_a_process),
