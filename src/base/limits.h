@@ -86,6 +86,18 @@
 #define LIMIT_WRITTEN_TREES 1024
 #define LIMIT_WRITTEN_BYTES (32 * MIB)
 
+/*
+ * What the host would execute in a tree that is mounted writable: files looked at; names found, each of which is a mount
+ * or two; directories that are kept from being renamed because such a name lies in them; bytes of the list while a
+ * session runs; milliseconds that its end may take for the second look, and a janitor's.
+ */
+#define LIMIT_GUARD_SCAN_ENTRIES 1000000
+#define LIMIT_GUARD_NAMES 256
+#define LIMIT_GUARD_PINS 512
+#define LIMIT_GUARD_FILE_BYTES (8 * MIB)
+#define LIMIT_GUARD_END_MS 500
+#define LIMIT_GUARD_JANITOR_MS 3000
+
 /* files: what the fingerprint of a local package directory looks at. */
 #define LIMIT_FINGERPRINT_FILES 100000
 

@@ -23,7 +23,7 @@ struct gc {
 	size_t runtime_count;
 	struct orphans orphans;
 	struct strv unasked;
-	/* Owned by `report`: released, kept, left_alone, orphans, not_asked, removed. */
+	/* Owned by `report`: released, kept, left_alone, orphans, not_asked, removed, unsafe. */
 	cJSON *report;
 	size_t shown;
 	bool is_down, is_kept;
@@ -232,6 +232,21 @@ static bool remove_named(struct gc *gc, const struct strv *words, struct npxc_er
 
 /* ---- all of it ---- */
 
+/* What servers left where the host executes it, of sessions whose own end could not say so. */
+static void report_unsafe(struct gc *gc)
+{
+	mem_cleanup char *directory = plan_guards_directory(gc->directory);
+	struct strv lines = { 0 };
+	guards_collect(directory, &lines);
+	for (size_t i = 0; i < lines.count; i++) {
+		cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(gc->report, "unsafe"),
+		                     cJSON_CreateString(lines.v[i]));
+		if (!gc->json)
+			log_notice("%s", lines.v[i]);
+	}
+	strv_done(&lines);
+}
+
 static bool collect(struct gc *gc, const struct options *options, const struct config *config, struct npxc_error *err)
 {
 	const struct sweep_listener listener = { .on_lease = on_lease, .context = gc };
@@ -240,6 +255,7 @@ static bool collect(struct gc *gc, const struct options *options, const struct c
 	if (!sweep(gc->directory, &listener, err) || !find_orphans(gc, config, err))
 		return false;
 	report_orphans(gc);
+	report_unsafe(gc);
 	if (!gc->json && gc->shown == 0)
 		puts("nothing is left behind");
 	return true;
@@ -247,7 +263,8 @@ static bool collect(struct gc *gc, const struct options *options, const struct c
 
 bool gc_command(const struct options *options, int *ret_status, struct npxc_error *err)
 {
-	static const char *const LISTS[] = { "released", "kept", "left_alone", "orphans", "removed", "not_asked" };
+	static const char *const LISTS[] = { "released", "kept",      "left_alone", "orphans",
+		                             "removed",  "not_asked", "unsafe" };
 	if (options->orphans && options->specs.count == 0)
 		return error_set(err, ERROR_CONFIG,
 		                 "--orphans needs the names to remove; `npxc gc` lists what has no lease");

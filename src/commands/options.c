@@ -56,9 +56,9 @@ static const struct flag {
 	{ FLAG_NETWORK, 0, "network", VALUE_NEEDED, "none|open|NAME|allowlist", OPTIONS_SANDBOX,
 	  "what the server may reach [none]" },
 	{ FLAG_ALLOW, 0, "allow", VALUE_NEEDED, "RULE", OPTIONS_SANDBOX, "one more rule of the allowlist" },
-	{ FLAG_MOUNT, 0, "mount", VALUE_NEEDED, "HOST[:GUEST][:rw]", OPTIONS_SANDBOX,
+	{ FLAG_MOUNT, 0, "mount", VALUE_NEEDED, "HOST[:GUEST][:rw[,all]]", OPTIONS_SANDBOX,
 	  "a file or directory of the host, read-only, at the same path" },
-	{ FLAG_PROJECT, 0, "project", VALUE_OPTIONAL, "ro|rw", OPTIONS_SANDBOX,
+	{ FLAG_PROJECT, 0, "project", VALUE_OPTIONAL, "ro|rw|rw,all", OPTIONS_SANDBOX,
 	  "the working directory at its real path [ro]" },
 	{ FLAG_NO_ISOLATE, 0, "no-isolate", VALUE_NONE, NULL, OPTIONS_SANDBOX, "old name of --project=ro" },
 	{ FLAG_MEMORY, 0, "memory", VALUE_NEEDED, "SIZE", OPTIONS_SANDBOX, "ceiling such as 512m or 2g [512m]" },
@@ -155,8 +155,11 @@ static bool take_project(struct options *o, const char *value, struct npxc_error
 		o->project = CONFIG_PROJECT_RO;
 	else if (str_equal(value, "rw"))
 		o->project = CONFIG_PROJECT_RW;
+	else if (str_equal(value, "rw,all"))
+		o->project = CONFIG_PROJECT_RW_ALL;
 	else
-		return error_set(err, ERROR_CONFIG, "--project=%s: write --project, --project=ro or --project=rw",
+		return error_set(err, ERROR_CONFIG,
+		                 "--project=%s: write --project, --project=ro, --project=rw or --project=rw,all",
 		                 value);
 	o->project_set = true;
 	return true;

@@ -180,32 +180,43 @@ static bool check_same_path(const char *host, struct npxc_error *err)
 	                 bad);
 }
 
+#define RW_ALL "rw,all"
+
+static bool parse_mode(const char *text, bool *ret_writable, bool *ret_all)
+{
+	*ret_all = strcmp(text, RW_ALL) == 0;
+	*ret_writable = *ret_all || strcmp(text, "rw") == 0;
+	return *ret_writable || strcmp(text, "ro") == 0;
+}
+
 bool config_parse_mount(const char *text, struct config_mount *ret_mount, struct npxc_error *err)
 {
 	mem_cleanup char *host = str_dup(text);
 	mem_cleanup char *bad = shown(text);
 	char *colon = strrchr(host, ':');
 	const char *guest = NULL;
-	bool writable = false;
+	bool writable = false, all = false;
 
-	if (colon != NULL && (strcasecmp(colon + 1, "rw") == 0 || strcasecmp(colon + 1, "ro") == 0)) {
-		if (strcmp(colon + 1, "rw") != 0 && strcmp(colon + 1, "ro") != 0)
-			return error_set(err, ERROR_CONFIG, "\"%s\": write :ro or :rw in small letters", bad);
-		writable = strcmp(colon + 1, "rw") == 0;
+	if (colon != NULL && (strcasecmp(colon + 1, "rw") == 0 || strcasecmp(colon + 1, "ro") == 0 ||
+	                      strcasecmp(colon + 1, RW_ALL) == 0)) {
+		if (!parse_mode(colon + 1, &writable, &all))
+			return error_set(err, ERROR_CONFIG, "\"%s\": write :ro, :rw or :rw,all in small letters", bad);
 		*colon = '\0';
 		colon = strrchr(host, ':');
 	}
 	if (colon != NULL && colon[1] == '\0')
-		return error_set(err, ERROR_CONFIG, "\"%s\": nothing follows the colon; write HOST[:GUEST][:rw]", bad);
+		return error_set(err, ERROR_CONFIG, "\"%s\": nothing follows the colon; write HOST[:GUEST][:rw[,all]]",
+		                 bad);
 	if (colon != NULL && colon[1] == '/') {
 		guest = colon + 1;
 		*colon = '\0';
 	}
 	if (host[0] == '\0')
-		return error_set(err, ERROR_CONFIG, "\"%s\" names nothing of the host; write HOST[:GUEST][:rw]", bad);
+		return error_set(err, ERROR_CONFIG, "\"%s\" names nothing of the host; write HOST[:GUEST][:rw[,all]]",
+		                 bad);
 	if (guest != NULL ? !config_check_inside_path(guest, err) : !check_same_path(host, err))
 		return false;
-	*ret_mount = (struct config_mount){ .container = str_dup(guest), .writable = writable };
+	*ret_mount = (struct config_mount){ .container = str_dup(guest), .writable = writable, .all = all };
 	ret_mount->host = MEM_TAKE(host);
 	return true;
 }
@@ -644,12 +655,22 @@ static bool read_inside_path(const struct jsonc *document, const cJSON *value, v
 	return read_checked(document, value, config_check_inside_path, into, err);
 }
 
+/* Into the whole mount. */
+static bool read_mount_mode(const struct jsonc *document, const cJSON *value, void *into, struct npxc_error *err)
+{
+	struct config_mount *mount = into;
+
+	if (!cJSON_IsString(value) || !parse_mode(value->valuestring, &mount->writable, &mount->all))
+		return jsonc_error(document, value, err, "wants \"ro\", \"rw\" or \"rw,all\"");
+	return true;
+}
+
 static bool read_mount(const struct jsonc *document, const cJSON *value, void *into, struct npxc_error *err)
 {
 	static const struct key keys[] = {
 		{ "host", read_host_path, offsetof(struct config_mount, host) },
 		{ "container", read_inside_path, offsetof(struct config_mount, container) },
-		{ "mode", read_mode, offsetof(struct config_mount, writable) },
+		{ "mode", read_mount_mode, 0 },
 	};
 	const struct config_mount *mount = into;
 
@@ -728,14 +749,14 @@ static bool read_arguments(const struct jsonc *document, const cJSON *value, voi
 static bool read_project(const struct jsonc *document, const cJSON *value, void *into, struct npxc_error *err)
 {
 	struct config_package *package = into;
-	bool writable = false;
+	bool writable = false, all = false;
 
 	if (!cJSON_IsBool(value) && !cJSON_IsString(value))
-		return refuse_kind(document, value, "false, \"ro\" or \"rw\"", err);
-	if (cJSON_IsString(value) && strcmp(value->valuestring, "ro") != 0 && strcmp(value->valuestring, "rw") != 0)
-		return jsonc_error(document, value, err, "wants false, \"ro\" or \"rw\"");
-	writable = cJSON_IsString(value) && strcmp(value->valuestring, "rw") == 0;
+		return refuse_kind(document, value, "false, \"ro\", \"rw\" or \"rw,all\"", err);
+	if (cJSON_IsString(value) && !parse_mode(value->valuestring, &writable, &all))
+		return jsonc_error(document, value, err, "wants false, \"ro\", \"rw\" or \"rw,all\"");
 	package->project = cJSON_IsFalse(value) ? CONFIG_PROJECT_NONE
+	                   : all                ? CONFIG_PROJECT_RW_ALL
 	                   : writable           ? CONFIG_PROJECT_RW
 	                                        : CONFIG_PROJECT_RO;
 	package->project_set = true;

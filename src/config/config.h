@@ -20,9 +20,11 @@ struct config_mount {
 	char *host;      /* owned, as written: absolute, or ~/ ..., or relative to the working directory (flag only) */
 	char *container; /* owned, absolute, or NULL: the same path inside */
 	bool writable;   /* false when not said: defaults.mount_mode is for what npxc finds by itself */
+	bool all;        /* writable with what the host would execute (config/hazard) */
 };
 
-enum config_project { CONFIG_PROJECT_NONE, CONFIG_PROJECT_RO, CONFIG_PROJECT_RW };
+/* RW_ALL: with what the host would execute (config/hazard). */
+enum config_project { CONFIG_PROJECT_NONE, CONFIG_PROJECT_RO, CONFIG_PROJECT_RW, CONFIG_PROJECT_RW_ALL };
 
 enum config_strategy { CONFIG_STRATEGY_CONFIG, CONFIG_STRATEGY_SCHEMA, CONFIG_STRATEGY_HEURISTIC };
 enum { CONFIG_STRATEGIES_MAX = 3 };
@@ -113,6 +115,7 @@ bool config_check_variable(const char *name, struct npxc_error *err) NPXC_MUST_C
  * known well enough here: who resolves it calls config_check_inside_path on the result.
  */
 bool config_check_inside_path(const char *path, struct npxc_error *err) NPXC_MUST_CHECK;
+/* HOST[:GUEST][:ro|:rw|:rw,all] */
 bool config_parse_mount(const char *text, struct config_mount *ret_mount, struct npxc_error *err) NPXC_MUST_CHECK;
 bool config_check_runtime(const char *word,
                           struct npxc_error *err) NPXC_MUST_CHECK; /* auto apple podman docker bwrap */

@@ -231,6 +231,43 @@ static void push_system(struct strv *argv, const struct runtime *runtime, const 
 	push2(argv, "--remount-ro", "/dev");
 }
 
+/* The number of a pin's descriptor, after those of the judged mounts; -1: by its name. */
+static int pin_fd(const struct runtime *runtime, const struct launch *launch, size_t pin)
+{
+	size_t judged = 0;
+
+	for (size_t i = 0; i < launch->mount_count; i++)
+		judged += launch->mounts[i].judged;
+	return judged + pin < bound_count(runtime) ? BWRAP_FD_MASKS + (int)(launch->masks.count + judged + pin) : -1;
+}
+
+/*
+ * A server has no name for what lies beneath the cover, and what is mounted there stays. A pin that is put elsewhere by
+ * a race pins nothing, and shows nothing.
+ */
+static void push_pins(struct strv *argv, const struct runtime *runtime, const struct launch *launch)
+{
+	enum { PIN_BYTES = 4096 };
+
+	for (size_t i = 0; i < launch->pin_count; i++) {
+		const int fd = pin_fd(runtime, launch, i);
+		mem_cleanup char *place = str_printf(LAUNCH_PINS "/%zu", i);
+		mem_cleanup char *point = str_printf("%s/%s", place, launch->pins[i].name);
+
+		if (fd != -1) {
+			push_number(argv, "--ro-bind-fd", (unsigned)fd);
+			push(argv, place);
+		} else {
+			push3(argv, "--ro-bind", launch->pins[i].directory, place);
+		}
+		push_tmpfs(argv, point, PIN_BYTES, 0);
+	}
+	if (launch->pin_count == 0)
+		return;
+	push_tmpfs(argv, LAUNCH_PINS, PIN_BYTES, 0555);
+	push2(argv, "--remount-ro", LAUNCH_PINS);
+}
+
 static void push_masks(struct strv *argv, const struct launch *launch, struct runtime_start *start)
 {
 	for (size_t i = 0; i < launch->masks.count; i++) {
@@ -330,6 +367,9 @@ static void add_sources(const struct runtime *runtime, const struct launch *laun
 	for (size_t i = 0; i < launch->mount_count && next < end; i++)
 		if (launch->mounts[i].judged)
 			runtime_start_add_source(start, next++, launch->mounts[i].identity.fd);
+	for (size_t i = 0; i < launch->pin_count; i++)
+		if (pin_fd(runtime, launch, i) != -1)
+			runtime_start_add_source(start, pin_fd(runtime, launch, i), launch->pins[i].identity.fd);
 }
 
 static void add_reach(const struct runtime *runtime, const struct launch *launch, struct runtime_start *start)
@@ -342,6 +382,7 @@ static void add_reach(const struct runtime *runtime, const struct launch *launch
 		if (launch->mounts[i].judged)
 			runtime_start_add_reach(start, launch->mounts[i].source,
 			                        bound < start->source_count ? start->sources[bound++].fd : -1);
+	/* Pins lie in what is reached already. */
 	if (!str_path_within(runtime->cli, "/usr"))
 		runtime_start_add_reach(start, runtime->cli, -1);
 	for (size_t i = 0; i < launch->mount_count; i++)
@@ -443,6 +484,7 @@ static bool make_argv(const struct runtime *runtime, const struct launch *launch
 	push_system(argv, runtime, launch);
 	push_layers(argv, layers);
 	push_masks(argv, launch, start);
+	push_pins(argv, runtime, launch);
 	push_first(&checks, argv, start);
 	/* Last of all: every mount point before it has been made in this root. */
 	/* Where nothing of the working directory is mounted it is an empty directory, read-only like all of the root.

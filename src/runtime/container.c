@@ -115,6 +115,15 @@ bool container_check_launch(const struct container_dialect *dialect, const struc
 		if (!check_path(launch->mounts[i].source, "mounted path", err) ||
 		    !check_path(launch->mounts[i].target, "mount target", err))
 			return false;
+	for (size_t i = 0; i < launch->pin_count; i++)
+		if (!check_path(launch->pins[i].directory, "mounted path", err) ||
+		    strchr(launch->pins[i].name, ':') != NULL)
+			return check_path(launch->pins[i].directory, "mounted path", err) &&
+			       error_set(
+			           err, ERROR_CONFIG,
+			           "%s/%s has a colon, which container CLIs cannot mount; rename it or use another "
+			           "runtime",
+			           launch->pins[i].directory, launch->pins[i].name);
 	if (launch->first != NULL && !check_path(launch->first, "first program", err))
 		return false;
 	for (size_t i = 0; i < launch->tmpfs_count; i++)

@@ -29,6 +29,14 @@ void launch_add_judged(struct launch *launch, const char *source, const char *ta
 	launch->mounts[launch->mount_count - 1].identity = *identity;
 }
 
+void launch_add_pin(struct launch *launch, const char *directory, const struct launch_identity *identity,
+                    const char *name)
+{
+	launch->pins = mem_realloc(launch->pins, launch->pin_count + 1, sizeof(*launch->pins));
+	launch->pins[launch->pin_count++] =
+	    (struct launch_pin){ .directory = str_dup(directory), .identity = *identity, .name = str_dup(name) };
+}
+
 struct launch_identity launch_identity_of(int fd, const struct stat *info)
 {
 	return (struct launch_identity){
@@ -115,6 +123,11 @@ void launch_done(struct launch *launch)
 		free(launch->env[i].name);
 		free(launch->env[i].value);
 	}
+	for (size_t i = 0; i < launch->pin_count; i++) {
+		free(launch->pins[i].directory);
+		free(launch->pins[i].name);
+	}
+	free(launch->pins);
 	free(launch->mounts);
 	free(launch->tmpfs);
 	free(launch->env);

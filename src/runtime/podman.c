@@ -272,6 +272,26 @@ static void add_flags(const struct runtime *runtime, const struct launch *launch
 	add_limits(launch, argv);
 }
 
+/* The directories stand in one that belongs to root and is closed: the server is another user, without capabilities. */
+static void add_pins(const struct runtime *runtime, const struct launch *launch, struct strv *argv)
+{
+	/* Or podman copies what the image has there into memory. */
+	const char *more = runtime->kind == RUNTIME_PODMAN ? ",notmpcopyup" : "";
+	enum { PIN_BYTES = 4096 };
+
+	if (launch->pin_count > 0) {
+		strv_push(argv, "--tmpfs");
+		strv_pushf(argv, LAUNCH_PINS ":rw,size=%d,mode=0700,nosuid,nodev,noexec%s", PIN_BYTES, more);
+	}
+	for (size_t i = 0; i < launch->pin_count; i++) {
+		strv_push(argv, "-v");
+		strv_pushf(argv, "%s:" LAUNCH_PINS "/%zu:ro", launch->pins[i].directory, i);
+		strv_push(argv, "--tmpfs");
+		strv_pushf(argv, LAUNCH_PINS "/%zu/%s:rw,size=%d,mode=0700,nosuid,nodev,noexec%s", i,
+		           launch->pins[i].name, PIN_BYTES, more);
+	}
+}
+
 /* The command, or the first program that becomes it. */
 static void add_command(const struct launch *launch, const char *image, struct strv *argv)
 {
@@ -311,6 +331,7 @@ bool podman_make_start(const struct runtime *runtime, const struct launch *launc
 		strv_push(&start.argv, "-v");
 		strv_pushf(&start.argv, "/dev/null:%s:ro", launch->masks.v[i]);
 	}
+	add_pins(runtime, launch, &start.argv);
 	for (size_t i = 0; i < runtime->environment.count; i++)
 		strv_push(&start.env, runtime->environment.v[i]);
 	container_add_variables(launch, &start);

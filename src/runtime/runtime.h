@@ -41,6 +41,17 @@ struct launch_mount {
 	struct launch_identity identity;
 };
 
+/*
+ * A directory that must not be renamed or removed inside, because something is mounted in it. The kernel refuses both
+ * for what is a mount point anywhere in the process's mount namespace (is_local_mountpoint, Linux 3.18): the directory
+ * that it lies in is mounted a second time, out of sight, and something is put over `name` there.
+ */
+struct launch_pin {
+	char *directory; /* owned; the host path of the directory that it lies in */
+	struct launch_identity identity;
+	char *name; /* owned; one component */
+};
+
 struct launch_tmpfs {
 	char *target; /* owned, absolute path inside */
 	uint64_t bytes;
@@ -59,6 +70,8 @@ struct launch {
 	struct launch_mount
 	    *mounts; /* any order: what lies beneath another is mounted after it; equal targets: last wins */
 	size_t mount_count;
+	struct launch_pin *pins; /* bwrap, podman, docker */
+	size_t pin_count;
 	struct launch_tmpfs *tmpfs; /* beside /tmp, /run and HOME, which every sandbox has */
 	size_t tmpfs_count;
 	struct strv masks;           /* paths inside (UNIX sockets of mounted trees) over which an empty file is put */
@@ -79,6 +92,8 @@ struct launch {
 void launch_add_mount(struct launch *launch, const char *source, const char *target, bool writable);
 void launch_add_judged(struct launch *launch, const char *source, const char *target, bool writable,
                        const struct launch_identity *identity);
+void launch_add_pin(struct launch *launch, const char *directory, const struct launch_identity *identity,
+                    const char *name);
 struct stat;
 struct launch_identity launch_identity_of(int fd, const struct stat *info);
 /*
@@ -87,6 +102,8 @@ struct launch_identity launch_identity_of(int fd, const struct stat *info);
  * are then certain. A mask has no identity: what it is, and that it is read-only, is all.
  */
 void launch_checks(const struct launch *launch, size_t bound, char mask_kind, struct strv *ret_words);
+/* Where pins are, covered or closed. */
+#define LAUNCH_PINS "/run/npxc/pins"
 /* Where the first program stands inside. */
 #define LAUNCH_FIRST "/run/npxc/first"
 /* What a start says that found another file; with the file's name. */

@@ -15,6 +15,7 @@
 #include "runtime/network.h"
 #include "runtime/runtime.h"
 #include "session/group.h"
+#include "session/guards.h"
 #include "session/lease.h"
 #include "session/signals.h"
 
@@ -297,6 +298,8 @@ static bool remove_entry(const struct keeper *keeper, const struct lease_entry *
 		return remove_container_surely(&entry->words, err);
 	case JANITOR_NETWORK:
 		return remove_network(&entry->words, network_delete_with_retry, err);
+	case JANITOR_GUARDS:
+		return guards_settle(entry->words.v[0], err);
 	case JANITOR_DIRECTORY:
 	case JANITOR_FILE:
 		break;
@@ -527,6 +530,8 @@ static void tear_down(struct keeper *keeper)
 	FAULT_POINT("janitor.teardown-networks");
 	remove_all_of(keeper, JANITOR_CGROUP);
 	FAULT_POINT("janitor.teardown-cgroups");
+	remove_all_of(keeper, JANITOR_GUARDS);
+	FAULT_POINT("janitor.teardown-guards");
 	remove_all_of(keeper, JANITOR_FILE);
 	remove_all_of(keeper, JANITOR_DIRECTORY);
 	FAULT_POINT("janitor.teardown-directories");

@@ -20,8 +20,8 @@
  *
  * Teardown, in this order, each step logged by name: the sandbox's process group (SIGKILL, then verified by /proc; a
  * container CLI is not killed before its container is gone, see below), containers (their removal command), processes,
- * networks (network_delete_with_retry), cgroups, files and directories. Then the launcher is told, and what is still
- * there of containers and networks is tried again in the background, as network_schedule says. So is a network of
+ * networks (network_delete_with_retry), cgroups, guards, files and directories. Then the launcher is told, and what is
+ * still there of containers and networks is tried again in the background, as network_schedule says. So is a network of
  * which a launcher that has died had said nothing more since it named it: the service may go on making what a dead
  * client asked it for.
  * Mustn't: delete a network while a container is not known to be gone.
@@ -40,6 +40,11 @@ enum janitor_resource {
 	 * Mustn't: signal a number that has been given to somebody else.
 	 */
 	JANITOR_PROCESS,
+	/*
+	 * The list of what the host would execute in the trees that the session may write to (session/guards): a file,
+	 * which goes, or says what is unsafe now. Looked at once nothing of the session can write any more.
+	 */
+	JANITOR_GUARDS,
 };
 
 /* The words of a container or network: the CLI's path, the runtime's word, the name, then the CLI's environment. */

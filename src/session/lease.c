@@ -41,6 +41,7 @@ static const struct {
 	[JANITOR_CGROUP] = { "cgroup", SHAPE_PATH },    [JANITOR_DIRECTORY] = { "directory", SHAPE_PATH },
 	[JANITOR_FILE] = { "file", SHAPE_PATH },        [JANITOR_CONTAINER] = { "container", SHAPE_NAMED },
 	[JANITOR_NETWORK] = { "network", SHAPE_NAMED }, [JANITOR_PROCESS] = { "process", SHAPE_PROCESS },
+	[JANITOR_GUARDS] = { "guards", SHAPE_PATH },
 };
 enum { KIND_COUNT = sizeof(kinds) / sizeof(kinds[0]) };
 

@@ -2,7 +2,9 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/mem.h"
+#include "config/hazard.h"
 #include "session/sockets.h"
 #include "session/source.h"
 
@@ -39,7 +41,8 @@ bool mounts_check_target(const char *target, struct npxc_error *err)
 }
 
 /* Takes the source's descriptor. */
-static void add(struct gather *g, struct source *source, const char *target, bool writable, const char *origin)
+static struct mounts_entry *add(struct gather *g, struct source *source, const char *target, bool writable,
+                                const char *origin)
 {
 	struct mounts *m = &g->out;
 	m->v = mem_realloc(m->v, m->count + 1, sizeof(*m->v));
@@ -52,6 +55,7 @@ static void add(struct gather *g, struct source *source, const char *target, boo
 		.outside = !g->out.cwd_in_scope || !str_path_within(source->path, m->real_cwd),
 		.origin = str_dup(origin),
 	};
+	return &m->v[m->count - 1];
 }
 
 /* By a link that is not root's. Those on the way to the working directory are no news for what lies in it. */
@@ -88,7 +92,7 @@ static bool add_asked(struct gather *g, const struct config_mount *mount, const 
 	if (came_by_link(g, host, &source))
 		strv_pushf(&g->out.notes, "%s %s leads to %s by a symbolic link; that is mounted", origin, mount->host,
 		           source.path);
-	add(g, &source, target, mount->writable, origin);
+	add(g, &source, target, mount->writable, origin)->all = mount->all;
 	return true;
 }
 
@@ -186,6 +190,15 @@ static int by_target(const void *a, const void *b)
 	return strcmp(x->target, y->target);
 }
 
+static void drop_pin(struct mounts_pin *pin)
+{
+	fd_close(&pin->identity.fd);
+	fd_close(&pin->parent_identity.fd);
+	free(pin->source);
+	free(pin->target);
+	free(pin->parent);
+}
+
 static void drop_entry(struct mounts *m, size_t at)
 {
 	fd_close(&m->v[at].identity.fd);
@@ -196,6 +209,18 @@ static void drop_entry(struct mounts *m, size_t at)
 	m->count--;
 }
 
+/* Whether the path is, or lies in, what the host would execute: its own words lift what the tree's do not. */
+static bool is_hazard_of(const char *path, const char *tree)
+{
+	for (const char *end = path + strlen(tree); *end != '\0'; end++) {
+		mem_cleanup char *part =
+		    end[1] == '/' || end[1] == '\0' ? str_dup_n(path, (size_t)(end + 1 - path)) : NULL;
+		if (part != NULL && (hazard_of(part) & HAZARD_RUN) != 0)
+			return true;
+	}
+	return false;
+}
+
 /* True when `e` is already to be seen through `parent`, at least as widely. */
 static bool is_covered(const struct mounts_entry *e, const struct mounts_entry *parent)
 {
@@ -204,7 +229,9 @@ static bool is_covered(const struct mounts_entry *e, const struct mounts_entry *
 		return false;
 	if (e->writable && !parent->writable)
 		return false;
-	if (is_asked(e) && e->writable != parent->writable)
+	if (is_asked(e) && (e->writable != parent->writable || e->all != parent->all))
+		return false;
+	if (is_asked(e) && e->writable && !e->all && is_hazard_of(e->target, parent->target))
 		return false;
 	return str_equal(e->target + strlen(parent->target), e->source + strlen(parent->source));
 }
@@ -222,8 +249,10 @@ static bool settle(struct mounts *m, struct npxc_error *err)
 		if (!str_equal(before->source, e->source))
 			return error_set(err, ERROR_CONFIG, "two mounts for %s: %s (%s) and %s (%s); keep one",
 			                 e->target, before->source, before->origin, e->source, e->origin);
-		if (is_asked(before) && is_asked(e))
+		if (is_asked(before) && is_asked(e)) {
 			before->writable = before->writable || e->writable;
+			before->all = before->all || e->all;
+		}
 		drop_entry(m, is_asked(before) ? i : i - 1);
 	}
 	for (size_t i = 1; i < m->count;) {
@@ -288,6 +317,169 @@ static bool mask_sockets(struct mounts *m, struct npxc_error *err)
 	return true;
 }
 
+/* ---- what the host would execute ---- */
+
+/* The mount through which the path is seen: the deepest that holds it. */
+static const struct mounts_entry *shown_by(const struct mounts *m, const char *target)
+{
+	const struct mounts_entry *found = NULL;
+	for (size_t i = 0; i < m->count; i++)
+		if (str_path_within(target, m->v[i].target) &&
+		    (found == NULL || strlen(m->v[i].target) > strlen(found->target)))
+			found = &m->v[i];
+	return found;
+}
+
+static bool is_pinned(const struct mounts *m, const char *target)
+{
+	for (size_t i = 0; i < m->pin_count; i++)
+		if (str_equal(m->pins[i].target, target))
+			return true;
+	return false;
+}
+
+static bool open_directory(int root, const char *path, struct launch_identity *ret_identity)
+{
+	FD_CLEANUP int fd = guards_open_below(root, path);
+	struct stat info;
+	if (fd == -1 || fstat(fd, &info) == -1)
+		return false;
+	*ret_identity = launch_identity_of(fd_take(&fd), &info);
+	return true;
+}
+
+/* Each directory between the mount's root and the name. One that has gone meanwhile holds nothing any more. */
+static bool pin_above(struct mounts *m, const struct mounts_entry *e, const char *path, struct npxc_error *err)
+{
+	mem_cleanup char *parent = str_dup("");
+	for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+		mem_cleanup char *directory = str_dup_n(path, (size_t)(slash - path));
+		struct mounts_pin pin = { .source = str_path_join(e->source, directory),
+			                  .target = str_path_join(e->target, directory),
+			                  .parent = str_path_join(e->source, parent[0] == '\0' ? "." : parent),
+			                  .identity.fd = -1,
+			                  .parent_identity.fd = -1 };
+		const bool fine = !is_pinned(m, pin.target) &&
+		                  open_directory(e->identity.fd, directory, &pin.identity) &&
+		                  open_directory(e->identity.fd, parent, &pin.parent_identity);
+		free(parent);
+		parent = str_dup(directory);
+		if (!fine) {
+			drop_pin(&pin);
+			continue;
+		}
+		if (m->pin_count == LIMIT_GUARD_PINS) {
+			drop_pin(&pin);
+			return error_set(err, ERROR_CONFIG,
+			                 "%s has names that the host executes in more than %d directories", e->source,
+			                 LIMIT_GUARD_PINS);
+		}
+		m->pins = mem_realloc(m->pins, m->pin_count + 1, sizeof(*m->pins));
+		m->pins[m->pin_count++] = pin;
+	}
+	return true;
+}
+
+/* The words that lift it, for the user. */
+static char *lifting(const struct mounts_entry *e)
+{
+	if (str_equal(e->origin, "project"))
+		return str_dup("--project=rw,all");
+	if (str_equal(e->origin, "mounts"))
+		return str_dup("\"mode\": \"rw,all\"");
+	return str_equal(e->source, e->target) ? str_printf("--mount %s:rw,all", e->source)
+	                                       : str_printf("--mount %s:%s:rw,all", e->source, e->target);
+}
+
+/* "a, b and 3 more" */
+static char *some_of(const struct strv *names)
+{
+	enum { SHOWN = 8 };
+	char *text = str_dup("");
+	for (size_t i = 0; i < names->count && i < SHOWN; i++) {
+		char *longer = str_printf("%s%s%s", text, i == 0 ? "" : ", ", names->v[i]);
+		free(text);
+		text = longer;
+	}
+	if (names->count > SHOWN) {
+		char *longer = str_printf("%s and %zu more", text, names->count - SHOWN);
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+static void note_guards(struct mounts *m, const struct mounts_entry *e, const struct strv *kept,
+                        const struct strv *unkept)
+{
+	mem_cleanup char *flag = lifting(e);
+	mem_cleanup char *names = some_of(kept);
+	mem_cleanup char *others = some_of(unkept);
+	if (kept->count > 0)
+		strv_pushf(&m->notes,
+		           "read-only in %s, because this machine's tools execute what stands there: %s; %s makes "
+		           "them writable",
+		           e->target, names, flag);
+	if (unkept->count > 0)
+		strv_pushf(&m->notes,
+		           "in %s this machine's tools execute what these lead to, and a server can replace them, "
+		           "because they are no files or directories: %s",
+		           e->target, others);
+}
+
+/* One writable tree. What another mount shows instead is that one's. */
+static bool guard_tree(struct mounts *m, size_t at, struct npxc_error *err)
+{
+	struct guards found = { 0 };
+	struct strv kept __attribute__((cleanup(strv_done))) = { 0 };
+	struct strv unkept __attribute__((cleanup(strv_done))) = { 0 };
+	/* The list grows below. */
+	const struct mounts_entry e = m->v[at];
+	if (!guards_find(e.identity.fd, e.source, -1, &found, err)) {
+		mem_cleanup char *flag = lifting(&e);
+		return error_prefix(err, "%s (%s lifts this)", e.origin, flag);
+	}
+	m->trees = mem_realloc(m->trees, m->tree_count + 1, sizeof(*m->trees));
+	m->trees[m->tree_count++] =
+	    (struct guards_tree){ .path = str_dup(e.source), .identity = e.identity, .before = found };
+	bool fine = true;
+	for (size_t i = 0; fine && i < found.count; i++) {
+		struct guard *guard = &m->trees[m->tree_count - 1].before.v[i];
+		mem_cleanup char *target = str_path_join(e.target, guard->path);
+		const struct mounts_entry *shown = shown_by(m, target);
+		if (shown == NULL || !str_equal(shown->target, e.target))
+			continue;
+		if (guard->identity.kind != 'd' && guard->identity.kind != 'f') {
+			strv_push(&unkept, guard->path);
+			continue;
+		}
+		fine = pin_above(m, &e, guard->path, err);
+		strv_push(&kept, guard->path);
+		m->v = mem_realloc(m->v, m->count + 1, sizeof(*m->v));
+		m->v[m->count++] = (struct mounts_entry){ .source = str_path_join(e.source, guard->path),
+			                                  .target = MEM_TAKE(target),
+			                                  .identity = guard->identity,
+			                                  .directory = guard->identity.kind == 'd',
+			                                  .kept = true,
+			                                  .outside = e.outside,
+			                                  .origin = str_dup("kept read-only") };
+		guard->identity.fd = -1; /* the entry's now */
+	}
+	note_guards(m, &e, &kept, &unkept);
+	return fine;
+}
+
+static bool guard_trees(struct mounts *m, struct npxc_error *err)
+{
+	const size_t count = m->count;
+	for (size_t i = 0; i < count; i++)
+		if (m->v[i].writable && m->v[i].directory && !m->v[i].all && !guard_tree(m, i, err))
+			return false;
+	if (m->count > 1)
+		qsort(m->v, m->count, sizeof(*m->v), by_target);
+	return true;
+}
+
 static bool gather_all(struct gather *g, struct npxc_error *err)
 {
 	const struct mounts_input *in = g->in;
@@ -306,13 +498,15 @@ static bool gather_all(struct gather *g, struct npxc_error *err)
 			    in->cwd);
 		if (!mounts_check_target(in->cwd, err))
 			return error_prefix(err, "--project");
-		add(g, &g->cwd, in->cwd, in->project == CONFIG_PROJECT_RW, "project");
+		add(g, &g->cwd, in->cwd, in->project != CONFIG_PROJECT_RO, "project")->all =
+		    in->project == CONFIG_PROJECT_RW_ALL;
 	}
 	for (size_t i = 0; i < in->arguments->count; i++)
 		consider_argument(g, in->arguments->v[i], i + 1);
 	for (size_t i = 0; i < in->env_count; i++)
 		consider_variable(g, &in->env[i]);
-	return settle(&g->out, err) && protect_own(&g->out, in->own, err) && mask_sockets(&g->out, err);
+	return settle(&g->out, err) && protect_own(&g->out, in->own, err) && mask_sockets(&g->out, err) &&
+	       guard_trees(&g->out, err);
 }
 
 /* What the words of the command line are relative to; calls name files of it too. */
@@ -358,6 +552,12 @@ void mounts_done(struct mounts *m)
 	while (m->count > 0)
 		drop_entry(m, m->count - 1);
 	free(m->v);
+	for (size_t i = 0; i < m->pin_count; i++)
+		drop_pin(&m->pins[i]);
+	free(m->pins);
+	for (size_t i = 0; i < m->tree_count; i++)
+		guards_tree_done(&m->trees[i]);
+	free(m->trees);
 	free(m->real_cwd);
 	strv_done(&m->masks);
 	strv_done(&m->notes);

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "config/config.h"
 #include "runtime/runtime.h"
+#include "session/guards.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,13 +37,27 @@ struct mounts_entry {
 	struct launch_identity identity; /* what was judged; its fd is owned here */
 	bool writable;
 	bool directory;
+	bool kept;    /* not asked for: what the host would execute, read-only in a writable tree */
+	bool all;     /* writable: with what the host would execute */
 	bool outside; /* not under the working directory: the user named it by flag or configuration */
-	char *origin; /* owned: "--mount", "mounts", "project", "argument 2", "variable NAME" */
+	char *origin; /* owned: "--mount", "mounts", "project", "argument 2", "variable NAME", "kept read-only" */
+};
+
+/* A directory in a writable tree that must not be renamed: what is kept read-only lies in it. */
+struct mounts_pin {
+	char *source, *target;                  /* owned */
+	struct launch_identity identity;        /* its fd is owned here */
+	char *parent;                           /* owned; the directory that it lies in, on the host */
+	struct launch_identity parent_identity; /* the same */
 };
 
 struct mounts {
 	struct mounts_entry *v; /* sorted: a parent stands before what lies beneath it */
 	size_t count;
+	struct mounts_pin *pins;
+	size_t pin_count;
+	struct guards_tree *trees; /* the writable ones, with what the host would execute in them at the start */
+	size_t tree_count;
 	struct strv masks; /* sockets inside, by their path inside */
 	struct strv notes; /* lines for the user: what was not mounted and which flag would, masked sockets */
 	bool cwd_in_scope; /* false when cwd is /, HOME or an ancestor of HOME */
@@ -58,6 +73,8 @@ struct mounts {
  * beneath it must not lead out of it by a symlink; nor must any path (the working directory's own included) lead by one
  * out of a tree that some server could write to. Other links are the user's, and followed; what a path that is mounted
  * led to by one is told. npxc's own files are never mounted writable.
+ * Mustn't: let a server write what the host would execute (config/hazard, RUN), unless the mount says so (`rw,all`):
+ * what is there in a writable tree is mounted read-only over itself, and the directories above it are pinned.
  * Mustn't: mount on a mere mention anything that lies, or by a symlink leads, outside the working directory.
  */
 bool mounts_gather(const struct mounts_input *input, struct mounts *ret_mounts, struct npxc_error *err) NPXC_MUST_CHECK;

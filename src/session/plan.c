@@ -108,6 +108,49 @@ static void add_workspace(const struct plan_input *in, struct plan *plan)
 	launch_add_mount(&plan->launch, outputs, PUBLISH_OUTPUTS, true);
 }
 
+char *plan_guards_directory(const char *sessions)
+{
+	return str_path_join(sessions, "../unsafe");
+}
+
+/*
+ * Apple's CLI shares a single file through its directory, and with that drops a mount of the same directory: a copy of
+ * its own stands in for it.
+ */
+static const char *copy_of(struct plan *plan, const struct mounts_entry *e)
+{
+	plan->copies = mem_realloc(plan->copies, plan->copy_count + 1, sizeof(*plan->copies));
+	plan->copies[plan->copy_count] =
+	    (struct plan_copy){ .from = e->identity.fd,
+		                .path = str_printf("%s/kept/%zu", plan->workspace, plan->copy_count) };
+	return plan->copies[plan->copy_count++].path;
+}
+
+static void add_mounts(const struct plan_input *in, struct plan *plan)
+{
+	const struct mounts *m = in->mounts;
+	struct launch *launch = &plan->launch;
+	const bool apple = in->runtime->kind == RUNTIME_APPLE;
+	for (size_t i = 0; i < m->count; i++) {
+		const struct mounts_entry *e = &m->v[i];
+		const bool copied = apple && e->kept && !e->directory;
+		launch_add_judged(launch, copied ? copy_of(plan, e) : e->source, e->target, e->writable, &e->identity);
+	}
+	for (size_t i = 0; i < m->pin_count; i++) {
+		const struct mounts_pin *pin = &m->pins[i];
+		/* In a machine of its own each share is another file system: there the directory is a mount itself. */
+		if (apple)
+			launch_add_judged(launch, pin->source, pin->target, true, &pin->identity);
+		else
+			launch_add_pin(launch, pin->parent, &pin->parent_identity, strrchr(pin->source, '/') + 1);
+	}
+	if (m->tree_count == 0)
+		return;
+	mem_cleanup char *directory = plan_guards_directory(in->sessions);
+	plan->guards_file = str_printf("%s/%s.json", directory, plan->launch.name);
+	plan->guards = guards_text(m->trees, m->tree_count);
+}
+
 static bool fill_launch(const struct plan_input *in, struct plan *plan, struct npxc_error *err)
 {
 	struct launch *launch = &plan->launch;
@@ -124,11 +167,8 @@ static bool fill_launch(const struct plan_input *in, struct plan *plan, struct n
 	} else {
 		launch->path_prefix = str_dup(STORE_GUEST_PACKAGE "/node_modules/.bin");
 	}
-	for (size_t i = 0; i < in->mounts->count; i++) {
-		const struct mounts_entry *e = &in->mounts->v[i];
-		launch_add_judged(launch, e->source, e->target, e->writable, &e->identity);
-	}
 	add_workspace(in, plan);
+	add_mounts(in, plan);
 	add_storage(in, plan);
 	strv_push_all(&launch->masks, (const char *const *)in->mounts->masks.v, in->mounts->masks.count);
 
@@ -182,6 +222,11 @@ void plan_done(struct plan *plan)
 	runtime_start_done(&plan->start);
 	free(plan->data_directory);
 	free(plan->workspace);
+	free(plan->guards_file);
+	free(plan->guards);
+	for (size_t i = 0; i < plan->copy_count; i++)
+		free(plan->copies[i].path);
+	free(plan->copies);
 	strv_done(&plan->env_names);
 	*plan = (struct plan){ 0 };
 }

@@ -41,11 +41,21 @@ struct plan_input { /* borrowed */
 	const char *session_id;  /* 8 hex digits, or "<session>" for inspect */
 };
 
+struct plan_copy {
+	int from;   /* borrowed, open for looking */
+	char *path; /* owned; in the workspace */
+};
+
 struct plan {
 	struct launch launch;
 	struct runtime_start start;
-	char *data_directory;  /* owned; NULL without storage.persist */
-	char *workspace;       /* owned; to be made before the start, and removed: see session_start */
+	char *data_directory; /* owned; NULL without storage.persist */
+	char *workspace;      /* owned; to be made before the start, and removed: see session_start */
+	char *guards_file;    /* owned; what the host would execute in the writable trees; NULL: there are none */
+	char *guards;         /* owned; its text (session/guards) */
+	struct plan_copy
+	    *copies; /* of single files that are kept read-only, on runtimes that share their directory too */
+	size_t copy_count;
 	bool outputs;          /* the server may make files: a part of the workspace is writable */
 	struct strv env_names; /* of all variables inside */
 };
@@ -61,6 +71,9 @@ void plan_done(struct plan *plan);
 /* The two directories in plan.workspace that the sandbox sees, at PUBLISH_INSIDE and PUBLISH_OUTPUTS; owned. */
 char *plan_files_directory(const struct plan *plan);
 char *plan_outputs_directory(const struct plan *plan);
+
+/* The directory of guards_file, beside `sessions`; owned. */
+char *plan_guards_directory(const char *sessions);
 
 /* npxc-<slug of the package>-<id>, at most 63 characters of [a-z0-9-]; owned. */
 char *plan_session_name(const char *package, const char *session_id);

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/copy.h"
 #include "base/fault.h"
 #include "base/fd.h"
 #include "base/file.h"
@@ -10,11 +11,13 @@
 #include "base/mem.h"
 #include "guest/guest.h"
 #include "mcp/publish.h"
+#include "session/guards.h"
 #include "session/lease.h"
 #include "session/signals.h"
 #include "session/sweep.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -166,6 +169,38 @@ static bool make_directory(const char *path, mode_t mode, struct npxc_error *err
 	       error_set_errno(err, ERROR_IO, "make directory %s", path);
 }
 
+/* A descriptor that is only good for looking opens the file anew, and not its name. */
+static bool copy_one(const struct plan_copy *copy, int directory, struct npxc_error *err)
+{
+	const struct copy_rules rules = { .max_bytes = LIMIT_PUBLISH_FILE_BYTES, .stop = signals_interrupted };
+	uint64_t ignored;
+#ifdef __linux__
+	mem_cleanup char *handle = str_printf("/proc/self/fd/%d", copy->from);
+	FD_CLEANUP int from = open(handle, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+#else
+	FD_CLEANUP int from = fcntl(copy->from, F_DUPFD_CLOEXEC, 0);
+#endif
+	if (from == -1)
+		return error_set_errno(err, ERROR_IO, "open a file that is kept read-only");
+	return copy_file(from, directory, strrchr(copy->path, '/') + 1, 0444, &rules, &ignored, err);
+}
+
+static bool make_copies(const struct plan *plan, struct npxc_error *err)
+{
+	mem_cleanup char *kept = str_path_join(plan->workspace, "kept");
+	if (plan->copy_count == 0)
+		return true;
+	if (!make_directory(kept, 0755, err))
+		return false;
+	FD_CLEANUP int directory = open(kept, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory == -1)
+		return error_set_errno(err, ERROR_IO, "open %s", kept);
+	for (size_t i = 0; i < plan->copy_count; i++)
+		if (!copy_one(&plan->copies[i], directory, err))
+			return false;
+	return true;
+}
+
 static bool make_workspace(struct session *session, const struct plan *plan, struct npxc_error *err)
 {
 	mem_cleanup char *sessions = str_path_join(plan->workspace, "..");
@@ -182,8 +217,50 @@ static bool make_workspace(struct session *session, const struct plan *plan, str
 	if (plan->launch.first != NULL &&
 	    !file_write_atomic(plan->launch.first, GUEST_FIRST, GUEST_FIRST_LENGTH, 0555, err))
 		return false;
-	return make_directory(files, 0755, err) && (!plan->outputs || make_directory(outputs, 0777, err)) &&
-	       make_mount_points(&plan->launch, files, err);
+	return make_copies(plan, err) && make_directory(files, 0755, err) &&
+	       (!plan->outputs || make_directory(outputs, 0777, err)) && make_mount_points(&plan->launch, files, err);
+}
+
+/* On disk before anything can write to the trees. */
+static bool hold_guards(struct session *session, const struct plan *plan, struct npxc_error *err)
+{
+	if (plan->guards_file == NULL)
+		return true;
+	mem_cleanup char *directory = str_path_join(plan->guards_file, "..");
+	FAULT_POINT("guards.hold");
+	if (!janitor_hold_path(session->janitor, JANITOR_GUARDS, plan->guards_file, &session->guards_hold, err))
+		return false;
+	FAULT_POINT("guards.held");
+	if (!file_make_directories(directory, 0700, err) ||
+	    !file_write_atomic(plan->guards_file, plan->guards, strlen(plan->guards), 0600, err))
+		return false;
+	FAULT_POINT("guards.made");
+	session->guards_file = str_dup(plan->guards_file);
+	return true;
+}
+
+/*
+ * What the host would execute now and was not there at the start. Where there is no time for it, or something fails,
+ * the janitor looks, and `npxc gc` tells.
+ */
+static void tell_guards(struct session *session)
+{
+	struct buf text BUF_CLEANUP = BUF_INIT(LIMIT_GUARD_FILE_BYTES);
+	struct strv lines __attribute__((cleanup(strv_done))) = { 0 };
+	mem_cleanup char *file = MEM_TAKE(session->guards_file);
+	struct npxc_error err = { 0 };
+	if (file == NULL)
+		return;
+	if (!janitor_end_sandbox(session->janitor, 0, &err) || !file_read(file, &text, &err) ||
+	    !guards_judge(text.data == NULL ? "" : text.data, text.length, clock_now_ms() + LIMIT_GUARD_END_MS, &lines,
+	                  &err)) {
+		log_info("session", "what is unsafe to execute: %s; npxc gc tells", err.message);
+		return;
+	}
+	for (size_t i = 0; i < lines.count; i++)
+		log_notice("%s", lines.v[i]);
+	if (unlink(file) == 0 && !janitor_release(session->janitor, session->guards_hold, &err))
+		log_info("session", "%s", err.message);
 }
 
 bool session_start(struct session *session, const struct plan *plan, struct outlet *outlet, struct sandbox *ret_sandbox,
@@ -191,6 +268,8 @@ bool session_start(struct session *session, const struct plan *plan, struct outl
 {
 	if (!make_workspace(session, plan, err))
 		return error_prefix(err, "workspace");
+	if (!hold_guards(session, plan, err))
+		return error_prefix(err, "what this machine would execute");
 	return start(session, &plan->launch, &plan->start, outlet, ret_sandbox, err);
 }
 
@@ -503,6 +582,7 @@ void session_close(struct session *session)
 {
 	struct npxc_error err;
 	FAULT_POINT("session.close");
+	tell_guards(session);
 	if (session->janitor != NULL && !janitor_end(session->janitor, LIMIT_TEARDOWN_MS, &err))
 		log_warn("janitor", "%s", err.message);
 	session->janitor = NULL;
@@ -510,6 +590,7 @@ void session_close(struct session *session)
 	if (session->has_runtime)
 		runtime_done(&session->runtime);
 	cgroup_plan_done(&session->cgroups);
+	free(session->guards_file);
 	free(session->leases);
 	free(session->id);
 	*session = (struct session){ 0 };

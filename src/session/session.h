@@ -37,9 +37,11 @@ struct session {
 	struct cgroup_plan cgroups; /* of the running sandbox: which limits hold */
 	struct cgroup_limits limits;
 	unsigned container_hold; /* the janitor's entry for the container started last; 0: none */
-	char *leases;            /* owned; their directory */
-	char *id;                /* owned; 8 hex digits: of the lease, and at the end of the session's names */
-	bool swept;              /* dead sessions have been looked for */
+	char *guards_file;       /* owned; NULL: no tree was writable, or its end has been told */
+	unsigned guards_hold;
+	char *leases; /* owned; their directory */
+	char *id;     /* owned; 8 hex digits: of the lease, and at the end of the session's names */
+	bool swept;   /* dead sessions have been looked for */
 };
 
 /* `leases`: the directory of all sessions' leases, see session/lease. */

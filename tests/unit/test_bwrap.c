@@ -170,6 +170,46 @@ static void judged_sources_are_bound_by_descriptor_or_compared(void **state)
 	runtime_done(&runtime);
 }
 
+/* Mounted out of sight, deeper ones too, and covered. */
+static void directories_are_pinned_under_a_cover(void **state)
+{
+	const struct launch_identity project = { .fd = 55, .kind = 'd', .major = 8, .minor = 1, .inode = 100 };
+	const struct launch_identity sub = { .fd = 66, .kind = 'd', .major = 8, .minor = 1, .inode = 101 };
+	struct runtime runtime;
+	struct launch launch;
+	struct runtime_start start;
+	mem_cleanup char *by_name = NULL;
+	mem_cleanup char *by_descriptor = NULL;
+
+	(void)state;
+	plain_runtime(&runtime);
+	plain_launch(&launch);
+	launch_add_judged(&launch, "/p", "/p", true, &project);
+	launch_add_pin(&launch, "/p", &project, "sub");
+	launch_add_pin(&launch, "/p/sub", &sub, "x");
+	make(&runtime, &launch, &start);
+	by_name = strv_shell(&start.argv);
+	assert_non_null(strstr(by_name,
+	                       "--ro-bind /p /run/npxc/pins/0 "
+	                       "--perms 0000 --size 4096 --tmpfs /run/npxc/pins/0/sub "
+	                       "--ro-bind /p/sub /run/npxc/pins/1 "
+	                       "--perms 0000 --size 4096 --tmpfs /run/npxc/pins/1/x "
+	                       "--perms 0555 --size 4096 --tmpfs /run/npxc/pins --remount-ro /run/npxc/pins "));
+	runtime_start_done(&start);
+	runtime.binds_descriptors = true;
+	make(&runtime, &launch, &start);
+	by_descriptor = strv_shell(&start.argv);
+	assert_non_null(strstr(by_descriptor, "--bind-fd 20 /p "));
+	assert_non_null(strstr(by_descriptor, "--ro-bind-fd 21 /run/npxc/pins/0 "));
+	assert_non_null(strstr(by_descriptor, "--ro-bind-fd 22 /run/npxc/pins/1 "));
+	assert_int_equal(start.source_count, 3);
+	assert_int_equal(start.sources[2].fd, 22);
+	assert_int_equal(start.sources[2].from, 66);
+	runtime_start_done(&start);
+	launch_done(&launch);
+	runtime_done(&runtime);
+}
+
 /* As many descriptors as an ordinary user may have would not do for a whole directory's names as arguments. */
 static void more_sources_than_descriptors_are_compared(void **state)
 {
@@ -721,6 +761,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_whole_argument_list),
 		cmocka_unit_test(judged_sources_are_bound_by_descriptor_or_compared),
+		cmocka_unit_test(directories_are_pinned_under_a_cover),
 		cmocka_unit_test(more_sources_than_descriptors_are_compared),
 		cmocka_unit_test(the_programs_text_tells_whether_it_binds_descriptors),
 		cmocka_unit_test(open_network_brings_the_hosts_names),

@@ -364,6 +364,7 @@ static void projects(void **state)
 		{ "{\"project\": true}", CONFIG_PROJECT_RO },
 		{ "{\"project\": \"ro\"}", CONFIG_PROJECT_RO },
 		{ "{\"project\": \"rw\"}", CONFIG_PROJECT_RW },
+		{ "{\"project\": \"rw,all\"}", CONFIG_PROJECT_RW_ALL },
 	};
 
 	(void)state;
@@ -495,6 +496,8 @@ static void mounts_of_flags(void **state)
 		{ "/a:/b/", NULL, NULL, false, "ends with a slash" },
 		{ "/a:/b/../proc", NULL, NULL, false, "holds //" },
 		{ "/a://proc", NULL, NULL, false, "holds //" },
+		{ "/a:RW,all", NULL, NULL, false, "write :ro, :rw or :rw,all" },
+		{ "/a:rw,all", "/a", NULL, true, NULL },
 		{ "/", NULL, NULL, false, "cannot stand at the same path" },
 		{ "/proc/1:rw", NULL, NULL, false, "cannot stand at the same path" },
 		{ "/a/../dev//shm", NULL, NULL, false, "\"/dev/shm\" cannot stand at the same path" },
@@ -513,6 +516,7 @@ static void mounts_of_flags(void **state)
 		assert_true(str_equal(mount.host, cases[i].host));
 		assert_true(str_equal(mount.container, cases[i].container));
 		assert_int_equal(mount.writable, cases[i].writable);
+		assert_int_equal(mount.all, ok && str_ends(cases[i].text, ",all"));
 		free(mount.host);
 		free(mount.container);
 	}

@@ -336,7 +336,7 @@ static void bad_resources_are_refused(void **state)
 		{ JANITOR_DIRECTORY, "/tmp", "a top one" },
 		{ JANITOR_CGROUP, "/sys/fs/cgroup/x", "not a cgroup that npxc makes" },
 		{ JANITOR_PROCESS, "/tmp/x", "not a pid" },
-		{ (enum janitor_resource)6, "/tmp/x", "unknown kind" },
+		{ (enum janitor_resource)7, "/tmp/x", "unknown kind" },
 	};
 	struct janitor *janitor = started();
 	struct strv none = { 0 };

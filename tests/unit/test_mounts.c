@@ -395,6 +395,86 @@ static void links_of_trees_that_servers_write_to_lead_nowhere(void **state)
 	strv_done(&written);
 }
 
+static const struct mounts_entry *entry_at(const struct mounts *m, const char *target)
+{
+	for (size_t i = 0; i < m->count; i++)
+		if (str_equal(m->v[i].target, target))
+			return &m->v[i];
+	return NULL;
+}
+
+/* <project>/{.git/config, .envrc, sub/deep/.git/config, linked -> .git, .vscode -> dir} */
+static void what_the_host_executes_stays_read_only(void **state)
+{
+	const struct world *w = *state;
+	struct strv none = { 0 };
+	struct config_mount flagged[] = {
+		{ .host = (char[]){ "sub" }, .writable = true },
+		{ .host = (char[]){ "dir" }, .container = (char[]){ "/srv/d" }, .writable = true }
+	};
+	mem_cleanup char *git = str_path_join(w->project, ".git");
+	mem_cleanup char *envrc = str_path_join(w->project, ".envrc");
+	mem_cleanup char *deep = str_path_join(w->project, "sub/deep/.git");
+	mem_cleanup char *sub = str_path_join(w->project, "sub");
+	struct mounts_input input = input_of(w, &none);
+	struct npxc_error err = { 0 };
+	struct mounts m;
+	write_file(w->project, ".git/config");
+	write_file(w->project, ".envrc");
+	write_file(w->project, "sub/deep/.git/config");
+	write_file(w->project, "dir/.npmrc");
+	link_in(w, "home/project/.vscode", "dir");
+	const enum config_project unguarded[] = { CONFIG_PROJECT_RO, CONFIG_PROJECT_RW_ALL };
+	for (size_t i = 0; i < 2; i++) {
+		input.project = unguarded[i];
+		assert_true(mounts_gather(&input, &m, &err));
+		assert_int_equal(m.count, 1);
+		assert_int_equal(m.tree_count + m.pin_count, 0);
+		mounts_done(&m);
+	}
+	input.project = CONFIG_PROJECT_RW;
+	assert_true(mounts_gather(&input, &m, &err));
+	assert_int_equal(m.count, 5); /* with dir/.npmrc */
+	const char *const kept[] = { git, envrc, deep };
+	for (size_t i = 0; i < 3; i++) {
+		const struct mounts_entry *e = entry_at(&m, kept[i]);
+		assert_non_null(e);
+		assert_string_equal(e->source, kept[i]);
+		assert_false(e->writable);
+		assert_true(e->kept);
+		assert_true(e->identity.fd != -1);
+	}
+	assert_int_equal(m.pin_count, 3); /* dir, sub, sub/deep */
+	assert_string_equal(m.pins[1].source, sub);
+	assert_string_equal(m.pins[1].parent, w->project);
+	assert_int_equal(m.tree_count, 1);
+	assert_int_equal(m.notes.count, 3); /* the socket, what is kept, the link that cannot be */
+	assert_non_null(strstr(m.notes.v[1], ".envrc, .git, dir/.npmrc, sub/deep/.git; --project=rw,all makes"));
+	assert_non_null(strstr(m.notes.v[2], "no files or directories: .vscode"));
+	mounts_done(&m);
+	/* A mount with its own words is judged by these. */
+	input.flagged = flagged;
+	input.flagged_count = 2;
+	flagged[0].all = true;
+	assert_true(mounts_gather(&input, &m, &err));
+	assert_null(entry_at(&m, deep));
+	assert_non_null(entry_at(&m, git));
+	assert_non_null(entry_at(&m, "/srv/d/.npmrc"));
+	mounts_done(&m);
+	flagged[0].all = false;
+	input.project = CONFIG_PROJECT_RW_ALL;
+	assert_true(mounts_gather(&input, &m, &err));
+	assert_non_null(entry_at(&m, deep));
+	assert_null(entry_at(&m, git));
+	mounts_done(&m);
+	/* Named by itself, it is the user's word. */
+	flagged[0] = (struct config_mount){ .host = (char[]){ ".git" }, .writable = true };
+	input.project = CONFIG_PROJECT_RW;
+	assert_true(mounts_gather(&input, &m, &err));
+	assert_true(entry_at(&m, git)->writable);
+	mounts_done(&m);
+}
+
 /* Whatever is renamed after it was judged, the descriptor says what is meant. */
 static void what_was_judged_stays_open(void **state)
 {
@@ -548,6 +628,7 @@ int main(void)
 		WORLD(a_mention_inside_the_project_adds_nothing),
 		WORLD(mounts_that_are_refused),
 		WORLD(links_of_trees_that_servers_write_to_lead_nowhere),
+		WORLD(what_the_host_executes_stays_read_only),
 		WORLD(what_was_judged_stays_open),
 		WORLD(two_sources_for_one_target_are_refused),
 		WORLD(sockets_are_found_at_any_depth),

@@ -141,7 +141,7 @@ static void test_refusals(void **state)
 		{ { "-e", "1A=2", "pkg" }, "--env 1A" },
 		{ { "-e", "=2", "pkg" }, "--env" },
 		{ { "-e", "A B=2", "pkg" }, "--env A B" },
-		{ { "--project=w", "pkg" }, "--project=ro or --project=rw" },
+		{ { "--project=w", "pkg" }, "--project=rw or --project=rw,all" },
 		{ { "--dry-run=1", "pkg" }, "--dry-run takes no value" },
 		{ { "--network", "a", "--network", "b", "pkg" }, "given twice" },
 		{ { "--network=", "pkg" }, "not empty" },

@@ -351,7 +351,11 @@ static void judged_sources_are_compared_from_inside(void **state)
 	assert_null(strstr(before, "first")); /* nothing is compared */
 	launch_add_judged(&launch, "/srv/u/project", "/srv/u/project", false, &who);
 	strv_push(&launch.masks, "/srv/u/project/x.sock");
+	launch_add_pin(&launch, "/srv/u/project", &who, "sub");
 	line = argv_of(&runtime, &launch, &ignored);
+	assert_non_null(strstr(line, "--tmpfs /run/npxc/pins:rw,size=4096,mode=0700,nosuid,nodev,noexec "
+	                             "-v /srv/u/project:/run/npxc/pins/0:ro "
+	                             "--tmpfs /run/npxc/pins/0/sub:rw,size=4096,mode=0700,nosuid,nodev,noexec "));
 	assert_non_null(strstr(line, " -v /srv/state/first:/run/npxc/first:ro --entrypoint /run/npxc/first "
 	                             "node:lts-slim dr8:1:100=/srv/u/project oR-=/srv/u/project/x.sock -- "));
 	launch_done(&launch);
