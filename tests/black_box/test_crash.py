@@ -126,6 +126,7 @@ class Run:
         found = [f"process {pid}" for pid in processes_with(self.home.name)]
         if self.sessions.exists():
             found += [f"state {entry.name}" for entry in self.sessions.iterdir() if entry.name != self.scenario.orphan]
+        found += [f"unsafe {entry.name}" for entry in (self.sessions.parent / "unsafe").glob("*")]
         found += [f"temporary {entry.name}" for entry in self.temporary.iterdir()]
         if self.board.id:
             found += [f"cgroup {root}/{name}" for root, names, _ in os.walk("/sys/fs/cgroup") for name in names
@@ -158,7 +159,7 @@ class Scenario:
         self.orphan, self.base, self.plain = orphan, base, plain
 
     def input(self, port):
-        if self.words[0] != str(PROBE):
+        if self.words[-1] != str(PROBE):
             return b""
         if self.link in (None, "gateway"):
             return lines(("argv", {}))
@@ -168,6 +169,7 @@ class Scenario:
 # base: a first fault, that each of these sessions has; then points are reached that a session without it never comes to.
 SCENARIOS = [
     Scenario("none"),
+    Scenario("writable", words=("--project=rw", str(PROBE))),
     Scenario("netns", link="netns"),
     Scenario("socket", link="socket"),
     Scenario("gateway", link="gateway", shim=True),
@@ -248,7 +250,7 @@ def traces(echo, cache):
     for scenario in SCENARIOS:
         run = Run(scenario, echo.port, cache)
         try:
-            if scenario.words[0] == str(PROBE):
+            if scenario.words[-1] == str(PROBE):
                 run.play()  # what is installed once is then there
                 assert wait_until(lambda: not run.left(), 10), run.left()
                 run.board_file.unlink()
