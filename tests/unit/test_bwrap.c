@@ -143,8 +143,9 @@ static void judged_sources_are_bound_by_descriptor_or_compared(void **state)
 	make(&runtime, &launch, &start);
 	assert_int_equal(start.source_count, 0);
 	assert_true(strv_contains(&start.argv, "--bind"));
-	assert_command(&start, " -- /run/npxc/first fR8:2:200=/home/u/project/x dw8:1:100=/home/u/project -- node -- "
-	                       "'a b'");
+	assert_command(&start,
+	               " -- /run/npxc/first fR8:2:200=/home/u/project/x dw8:1:100=/home/u/project seal -- node -- "
+	               "'a b'");
 	runtime_start_done(&start);
 
 	runtime.binds_descriptors = true;
@@ -159,7 +160,7 @@ static void judged_sources_are_bound_by_descriptor_or_compared(void **state)
 	assert_int_equal(start.sources[1].fd, 21);
 	assert_int_equal(start.sources[1].from, 55);
 	/* What lies in a tree that others may write to was put where a name led. */
-	assert_command(&start, " -- /run/npxc/first fR8:2:200=/home/u/project/x -- node -- 'a b'");
+	assert_command(&start, " -- /run/npxc/first fR8:2:200=/home/u/project/x seal -- node -- 'a b'");
 	assert_int_equal(start.reach.count, 3);
 	assert_string_equal(start.reach.v[0], "/home/u/project/x");
 	assert_int_equal(start.reach_as[0], 20);
