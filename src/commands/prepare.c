@@ -425,6 +425,7 @@ static bool describe_session(const struct prepared *p, struct npxc_error *err)
 		.runtime = runtime_kind_word(p->session.runtime.kind),
 		.policy = policy,
 		.link = linked ? policy_link_word(p->policy.link) : "",
+		.shares = &p->plan.shares,
 	};
 	return janitor_describe(p->session.janitor, &facts, err);
 }

@@ -659,10 +659,12 @@ static void on_describe(struct keeper *keeper, const struct frame *frame)
 	struct npxc_error err = { 0 };
 	struct strv words = { 0 };
 
-	if (read_words(keeper, frame, &words) && words.count == sizeof(slots) / sizeof(slots[0])) {
-		for (size_t i = 0; i < words.count; i++) {
+	const size_t slot_count = sizeof(slots) / sizeof(slots[0]);
+	if (read_words(keeper, frame, &words) && words.count >= slot_count) {
+		for (size_t i = 0; i < slot_count; i++)
 			replace(slots[i], words.v[i]);
-		}
+		strv_done(&lease->shares);
+		strv_push_all(&lease->shares, (const char *const *)words.v + slot_count, words.count - slot_count);
 		if (keeper->lease_fd != -1 && !write_down(keeper, lease_line_facts(lease), false, &err))
 			sayf(keeper, VERB_WARNING, "%s", err.message);
 	}
@@ -1022,6 +1024,9 @@ bool janitor_describe(struct janitor *janitor, const struct janitor_facts *facts
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (!buf_append(&payload, words[i], strlen(words[i]) + 1, err))
 			return false;
+	for (size_t i = 0; facts->shares != NULL && i < facts->shares->count; i++)
+		if (!buf_append(&payload, facts->shares->v[i], strlen(facts->shares->v[i]) + 1, err))
+			return error_prefix(err, "the paths of all mounts together are too long for the lease");
 	frame.length = (uint32_t)payload.length;
 	return send_frame(janitor, &frame, payload.data, err);
 }

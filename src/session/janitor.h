@@ -82,6 +82,7 @@ bool janitor_start(const char *directory, const char *id, struct janitor **ret_j
 struct janitor_facts {
 	const char *name; /* the session's: npxc-<slug>-<id> */
 	const char *package, *version, *runtime, *policy, *link;
+	const struct strv *shares; /* see session/shares; NULL: none */
 };
 bool janitor_describe(struct janitor *janitor, const struct janitor_facts *facts,
                       struct npxc_error *err) NPXC_MUST_CHECK;

@@ -211,6 +211,7 @@ void lease_done(struct lease *lease)
 	for (size_t i = 0; i < lease->count; i++)
 		lease_entry_done(&lease->entries[i]);
 	free(lease->entries);
+	strv_done(&lease->shares);
 	*lease = (struct lease){ 0 };
 }
 
@@ -279,6 +280,9 @@ char *lease_line_facts(const struct lease *lease)
 	add_text(facts, "runtime", lease->runtime);
 	add_text(facts, "policy", lease->policy);
 	add_text(facts, "link", lease->link);
+	cJSON *shares = lease->shares.count > 0 ? cJSON_AddArrayToObject(facts, "shares") : NULL;
+	for (size_t i = 0; i < lease->shares.count; i++)
+		cJSON_AddItemToArray(shares, cJSON_CreateString(lease->shares.v[i]));
 	return line_of(line);
 }
 
@@ -409,11 +413,31 @@ static bool read_header(const cJSON *line, struct lease *lease, struct npxc_erro
 	return true;
 }
 
+static bool read_shares(const cJSON *facts, struct strv *shares, struct npxc_error *err)
+{
+	const cJSON *list = member(facts, "shares");
+	const cJSON *word;
+
+	strv_done(shares);
+	if (list != NULL && !cJSON_IsArray(list))
+		return ill("shares", err);
+	cJSON_ArrayForEach(word, list)
+	{
+		const char *text = cJSON_GetStringValue(word);
+
+		if (text == NULL || (text[0] != 'r' && text[0] != 'w') || text[1] != '/')
+			return ill("shares", err);
+		strv_push(shares, text);
+	}
+	return true;
+}
+
 static bool read_facts(const cJSON *facts, struct lease *lease, struct npxc_error *err)
 {
 	return read_text(facts, "name", &lease->name, err) && read_text(facts, "package", &lease->package, err) &&
 	       read_text(facts, "version", &lease->version, err) && read_text(facts, "runtime", &lease->runtime, err) &&
-	       read_text(facts, "policy", &lease->policy, err) && read_text(facts, "link", &lease->link, err);
+	       read_text(facts, "policy", &lease->policy, err) && read_text(facts, "link", &lease->link, err) &&
+	       read_shares(facts, &lease->shares, err);
 }
 
 static bool push_text(const cJSON *object, const char *key, struct strv *words, struct npxc_error *err)

@@ -23,7 +23,8 @@
  *
  * and each of the others one of
  *
- *   {"facts":{"name":"npxc-x-0123abcd","package":"x","version":"1.0.0","runtime":"bwrap","policy":"none","link":""}}
+ *   {"facts":{"name":"npxc-x-0123abcd","package":"x","version":"1.0.0","runtime":"bwrap","policy":"none","link":"",
+ *             "shares":["w/home/me/p"]}}                          shares: see session/shares; left out where empty
  *   {"hold":{"id":1,"kind":"directory","path":"/..."}}                          also file and cgroup
  *   {"hold":{"id":2,"kind":"container","cli":"/...","runtime":"podman","name":"npxc-...","environment":["A=b"]}}
  *   {"hold":{"id":3,"kind":"process","pid":12,"started":13}}
@@ -63,6 +64,7 @@ struct lease {                                  /* all owned; text is never NULL
 	char *client_name;
 	/* Facts; "" as long as they are not known. */
 	char *name, *package, *version, *runtime, *policy, *link;
+	struct strv shares;           /* words of session/shares */
 	struct lease_process sandbox; /* its first process; pid 0: none */
 	enum janitor_asked asked;
 	struct lease_entry *entries; /* what is held, in the order of its coming */

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "guest/guest.h"
 #include "mcp/publish.h"
+#include "session/shares.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -212,6 +213,8 @@ bool plan_make(const struct plan_input *input, struct plan *ret_plan, struct npx
 		return false;
 	}
 	name_variables(&plan);
+	if (shares_count(input->runtime->kind))
+		shares_words(input->mounts, plan.data_directory, &plan.shares);
 	*ret_plan = plan;
 	return true;
 }
@@ -222,6 +225,7 @@ void plan_done(struct plan *plan)
 	runtime_start_done(&plan->start);
 	free(plan->data_directory);
 	free(plan->workspace);
+	strv_done(&plan->shares);
 	free(plan->guards_file);
 	free(plan->guards);
 	for (size_t i = 0; i < plan->copy_count; i++)

@@ -51,6 +51,7 @@ struct plan {
 	struct runtime_start start;
 	char *data_directory; /* owned; NULL without storage.persist */
 	char *workspace;      /* owned; to be made before the start, and removed: see session_start */
+	struct strv shares;   /* what stands on the lease of mounts that cannot be compared (session/shares) */
 	char *guards_file;    /* owned; what the host would execute in the writable trees; NULL: there are none */
 	char *guards;         /* owned; its text (session/guards) */
 	struct plan_copy

@@ -13,6 +13,7 @@
 #include "mcp/publish.h"
 #include "session/guards.h"
 #include "session/lease.h"
+#include "session/shares.h"
 #include "session/signals.h"
 #include "session/sweep.h"
 
@@ -270,7 +271,22 @@ bool session_start(struct session *session, const struct plan *plan, struct outl
 		return error_prefix(err, "workspace");
 	if (!hold_guards(session, plan, err))
 		return error_prefix(err, "what this machine would execute");
-	return start(session, &plan->launch, &plan->start, outlet, ret_sandbox, err);
+	/* The workspace is held, and with it all that was said of this session stands on its lease. */
+	if (plan->shares.count == 0)
+		return start(session, &plan->launch, &plan->start, outlet, ret_sandbox, err);
+	if (!shares_check(session->leases, session->id, &plan->shares, err) ||
+	    !start(session, &plan->launch, &plan->start, outlet, ret_sandbox, err))
+		return false;
+	if (shares_check(session->leases, session->id, &plan->shares, err))
+		return true;
+	/* Another start that could not see this one yet: what was mounted may be another file by now. */
+	err->kind = ERROR_RUNTIME;
+	struct npxc_error ignored;
+	int status, signal_number;
+	if (janitor_end_sandbox(session->janitor, 0, &ignored))
+		(void)!sandbox_wait(ret_sandbox, &status, &signal_number, &ignored);
+	sandbox_done(ret_sandbox);
+	return false;
 }
 
 static bool has_ended(const struct sandbox *sandbox)

@@ -159,7 +159,7 @@ class Scenario:
         self.orphan, self.base, self.plain = orphan, base, plain
 
     def input(self, port):
-        if self.words[-1] != str(PROBE):
+        if self.words[0] in ("install", "gc"):
             return b""
         if self.link in (None, "gateway"):
             return lines(("argv", {}))
@@ -250,7 +250,7 @@ def traces(echo, cache):
     for scenario in SCENARIOS:
         run = Run(scenario, echo.port, cache)
         try:
-            if scenario.words[-1] == str(PROBE):
+            if scenario.words[0] not in ("install", "gc"):
                 run.play()  # what is installed once is then there
                 assert wait_until(lambda: not run.left(), 10), run.left()
                 run.board_file.unlink()

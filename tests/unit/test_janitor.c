@@ -594,7 +594,7 @@ static void what_is_held_stands_on_the_lease_before_the_answer(void **state)
 {
 	struct leased l = make_leased();
 	struct janitor *janitor = started_with(&l);
-	const struct janitor_facts facts = { "npxc-x-0123abcd", "x", "1.2.3", "bwrap", "none", "" };
+	const struct janitor_facts facts = { "npxc-x-0123abcd", "x", "1.2.3", "bwrap", "none", "", NULL };
 	const struct runtime runtime = { .kind = RUNTIME_APPLE, .cli = "/bin/true" };
 	struct npxc_error err = { 0 };
 	struct lease_seen seen;
