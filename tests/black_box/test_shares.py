@@ -86,17 +86,15 @@ def test_a_source_beneath_what_another_session_writes_is_refused(apple, first, s
 def test_single_files_that_stay_read_only_come_from_copies(apple):
     """The CLI shares a file through its directory and drops a mount of the same directory: no such pair is made."""
     client = apple.start_one("--project=rw")
+    kept = list((apple.home / ".local/state/npxc/sessions").glob("*/kept/*"))
+    assert [path.read_text() for path in kept] == ["mine"]
+    client.close()
+    assert not kept[0].exists()
     shared = volumes(apple)
     project = str(apple.project)
     assert (project, project, "rw") in shared
     assert (f"{project}/sub/.git", f"{project}/sub/.git", "ro") in shared
     assert (f"{project}/sub", f"{project}/sub", "rw") in shared  # a mount of its own is not renamed
-    copy = next(host for host, guest, mode in shared if guest == f"{project}/.envrc")
-    assert "/sessions/" in copy
-    with open(copy) as file:
-        assert file.read() == "mine"
+    assert (str(kept[0]), f"{project}/.envrc", "ro") in shared
     directories = [host for host, _, _ in shared if os.path.isdir(host)]
-    files = [host for host, _, _ in shared if os.path.isfile(host)]
-    assert not [file for file in files if os.path.dirname(file) in directories]
-    client.close()
-    assert not os.path.exists(copy)
+    assert not [host for host, _, _ in shared if host not in directories and os.path.dirname(host) in directories]
