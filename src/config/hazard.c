@@ -15,6 +15,7 @@ static const struct {
 	{ ".hg", HAZARD_RUN },
 	{ ".hgrc", HAZARD_RUN },
 	{ ".jj", HAZARD_RUN },
+	{ ".githooks", HAZARD_RUN },
 	{ ".husky", HAZARD_RUN },
 	{ ".lefthook", HAZARD_RUN },
 	{ ".lefthook.yml", HAZARD_RUN },

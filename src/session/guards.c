@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,6 +61,14 @@ int guards_open_below(int root, const char *path)
 		path += length + (path[length] == '/');
 	}
 	return fd_take(&here);
+}
+
+static bool has(const struct guards *guards, const char *path)
+{
+	for (size_t i = 0; i < guards->count; i++)
+		if (str_path_within(path, guards->v[i].path))
+			return true;
+	return false;
 }
 
 static bool is_too_many(const struct scan *s, struct npxc_error *err)
@@ -136,6 +145,17 @@ static bool look_at(struct scan *s, int directory, const struct dirent *entry, c
 	return true;
 }
 
+/* git takes a directory with these three for a repository, and runs what its `config` names. */
+enum { BARE_HEAD = 1, BARE_OBJECTS = 2, BARE_REFS = 4, BARE_ALL = 7 };
+
+static unsigned bare_part(const char *name)
+{
+	return strcasecmp(name, "HEAD") == 0      ? BARE_HEAD
+	       : strcasecmp(name, "objects") == 0 ? BARE_OBJECTS
+	       : strcasecmp(name, "refs") == 0    ? BARE_REFS
+	                                          : 0;
+}
+
 /* Children first of what was queued first: shallow ones come before deep ones. */
 static bool read_directory(struct scan *s, const char *below, struct npxc_error *err)
 {
@@ -151,11 +171,100 @@ static bool read_directory(struct scan *s, const char *below, struct npxc_error 
 	if (directory == NULL)
 		return true;
 	const int own = fd_take(&fd); /* closedir closes it */
-	for (const struct dirent *entry = readdir(directory); fine && entry != NULL; entry = readdir(directory))
+	unsigned bare = 0;
+	for (const struct dirent *entry = readdir(directory); fine && entry != NULL; entry = readdir(directory)) {
+		bare |= bare_part(entry->d_name);
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
 			fine = look_at(s, own, entry, below, err);
+	}
+	if (fine && bare == BARE_ALL)
+		fine = take(s, own, ".", str_dup(below[0] == '\0' ? "." : below), err);
 	closedir(directory);
 	return fine;
+}
+
+/* ---- what they lead to ---- */
+
+/* The first bytes of a file; NULL. */
+static char *read_some(int directory, const char *name)
+{
+	enum { BYTES = 64 * 1024 };
+	FD_CLEANUP int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat info;
+
+	if (fd == -1 || fstat(fd, &info) == -1 || !S_ISREG(info.st_mode))
+		return NULL;
+	char *text = mem_alloc(BYTES + 1);
+	const ssize_t got = read(fd, text, BYTES);
+	text[got < 0 ? 0 : got] = '\0';
+	return text;
+}
+
+/* The value behind the first line that begins with `key`, in whatever case, and `mark`; owned, NULL: none. */
+static char *value_of(const char *text, const char *key, char mark)
+{
+	for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
+		line += strspn(line, "\n\t ");
+		if (strncasecmp(line, key, strlen(key)) != 0)
+			continue;
+		const char *value = line + strlen(key);
+		value += strspn(value, "\t ");
+		if (*value != mark)
+			continue;
+		mem_cleanup char *copy = str_dup_n(value + 1, strcspn(value + 1, "\n"));
+		char *trimmed = str_trim(copy);
+		const size_t length = strlen(trimmed);
+		if (length > 1 && trimmed[0] == '"' && trimmed[length - 1] == '"')
+			return str_dup_n(trimmed + 1, length - 2);
+		return str_dup(trimmed);
+	}
+	return NULL;
+}
+
+/* An absolute path, or NULL: it leads nowhere else. */
+static char *led_to(const struct scan *s, const struct guard *guard)
+{
+	mem_cleanup char *path = str_path_join(s->name, guard->path);
+	mem_cleanup char *parent = str_path_join(path, "..");
+	const char *slash = strrchr(guard->path, '/');
+	const bool is_git = strcasecmp(slash == NULL ? guard->path : slash + 1, ".git") == 0;
+
+	if (guard->identity.kind == 'l')
+		return str_dup(path);
+	if (!is_git)
+		return NULL;
+	mem_cleanup char *above = slash == NULL ? str_dup("") : str_dup_n(guard->path, (size_t)(slash - guard->path));
+	FD_CLEANUP int directory = guards_open_below(s->root, guard->identity.kind == 'd' ? guard->path : above);
+	if (directory == -1)
+		return NULL;
+	mem_cleanup char *text = read_some(directory, guard->identity.kind == 'd' ? "config" : ".git");
+	mem_cleanup char *value = text == NULL                  ? NULL
+	                          : guard->identity.kind == 'd' ? value_of(text, "hookspath", '=')
+	                                                        : value_of(text, "gitdir", ':');
+	return value == NULL || value[0] == '\0' ? NULL : str_path_join(parent, value);
+}
+
+static bool take_what_they_lead_to(struct scan *s, struct npxc_error *err)
+{
+	for (size_t i = 0; i < s->found.count; i++) { /* and what those lead to */
+		mem_cleanup char *path = led_to(s, &s->found.v[i]);
+		struct source source __attribute__((cleanup(source_done))) = SOURCE_NONE;
+		struct npxc_error ignored = { 0 };
+
+		if (path == NULL || !source_open(path, &source, &ignored) || str_equal(source.path, s->name) ||
+		    !str_path_within(source.path, s->name))
+			continue;
+		const char *below = source.path + strlen(s->name) + (strcmp(s->name, "/") != 0);
+		if (has(&s->found, below))
+			continue;
+		if (s->found.count == LIMIT_GUARD_NAMES)
+			return is_too_many(s, err);
+		s->found.v = mem_realloc(s->found.v, s->found.count + 1, sizeof(*s->found.v));
+		s->found.v[s->found.count++] =
+		    (struct guard){ .path = str_dup(below),
+			            .identity = launch_identity_of(fd_take(&source.fd), &source.info) };
+	}
+	return true;
 }
 
 static int by_path(const void *a, const void *b)
@@ -180,6 +289,7 @@ bool guards_find(int root, const char *name, int64_t deadline_ms, struct guards 
 		}
 	}
 	strv_done(&s.queue);
+	fine = fine && take_what_they_lead_to(&s, err);
 	if (!fine) {
 		guards_done(&s.found);
 		return false;

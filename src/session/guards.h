@@ -24,8 +24,12 @@ struct guards { /* zeroed = none; sorted by path */
 };
 
 /*
+ * What is found: the names themselves; where a link of such a name leads, the git directory that a `.git` file names and
+ * the directory that a repository's core.hooksPath names, as far as they lie in the tree; and directories that git takes
+ * for bare repositories ("." is the tree itself).
+ *
  * Looks through a tree, shallow directories first, not into what is listed itself, not into node_modules but for its
- * .bin, not through links, not into other file systems. `name` is the root's, for messages. `deadline_ms`: of
+ * .bin, not through links, not into other file systems. `name` is the root's path, without links. `deadline_ms`: of
  * clock_now_ms; -1: none.
  * Should: fail rather than give a part of the answer: more than LIMIT_GUARD_SCAN_ENTRIES files or LIMIT_GUARD_NAMES
  * names (ERROR_CONFIG), or not done in time (ERROR_IO, ETIMEDOUT). A server could make so many on purpose.

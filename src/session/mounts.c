@@ -447,9 +447,10 @@ static bool guard_tree(struct mounts *m, size_t at, struct npxc_error *err)
 		struct guard *guard = &m->trees[m->tree_count - 1].before.v[i];
 		mem_cleanup char *target = str_path_join(e.target, guard->path);
 		const struct mounts_entry *shown = shown_by(m, target);
+		/* One within another that is kept already shows nothing new. */
 		if (shown == NULL || !str_equal(shown->target, e.target))
 			continue;
-		if (guard->identity.kind != 'd' && guard->identity.kind != 'f') {
+		if ((guard->identity.kind != 'd' && guard->identity.kind != 'f') || str_equal(guard->path, ".")) {
 			strv_push(&unkept, guard->path);
 			continue;
 		}

@@ -94,6 +94,35 @@ def test_each_of_these_works_where_all_is_asked_for(tree, at):
     assert "read-only in" not in err and "unsafe to execute" not in err
 
 
+def test_what_such_names_lead_to_is_held_too(tree):
+    """git and editors follow: a link, a .git file, core.hooksPath, a repository without a work tree."""
+    def write(name, text="mine"):
+        (tree.project / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree.project / name).write_text(text)
+
+    shutil.rmtree(tree.project / ".vscode")
+    (tree.project / ".vscode").symlink_to("editor")
+    write("editor/tasks.json")
+    write("work/.git", "gitdir: ../separate\n")
+    write("separate/config")
+    write(".git/config", "[core]\n\thooksPath = tools/hooks\n")
+    write("tools/hooks/pre-commit")
+    for name in ("bare/HEAD", "bare/objects/x", "bare/refs/x", "bare/config"):
+        write(name)
+    opened(tree.project)
+    acts = [["append", "editor/tasks.json"], ["move", "editor", "e"], ["append", "separate/config"], ["inside", "separate"],
+            ["append", "tools/hooks/pre-commit"], ["move", "tools", "t"], ["append", "bare/config"], ["move", "bare", "b"]]
+    said, err = tree.act(["--project=rw"], *acts)
+    assert "ok" not in said, list(zip(acts, said))
+    assert "a server can replace them" in err and ".vscode" in err
+    said, err = tree.act(["--project=rw"], ["unlink", ".vscode"], ["make", ".vscode"])
+    assert said == ["ok"] * 2 and "unsafe to execute" in err and ": .vscode; look at it" in err
+    said, err = tree.act(["--project=rw"], ["make", "objects"], ["make", "refs"], ["touch", "HEAD"])
+    assert said == ["ok"] * 3 and ": .; look at it" in err
+    said, _ = tree.act(["--project=rw,all"], *[act for act in acts if act[0] == "append"])
+    assert said == ["ok"] * 4  # the control
+
+
 def test_the_rest_of_the_tree_is_written_as_ever(tree):
     said, _ = tree.act(["--project=rw"], ["touch", "sub/mod/code.js"], ["replace", "sub/data"], ["move", "sub/data", "other/moved"],
                        ["make", "work/dir"], ["remove", "other"], ["touch", "node_modules/x"], ["append", "sub/mod/code.js"])

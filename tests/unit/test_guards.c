@@ -134,6 +134,49 @@ static void a_ceiling_and_a_deadline_give_no_part_of_the_answer(void **state)
 	assert_non_null(strstr(err.message, "mount a directory below it"));
 }
 
+static void write_text(const struct world *w, const char *name, const char *text)
+{
+	struct npxc_error err;
+	mem_cleanup char *path = str_path_join(w->tree, name);
+
+	make(w, name);
+	assert_true(file_write_atomic(path, text, strlen(text), 0644, &err));
+}
+
+/* What git executes need not be called .git. */
+static void finds_what_such_names_lead_to(void **state)
+{
+	const struct world *w = *state;
+	mem_cleanup char *vscode = str_path_join(w->tree, ".vscode");
+	mem_cleanup char *idea = str_path_join(w->tree, ".idea");
+	mem_cleanup char *text = NULL;
+
+	make(w, "editor/tasks.json");
+	make(w, "real/HEADS");
+	make(w, "tools/hooks/pre-commit");
+	make(w, "bare/objects/");
+	make(w, "bare/refs/");
+	make(w, "bare/HEAD");
+	write_text(w, "sub/.git", "gitdir: ../real\n");
+	write_text(w, "out/.git", "gitdir: /somewhere/else\n");
+	write_text(w, ".git/config", "[core]\n\tbare = false\n\thooksPath = \"tools/hooks\"\n");
+	assert_int_equal(symlink("editor", vscode), 0);
+	assert_int_equal(symlink("/etc", idea), 0);
+	struct guards found = find(w);
+	text = shown(&found);
+	assert_string_equal(text,
+	                    "d .git l .idea l .vscode d bare d editor f out/.git d real f sub/.git d tools/hooks");
+	guards_done(&found);
+	make(w, "objects/");
+	make(w, "refs/");
+	make(w, "HEAD");
+	free(MEM_TAKE(text));
+	found = find(w);
+	text = shown(&found);
+	assert_true(str_starts(text, "d . d .git "));
+	guards_done(&found);
+}
+
 /* Another user's directory, where npxc is root and the server is not. */
 static void passes_over_what_the_server_cannot_enter(void **state)
 {
@@ -281,6 +324,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WORLD(finds_them_at_any_depth_and_not_within_one_another),
+		WORLD(finds_what_such_names_lead_to),
 		WORLD(a_ceiling_and_a_deadline_give_no_part_of_the_answer),
 		WORLD(passes_over_what_the_server_cannot_enter),
 		WORLD(tells_what_was_made_or_replaced),

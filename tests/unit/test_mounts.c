@@ -403,7 +403,7 @@ static const struct mounts_entry *entry_at(const struct mounts *m, const char *t
 	return NULL;
 }
 
-/* <project>/{.git/config, .envrc, sub/deep/.git/config, linked -> .git, .vscode -> dir} */
+/* <project>/{.git/config, .envrc, sub/deep/.git/config, .vscode -> /etc} */
 static void what_the_host_executes_stays_read_only(void **state)
 {
 	const struct world *w = *state;
@@ -423,7 +423,7 @@ static void what_the_host_executes_stays_read_only(void **state)
 	write_file(w->project, ".envrc");
 	write_file(w->project, "sub/deep/.git/config");
 	write_file(w->project, "dir/.npmrc");
-	link_in(w, "home/project/.vscode", "dir");
+	link_in(w, "home/project/.vscode", "/etc");
 	const enum config_project unguarded[] = { CONFIG_PROJECT_RO, CONFIG_PROJECT_RW_ALL };
 	for (size_t i = 0; i < 2; i++) {
 		input.project = unguarded[i];
