@@ -19,6 +19,9 @@ enum { READER_MS = 200 };
 
 static unsigned lost; /* lines since the last one that was written */
 
+static bool foreign_open; /* the last of others' bytes on stderr was not a newline */
+static bool foreign_cut;  /* and a line of npxc's has ended theirs */
+
 struct log_settings {
 	enum log_level general;
 	size_t count;
@@ -135,19 +138,59 @@ static bool put(const char *bytes, size_t count)
 	return true;
 }
 
+bool log_on_terminal(void)
+{
+	return isatty(STDERR_FILENO) == 1;
+}
+
+char *log_dress(const char *line)
+{
+	const char *terminal = getenv("TERM");
+	const size_t length = strcspn(line, "\n");
+
+	if (!log_on_terminal() || str_is_empty(terminal) || strcmp(terminal, "dumb") == 0)
+		return str_dup(line);
+	return str_printf("\033[0;1m%.*s\033[0m%s", (int)length, line, line + length);
+}
+
+void log_foreign(const char *bytes, size_t count)
+{
+	if (count == 0)
+		return;
+	foreign_open = bytes[count - 1] != '\n';
+	foreign_cut = false;
+}
+
+bool log_foreign_cut(void)
+{
+	return foreign_cut;
+}
+
+static bool put_dressed(const char *line)
+{
+	mem_cleanup char *dressed = log_dress(line);
+	mem_cleanup char *whole = str_printf("%s%s", foreign_open ? "\n" : "", dressed);
+
+	if (!put(whole, strlen(whole)))
+		return false;
+	foreign_cut = foreign_cut || foreign_open;
+	foreign_open = false;
+	return true;
+}
+
 void log_line(const char *line)
 {
 	if (lost > 0) {
 		mem_cleanup char *told =
 		    str_printf("npxc: %u lines of npxc are missing here: nobody read them\n", lost);
 
-		if (!put(told, strlen(told))) {
+		if (!put_dressed(told)) {
 			lost++;
 			return;
 		}
 		lost = 0;
 	}
-	if (!put(line, strlen(line)))
+	if (!put_dressed(line))
 		lost++;
 }
 

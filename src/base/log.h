@@ -4,6 +4,7 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /*
  * Log lines go to stderr, one line each, control bytes escaped: stdout belongs to MCP. A target is the name of the
@@ -32,6 +33,18 @@ void log_debug(const char *target, const char *fmt, ...) NPXC_PRINTF(2, 3);
  * written.
  */
 void log_line(const char *line);
+
+/*
+ * On a terminal npxc's own lines are bold, after a reset of what was in force: that is how they are told from a guest's
+ * (base/terminal), which can hold no escape sequence. Without TERM, or with TERM=dumb, they are plain.
+ */
+bool log_on_terminal(void);
+/* A line as log_line would write it; owned. */
+char *log_dress(const char *line);
+/* Others' bytes, for a terminal, have gone to stderr. A line of npxc's that comes while theirs is open begins a new
+ * one; then log_foreign_cut is true until they go on, for which they need a label. */
+void log_foreign(const char *bytes, size_t count);
+bool log_foreign_cut(void);
 
 /* A line for the user that no level hides ("npxc: ..."). */
 void log_notice(const char *fmt, ...) NPXC_PRINTF(1, 2);

@@ -120,14 +120,39 @@ bool str_to_u64(const char *text, uint64_t max, uint64_t *ret_value)
 	return true;
 }
 
-/* Bytes of the valid UTF-8 sequence at `p` (no overlong form, no surrogate, no C1 control), 0 when there is none. */
-static size_t utf8_sequence(const unsigned char *p, size_t left)
+/*
+ * Code points that print nothing, reorder what stands around them or join it invisibly (Unicode 15: categories Cc above
+ * ASCII, Cf, Zl, Zp, and the letters that are blanks). U+FE00 to FE0F stay: they only choose how the character before
+ * them is drawn, and ordinary emoji end with one.
+ */
+static bool is_invisible(uint32_t code)
 {
+	static const struct {
+		uint32_t first, last;
+	} ranges[] = {
+		{ 0x80, 0x9f },       { 0xad, 0xad },       { 0x600, 0x605 },     { 0x61c, 0x61c },
+		{ 0x6dd, 0x6dd },     { 0x70f, 0x70f },     { 0x890, 0x891 },     { 0x8e2, 0x8e2 },
+		{ 0x115f, 0x1160 },   { 0x180e, 0x180e },   { 0x200b, 0x200f },   { 0x2028, 0x202e },
+		{ 0x2060, 0x206f },   { 0x3164, 0x3164 },   { 0xfeff, 0xfeff },   { 0xffa0, 0xffa0 },
+		{ 0xfff9, 0xfffb },   { 0x110bd, 0x110bd }, { 0x110cd, 0x110cd }, { 0x13430, 0x1343f },
+		{ 0x1bca0, 0x1bca3 }, { 0x1d173, 0x1d17a }, { 0xe0000, 0xe0fff },
+	};
+
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+		if (code >= ranges[i].first && code <= ranges[i].last)
+			return true;
+	return false;
+}
+
+enum str_shown str_look(const char *text, size_t left, size_t *ret_length)
+{
+	const unsigned char *p = (const unsigned char *)text;
 	uint32_t code;
 	size_t need;
 
+	*ret_length = 1;
 	if (p[0] < 0x80)
-		return p[0] >= 0x20 && p[0] != 0x7f ? 1 : 0;
+		return p[0] >= 0x20 && p[0] != 0x7f ? STR_PLAIN : STR_ESCAPED;
 	if (p[0] >= 0xc2 && p[0] <= 0xdf)
 		need = 2, code = p[0] & 0x1fU;
 	else if ((p[0] & 0xf0U) == 0xe0)
@@ -135,42 +160,49 @@ static size_t utf8_sequence(const unsigned char *p, size_t left)
 	else if (p[0] >= 0xf0 && p[0] <= 0xf4)
 		need = 4, code = p[0] & 0x07U;
 	else
-		return 0;
-	if (need > left)
-		return 0;
+		return STR_ESCAPED;
 	for (size_t i = 1; i < need; i++) {
+		if (i == left)
+			return STR_CUT;
 		if ((p[i] & 0xc0U) != 0x80)
-			return 0;
+			return STR_ESCAPED;
 		code = code << 6 | (p[i] & 0x3fU);
 	}
-	if (code < 0xa0 || (need == 3 && code < 0x800) || (need == 4 && (code < 0x10000 || code > 0x10ffff)) ||
-	    (code >= 0xd800 && code <= 0xdfff) || (code >= 0x2028 && code <= 0x202e) ||
-	    (code >= 0x2066 && code <= 0x2069))
-		return 0;
-	return need;
+	if ((need == 3 && code < 0x800) || (need == 4 && (code < 0x10000 || code > 0x10ffff)) ||
+	    (code >= 0xd800 && code <= 0xdfff))
+		return STR_ESCAPED;
+	*ret_length = need;
+	return is_invisible(code) ? STR_ESCAPED : STR_PLAIN;
+}
+
+size_t str_escape_bytes(const char *bytes, size_t count, char *out)
+{
+	static const char hex[] = "0123456789abcdef";
+	size_t used = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const unsigned char c = (unsigned char)bytes[i];
+
+		out[used++] = '\\';
+		out[used++] = 'x';
+		out[used++] = hex[c >> 4];
+		out[used++] = hex[c & 15];
+	}
+	return used;
 }
 
 char *str_escape(const char *text, size_t length)
 {
-	static const char hex[] = "0123456789abcdef";
-	char *out = mem_alloc(length * 4 + 1);
+	char *out = mem_alloc(length * STR_ESCAPE_BYTES + 1);
 	size_t used = 0;
 
-	for (size_t i = 0; i < length;) {
-		size_t n = utf8_sequence((const unsigned char *)text + i, length - i);
-
-		if (n == 0) {
-			unsigned char c = (unsigned char)text[i++];
-
-			out[used++] = '\\';
-			out[used++] = 'x';
-			out[used++] = hex[c >> 4];
-			out[used++] = hex[c & 15];
+	for (size_t i = 0, n; i < length; i += n) {
+		if (str_look(text + i, length - i, &n) != STR_PLAIN) {
+			used += str_escape_bytes(text + i, n, out + used);
 			continue;
 		}
 		memcpy(out + used, text + i, n);
 		used += n;
-		i += n;
 	}
 	out[used] = '\0';
 	return out;

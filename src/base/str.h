@@ -25,9 +25,24 @@ char *str_trim(char *text);
 /* A decimal number without sign, blanks or leading zeros (but "0"), at most `max`. */
 bool str_to_u64(const char *text, uint64_t max, uint64_t *ret_value) NPXC_MUST_CHECK;
 
-/* Control bytes, DEL and bytes that are not valid UTF-8 as \xNN; for anything from outside that goes to a terminal or
- * log. */
+/*
+ * For anything from outside that goes to a terminal or log: control bytes, DEL, bytes that are not valid UTF-8 and
+ * characters that are not seen themselves (C1 controls, what changes the direction of text, joiners, tags, blanks that
+ * are called letters) as \xNN for each of their bytes. Everything else stays, a backslash too: it is for eyes, not to
+ * be undone.
+ */
 char *str_escape(const char *text, size_t length);
+
+/* What str_escape does with the character at `text`, of which `left` > 0 bytes are there; `*ret_length`: its bytes. */
+enum str_shown {
+	STR_PLAIN,
+	STR_ESCAPED,
+	STR_CUT, /* UTF-8 as far as it goes, but the end of it is missing; the length is 1 */
+};
+enum str_shown str_look(const char *text, size_t left, size_t *ret_length);
+/* \xNN for each byte, STR_ESCAPE_BYTES of them, without a NUL; returns how many were written. */
+enum { STR_ESCAPE_BYTES = 4 };
+size_t str_escape_bytes(const char *bytes, size_t count, char *out);
 
 /* True when `path` is `directory` or lies beneath it, compared by components ("/host" does not hold "/hostage"). */
 bool str_path_within(const char *path, const char *directory);

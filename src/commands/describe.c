@@ -1,5 +1,6 @@
 #include "commands/describe.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "commands/print.h"
 #include "runtime/cgroup.h"
@@ -41,10 +42,12 @@ char *describe_limits(const struct prepared *p)
 
 static void print_words(const char *label, const struct strv *words)
 {
-	printf("%-10s", label);
+	struct buf line BUF_CLEANUP = BUF_INIT(SIZE_MAX);
+	struct npxc_error ignored;
 	for (size_t i = 0; i < words->count; i++)
-		printf("%s%s", i == 0 ? "" : " ", words->v[i]);
-	printf("\n");
+		if (!buf_appendf(&line, &ignored, "%s%s", i == 0 ? "" : " ", words->v[i]))
+			break;
+	print_row("%-10s%s", label, line.data == NULL ? "" : line.data);
 }
 
 static void print_mounts(const struct prepared *p)
@@ -55,9 +58,9 @@ static void print_mounts(const struct prepared *p)
 		const struct mounts_entry *e = &p->mounts.v[i];
 		mem_cleanup char *inside =
 		    str_equal(e->source, e->target) ? str_dup("") : str_printf(" as %s", e->target);
-		printf("%-10s%s%s %s (%s%s)\n", i == 0 ? "mounts" : "", e->source, inside,
-		       e->writable ? "read-write" : "read-only", e->origin,
-		       e->outside ? "; outside the working directory" : "");
+		print_row("%-10s%s%s %s (%s%s)", i == 0 ? "mounts" : "", e->source, inside,
+		          e->writable ? "read-write" : "read-only", e->origin,
+		          e->outside ? "; outside the working directory" : "");
 	}
 	if (p->plan.data_directory != NULL)
 		printf("%-10s%s as /data read-write (storage.persist)\n", p->mounts.count == 0 ? "mounts" : "",
@@ -99,7 +102,7 @@ void describe_text(const struct prepared *p, bool argv)
 {
 	mem_cleanup char *network = policy_text(&p->policy);
 	mem_cleanup char *limits = describe_limits(p);
-	printf("%-10s%s %s\n", "package", p->package.name, p->package.version);
+	print_row("%-10s%s %s", "package", p->package.name, p->package.version);
 	if (p->package.node.prefix == NULL)
 		printf("%-10sv%s (of the image %s)\n", "node", p->package.node.version, p->plan.launch.image);
 	else
@@ -117,12 +120,12 @@ void describe_text(const struct prepared *p, bool argv)
 	print_remains(p);
 	print_words("variables", &p->plan.env_names);
 	printf("%-10s%s\n", "limits", limits);
-	printf("%-10s%s\n", "starts in", p->plan.launch.directory);
+	print_row("%-10s%s", "starts in", p->plan.launch.directory);
 	if (!argv)
 		return;
 	print_words("command", &p->plan.launch.command);
 	mem_cleanup char *line = strv_shell(&p->plan.start.argv);
-	printf("%-10s%s\n", "runs", line);
+	print_row("%-10s%s", "runs", line);
 }
 
 static cJSON *strings(const struct strv *words)

@@ -50,7 +50,7 @@ static void left_alone(struct gc *gc, const char *path, const char *why)
 	cJSON_AddStringToObject(object, "file", path);
 	cJSON_AddStringToObject(object, "why", why);
 	if (!gc->json)
-		printf("left alone %s: %s\n", path, why);
+		print_row("left alone %s: %s", path, why);
 }
 
 static void kept(struct gc *gc, const struct lease *lease, const struct strv *said)
@@ -71,7 +71,7 @@ static void kept(struct gc *gc, const struct lease *lease, const struct strv *sa
 	cJSON_AddItemToObject(object, "why", why);
 	if (gc->json)
 		return;
-	printf("kept %s for a later `npxc gc`:\n", session_name(lease));
+	print_row("kept %s for a later `npxc gc`:", session_name(lease));
 	for (size_t i = 0; i < said->count; i++) {
 		mem_cleanup char *line = print_line(said->v[i], 600);
 		printf("  %s\n", line);
@@ -101,7 +101,7 @@ static void on_lease(void *context, const struct lease_seen *seen, enum janitor_
 	cJSON_AddStringToObject(object, "id", lease->id);
 	cJSON_AddStringToObject(object, "name", lease->name);
 	if (!gc->json)
-		printf("released %s\n", lease->id[0] == '\0' ? "a session that had nothing yet" : session_name(lease));
+		print_row("released %s", lease->id[0] == '\0' ? "a session that had nothing yet" : session_name(lease));
 }
 
 /* ---- orphans ---- */

@@ -26,8 +26,8 @@ static bool install_one(const struct options *options, cJSON *report, struct npx
 	cJSON_AddBoolToObject(entry, "installed_now", p.package.installed_now);
 	cJSON_AddItemToArray(report, entry);
 	if (!options->json)
-		printf("%s %s %s\n", p.package.name, p.package.version,
-		       p.package.installed_now ? "installed" : "is installed already");
+		print_row("%s %s %s", p.package.name, p.package.version,
+		          p.package.installed_now ? "installed" : "is installed already");
 	prepare_done(&p);
 	return true;
 }

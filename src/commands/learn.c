@@ -1,5 +1,6 @@
 #include "commands/commands.h"
 #include "commands/prepare.h"
+#include "commands/print.h"
 
 #include "base/file.h"
 #include "base/limits.h"
@@ -50,8 +51,9 @@ static void note_ports(const struct prepared *p)
 
 static void say_line(void *context, const char *line)
 {
+	mem_cleanup char *whole = str_printf("%s\n", line);
 	(void)context;
-	fprintf(stderr, "%s\n", line);
+	log_line(whole);
 }
 
 /* What had not been read when the relay ended. The process has ended then, so nothing is missing. */
@@ -145,6 +147,17 @@ static bool write_file(struct lesson *lesson, struct npxc_error *err)
 	return lesson->written;
 }
 
+/* The file is the user's, the rules come from names that a guest chose. */
+static void say_diff(const char *diff)
+{
+	for (const char *line = diff; *line != '\0';) {
+		const size_t length = strcspn(line, "\n");
+		mem_cleanup char *shown = str_escape(line, length);
+		fprintf(stderr, "%s\n", shown);
+		line += length + (line[length] == '\n');
+	}
+}
+
 static void say_text(const struct lesson *lesson)
 {
 	const struct learned_proposal *proposal = &lesson->proposal;
@@ -156,7 +169,7 @@ static void say_text(const struct lesson *lesson)
 		log_notice("learn: %zu rule%s would be added for %s; with --write it is:", proposal->rules.count,
 		           proposal->rules.count == 1 ? "" : "s", lesson->package);
 	if (lesson->diff != NULL)
-		fputs(lesson->diff, stderr);
+		say_diff(lesson->diff);
 	for (size_t i = 0; i < proposal->looked_up.count; i++)
 		log_notice("learn: %s was looked up and never connected to", proposal->looked_up.v[i]);
 	for (size_t i = 0; i < proposal->rest_count; i++)
@@ -195,7 +208,8 @@ static void say_json(const struct lesson *lesson)
 		cJSON_AddItemToArray(rest, entry);
 	}
 	mem_cleanup char *text = cJSON_PrintUnformatted(json);
-	fprintf(stderr, "%s\n", text == NULL ? "{}" : text);
+	mem_cleanup char *shown = print_json_text(text == NULL ? "{}" : text);
+	fprintf(stderr, "%s\n", shown);
 	cJSON_Delete(json);
 }
 

@@ -16,8 +16,8 @@ static void print_entry(const struct store_entry *entry)
 	if (localtime_r(&at, &broken) != NULL)
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &broken);
 	mem_cleanup char *size = print_bytes(entry->bytes);
-	printf("%-44s %-14s %-12s %10s  %s\n", entry->name, entry->version, entry->spec == NULL ? "" : entry->spec,
-	       size, when);
+	print_row("%-44s %-14s %-12s %10s  %s", entry->name, entry->version, entry->spec == NULL ? "" : entry->spec,
+	          size, when);
 }
 
 static cJSON *entry_json(const struct store_entry *entry)

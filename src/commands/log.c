@@ -1,5 +1,6 @@
 #include "commands/commands.h"
 #include "commands/prepare.h"
+#include "commands/print.h"
 
 #include "base/limits.h"
 #include "base/mem.h"
@@ -86,20 +87,17 @@ static void print_record(const cJSON *record)
 	const char *host = text_of(record, cJSON_HasObjectItem(record, "host") ? "host" : "ip");
 	mem_cleanup char *target =
 	    port >= 1 && port <= UINT16_MAX ? rules_propose(host, (uint16_t)port) : str_dup(host);
-	mem_cleanup char *shown = str_escape(target, strlen(target));
-	mem_cleanup char *package = str_escape(text_of(record, "package"), strlen(text_of(record, "package")));
-	mem_cleanup char *why = str_escape(text_of(record, "why"), strlen(text_of(record, "why")));
-	printf("%.19sZ  %-5s  %-12s  %s  %s", text_of(record, "ts"), text_of(record, "verdict"),
-	       text_of(record, "code"), package, shown);
+	mem_cleanup char *moved = NULL, *repeated = NULL;
+	const char *why = text_of(record, "why");
 	/* What was refused or failed at once took nothing with it. */
 	if (str_equal(text_of(record, "verdict"), "allow") || number_of(record, "up") + number_of(record, "down") > 0)
-		printf("  %.0f B up, %.0f B down, %.0f ms", number_of(record, "up"), number_of(record, "down"),
-		       number_of(record, "ms"));
-	if (why[0] != '\0')
-		printf("  (%s)", why);
+		moved = str_printf("  %.0f B up, %.0f B down, %.0f ms", number_of(record, "up"),
+		                   number_of(record, "down"), number_of(record, "ms"));
 	if (number_of(record, "repeat") > 0)
-		printf("  and %.0f more", number_of(record, "repeat"));
-	putchar('\n');
+		repeated = str_printf("  and %.0f more", number_of(record, "repeat"));
+	print_row("%.19sZ  %-5s  %-12s  %s  %s%s%s%s%s%s", text_of(record, "ts"), text_of(record, "verdict"),
+	          text_of(record, "code"), text_of(record, "package"), target, moved == NULL ? "" : moved,
+	          why[0] == '\0' ? "" : "  (", why, why[0] == '\0' ? "" : ")", repeated == NULL ? "" : repeated);
 }
 
 struct wish {
@@ -115,10 +113,12 @@ static void take_line(const char *line, struct wish *wish)
 	const bool wanted = cJSON_IsObject(record) &&
 	                    (!wish->denied || strcmp(text_of(record, "verdict"), "allow") != 0) &&
 	                    (wish->packages->count == 0 || strv_contains(wish->packages, text_of(record, "package")));
-	if (wanted && wish->json)
-		puts(line);
-	else if (wanted)
+	if (wanted && wish->json) {
+		mem_cleanup char *shown = print_json_text(line);
+		puts(shown);
+	} else if (wanted) {
 		print_record(record);
+	}
 	wish->shown += wanted;
 	cJSON_Delete(record);
 }

@@ -2,14 +2,57 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "mcp/json.h"
 
 #include <cjson/cJSON.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+void print_row(const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list args;
+	va_start(args, fmt);
+	const int length = vasprintf(&text, fmt, args);
+	va_end(args);
+	if (length < 0)
+		return;
+	mem_cleanup char *shown = str_escape(text, (size_t)length);
+	free(text);
+	puts(shown);
+}
+
+/* Everything outside of strings is ASCII without control bytes but line feed and tab. */
+char *print_json_text(const char *json)
+{
+	const size_t length = strlen(json);
+	char *out = mem_alloc(length * 6 + 1);
+	size_t used = 0;
+	for (size_t i = 0, n; i < length; i += n) {
+		size_t at = i;
+		if (str_look(json + i, length - i, &n) == STR_PLAIN || json[i] == '\n' || json[i] == '\t') {
+			memcpy(out + used, json + i, n);
+			used += n;
+			continue;
+		}
+		const uint32_t code = json_character(json, i + n, &at);
+		if (code > 0xffff)
+			used += (size_t)snprintf(out + used, 13, "\\u%04x\\u%04x",
+			                         (unsigned)(0xd800 + ((code - 0x10000) >> 10)),
+			                         (unsigned)(0xdc00 + ((code - 0x10000) & 0x3ff)));
+		else
+			used += (size_t)snprintf(out + used, 7, "\\u%04x", (unsigned)code);
+	}
+	out[used] = '\0';
+	return out;
+}
 
 bool print_json(const cJSON *value, struct npxc_error *err)
 {
-	mem_cleanup char *text = cJSON_Print(value);
+	mem_cleanup char *printed = cJSON_Print(value);
+	mem_cleanup char *text = printed == NULL ? NULL : print_json_text(printed);
 	if (text == NULL || puts(text) == EOF || fflush(stdout) == EOF)
 		return error_set_errno(err, ERROR_IO, "cannot write to stdout");
 	return true;

@@ -10,7 +10,13 @@ struct cJSON;
 
 /* Output of the commands that are not MCP sessions; their stdout is the user's. */
 
-/* Indented, to stdout, with a newline. ERROR_IO when stdout cannot be written. */
+/* One line to stdout, its newline added; what of it str_escape would escape is escaped: for text of servers, packages
+ * and leases. */
+void print_row(const char *fmt, ...) NPXC_PRINTF(1, 2);
+/* The same JSON with every character that is not seen (str_escape) written as \uXXXX, and U+FFFD for a byte that is no
+ * UTF-8; owned. */
+char *print_json_text(const char *json);
+/* Indented, made safe for a terminal by that, to stdout, with a newline. ERROR_IO when stdout cannot be written. */
 bool print_json(const struct cJSON *value, struct npxc_error *err) NPXC_MUST_CHECK;
 /* "12.3 MB"; owned. */
 char *print_bytes(uint64_t bytes);

@@ -57,7 +57,7 @@ static void print_seen(const struct lease_seen *seen, int64_t uptime_ms)
 	const struct lease *lease = &seen->lease;
 	if (seen->state == LEASE_ALIEN) {
 		mem_cleanup char *path = print_line(seen->path, 4096);
-		printf("%-10s %s: %s; npxc leaves it alone\n", lease_state_word(seen->state), path, seen->why);
+		print_row("%-10s %s: %s; npxc leaves it alone", lease_state_word(seen->state), path, seen->why);
 		return;
 	}
 	mem_cleanup char *age = print_age(uptime_ms);
@@ -65,15 +65,14 @@ static void print_seen(const struct lease_seen *seen, int64_t uptime_ms)
 	mem_cleanup char *package = print_line(what, 60);
 	mem_cleanup char *policy = print_line(lease->policy, 40);
 	mem_cleanup char *client = print_line(lease->client_name, 30);
-	printf("%-10s %-10s %-36s %-12s %-8s %s%s%s  pid %ld", lease->id, lease_state_word(seen->state), package,
-	       lease->version, lease->runtime, policy, lease->link[0] == '\0' ? "" : " by ", lease->link,
-	       (long)lease->launcher.pid);
-	if (seen->state == LEASE_DEAD)
-		printf(", ended; %zu thing%s left", lease->count, lease->count == 1 ? "" : "s");
-	else
-		printf(", of %s (%ld), up %s", client[0] == '\0' ? "?" : client, (long)lease->client.pid,
-		       uptime_ms < 0 ? "?" : age);
-	putchar('\n');
+	mem_cleanup char *since =
+	    seen->state == LEASE_DEAD
+	        ? str_printf("ended; %zu thing%s left", lease->count, lease->count == 1 ? "" : "s")
+	        : str_printf("of %s (%ld), up %s", client[0] == '\0' ? "?" : client, (long)lease->client.pid,
+	                     uptime_ms < 0 ? "?" : age);
+	print_row("%-10s %-10s %-36s %-12s %-8s %s%s%s  pid %ld, %s", lease->id, lease_state_word(seen->state), package,
+	          lease->version, lease->runtime, policy, lease->link[0] == '\0' ? "" : " by ", lease->link,
+	          (long)lease->launcher.pid, since);
 }
 
 bool ps_command(const struct options *options, int *ret_status, struct npxc_error *err)

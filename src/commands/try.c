@@ -154,11 +154,11 @@ static void print_variables(const struct prepared *p, const struct strv *names)
 		const char *name = names->v[i];
 		const bool set_here = getenv(name) != NULL;
 		if (is_forwarded(p, name))
-			printf("  %-32s set in the sandbox\n", name);
+			print_row("  %-32s set in the sandbox", name);
 		else if (set_here && !is_common(name))
-			printf("  %-32s set here, not forwarded; -e %s would\n", name, name);
+			print_row("  %-32s set here, not forwarded; -e %s would", name, name);
 		else
-			printf("  %s\n", name);
+			print_row("  %s", name);
 	}
 }
 
@@ -235,8 +235,9 @@ static bool show(const struct prepared *p, struct seen *seen, struct npxc_error 
 
 static void say_line(void *context, const char *line)
 {
+	mem_cleanup char *whole = str_printf("%s\n", line);
 	(void)context;
-	fprintf(stderr, "%s\n", line);
+	log_line(whole);
 }
 
 /* Who was refused is said when all has been read: the process has ended, so nothing is missing. */

@@ -80,7 +80,7 @@ char *lines_room(struct lines *lines, size_t *ret_count)
 	/* Long lines are rare; their memory does not stay. */
 	if (lines->capacity > LINES_BUFFER_BYTES && kept < LINES_BUFFER_BYTES / 2)
 		resize(lines, LINES_BUFFER_BYTES);
-	if (lines->end == lines->capacity)
+	if (lines->capacity - lines->end < LINES_ROOM_BYTES)
 		resize(lines, lines->capacity * 2);
 	*ret_count = lines->capacity - lines->end;
 	return lines->bytes + lines->end;

@@ -51,7 +51,8 @@ struct lines;
 struct lines *lines_new(const struct lines_rules *rules); /* the rules are copied */
 void lines_free(struct lines *lines);                     /* NULL is allowed */
 
-/* Where the next bytes are to be put; never full. Only when lines_output has nothing. */
+/* Where the next bytes are to be put: LINES_ROOM_BYTES or more. Only when lines_output has nothing. */
+enum { LINES_ROOM_BYTES = 128 };
 char *lines_room(struct lines *lines, size_t *ret_count);
 void lines_filled(struct lines *lines, size_t count);
 /* No more will come: what was kept is decided as it is. */

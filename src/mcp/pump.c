@@ -3,7 +3,9 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +35,10 @@ _Static_assert(COPY_BYTES <= LIMIT_RELAY_BYTES, "a direction's memory has a ceil
 
 /* A blocking terminal says POLLOUT with little room left; what is written at once stays below that. */
 #define TERMINAL_BYTES 64
+
+/* One read when what is read is shown on a terminal: some times as much comes out of the filter. */
+#define FILTERED_BYTES (4 * KIB)
+_Static_assert(TERMINAL_ROOM(FILTERED_BYTES) <= COPY_BYTES, "it fits the buffer of a copy");
 
 enum kind {
 	KIND_NONE,   /* nothing there: no input, output thrown away */
@@ -70,7 +76,8 @@ struct direction {
 	bool grown;
 	char *bytes; /* COPY_BYTES, when copying; [start, end) is not delivered yet */
 	size_t start, end;
-	char *tail; /* PUMP_STDERR_TAIL_BYTES, or NULL */
+	struct terminal_filter *filter; /* owned; NULL: the target is no terminal */
+	char *tail;                     /* PUMP_STDERR_TAIL_BYTES, or NULL */
 	size_t tail_length;
 	struct lines *lines;                /* NULL: bytes */
 	const struct direction *held_up_by; /* answers to this direction's lines wait there; NULL: none ever */
@@ -235,9 +242,50 @@ static void account_taken(struct direction *d, size_t count)
 		direction_grow(d);
 }
 
+/* As end_read, into `room` bytes; what is kept of it (tail) is what was read, what comes back is what is shown. */
+static ssize_t take(struct direction *d, char *to, size_t room, size_t *ret_shown)
+{
+	char raw[FILTERED_BYTES];
+	const size_t most = d->filter == NULL ? room : smaller(sizeof(raw), room / 7 - 4);
+	char *into = d->filter == NULL ? to : raw;
+	const ssize_t count = end_read(&d->source, into, smaller(most, d->due));
+
+	*ret_shown = count > 0 ? (size_t)count : 0;
+	if (count > 0) {
+		account_taken(d, (size_t)count);
+		if (d->tail != NULL)
+			tail_keep(d, into, (size_t)count);
+	}
+	if (d->filter == NULL || (count < 0 && is_later(errno)))
+		return count;
+	*ret_shown = count > 0 ? terminal_filter(d->filter, raw, (size_t)count, to) : 0;
+	if (count <= 0 || d->due == 0)
+		*ret_shown += terminal_filter_end(d->filter, to + *ret_shown);
+	return count;
+}
+
+/* To a terminal. A guest's line that one of npxc's has cut in two goes on with a label. */
+static ssize_t give(const struct direction *d, const char *bytes, size_t count)
+{
+	ssize_t written;
+
+	if (d->filter != NULL && log_foreign_cut() && bytes[0] != '\n') {
+		written = end_write(&d->target, TERMINAL_LABEL, strlen(TERMINAL_LABEL));
+		if (written <= 0)
+			return written;
+		log_foreign(TERMINAL_LABEL, (size_t)written);
+	}
+	written = end_write(&d->target, bytes, count);
+	if (d->filter != NULL && written > 0)
+		log_foreign(bytes, (size_t)written);
+	return written;
+}
+
 static enum outcome write_pending(struct direction *d)
 {
-	ssize_t count = end_write(&d->target, d->bytes + d->start, d->end - d->start);
+	if (d->start == d->end)
+		return OUTCOME_NEEDS_SOURCE; /* nothing of it is shown yet */
+	ssize_t count = give(d, d->bytes + d->start, d->end - d->start);
 
 	if (count < 0 && !is_later(errno))
 		return OUTCOME_TARGET_ENDED;
@@ -252,20 +300,18 @@ static enum outcome write_pending(struct direction *d)
 static enum outcome move_by_copy(struct direction *d)
 {
 	if (d->start == d->end) {
-		ssize_t count = end_read(&d->source, d->bytes, smaller(COPY_BYTES, d->due));
+		size_t shown;
+		const ssize_t count = take(d, d->bytes, COPY_BYTES, &shown);
 
 		if (count < 0 && is_later(errno))
 			return OUTCOME_NEEDS_SOURCE;
-		if (count <= 0)
+		if (count <= 0 && shown == 0)
 			return OUTCOME_SOURCE_ENDED;
-		account_taken(d, (size_t)count);
-		if (d->tail != NULL)
-			tail_keep(d, d->bytes, (size_t)count);
 		if (d->target.kind == KIND_NONE)
 			return OUTCOME_NEEDS_SOURCE;
 		d->start = 0;
-		d->end = (size_t)count;
-		if (end_may_block(&d->target))
+		d->end = shown;
+		if (end_may_block(&d->target) && shown > 0)
 			return OUTCOME_NEEDS_TARGET;
 	}
 	return write_pending(d);
@@ -292,7 +338,7 @@ static enum outcome put_lines(struct direction *d, bool may_write)
 		if (d->target.kind != KIND_NONE) {
 			if (!may_write)
 				return OUTCOME_NEEDS_TARGET;
-			written = end_write(&d->target, bytes, count);
+			written = give(d, bytes, count);
 			if (written < 0 && !is_later(errno))
 				return OUTCOME_TARGET_ENDED;
 			if (written <= 0)
@@ -325,16 +371,12 @@ static enum outcome move_by_lines(struct direction *d)
 	if (!d->needs_target && !d->drained) {
 		size_t room;
 		char *to = lines_room(d->lines, &room);
-		const ssize_t count = end_read(&d->source, to, smaller(room, d->due));
+		size_t shown;
+		const ssize_t count = take(d, to, room, &shown);
 
 		if (count < 0 && is_later(errno))
 			return OUTCOME_NEEDS_SOURCE;
-		if (count > 0) {
-			account_taken(d, (size_t)count);
-			if (d->tail != NULL)
-				tail_keep(d, to, (size_t)count);
-			lines_filled(d->lines, (size_t)count);
-		}
+		lines_filled(d->lines, shown);
 		d->drained = count <= 0;
 		if (d->drained || d->due == 0)
 			lines_finish(d->lines);
@@ -413,6 +455,8 @@ static void direction_drop_target(struct direction *d)
 	end_close_opened(&d->target);
 	lines_free(d->lines);
 	d->lines = NULL;
+	free(d->filter);
+	d->filter = NULL;
 	direction_copy(d);
 	d->start = d->end = 0;
 	d->needs_target = false;
@@ -489,6 +533,8 @@ bool pump_new(const struct pump_ends *ends, unsigned drain_quiet_ms, struct pump
 	pump->to_client.ended = ends->server_out < 0;
 	pump->to_stderr.ended = ends->server_err < 0;
 	pump->to_stderr.tail = mem_alloc(PUMP_STDERR_TAIL_BYTES);
+	if (ends->client_err >= 0 && isatty(ends->client_err) == 1)
+		pump->to_stderr.filter = mem_alloc(sizeof(*pump->to_stderr.filter));
 	if (ends->server_in < 0 || pump->to_server.source.kind == KIND_NONE)
 		close_server_input(pump);
 	*ret_pump = pump;
@@ -539,6 +585,29 @@ struct buf *pump_say(struct pump *pump)
 	return &pump->nowhere;
 }
 
+void pump_pass_on(struct pump *pump, const char *label, const char *bytes, size_t count)
+{
+	struct buf *to = pump_say(pump);
+	struct terminal_filter filter = { 0 };
+	struct npxc_error ignored;
+	size_t used;
+
+	if (pump->to_stderr.filter == NULL) {
+		if (!buf_appendf(to, &ignored, "%s: ", label) || !buf_append(to, bytes, count, &ignored) ||
+		    !buf_append_text(to, "\n", &ignored))
+			log_debug("relay", "%s", ignored.message);
+		return;
+	}
+	mem_cleanup char *shown = mem_alloc(TERMINAL_ROOM(strlen(label) + 2) + TERMINAL_ROOM(count) + 1);
+	used = terminal_filter(&filter, label, strlen(label), shown);
+	used += terminal_filter(&filter, ": ", 2, shown + used);
+	used += terminal_filter(&filter, bytes, count, shown + used);
+	used += terminal_filter_end(&filter, shown + used);
+	shown[used++] = '\n';
+	if (!buf_append(to, shown, used, &ignored))
+		log_debug("relay", "%s", ignored.message);
+}
+
 void pump_free(struct pump *pump)
 {
 	if (pump == NULL)
@@ -552,6 +621,7 @@ void pump_free(struct pump *pump)
 	free(pump->to_client.bytes);
 	free(pump->to_stderr.bytes);
 	free(pump->to_stderr.tail);
+	free(pump->to_stderr.filter);
 	lines_free(pump->to_server.lines);
 	lines_free(pump->to_client.lines);
 	lines_free(pump->to_stderr.lines);

@@ -16,7 +16,7 @@
  *
  *   client stdin  -> server stdin     end of input is passed on by closing the server's stdin
  *   server stdout -> client stdout    what is still due after that is delivered
- *   server stderr -> client stderr
+ *   server stderr -> client stderr    where that is a terminal, through base/terminal's filter
  *
  * The client's descriptors are inherited: their O_NONBLOCK flag belongs to somebody else's open file description and
  * is never touched. A client that stops reading stops the server (back-pressure), never the loop; each direction is
@@ -101,6 +101,9 @@ void pump_set_lines(struct pump *pump, const struct lines_rules *to_server, cons
  * away when nobody is there. Of stderr the caller bounds it. */
 struct buf *pump_reply(struct pump *pump);
 struct buf *pump_say(struct pump *pump);
+/* A piece of what the server printed in the wrong place: "LABEL: bytes" as a line between two of stderr's, through the
+ * filter where that is a terminal. */
+void pump_pass_on(struct pump *pump, const char *label, const char *bytes, size_t count);
 
 /* For tests: from here on only what every system has (poll, read, write). Before the first run. */
 void pump_set_portable(struct pump *pump);

@@ -699,19 +699,16 @@ static bool server_line_is_too_long(void *context)
 /* A piece of what is no message, as a line of its own. */
 static void say_diverted(struct translate *t)
 {
-	struct buf *to = pump_say(t->pump);
-	struct npxc_error ignored;
 	size_t length = t->diverted.length;
 
 	while (length > 0 && (t->diverted.data[length - 1] == '\n' || t->diverted.data[length - 1] == '\r'))
 		length--;
-	if (to->length > LIMIT_RELAY_BYTES) {
+	if (pump_say(t->pump)->length > LIMIT_RELAY_BYTES) {
 		if (t->unsaid == 0)
 			log_debug("relay", "nobody reads what the server prints; some of it is thrown away");
 		t->unsaid += length;
-	} else if (!buf_appendf(to, &ignored, "%s: ", t->label) ||
-	           !buf_append(to, t->diverted.data, length, &ignored) || !buf_append_text(to, "\n", &ignored)) {
-		log_debug("relay", "%s", ignored.message);
+	} else {
+		pump_pass_on(t->pump, t->label, t->diverted.data, length);
 	}
 	t->diverted.length = 0;
 }

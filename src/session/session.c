@@ -441,7 +441,8 @@ static void say_denial(const struct session_says *says, const struct egress_deni
 	                              denial->port == 0 ? " (or the port that it uses: npxc learn sees it)" : "",
 	                              says->allow_file)
 	                 : str_printf("npxc: %s was refused %s: %s", says->package, asked, denial->why);
-	says->say(says->context, line);
+	mem_cleanup char *shown = str_escape(line, strlen(line)); /* the guest chose the name */
+	says->say(says->context, shown);
 }
 
 bool session_report_denials(const struct session_says *says)
@@ -474,9 +475,10 @@ struct aside {
 static void say_to_client(void *context, const char *line)
 {
 	struct buf *said = pump_say(((struct aside *)context)->pump);
+	mem_cleanup char *dressed = log_dress(line);
 	struct npxc_error ignored;
 
-	if (said->length < 64 * KIB && !buf_appendf(said, &ignored, "%s\n", line))
+	if (said->length < 64 * KIB && !buf_appendf(said, &ignored, "%s\n", dressed))
 		log_debug("session", "%s", ignored.message);
 }
 

@@ -137,6 +137,10 @@ static void escape_leaves_nothing_that_moves_a_terminal(void **state)
 		{ "\xe2\x82", 2, "\\xe2\\x82" },          /* cut in the middle */
 		{ "\xf0\x9f\x98\x80", 4, "\xf0\x9f\x98\x80" },
 		{ "\x7f\n", 2, "\\x7f\\x0a" },
+		{ "\xe2\x80\x8b", 3, "\\xe2\\x80\\x8b" },          /* zero width space */
+		{ "\xef\xbb\xbf", 3, "\\xef\\xbb\\xbf" },          /* byte order mark */
+		{ "\xf3\xa0\x81\xb8", 4, "\\xf3\\xa0\\x81\\xb8" }, /* tag */
+		{ "\xe2\x9a\xa0\xef\xb8\x8f", 6, "\xe2\x9a\xa0\xef\xb8\x8f" },
 	};
 
 	(void)state;
