@@ -148,7 +148,7 @@ char *log_dress(const char *line)
 	const char *terminal = getenv("TERM");
 	const size_t length = strcspn(line, "\n");
 
-	if (!log_on_terminal() || str_is_empty(terminal) || strcmp(terminal, "dumb") == 0)
+	if (!log_on_terminal() || terminal == NULL || terminal[0] == '\0' || strcmp(terminal, "dumb") == 0)
 		return str_dup(line);
 	return str_printf("\033[0;1m%.*s\033[0m%s", (int)length, line, line + length);
 }
