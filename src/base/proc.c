@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@
 #include <libproc.h>
 #include <sys/proc.h>
 #include <sys/sysctl.h>
+#include <uuid/uuid.h>
 #endif
 
 extern char **environ;
@@ -455,6 +457,22 @@ char *proc_boot_id(void)
 	return str_dup_n(text, strcspn(text, "\n"));
 }
 
+char *proc_machine_id(void)
+{
+	char text[128];
+
+	if (!read_line_of("/etc/machine-id", text, sizeof(text)))
+		return str_dup("");
+	return str_dup_n(text, strcspn(text, "\n"));
+}
+
+uint64_t proc_namespace(void)
+{
+	struct stat status;
+
+	return stat("/proc/self/ns/pid", &status) == 0 ? (uint64_t)status.st_ino : 0;
+}
+
 static bool any_alive_in(pid_t pgid)
 {
 	DIR *proc = opendir("/proc");
@@ -514,6 +532,23 @@ char *proc_boot_id(void)
 	return str_dup_n(text, strnlen(text, sizeof(text)));
 }
 
+char *proc_machine_id(void)
+{
+	const struct timespec wait = { .tv_sec = 1 };
+	uuid_t id;
+	char text[37];
+
+	if (gethostuuid(id, &wait) == -1)
+		return str_dup("");
+	uuid_unparse_lower(id, text);
+	return str_dup(text);
+}
+
+uint64_t proc_namespace(void)
+{
+	return 0;
+}
+
 /* Of a group of zombies kill says EPERM here, and also of one whose processes are another user's. Only the list tells.
  */
 static bool any_alive_in(pid_t pgid)
@@ -556,6 +591,16 @@ char *proc_program(pid_t pid)
 char *proc_boot_id(void)
 {
 	return str_dup("");
+}
+
+char *proc_machine_id(void)
+{
+	return str_dup("");
+}
+
+uint64_t proc_namespace(void)
+{
+	return 0;
 }
 
 static bool any_alive_in(pid_t pgid)

@@ -67,6 +67,15 @@ char *proc_program(pid_t pid);
 /* Names this boot of the machine; "" when it cannot be told; owned. */
 char *proc_boot_id(void);
 
+/*
+ * Names this machine, other than its boot; "" when it cannot be told; owned. Linux: /etc/machine-id (machine-id(5));
+ * macOS: gethostuuid(2).
+ */
+char *proc_machine_id(void);
+/* The inode of this process's pid namespace (namespaces(7)): pids mean the same process where it is the same, within
+ * one boot. 0 where there are none, or it cannot be told. */
+uint64_t proc_namespace(void);
+
 /* Whether any process of the group is alive (zombies are not). Linux: /proc; macOS: libproc. In doubt: true. */
 bool proc_group_alive(pid_t pgid);
 

@@ -322,6 +322,8 @@ static void introduce(struct keeper *keeper)
 	lease->launcher = (struct lease_process){ .pid = keeper->launcher, .started = launcher.started };
 	lease->janitor = lease_process_of(getpid());
 	lease->boot = proc_boot_id();
+	lease->machine = proc_machine_id();
+	lease->pids = proc_namespace();
 	lease->npxc = str_dup(NPXC_VERSION);
 	lease->started_at_ms = clock_wall_ms();
 	lease->started_boot_ms = clock_boot_ms();

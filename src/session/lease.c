@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/proc.h"
 #include "runtime/network.h"
@@ -194,6 +195,22 @@ int64_t lease_uptime_ms(const struct lease *lease, const char *boot, int64_t boo
 	return boot_ms - lease->started_boot_ms;
 }
 
+static bool differ(const char *a, const char *b)
+{
+	return a[0] != '\0' && b[0] != '\0' && strcmp(a, b) != 0;
+}
+
+const char *lease_elsewhere(const struct lease *lease, const char *boot, const char *machine, uint64_t pids)
+{
+	const bool here = is_of_boot(lease, boot);
+
+	if (differ(lease->machine, machine) || (machine[0] == '\0' && lease->machine[0] != '\0' && !here))
+		return "it is another machine's, or another container's";
+	if (here && lease->pids != 0 && pids != 0 && lease->pids != pids)
+		return "its processes are in another pid namespace (a container)";
+	return NULL;
+}
+
 /* ---- structs ---- */
 
 void lease_entry_done(struct lease_entry *entry)
@@ -203,8 +220,9 @@ void lease_entry_done(struct lease_entry *entry)
 
 void lease_done(struct lease *lease)
 {
-	char *const owned[] = { lease->id,      lease->npxc,    lease->boot,    lease->client_name, lease->name,
-		                lease->package, lease->version, lease->runtime, lease->policy,      lease->link };
+	char *const owned[] = { lease->id,     lease->npxc,    lease->boot,    lease->client_name,
+		                lease->name,   lease->package, lease->version, lease->runtime,
+		                lease->policy, lease->link,    lease->machine };
 
 	for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
 		free(owned[i]);
@@ -218,8 +236,9 @@ void lease_done(struct lease *lease)
 /* Text that nobody gave is "". */
 static void fill_text(struct lease *lease)
 {
-	char **const texts[] = { &lease->id,      &lease->npxc,    &lease->boot,    &lease->client_name, &lease->name,
-		                 &lease->package, &lease->version, &lease->runtime, &lease->policy,      &lease->link };
+	char **const texts[] = { &lease->id,     &lease->npxc,    &lease->boot,    &lease->client_name,
+		                 &lease->name,   &lease->package, &lease->version, &lease->runtime,
+		                 &lease->policy, &lease->link,    &lease->machine };
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		if (*texts[i] == NULL)
@@ -261,6 +280,10 @@ char *lease_line_header(const struct lease *lease)
 	add_text(line, "npxc", lease->npxc);
 	add_text(line, "id", lease->id);
 	add_text(line, "boot", lease->boot);
+	if (!str_is_empty(lease->machine))
+		add_text(line, "machine", lease->machine);
+	if (lease->pids != 0)
+		cJSON_AddNumberToObject(line, "pids", (double)lease->pids);
 	cJSON_AddNumberToObject(line, "started_at", (double)lease->started_at_ms);
 	cJSON_AddNumberToObject(line, "started_boot", (double)lease->started_boot_ms);
 	add_process(line, "launcher", &lease->launcher, NULL);
@@ -408,6 +431,10 @@ static bool read_header(const cJSON *line, struct lease *lease, struct npxc_erro
 		return false;
 	if (!lease_is_id(lease->id))
 		return ill("id", err);
+	/* 0.4.0 wrote neither. */
+	if ((member(line, "machine") != NULL && !read_text(line, "machine", &lease->machine, err)) ||
+	    (member(line, "pids") != NULL && !read_number(line, "pids", NUMBER_MAX, &lease->pids, err)))
+		return false;
 	lease->started_at_ms = (int64_t)at;
 	lease->started_boot_ms = (int64_t)boot;
 	return true;
@@ -575,6 +602,21 @@ static bool read_line(const cJSON *line, bool first, struct lease *lease, struct
 	return error_set(err, ERROR_JSON, "it says nothing that this npxc knows");
 }
 
+/* cJSON would cut a string at a NUL, also at one that an escape stands for; after two backslashes it is none. */
+static bool has_nul(const char *line, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (line[i] == '\0')
+			return true;
+		if (line[i] != '\\')
+			continue;
+		if (count - i >= 6 && memcmp(line + i, "\\u0000", 6) == 0)
+			return true;
+		i++; /* what is escaped */
+	}
+	return false;
+}
+
 bool lease_parse(const char *text, size_t length, struct lease *ret_lease, struct npxc_error *err)
 {
 	struct lease lease = { 0 };
@@ -592,8 +634,7 @@ bool lease_parse(const char *text, size_t length, struct lease *ret_lease, struc
 			break;
 		count = (size_t)(newline - text);
 		number++;
-		/* cJSON would cut a string at a NUL. */
-		const bool cut = memchr(text, '\0', count) != NULL || memmem(text, count, "\\u0000", 6) != NULL;
+		const bool cut = has_nul(text, count);
 		cJSON *line = cut ? NULL : cJSON_ParseWithLengthOpts(text, count, &end, false);
 		if (line == NULL || end != newline)
 			fine = error_set(err, ERROR_JSON, "it is not JSON");
@@ -655,7 +696,9 @@ static bool lock(int fd, int operation, struct npxc_error *err)
 {
 	while (flock(fd, operation) == -1)
 		if (errno != EINTR)
-			return error_set_errno(err, ERROR_IO, "lock the lease");
+			return error_set_errno(err, ERROR_IO,
+			                       "the lease cannot be locked; set XDG_STATE_HOME to a directory "
+			                       "whose file system has locks");
 	return true;
 }
 
@@ -668,8 +711,10 @@ static bool create_locked(const char *path, int *ret_fd, struct npxc_error *err)
 
 		if (fd == -1)
 			return error_set_errno(err, ERROR_IO, "create the lease %s", path);
-		if (!lock(fd, LOCK_SH, err))
+		if (!lock(fd, LOCK_SH, err)) {
+			unlink(path); /* without a lock it would look like a living session's, or a dead one's */
 			return false;
+		}
 		if (fstat(fd, &st) == 0 && st.st_nlink == 1) {
 			*ret_fd = fd_take(&fd);
 			return true;
@@ -681,6 +726,10 @@ static bool sync_directory(const char *path, struct npxc_error *err)
 {
 	FD_CLEANUP int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
+	if (fd != -1 && fsync(fd) == -1 && (errno == EINVAL || errno == ENOTSUP || errno == EOPNOTSUPP)) {
+		log_debug("lease", "%s cannot be synced on its file system: %s", path, strerror(errno));
+		return true;
+	}
 	if (fd == -1 || fsync(fd) == -1)
 		return error_set_errno(err, ERROR_IO, "sync %s", path);
 	return true;
@@ -815,9 +864,14 @@ static bool still_there(const struct lease_seen *seen)
 /* Somebody who only looked holds the lock for a moment; nobody who looks like an owner lives then. */
 enum { LOOK_AGAIN = 10, LOOK_PAUSE_MS = 5 };
 
-static bool take_lock(const struct lease_seen *seen, const char *boot)
+static bool take_lock(struct lease_seen *seen, const char *boot)
 {
 	for (unsigned i = 0; flock(seen->fd, LOCK_EX | LOCK_NB) == -1; i++) {
+		if (errno != EWOULDBLOCK && errno != EINTR) {
+			mem_cleanup char *why = str_printf("it cannot be locked: %s", strerror(errno));
+			alien(seen, why);
+			return false;
+		}
 		if (i == LOOK_AGAIN || lease_process_alive(&seen->lease, &seen->lease.launcher, boot) ||
 		    lease_process_alive(&seen->lease, &seen->lease.janitor, boot))
 			return false;
@@ -839,25 +893,49 @@ static bool read_seen(struct lease_seen *seen, bool mend)
 	return fine;
 }
 
+/* Who looks, asked once: neither changes while a process lives. */
+static bool is_here(struct lease_seen *seen, const char *boot)
+{
+	static char *machine;
+	const char *where;
+
+	if (machine == NULL)
+		machine = proc_machine_id();
+	where = lease_elsewhere(&seen->lease, boot, machine, proc_namespace());
+	if (where != NULL) {
+		seen->state = LEASE_ELSEWHERE;
+		seen->why = str_dup(where);
+	}
+	return where == NULL;
+}
+
+bool lease_is_left_alone(enum lease_state state)
+{
+	return state == LEASE_ALIEN || state == LEASE_ELSEWHERE;
+}
+
 void lease_look(const char *directory, const char *file, bool take, const char *boot, struct lease_seen *ret_seen)
 {
 	struct lease_seen seen = { .path = str_printf("%s/%s", directory, file), .fd = -1 };
 
-	if (open_ours(&seen) && read_seen(&seen, false)) {
+	if (open_ours(&seen) && read_seen(&seen, false) && is_here(&seen, boot)) {
 		if (!take_lock(&seen, boot)) {
-			seen.state = lease_process_alive(&seen.lease, &seen.lease.launcher, boot) ||
-			                     !is_of_boot(&seen.lease, boot)
-			                 ? LEASE_LIVE
-			                 : LEASE_ENDING;
+			if (seen.why == NULL)
+				seen.state = lease_process_alive(&seen.lease, &seen.lease.launcher, boot) ||
+				                     !is_of_boot(&seen.lease, boot)
+				                 ? LEASE_LIVE
+				                 : LEASE_ENDING;
 		} else if (!still_there(&seen)) {
 			seen.state = LEASE_GONE;
 		} else {
 			/* Its owners have gone: what they wrote last has not been read yet. */
 			lease_done(&seen.lease);
-			if (read_seen(&seen, take))
+			if (read_seen(&seen, take) && is_here(&seen, boot))
 				seen.state = LEASE_DEAD;
 		}
 	}
+	if (lease_is_left_alone(seen.state))
+		lease_done(&seen.lease);
 	if (seen.state != LEASE_DEAD || !take)
 		fd_close(&seen.fd);
 	*ret_seen = seen;
@@ -874,8 +952,8 @@ void lease_seen_done(struct lease_seen *seen)
 const char *lease_state_word(enum lease_state state)
 {
 	static const char *const words[] = {
-		[LEASE_LIVE] = "live",        [LEASE_ENDING] = "ending", [LEASE_DEAD] = "dead",
-		[LEASE_ALIEN] = "unreadable", [LEASE_GONE] = "gone",
+		[LEASE_LIVE] = "live",        [LEASE_ENDING] = "ending",       [LEASE_DEAD] = "dead",
+		[LEASE_ALIEN] = "unreadable", [LEASE_ELSEWHERE] = "elsewhere", [LEASE_GONE] = "gone",
 	};
 
 	return words[state];

@@ -18,8 +18,8 @@
  * what it names is acquired: synced when that outlives the machine's end (files, directories, containers, networks),
  * handed to the kernel when it does not (processes, cgroups). The first line says who:
  *
- *   {"lease":1,"npxc":"0.4.0","id":"0123abcd","boot":"...","started_at":ms,"started_boot":ms,
- *    "launcher":{"pid":7,"started":8},"janitor":{...},"client":{"pid":6,"started":5,"name":"node"}}
+ *   {"lease":1,"npxc":"0.4.0","id":"0123abcd","boot":"...","machine":"...","pids":inode,"started_at":ms,
+ *    "started_boot":ms,"launcher":{"pid":7,"started":8},"janitor":{...},"client":{"pid":6,"started":5,"name":"node"}}
  *
  * and each of the others one of
  *
@@ -59,6 +59,8 @@ struct lease {                                  /* all owned; text is never NULL
 	char *id;                               /* "": nothing was written down before the end */
 	char *npxc;                             /* the version that wrote it */
 	char *boot;                             /* see proc_boot_id */
+	char *machine;                          /* see proc_machine_id; "": not known, or a lease of 0.4.0 */
+	uint64_t pids;                          /* see proc_namespace; 0 alike */
 	int64_t started_at_ms, started_boot_ms; /* see clock_wall_ms, clock_boot_ms */
 	struct lease_process launcher, janitor, client;
 	char *client_name;
@@ -142,21 +144,33 @@ bool lease_share(const char *path, int *ret_fd, struct npxc_error *err) NPXC_MUS
  * ERROR_JSON. */
 bool lease_reread(int fd, struct lease *ret_lease, struct npxc_error *err) NPXC_MUST_CHECK;
 
+/*
+ * A directory of leases may be shared: a home on a network's file system, or one home in two containers. Locks may not
+ * reach that far, and a pid of there is another process here. So a lease of another machine, or of another pid
+ * namespace in this boot, is shown and never acted on, whatever its lock says.
+ */
 enum lease_state {
 	LEASE_LIVE,   /* its launcher lives */
 	LEASE_ENDING, /* a janitor, or a sweep, is at it */
 	LEASE_DEAD,   /* nobody is */
-	LEASE_ALIEN,  /* not to be acted on: unreadable, of another user, a symlink, from the future */
-	LEASE_GONE,   /* released meanwhile */
+	LEASE_ALIEN, /* not to be acted on: unreadable, of another user, a symlink, from the future, not to be locked */
+	LEASE_ELSEWHERE, /* of another machine or pid namespace */
+	LEASE_GONE,      /* released meanwhile */
 };
 
 struct lease_seen {
 	enum lease_state state;
 	char *path;         /* owned */
-	struct lease lease; /* zeroed when alien or gone */
+	struct lease lease; /* zeroed when alien, elsewhere or gone */
 	int fd;             /* owned; of a dead one that was taken: exclusively locked. Else -1 */
-	char *why;          /* owned; alien only */
+	char *why;          /* owned; alien and elsewhere only */
 };
+
+bool lease_is_left_alone(enum lease_state state); /* alien or elsewhere */
+
+/* NULL when the lease's processes are this machine's and this pid namespace's, or have gone with another boot of it;
+ * else whose they are. */
+const char *lease_elsewhere(const struct lease *lease, const char *boot, const char *machine, uint64_t pids);
 
 /* `take`: a dead lease stays locked, for the caller to act on. `boot`: this one's. */
 void lease_look(const char *directory, const char *file, bool take, const char *boot, struct lease_seen *ret_seen);

@@ -76,7 +76,7 @@ static void sweep_one(struct sweeper *sweeper, struct lease_seen *seen)
 			note_down(sweeper, &seen->lease);
 	}
 	if (sweeper->listener != NULL &&
-	    (seen->state == LEASE_DEAD || seen->state == LEASE_ALIEN || seen->state == LEASE_ENDING))
+	    (seen->state == LEASE_DEAD || lease_is_left_alone(seen->state) || seen->state == LEASE_ENDING))
 		sweeper->listener->on_lease(sweeper->listener->context, seen, released, &said);
 	strv_done(&said);
 }

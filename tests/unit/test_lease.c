@@ -365,6 +365,68 @@ static void uptime_does_not_follow_the_wall_clock(void **state)
 	}
 }
 
+static void a_lease_of_elsewhere_is_told_by_machine_and_pid_namespace(void **state)
+{
+	static const struct {
+		const char *boot, *machine;
+		uint64_t pids;
+		const char *now_boot, *now_machine;
+		uint64_t now_pids;
+		const char *where; /* NULL: here */
+	} CASES[] = {
+		{ "b", "m", 7, "b", "m", 7, NULL },
+		{ "a", "m", 7, "b", "m", 8, NULL }, /* an earlier boot: its processes have gone */
+		{ "b", "m", 7, "b", "m", 8, "pid namespace" },
+		{ "b", "n", 7, "b", "m", 7, "another machine" },
+		{ "a", "n", 7, "b", "m", 7, "another machine" },
+		{ "b", "", 0, "b", "m", 7, NULL }, /* of 0.4.0 */
+		{ "a", "", 0, "b", "m", 7, NULL },
+		{ "b", "m", 0, "b", "m", 7, NULL },
+		{ "b", "m", 7, "b", "m", 0, NULL },
+		{ "b", "m", 7, "b", "", 7, NULL },
+		{ "a", "m", 7, "b", "", 7, "another machine" }, /* nobody can tell */
+		{ "", "m", 7, "", "m", 8, NULL },               /* no boots: processes are never looked for */
+		{ "a", "", 7, "b", "", 8, NULL },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		struct lease lease = { .boot = str_dup(CASES[i].boot),
+			               .machine = str_dup(CASES[i].machine),
+			               .pids = CASES[i].pids };
+		const char *where = lease_elsewhere(&lease, CASES[i].now_boot, CASES[i].now_machine, CASES[i].now_pids);
+		if ((where == NULL) != (CASES[i].where == NULL) ||
+		    (where != NULL && strstr(where, CASES[i].where) == NULL))
+			fail_msg("case %zu: %s", i, where == NULL ? "here" : where);
+		lease_done(&lease);
+	}
+}
+
+/* cJSON would cut a text at a NUL; a backslash before the escape makes a text of it. */
+static void a_nul_is_refused_and_the_words_for_it_are_text(void **state)
+{
+	static const struct {
+		const char *path;
+		bool fine;
+	} CASES[] = {
+		{ "/tmp/a\\\\u0000b", true },      { "/tmp/a\\\\\\\\u0000b", true },   { "/tmp/a\\\\\\u0000b", false },
+		{ "/tmp/a\\u0000b", false },       { "/tmp/\\u00000", false },         { "/tmp/\\u0001", true },
+		{ "/tmp/\\\\\\\\\\u0000", false }, { "/tmp/\\\\u0000\\u0000", false },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		char *text =
+		    str_printf(HEADER "{\"hold\":{\"id\":1,\"kind\":\"file\",\"path\":\"%s\"}}\n", CASES[i].path);
+		struct npxc_error err = { 0 };
+		struct lease lease;
+		const bool fine = lease_parse(text, strlen(text), &lease, &err);
+		if (fine != CASES[i].fine)
+			fail_msg("case %zu: %s", i, fine ? "taken" : err.message);
+		if (fine)
+			lease_done(&lease);
+		free(text);
+	}
+}
+
 /* ---- files ---- */
 
 struct place {
@@ -651,6 +713,8 @@ int main(void)
 		cmocka_unit_test(bad_texts_are_refused),
 		cmocka_unit_test(words_of_processes),
 		cmocka_unit_test(ceilings_of_a_text),
+		cmocka_unit_test(a_lease_of_elsewhere_is_told_by_machine_and_pid_namespace),
+		cmocka_unit_test(a_nul_is_refused_and_the_words_for_it_are_text),
 		cmocka_unit_test(uptime_does_not_follow_the_wall_clock),
 		cmocka_unit_test(a_lease_is_made_appended_to_and_read),
 		cmocka_unit_test(owners_are_told_by_their_start),
