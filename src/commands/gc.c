@@ -83,7 +83,7 @@ static void on_lease(void *context, const struct lease_seen *seen, enum janitor_
 {
 	struct gc *gc = context;
 	const struct lease *lease = &seen->lease;
-	if (seen->state == LEASE_ALIEN) {
+	if (lease_is_left_alone(seen->state)) {
 		left_alone(gc, seen->path, seen->why);
 		return;
 	}
@@ -149,6 +149,18 @@ static void report_orphan(struct gc *gc, const struct orphan *orphan, const char
 	cJSON_AddStringToObject(object, "runtime", orphan->runtime == NULL ? "" : place_of(orphan));
 }
 
+/* Somebody's: another user's on the same runtime, or left by an npxc that was killed together with its lease. */
+static void report_living(struct gc *gc, const struct orphan *orphan)
+{
+	cJSON *object = add_object(gc, "left_alone");
+	cJSON_AddStringToObject(object, "kind", lease_kind_word(orphan->kind));
+	cJSON_AddStringToObject(object, "name", orphan->name);
+	cJSON_AddStringToObject(object, "why", orphan->alive);
+	if (!gc->json)
+		print_row("left alone %s %s (%s): %s", lease_kind_word(orphan->kind), orphan->name, place_of(orphan),
+		          orphan->alive);
+}
+
 static void report_orphans(struct gc *gc)
 {
 	struct strv names = { 0 };
@@ -156,6 +168,10 @@ static void report_orphans(struct gc *gc)
 		const struct orphan *orphan = &gc->orphans.v[i];
 		const char *slash = orphan->runtime == NULL ? strrchr(orphan->name, '/') : NULL;
 		const char *word = slash == NULL ? orphan->name : slash + 1;
+		if (orphan->alive != NULL) {
+			report_living(gc, orphan);
+			continue;
+		}
 		report_orphan(gc, orphan, "orphans");
 		if (!strv_contains(&names, word))
 			strv_push(&names, word);
@@ -196,8 +212,16 @@ static bool check_words(const struct gc *gc, const struct strv *words, struct np
 			    "cleans up after one that does not",
 			    word, lease);
 		bool found = false;
-		for (size_t k = 0; k < gc->orphans.count; k++)
-			found = found || orphans_is_called(&gc->orphans.v[k], word);
+		for (size_t k = 0; k < gc->orphans.count; k++) {
+			const struct orphan *orphan = &gc->orphans.v[k];
+			if (!orphans_is_called(orphan, word))
+				continue;
+			if (orphan->alive != NULL)
+				return error_set(err, ERROR_CONFIG,
+				                 "%s %s stays: %s; end what runs there first, then remove it",
+				                 lease_kind_word(orphan->kind), orphan->name, orphan->alive);
+			found = true;
+		}
 		if (!found && gc->unasked.count > 0)
 			return error_set(err, ERROR_RUNTIME_UNAVAILABLE,
 			                 "nothing called %s was found, but not every runtime could be asked (%s)", word,
@@ -219,7 +243,7 @@ static bool remove_named(struct gc *gc, const struct strv *words, struct npxc_er
 			if (orphans_is_called(&gc->orphans.v[i], words->v[k]) &&
 			    (count == 0 || chosen[count - 1] != &gc->orphans.v[i]))
 				chosen[count++] = &gc->orphans.v[i];
-	if (!orphans_remove(gc->directory, chosen, count, err))
+	if (!orphans_remove(gc->directory, gc->runtimes, gc->runtime_count, chosen, count, err))
 		return false;
 	for (size_t i = 0; i < count; i++) {
 		report_orphan(gc, chosen[i], "removed");

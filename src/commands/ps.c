@@ -27,7 +27,7 @@ static cJSON *seen_json(const struct lease_seen *seen, int64_t uptime_ms)
 	const struct lease *lease = &seen->lease;
 	cJSON *json = cJSON_CreateObject();
 	cJSON_AddStringToObject(json, "state", lease_state_word(seen->state));
-	if (seen->state == LEASE_ALIEN) {
+	if (lease_is_left_alone(seen->state)) {
 		cJSON_AddStringToObject(json, "file", seen->path);
 		cJSON_AddStringToObject(json, "why", seen->why);
 		return json;
@@ -55,7 +55,7 @@ static cJSON *seen_json(const struct lease_seen *seen, int64_t uptime_ms)
 static void print_seen(const struct lease_seen *seen, int64_t uptime_ms)
 {
 	const struct lease *lease = &seen->lease;
-	if (seen->state == LEASE_ALIEN) {
+	if (lease_is_left_alone(seen->state)) {
 		mem_cleanup char *path = print_line(seen->path, 4096);
 		print_row("%-10s %s: %s; npxc leaves it alone", lease_state_word(seen->state), path, seen->why);
 		return;
@@ -90,8 +90,9 @@ bool ps_command(const struct options *options, int *ret_status, struct npxc_erro
 		struct lease_seen seen;
 		lease_look(directory, files.v[i], false, boot, &seen);
 		const bool is_there = seen.state != LEASE_GONE;
-		const int64_t uptime_ms =
-		    is_there && seen.state != LEASE_ALIEN ? lease_uptime_ms(&seen.lease, boot, clock_boot_ms()) : -1;
+		const int64_t uptime_ms = is_there && !lease_is_left_alone(seen.state)
+		                              ? lease_uptime_ms(&seen.lease, boot, clock_boot_ms())
+		                              : -1;
 		dead += seen.state == LEASE_DEAD;
 		shown += is_there;
 		if (is_there && options->json)

@@ -30,16 +30,19 @@ struct stop {
 	size_t count;
 };
 
+/* An installation has no name yet. It is meant by its id only: who stops a server wants its package to stay whole. */
 static bool is_meant(const struct lease *lease, const char *word)
 {
 	mem_cleanup char *versioned = str_printf("%s@%s", lease->package, lease->version);
-	return lease->id[0] != '\0' && (strcmp(word, lease->id) == 0 || strcmp(word, lease->name) == 0 ||
-	                                strcmp(word, lease->package) == 0 || strcmp(word, versioned) == 0);
+	if (lease->id[0] == '\0' || lease->name[0] == '\0')
+		return lease->id[0] != '\0' && strcmp(word, lease->id) == 0;
+	return strcmp(word, lease->id) == 0 || strcmp(word, lease->name) == 0 || strcmp(word, lease->package) == 0 ||
+	       strcmp(word, versioned) == 0;
 }
 
 static bool is_wanted(const struct options *options, const struct lease *lease, bool *met)
 {
-	bool wanted = options->all;
+	bool wanted = options->all && lease->name[0] != '\0';
 	for (size_t i = 0; i < options->specs.count; i++) {
 		if (is_meant(lease, options->specs.v[i])) {
 			met[i] = true;

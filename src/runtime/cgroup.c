@@ -74,6 +74,7 @@ char *cgroup_text(const struct cgroup_plan *plan, const struct cgroup_limits *li
 #include "base/fd.h"
 #include "base/file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <signal.h>
@@ -450,6 +451,59 @@ bool cgroup_remove(const char *directory, struct npxc_error *err)
 	return true;
 }
 
+/* levels: below a session's cgroup npxc makes one at most; a guest can make none. */
+enum { BELOW_MAX = 8 };
+
+/* Calls for each cgroup directly below, as long as that says true. */
+static bool each_below(const char *directory, unsigned levels, bool (*visit)(const char *path, unsigned levels))
+{
+	DIR *stream = levels > 0 ? opendir(directory) : NULL;
+	bool fine = true;
+
+	if (stream == NULL)
+		return levels > 0 && errno == ENOENT;
+	for (const struct dirent *entry = readdir(stream); fine && entry != NULL; entry = readdir(stream)) {
+		mem_cleanup char *path = str_printf("%s/%s", directory, entry->d_name);
+		struct stat status;
+
+		if (entry->d_name[0] != '.' && lstat(path, &status) == 0 && S_ISDIR(status.st_mode))
+			fine = visit(path, levels - 1);
+	}
+	closedir(stream);
+	return fine;
+}
+
+static bool is_unused(const char *directory, unsigned levels)
+{
+	mem_cleanup char *path = str_printf("%s/cgroup.procs", directory);
+	struct buf processes BUF_CLEANUP = BUF_INIT(PROC_TEXT_MAX);
+	struct npxc_error why = { 0 };
+
+	if (!file_read(path, &processes, &why))
+		return access(directory, F_OK) == -1 && errno == ENOENT;
+	return processes.length == 0 && each_below(directory, levels, is_unused);
+}
+
+bool cgroup_has_processes(const char *directory)
+{
+	return !is_unused(directory, BELOW_MAX);
+}
+
+static bool remove_unused(const char *directory, unsigned levels)
+{
+	return each_below(directory, levels, remove_unused) && (rmdir(directory) == 0 || errno == ENOENT);
+}
+
+bool cgroup_remove_unused(const char *directory, struct npxc_error *err)
+{
+	if (access(directory, F_OK) == -1 && errno == ENOENT)
+		return true;
+	if (!is_cgroup_of_ours(directory))
+		return error_set(err, ERROR_IO, "%s is not a cgroup that npxc has made", directory);
+	return remove_unused(directory, BELOW_MAX) ||
+	       error_set_errno(err, ERROR_IO, "the cgroup %s cannot be removed", directory);
+}
+
 #else
 
 void cgroup_plan_make(const char *name, struct cgroup_plan *ret_plan)
@@ -490,6 +544,17 @@ bool cgroup_add(const int *fds, size_t count, pid_t pid, struct npxc_error *err)
 bool cgroup_remove(const char *directory, struct npxc_error *err)
 {
 	return error_set(err, ERROR_IO, "%s is not a cgroup: they exist on Linux only", directory);
+}
+
+bool cgroup_has_processes(const char *directory)
+{
+	(void)directory;
+	return false;
+}
+
+bool cgroup_remove_unused(const char *directory, struct npxc_error *err)
+{
+	return cgroup_remove(directory, err);
 }
 
 #endif

@@ -76,5 +76,13 @@ char *cgroup_text(const struct cgroup_plan *plan, const struct cgroup_limits *li
  * Mustn't: kill in a directory that is not a cgroup called "npxc-...".
  */
 bool cgroup_remove(const char *directory, struct npxc_error *err) NPXC_MUST_CHECK;
+/* Whether a process is in it or below; in doubt: true. False where there is no such cgroup. */
+bool cgroup_has_processes(const char *directory);
+/*
+ * One that nobody uses, with what is below it. ERROR_IO as soon as a process is in any of them: the kernel refuses then
+ * (cgroups(7)), so there is no moment between the look and the removal.
+ * Mustn't: signal anybody.
+ */
+bool cgroup_remove_unused(const char *directory, struct npxc_error *err) NPXC_MUST_CHECK;
 
 #endif

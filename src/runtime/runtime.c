@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const struct {
 	const char *word;
@@ -175,26 +176,61 @@ void runtime_environment(enum runtime_kind kind, struct strv *environment)
 	}
 }
 
-bool runtime_list_ours(const struct runtime *runtime, struct strv *ret_containers, struct strv *ret_networks,
-                       struct npxc_error *err)
+/* podman-ps(1), docker-ps(1): every other state has a process in it, or is on the way there or from there. */
+static bool state_is_idle(const char *state)
 {
-	static const char *const podman_containers[] = { "ps", "-a", "--no-trunc", "--format", "{{.Names}}", NULL };
+	static const char *const idle[] = { "created", "configured", "exited", "stopped", "dead" };
+
+	for (size_t i = 0; i < sizeof(idle) / sizeof(idle[0]); i++)
+		if (strcasecmp(state, idle[i]) == 0)
+			return true;
+	return false;
+}
+
+/* "NAME" or "NAME<tab>STATE<tab>NETWORK,NETWORK": the names stay, who is busy is noted. */
+static void split_rows(struct strv *rows, struct strv *busy)
+{
+	for (size_t i = 0; i < rows->count; i++) {
+		char *rest = rows->v[i];
+		const char *name = strsep(&rest, "\t");
+		const char *state = strsep(&rest, "\t");
+
+		if (state == NULL || state[0] == '\0' || state_is_idle(state))
+			continue;
+		strv_push(busy, name);
+		for (const char *network = strsep(&rest, ","); network != NULL; network = strsep(&rest, ","))
+			strv_push(busy, network);
+	}
+}
+
+bool runtime_list_ours(const struct runtime *runtime, struct strv *ret_containers, struct strv *ret_networks,
+                       struct strv *ret_busy, struct npxc_error *err)
+{
+	static const char *const podman_containers[] = {
+		"ps", "-a", "--no-trunc", "--format", "{{.Names}}\t{{.State}}\t{{.Networks}}", NULL
+	};
 	static const char *const podman_networks[] = { "network", "ls", "--format", "{{.Name}}", NULL };
 	/* The option prints the identifiers, which are the names, one a line. */
 	static const char *const apple_containers[] = { "list", "--all", "--quiet", NULL };
+	static const char *const apple_running[] = { "list", "--quiet", NULL };
 	static const char *const apple_networks[] = { "network", "list", "--quiet", NULL };
 	const bool apple = runtime->kind == RUNTIME_APPLE;
 	struct strv containers = { 0 };
+	struct strv busy = { 0 };
 
 	if (runtime->kind == RUNTIME_BWRAP)
 		return true;
 	if (!container_list(runtime, apple ? apple_containers : podman_containers, "npxc-", &containers, err))
 		return false;
-	if (!container_list(runtime, apple ? apple_networks : podman_networks, "npxc-", ret_networks, err)) {
+	split_rows(&containers, &busy);
+	if ((apple && !container_list(runtime, apple_running, "npxc-", &busy, err)) ||
+	    !container_list(runtime, apple ? apple_networks : podman_networks, "npxc-", ret_networks, err)) {
 		strv_done(&containers);
+		strv_done(&busy);
 		return false;
 	}
 	*ret_containers = containers;
+	*ret_busy = busy;
 	return true;
 }
 

@@ -210,10 +210,12 @@ void runtime_remove_argv(const struct runtime *runtime, const char *name, struct
 
 /*
  * What a container runtime has under names like npxc's, whoever made it: containers, running or not, and networks whose
- * names begin with "npxc-". ERROR_RUNTIME_UNAVAILABLE, ERROR_RUNTIME, ERROR_JSON. bwrap has none.
+ * names begin with "npxc-". `ret_busy`: those of them with a process, which are containers that neither wait for their
+ * start nor have ended, and the networks that such containers are attached to (Apple's CLI refuses to delete those, and
+ * does not list them). ERROR_RUNTIME_UNAVAILABLE, ERROR_RUNTIME, ERROR_JSON. bwrap has none.
  */
 bool runtime_list_ours(const struct runtime *runtime, struct strv *ret_containers, struct strv *ret_networks,
-                       struct npxc_error *err) NPXC_MUST_CHECK;
+                       struct strv *ret_busy, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
  * For `npxc doctor`: looks deeper (starts `bwrap ... true`, `container system status`, ...). Each finding is one line;

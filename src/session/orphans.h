@@ -17,6 +17,7 @@ struct orphan {
 	enum janitor_resource kind;
 	char *name;                    /* owned: of a container or network; a path */
 	const struct runtime *runtime; /* borrowed; NULL for a path */
+	const char *alive; /* why it is no orphan but somebody's: it has a process; borrowed. NULL: nothing uses it */
 };
 
 struct orphans {
@@ -27,7 +28,9 @@ struct orphans {
 /*
  * Workspaces below `leases`, cgroups where sessions make theirs, and what `runtimes` have. Of a runtime that does not
  * answer the reason goes to `ret_unasked`. ERROR_IO: the leases cannot be listed.
- * Mustn't: call something an orphan that was made while it looked, or that stands on a lease which it cannot read.
+ * A living npxc has its lease open, in whatever HOME: what stands on one of those is passed over.
+ * Mustn't: call something an orphan that was made while it looked, that stands on a lease which it cannot read, or that
+ *          a living session of another HOME holds.
  */
 bool orphans_find(const char *leases, const struct runtime *runtimes, size_t runtime_count, struct orphans *ret_orphans,
                   struct strv *ret_unasked, struct npxc_error *err) NPXC_MUST_CHECK;
@@ -40,9 +43,12 @@ bool orphans_is_called(const struct orphan *orphan, const char *name);
 /* The file of a lease on which the name stands; owned. NULL: of none. */
 char *orphans_lease_of(const char *leases, const char *name);
 
-/* Removes the chosen ones as a session's own, with a lease meanwhile. False: some of it stays (that is logged), and
- * stands on that lease now. */
-bool orphans_remove(const char *leases, const struct orphan *const *chosen, size_t count,
-                    struct npxc_error *err) NPXC_MUST_CHECK;
+/*
+ * Looks at all of them again, and removes the chosen ones, with a lease meanwhile. ERROR_CONFIG, and nothing is
+ * removed: one of them is in use. ERROR_RUNTIME: some of it stays (that is logged); containers, networks and
+ * directories then stand on that lease. `runtimes`: as orphans_find had them.
+ */
+bool orphans_remove(const char *leases, const struct runtime *runtimes, size_t runtime_count,
+                    const struct orphan *const *chosen, size_t count, struct npxc_error *err) NPXC_MUST_CHECK;
 
 #endif

@@ -346,7 +346,7 @@ static void orphans_are_what_stands_on_no_lease(void **state)
 	for (size_t i = 0; i < orphans.count; i++)
 		if (orphans_is_called(&orphans.v[i], "npxc-x-00000003"))
 			chosen[0] = &orphans.v[i];
-	assert_true(orphans_remove(base, chosen, 1, &err));
+	assert_true(orphans_remove(base, runtimes, 2, chosen, 1, &err));
 	assert_false(file_exists(chosen[0]->name));
 	assert_true(all_children_end());
 	orphans_done(&orphans);
