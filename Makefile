@@ -88,7 +88,7 @@ ifeq ($(UNAME),Linux)
 FIRST_MACHINE = $(filter x86_64-% aarch64-%,$(shell $(CC) -dumpmachine))
 endif
 
-$(BUILD)/guest/first: src/guest/first.c src/guest/first.h Makefile
+$(BUILD)/guest/first: src/guest/first.c src/guest/first.h src/base/landlock.h Makefile
 	@mkdir -p $(@D)
 	@echo "CC $<"
 	@if [ -n "$(FIRST_MACHINE)" ]; then $(CC) $(FIRST_FLAGS) $< -o $@; else : >$@; fi

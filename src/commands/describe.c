@@ -1,6 +1,7 @@
 #include "commands/describe.h"
 
 #include "base/buf.h"
+#include "base/landlock.h"
 #include "base/mem.h"
 #include "commands/print.h"
 #include "runtime/cgroup.h"
@@ -84,7 +85,7 @@ static void print_link(const struct prepared *p)
 /* By what this machine's kernel offers, which is tried. */
 static struct fence fence_of(const struct prepared *p)
 {
-	return p->session.runtime.kind == RUNTIME_BWRAP ? fence_look(p->session.runtime.cli) : (struct fence){ 0 };
+	return p->session.runtime.kind == RUNTIME_BWRAP ? fence_look() : (struct fence){ 0 };
 }
 
 static void print_remains(const struct prepared *p)
@@ -197,7 +198,7 @@ static void add_remains(cJSON *json, const struct prepared *p)
 	cJSON_AddItemToObject(json, "remains", strings(&left));
 	strv_done(&left);
 	cJSON_AddNumberToObject(kernel, "landlock", fence.landlock);
-	cJSON_AddBoolToObject(kernel, "abstract_sockets_closed", fence.scopes);
+	cJSON_AddBoolToObject(kernel, "abstract_sockets_closed", fence.landlock >= LANDLOCK_ABI_SCOPED);
 	cJSON_AddBoolToObject(kernel, "inotify_bounded", fence.ceilings);
 }
 

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/landlock.h>
 #include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,15 @@ static bool drop_capabilities(struct npxc_error *err)
 }
 
 /* ---- Landlock; man 7 landlock ---- */
+
+/* Newer than the headers of Debian 12. */
+#ifndef LANDLOCK_ACCESS_FS_TRUNCATE
+#define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14)
+#endif
+
+struct landlock_rules { /* struct landlock_ruleset_attr of ABI 6 */
+	__u64 handled_access_fs, handled_access_net, scoped;
+};
 
 static const __u64 reading = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
 static const __u64 writing =
@@ -71,6 +81,7 @@ static bool use_landlock(int audit_directory, bool *ret_used, struct npxc_error 
 {
 	const int abi = landlock_abi();
 	struct landlock_rules rules = { .handled_access_fs = first_abi };
+	const size_t size = abi >= LANDLOCK_ABI_SCOPED ? sizeof(rules) : sizeof(rules.handled_access_fs);
 	FD_CLEANUP int ruleset = -1;
 
 	*ret_used = false;
@@ -81,9 +92,10 @@ static bool use_landlock(int audit_directory, bool *ret_used, struct npxc_error 
 	if (abi >= LANDLOCK_ABI_TRUNCATE)
 		rules.handled_access_fs |= LANDLOCK_ACCESS_FS_TRUNCATE;
 	if (abi >= LANDLOCK_ABI_SCOPED)
-		rules.scoped = LANDLOCK_SCOPES;
-	if (!landlock_make(&rules, abi, &ruleset, err))
-		return false;
+		rules.scoped = 3; /* abstract UNIX sockets, signals */
+	ruleset = (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0);
+	if (ruleset == -1)
+		return error_set_errno(err, ERROR_RUNTIME, "make a Landlock ruleset");
 	for (size_t i = 0; i < sizeof(readable) / sizeof(readable[0]); i++)
 		allow_path(ruleset, readable[i], reading);
 	for (size_t i = 0; i < sizeof(readable_behind) / sizeof(readable_behind[0]); i++) {
@@ -93,8 +105,8 @@ static bool use_landlock(int audit_directory, bool *ret_used, struct npxc_error 
 	}
 	if (audit_directory != -1 && !allow_fd(ruleset, audit_directory, reading | writing))
 		return error_set_errno(err, ERROR_RUNTIME, "let the audit log through Landlock");
-	if (!landlock_enter(ruleset, err))
-		return false;
+	if (syscall(SYS_landlock_restrict_self, ruleset, 0) == -1)
+		return error_set_errno(err, ERROR_RUNTIME, "restrict the process by Landlock");
 	*ret_used = true;
 	return true;
 }

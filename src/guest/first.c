@@ -10,13 +10,19 @@
  *           R, W the same for what lies in another mount: a place that the server itself may not look at passes
  *     MAJOR:MINOR:INODE  of the file that was meant, in decimal; "-" when only kind and mode count
  *
- * The word "seal" behind the checks closes what a read-only mount leaves open, for the command and all that it starts,
- * by Landlock (ABI 2, Linux 5.19; with less nothing is done):
+ * The word "seal" behind the checks closes what namespaces and read-only mounts leave open, for the command and all
+ * that it starts, by Landlock (ABI 2, Linux 5.19; with less nothing is done):
  *
- *     FIFOs      open for writing only beneath mounts that are writable. (For a regular file the mount's own EROFS
- * comes first.) What lies beneath a writable mount is open with it, another mount in there too: Landlock knows no
- * exception below what is allowed. sockets    a named UNIX socket connects only to what was made inside, or is mounted
- * by itself. From ABI 9 on (Linux 7.1).
+ * - FIFOs open for writing only beneath mounts that are writable. (For a regular file the mount's own EROFS comes
+ *   first.) What lies beneath a writable mount is open with it, another mount in there too: Landlock knows no
+ *   exception below what is allowed.
+ * - From ABI 6 on (Linux 6.12) no abstract UNIX socket of a process outside is reached, whatever network namespace this
+ *   is, and no process outside gets a signal.
+ * - From ABI 9 on (Linux 7.1) a named UNIX socket connects only to what was made inside, or is mounted by itself.
+ *
+ * Here and not before bubblewrap: a domain that handles files forbids to mount, and one that does not, of scopes alone,
+ * makes every domain within it refuse renames between directories (as soon as one layer handles files, REFER counts as
+ * handled in all; seen on Linux 6.18), so that a server which confines itself would break.
  *
  * One line on stderr and FIRST_STATUS (guest/first.h) tell npxc when a check fails or the command cannot be run. The
  * command is looked up on PATH as execvp does.
@@ -29,6 +35,8 @@
  * any access to files refuses REFER (a rename between directories) where no rule grants it: man 7 landlock.
  */
 #include "guest/first.h"
+
+#include "base/landlock.h"
 
 #include <asm/errno.h>
 #include <asm/statfs.h>
@@ -210,7 +218,14 @@ static void check(const char *word)
 
 /* ---- sealing ---- */
 
-enum { ABI_REFER = 2, ABI_RESOLVE_UNIX = 9, LINE_BYTES = 16384 /* a path may be escaped to four times its length */ };
+enum { LINE_BYTES = 16384 /* a path may be escaped to four times its length */ };
+
+struct rules { /* struct landlock_ruleset_attr of ABI 6 */
+	unsigned long long handled_access_fs, handled_access_net, scoped;
+};
+
+/* LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET and LANDLOCK_SCOPE_SIGNAL */
+#define SCOPES 3ULL
 
 static void allow(long ruleset, long fd, unsigned long long access)
 {
@@ -315,20 +330,23 @@ static void allow_mounts(long ruleset, int with_sockets)
 static void seal(void)
 {
 	const long abi = call(__NR_landlock_create_ruleset, 0, 0, LANDLOCK_CREATE_RULESET_VERSION, 0, 0);
-	unsigned long long handled = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REFER;
+	struct rules rules = { .handled_access_fs = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REFER };
+	/* The first field is all that the first ABIs had. */
+	const unsigned long size = abi >= LANDLOCK_ABI_SCOPED ? sizeof(rules) : sizeof(rules.handled_access_fs);
 	long ruleset, root;
 
-	if (abi < ABI_REFER)
+	if (abi < LANDLOCK_ABI_REFER)
 		return;
-	if (abi >= ABI_RESOLVE_UNIX)
-		handled |= LANDLOCK_ACCESS_FS_RESOLVE_UNIX;
-	/* The first field of struct landlock_ruleset_attr, all that the first ABIs had. */
-	ruleset = call(__NR_landlock_create_ruleset, (long)&handled, sizeof(handled), 0, 0, 0);
+	if (abi >= LANDLOCK_ABI_SCOPED)
+		rules.scoped = SCOPES;
+	if (abi >= LANDLOCK_ABI_RESOLVE_UNIX)
+		rules.handled_access_fs |= LANDLOCK_ACCESS_FS_RESOLVE_UNIX;
+	ruleset = call(__NR_landlock_create_ruleset, (long)&rules, (long)size, 0, 0, 0);
 	root = call(__NR_openat, AT_FDCWD, (long)"/", O_PATH | O_CLOEXEC, 0, 0);
 	if (ruleset < 0 || root < 0)
 		fail(FIRST_CANNOT_SEAL, "no ruleset");
 	allow(ruleset, root, LANDLOCK_ACCESS_FS_REFER);
-	allow_mounts(ruleset, abi >= ABI_RESOLVE_UNIX);
+	allow_mounts(ruleset, abi >= LANDLOCK_ABI_RESOLVE_UNIX);
 	if (call(__NR_landlock_restrict_self, ruleset, 0, 0, 0, 0) != 0)
 		fail(FIRST_CANNOT_SEAL, "not restricted");
 	call(__NR_close, root, 0, 0, 0, 0);

@@ -477,7 +477,7 @@ static bool make_argv(const struct runtime *runtime, const struct launch *launch
 	struct strv *argv = &start->argv;
 
 	launch_checks(launch, bound_count(runtime), 'f', &checks);
-	if (GUEST_FIRST_LENGTH > 0 && shows_directory(launch))
+	if (GUEST_FIRST_LENGTH > 0 && (shows_directory(launch) || launch->network == LAUNCH_NETWORK_OPEN))
 		strv_push(&checks, FIRST_SEAL);
 	strv_push(argv, runtime->cli);
 	push_isolation(argv, runtime, launch);

@@ -1,6 +1,5 @@
 #include "session/fence.h"
 
-#include "base/fd.h"
 #include "base/file.h"
 #include "base/landlock.h"
 #include "base/limits.h"
@@ -17,9 +16,7 @@
 #ifdef __linux__
 
 #include <grp.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 /* ---- limits ---- */
 
@@ -107,95 +104,55 @@ static bool make_namespace(bool *ret_made, struct npxc_error *err)
 	return error_set_errno(err, ERROR_RUNTIME, "make a user namespace for the sandbox: %s", failed);
 }
 
-/* ---- scopes ---- */
-
-static bool is_set_user_id(const char *path)
+bool fence_enter(bool has_namespace, bool *ret_ceilings, struct npxc_error *err)
 {
-	struct stat info;
-
-	return stat(path, &info) == 0 && (info.st_mode & (S_ISUID | S_ISGID)) != 0;
-}
-
-static bool enter_scopes(int abi, struct npxc_error *err)
-{
-	const struct landlock_rules rules = { .scoped = LANDLOCK_SCOPES };
-	FD_CLEANUP int ruleset = -1;
-
-	return landlock_make(&rules, abi, &ruleset, err) && landlock_enter(ruleset, err);
-}
-
-bool fence_enter(const char *cli, bool has_namespace, struct fence *ret_fence, struct npxc_error *err)
-{
-	struct fence fence = { .landlock = landlock_abi() };
 	bool made = has_namespace;
 
 	/* Of what shares the session's memory ceiling, the egress process goes last. */
 	(void)!file_write_setting("/proc/self/oom_score_adj", OOM_BIAS);
 	if (!lower_limits(err) || (!has_namespace && !make_namespace(&made, err)))
 		return false;
-	fence.ceilings = made && set_ceilings();
-	/* In a namespace of its own the process may without no_new_privs, and a set-user-ID bit counts for nothing. */
-	if (fence.landlock >= LANDLOCK_ABI_SCOPED && (made || !is_set_user_id(cli))) {
-		if (!made && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
-			return error_set_errno(err, ERROR_RUNTIME, "set no_new_privs");
-		if (!enter_scopes(fence.landlock, err))
-			return false;
-		fence.scopes = true;
-	}
-	*ret_fence = fence;
+	*ret_ceilings = made && set_ceilings();
 	return true;
 }
 
-static void look(const char *cli, int to)
+/* By trying it, as the user that a sandbox is: the exit status of a child. */
+static bool has_ceilings(void)
 {
 	struct npxc_error ignored;
-	struct fence fence;
+	bool ceilings;
+	int status = 1 << 8; /* not even tried */
+	const pid_t pid = fork();
 
-	if (geteuid() == 0 &&
-	    (setgroups(0, NULL) == -1 || setresgid(SANDBOX_DROP_UID, SANDBOX_DROP_UID, SANDBOX_DROP_UID) == -1 ||
-	     setresuid(SANDBOX_DROP_UID, SANDBOX_DROP_UID, SANDBOX_DROP_UID) == -1))
-		_exit(1);
-	if (!fence_enter(cli, false, &fence, &ignored) || !fd_write_all(to, &fence, sizeof(fence), &ignored))
-		_exit(1);
-	_exit(0);
+	if (pid == 0) {
+		if (geteuid() == 0 && (setgroups(0, NULL) == -1 ||
+		                       setresgid(SANDBOX_DROP_UID, SANDBOX_DROP_UID, SANDBOX_DROP_UID) == -1 ||
+		                       setresuid(SANDBOX_DROP_UID, SANDBOX_DROP_UID, SANDBOX_DROP_UID) == -1))
+			_exit(1);
+		_exit(fence_enter(false, &ceilings, &ignored) && ceilings ? 0 : 1);
+	}
+	while (pid != -1 && waitpid(pid, &status, 0) == -1 && errno == EINTR)
+		;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-struct fence fence_look(const char *cli)
+struct fence fence_look(void)
 {
-	struct fence fence = { 0 };
-	struct buf bytes BUF_CLEANUP = BUF_INIT(sizeof(fence));
-	struct npxc_error ignored;
-	int ends[2];
-	pid_t pid;
-
-	if (!fd_pipe(ends, &ignored))
-		return fence;
-	pid = fork();
-	if (pid == 0)
-		look(cli, ends[1]);
-	fd_close(&ends[1]);
-	if (fd_read_all(ends[0], &bytes, &ignored) && bytes.length == sizeof(fence))
-		memcpy(&fence, bytes.data, sizeof(fence));
-	fd_close(&ends[0]);
-	while (pid != -1 && waitpid(pid, NULL, 0) == -1 && errno == EINTR)
-		;
-	return fence;
+	return (struct fence){ .ceilings = has_ceilings(), .landlock = GUEST_FIRST_LENGTH > 0 ? landlock_abi() : 0 };
 }
 
 #else
 
-bool fence_enter(const char *cli, bool has_namespace, struct fence *ret_fence, struct npxc_error *err)
+bool fence_enter(bool has_namespace, bool *ret_ceilings, struct npxc_error *err)
 {
-	(void)cli;
 	(void)has_namespace;
 	(void)err;
-	*ret_fence = (struct fence){ 0 };
+	*ret_ceilings = false;
 	return true;
 }
 
-struct fence fence_look(const char *cli)
+struct fence fence_look(void)
 {
-	(void)cli;
 	return (struct fence){ 0 };
 }
 
@@ -235,7 +192,7 @@ static char *directories(const struct launch *launch, bool in_writable_only)
 
 static void add_sockets(const struct fence *fence, bool bubblewrap, const struct launch *launch, struct strv *left)
 {
-	const int abi = bubblewrap && GUEST_FIRST_LENGTH > 0 ? fence->landlock : 0;
+	const int abi = bubblewrap ? fence->landlock : 0;
 	mem_cleanup char *all = directories(launch, false);
 	mem_cleanup char *open_to_fifos = directories(launch, abi >= LANDLOCK_ABI_REFER);
 
@@ -258,7 +215,7 @@ void fence_left(const struct fence *fence, enum runtime_kind kind, const struct 
 	/* A virtual machine has a kernel of its own: no socket of this one is reached through a file. */
 	if (kind == RUNTIME_APPLE)
 		return;
-	if (shares_network && !(bubblewrap && fence->scopes))
+	if (shares_network && (!bubblewrap || fence->landlock < LANDLOCK_ABI_SCOPED))
 		strv_pushf(ret_left, "abstract UNIX sockets of this machine can be reached%s",
 		           bubblewrap ? " (from Linux 6.12 on, with Landlock, they cannot)" : "");
 	add_sockets(fence, bubblewrap, launch, ret_left);

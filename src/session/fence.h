@@ -9,37 +9,34 @@
 
 /*
  * What the first process of a bubblewrap sandbox puts around itself before it becomes bubblewrap, so that what the
- * kernel counts or names for a whole machine or user ends at the sandbox too:
+ * kernel counts for a whole user ends at the sandbox too:
  *
- *   scopes    a Landlock domain that handles no file (bubblewrap may still mount): no abstract UNIX socket of a process
- *             outside is reached, whatever network namespace the sandbox is in, and none outside gets a signal.
- *             Landlock ABI 6, Linux 6.12.
- *   ceilings  a user namespace of its own around bubblewrap's, with a quarter of the inotify instances and watches that
- *             the user may have. Each namespace on the way up counts (kernel/ucount.c, since Linux 4.9), so those
- * inside are bounded together, and the user's own programs keep the rest. That of link netns serves as well. limits
- * RLIMIT_NOFILE, RLIMIT_SIGPENDING, RLIMIT_MSGQUEUE lowered; always.
+ *   ceilings  a user namespace of its own around bubblewrap's, with a share (LIMIT_SANDBOX_SHARE) of the inotify
+ *             instances and watches that the user may have. Each namespace on the way up counts (kernel/ucount.c, since
+ *             Linux 4.9), so those inside are bounded together, and the user's own programs keep the rest. That of link
+ *             netns serves as well.
+ *   limits    RLIMIT_NOFILE, RLIMIT_SIGPENDING, RLIMIT_MSGQUEUE lowered; always.
  *
- * Which of the first two hold depends on the machine and is known: see fence_look.
+ * Sockets and FIFOs are the first program's (guest/first.c), from inside.
  */
-struct fence {
-	bool scopes, ceilings;
-	int landlock; /* its ABI; 0: none */
-};
 
 /*
- * Pure and without effect elsewhere than on Linux. In the forked child, single-threaded, as the user that the sandbox
- * will be. `cli`: what is executed next. `has_namespace`: the process has just entered a user namespace of its own and
- * has its capabilities.
+ * In the forked child, single-threaded, as the user that the sandbox will be. `has_namespace`: the process has just
+ * entered a user namespace of its own and has its capabilities. Without effect elsewhere than on Linux.
  * Should: go on without the ceilings where npxc may make no user namespace (bubblewrap itself may be allowed to, by an
- * AppArmor profile), and without the scopes on an older kernel.
- * Mustn't: set no_new_privs before a bubblewrap that is set-user-ID; enter a user namespace where AppArmor would take
- * its capabilities away for good (Ubuntu), bubblewrap's included; go on when something failed that the kernel offers.
+ * AppArmor profile), or may set nothing in it (a container's read-only /proc/sys).
+ * Mustn't: enter a user namespace where AppArmor would take its capabilities away for good (Ubuntu), bubblewrap's
+ * included.
  * ERROR_RUNTIME.
  */
-bool fence_enter(const char *cli, bool has_namespace, struct fence *ret_fence, struct npxc_error *err) NPXC_MUST_CHECK;
+bool fence_enter(bool has_namespace, bool *ret_ceilings, struct npxc_error *err) NPXC_MUST_CHECK;
 
-/* What a start would get, by trying it in a child. Nothing holds where that fails. */
-struct fence fence_look(const char *cli);
+/* What a start would get on this machine. */
+struct fence {
+	bool ceilings;
+	int landlock; /* the ABI that the first program has; 0: none, or there is no first program */
+};
+struct fence fence_look(void);
 
 /*
  * Pure. What the server can still use of this machine besides what was mounted for it, in sentences: UNIX sockets and

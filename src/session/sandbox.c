@@ -182,7 +182,7 @@ static bool prepare_and_exec(const struct runtime_start *start, struct ends *end
                              struct npxc_error *err)
 {
 	char *no_variables[] = { NULL };
-	struct fence fence;
+	bool ceilings;
 
 	if (setsid() == -1)
 		return error_set_errno(err, ERROR_RUNTIME, "setsid");
@@ -206,7 +206,7 @@ static bool prepare_and_exec(const struct runtime_start *start, struct ends *end
 	/* As the user that the sandbox runs as: the namespaces are its own. */
 	if (child->netns != NULL && !netns_enter(child->netns->wish, child->handoff, err))
 		return false;
-	if (child->fenced && !fence_enter(start->argv.v[0], child->netns != NULL, &fence, err))
+	if (child->fenced && !fence_enter(child->netns != NULL, &ceilings, err))
 		return false;
 	FAULT_POINT("sandbox.child-execs");
 	execve(start->argv.v[0], start->argv.v, start->env.v != NULL ? start->env.v : no_variables);

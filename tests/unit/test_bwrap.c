@@ -211,6 +211,44 @@ static void directories_are_pinned_under_a_cover(void **state)
 	runtime_done(&runtime);
 }
 
+static void what_others_may_put_sockets_into_is_sealed(void **state)
+{
+	static const struct {
+		enum launch_network network;
+		char kind; /* '\0': npxc's own directory */
+		const char *command;
+	} cases[] = {
+		{ LAUNCH_NETWORK_NONE, '\0', " -- node -- 'a b'" },
+		{ LAUNCH_NETWORK_NETNS, '\0', " -- node -- 'a b'" },
+		{ LAUNCH_NETWORK_NONE, 'f', " -- node -- 'a b'" },
+		{ LAUNCH_NETWORK_NONE, 'd', " -- /run/npxc/first seal -- node -- 'a b'" },
+		{ LAUNCH_NETWORK_NETNS, 'd', " -- /run/npxc/first seal -- node -- 'a b'" },
+		{ LAUNCH_NETWORK_OPEN, '\0', " -- /run/npxc/first seal -- node -- 'a b'" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct launch_identity who = { .fd = 55, .kind = cases[i].kind, .major = 8, .inode = 1 };
+		struct runtime runtime;
+		struct launch launch;
+		struct runtime_start start;
+
+		plain_runtime(&runtime);
+		runtime.binds_descriptors = true;
+		plain_launch(&launch);
+		launch.network = cases[i].network;
+		if (cases[i].kind == '\0')
+			launch_add_mount(&launch, "/store", "/srv/x", false);
+		else
+			launch_add_judged(&launch, "/srv/x", "/srv/x", false, &who);
+		make(&runtime, &launch, &start);
+		assert_command(&start, cases[i].command);
+		runtime_start_done(&start);
+		launch_done(&launch);
+		runtime_done(&runtime);
+	}
+}
+
 /* As many descriptors as an ordinary user may have would not do for a whole directory's names as arguments. */
 static void more_sources_than_descriptors_are_compared(void **state)
 {
@@ -763,6 +801,7 @@ int main(void)
 		cmocka_unit_test(the_whole_argument_list),
 		cmocka_unit_test(judged_sources_are_bound_by_descriptor_or_compared),
 		cmocka_unit_test(directories_are_pinned_under_a_cover),
+		cmocka_unit_test(what_others_may_put_sockets_into_is_sealed),
 		cmocka_unit_test(more_sources_than_descriptors_are_compared),
 		cmocka_unit_test(the_programs_text_tells_whether_it_binds_descriptors),
 		cmocka_unit_test(open_network_brings_the_hosts_names),

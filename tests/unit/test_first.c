@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include "base/file.h"
+#include "base/landlock.h"
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/str.h"
@@ -8,12 +9,17 @@
 #include "guest/guest.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /*
@@ -188,14 +194,112 @@ static void a_command_that_cannot_be_run_is_named(void **state)
 
 #define WORLD(f) cmocka_unit_test_setup_teardown(f, world_make, world_remove)
 
-int main(void)
+/* ---- sealing, seen by this very program, which the first program becomes ---- */
+
+static socklen_t abstract(const char *name, struct sockaddr_un *ret_address)
+{
+	*ret_address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	memcpy(ret_address->sun_path + 1, name, strlen(name));
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name));
+}
+
+static int listener(const char *name)
+{
+	struct sockaddr_un address;
+	const socklen_t length = abstract(name, &address);
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return bind(fd, (struct sockaddr *)&address, length) == 0 && listen(fd, 4) == 0 ? fd : -1;
+}
+
+static int reach(const char *name)
+{
+	struct sockaddr_un address;
+	const socklen_t length = abstract(name, &address);
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return connect(fd, (struct sockaddr *)&address, length) == 0 ? 0 : errno;
+}
+
+static int signal_own_child(void)
+{
+	const pid_t pid = fork();
+	int answer;
+
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	answer = kill(pid, SIGKILL) == 0 ? 0 : errno;
+	waitpid(pid, NULL, answer == 0 ? 0 : WNOHANG);
+	return answer;
+}
+
+/* `top`: a directory to write in. */
+static int probe(const char *name, const char *pid, const char *top)
+{
+	mem_cleanup char *mine = str_printf("%s-inside", name);
+	mem_cleanup char *from = str_printf("%s/from/f", top);
+	mem_cleanup char *to = str_printf("%s/to/f", top);
+	const int outside = reach(name);
+	const int signalled = kill((pid_t)atoi(pid), 0) == 0 ? 0 : errno;
+	const int inside = listener(mine) == -1 ? errno : reach(mine);
+	const int own = signal_own_child();
+	const int moved = rename(from, to) == 0 ? 0 : errno;
+
+	fprintf(stderr, "outside %d, signal %d, inside %d, own child %d, rename %d", outside, signalled, inside, own,
+	        moved);
+	return 0;
+}
+
+static void sealed_it_reaches_no_abstract_socket_and_signals_nobody_outside(void **state)
+{
+	const struct world *w = *state;
+	mem_cleanup char *name = str_printf("npxc-test-%d", (int)getpid());
+	mem_cleanup char *pid = str_printf("%d", (int)getpid());
+	mem_cleanup char *from = in(w, "from");
+	mem_cleanup char *to = in(w, "to");
+	mem_cleanup char *file = in(w, "from/f");
+	mem_cleanup char *self = NULL;
+	const char *const words[] = { FIRST_SEAL, "--", NULL, "--probe", name, pid, w->top, NULL };
+	const char *sealed[8];
+	const int outside = listener(name);
+	const bool has_scopes = landlock_abi() >= LANDLOCK_ABI_SCOPED;
+	struct npxc_error err = { 0 };
+
+	assert_true(outside != -1 && file_real_path("/proc/self/exe", &self, &err));
+	memcpy(sealed, words, sizeof(words));
+	sealed[2] = self;
+	assert_true(mkdir(from, 0755) == 0 && mkdir(to, 0755) == 0);
+	/* as in every sandbox; an ordinary user could not restrict himself without */
+	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	for (size_t i = 0; i < 2; i++) {
+		/* the control: what was not sealed may */
+		const char *const *run = i == 0 ? sealed + 1 : sealed;
+		const int refused = i == 1 && has_scopes ? EPERM : 0;
+		mem_cleanup char *expected =
+		    str_printf("outside %d, signal %d, inside 0, own child 0, rename 0", refused, refused);
+		mem_cleanup char *said = NULL;
+
+		assert_true(file_write_atomic(file, "x", 1, 0644, &err));
+		assert_int_equal(run_first(w, run, "/usr/bin:/bin", &said), 0);
+		assert_string_equal(said, expected);
+	}
+	close(outside);
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		WORLD(becomes_the_command_when_all_is_as_meant),
 		WORLD(ends_before_the_command_when_something_is_not),
 		WORLD(reads_no_word_that_is_not_a_check),
 		WORLD(a_command_that_cannot_be_run_is_named),
+		WORLD(sealed_it_reaches_no_abstract_socket_and_signals_nobody_outside),
 	};
+
+	if (argc == 5 && strcmp(argv[1], "--probe") == 0)
+		return probe(argv[2], argv[3], argv[4]);
 
 	/* Other processors and systems have none. */
 	if (GUEST_FIRST_LENGTH == 0)
