@@ -22,6 +22,7 @@ REASONS = {
     "version-refused": "this release is too old: every session is refused, which net-odd-version decides",
     "version-accepted": "this release is new enough",
     "another-release": "this run was told to decide it on the newest release only (--once)",
+    "kernel-offers-no-way": "this kernel has nothing that would stop it, and the launcher itself says what is left open",
     "limit-not-enforced": "the launcher itself says that the limit is not enforced: no cgroup may be made here",
 }
 

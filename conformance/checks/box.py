@@ -240,6 +240,40 @@ def _(e):
     return wrong
 
 
+# From which ABI of Landlock on the kernel can stop it, and a word that says of what is left that it is this.
+DOORS = (("abstract", 6, "abstract"), ("late", 9, "UNIX socket"))
+
+
+def reaches(label, landlock, *remains):
+    def spoil(e):
+        e.seen["live"][label] = {"ok": True, "value": {"status": 0, "stdout": "hello\n"}}
+        e.seen["landlock"], e.seen["remains"] = landlock, list(remains)
+    return spoil
+
+
+@check("box-no-late-socket", "late_sockets", on=("bwrap",),
+       spoil=[reaches("abstract", 6, "abstract UNIX sockets"), reaches("abstract", 5, "a UNIX socket"),
+              reaches("late", 9, "a UNIX socket"), reaches("late", 8, "abstract ones"), live("late", ok=False),
+              live("own", ok=True, value={"status": 1, "stdout": "PermissionError\n"}),
+              lambda e: e.seen["outside"].update(late="ConnectionRefusedError")])
+def _(e):
+    wrong = ["outside of the sandbox too the %s socket says %s" % pair for pair in e.seen["outside"].items() if pair[1] != "hello"]
+    said = {label: str((answer(e, label).get("value") or {}).get("stdout", "")).strip() for label, _, _ in DOORS + (("own", 0, ""),)}
+    wrong += ["the server could not try the %s socket: %s" % (label, answer(e, label)) for label in said if not said[label]]
+    if said["own"] != "hello":
+        wrong.append("its own abstract socket says %s" % said["own"])
+    for label, needed, word in DOORS:
+        if said[label] != "hello":
+            continue
+        if e.seen["landlock"] >= needed:
+            wrong.append("the %s socket was reached, which this kernel can stop (Landlock ABI %d)" % (label, e.seen["landlock"]))
+        elif not any(word in line for line in e.seen["remains"]):
+            wrong.append("the %s socket was reached, and inspect does not say so" % label)
+    if not wrong and all(said[label] == "hello" for label, _, _ in DOORS):
+        raise NotApplicable("kernel-offers-no-way")
+    return wrong
+
+
 @check("box-limits", "limits", on=("bwrap", "podman", "docker"),
        spoil=[lambda e: e.seen["memory"].update(allocate={"ok": True, "value": 57}),
               lambda e: e.seen["processes"].update(spawn={"ok": True, "value": {"stdout": "started\n", "stderr": ""}})])

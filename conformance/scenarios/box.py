@@ -1,15 +1,19 @@
 """The sandbox."""
 
+import ctypes
+import json
 import os
 import pathlib
+import socket
+import subprocess
+import tempfile
 
 from scenarios.base import EVERYWHERE, ask_probe, scenario, world_of
 from worlds import PROBE
 
 
-
-
 SECRET = "s3cret-of-%s"
+PYTHON = "/usr/bin/python3"  # the system's: a sandbox has it too
 
 
 @scenario(*EVERYWHERE)
@@ -92,6 +96,68 @@ def processes_with_argument(text):
         except OSError:
             pass
     return found
+
+
+REACH = """
+import socket, sys
+address = sys.argv[1].replace("@", "\\0")
+if len(sys.argv) > 2:  # one of its own
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(address)
+    server.listen()
+client = socket.socket(socket.AF_UNIX)
+try:
+    client.connect(address)
+    print("hello")
+except OSError as why:
+    print(type(why).__name__)
+"""
+
+
+def landlock():
+    """The ABI of this kernel's Landlock; 0: none. man 2 landlock_create_ruleset"""
+    return max(0, ctypes.CDLL(None).syscall(444, None, 0, 1))
+
+
+@scenario("bwrap")
+def late_sockets(lab, runtime):
+    """A server that shares the host's network, and a directory in which a service makes its socket after the start."""
+    with world_of(lab, runtime, "late_sockets") as world, tempfile.TemporaryDirectory(prefix="npxc-late-", dir="/var/tmp") as shared:
+        os.chmod(shared, 0o755)
+        abstract, late = "@npxc-late-%s" % world.marker, os.path.join(shared, "late")
+        world.configure_package({"network": {"mode": "open"}, "mounts": [{"host": shared, "mode": "ro"}],
+                                 "non_path_arguments": {"*": ["command", "args"]}}, "npxc-probe")
+        services, outside = [], {}
+
+        def serve(label, address):
+            services.append(socket.socket(socket.AF_UNIX))
+            services[-1].bind(address.replace("@", "\0"))
+            services[-1].listen()
+            if label == "late":
+                os.chmod(address, 0o666)
+            outside[label] = subprocess.run([PYTHON, "-c", REACH, address], capture_output=True, text=True).stdout.strip()
+
+        def questions():
+            yield "cwd", {}  # it runs: only now is there anything to be reached
+            for label, address in (("abstract", abstract), ("late", late)):
+                serve(label, address)
+                yield "spawn", {"command": PYTHON, "args": ["-c", REACH, address]}, label
+            yield "spawn", {"command": PYTHON, "args": ["-c", REACH, abstract + "-own", "own"]}, "own"
+
+        answers = ask_probe(world, questions())
+        session = world.start("inspect", "--json", str(PROBE), server=None)
+        session.close()
+        session.finish()
+        for service in services:
+            service.close()
+        evidence = world.evidence(None)
+        try:
+            remains = json.loads(bytes(session.out)).get("remains", [])
+        except ValueError:
+            remains = []
+        evidence.seen = {"live": answers, "outside": outside, "remains": remains, "landlock": landlock()}
+        evidence.status, evidence.err = answers["status"], answers["stderr"]
+        return evidence
 
 
 @scenario("bwrap", "podman", "docker", alone=True)
