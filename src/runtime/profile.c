@@ -26,7 +26,7 @@ static const char *const architectures[] = {
 static const char allowed[] =
 	/* files */
 	"access chdir chmod chown close close_range copy_file_range creat dup dup2 dup3 faccessat faccessat2 "
-	"fadvise64 fallocate fchdir fchmod fchmodat fchmodat2 fchown fchownat cachestat fcntl fdatasync "
+	"fadvise64 fallocate fchdir fchmod fchmodat fchmodat2 fchown fchownat cachestat fdatasync "
 	"fgetxattr flistxattr flock fremovexattr fsetxattr fstat fstatfs fsync ftruncate futimesat getcwd "
 	"getdents getdents64 getxattr ioctl lchown lgetxattr link linkat listxattr llistxattr lremovexattr lseek "
 	"lsetxattr lstat mkdir mkdirat mknod mknodat newfstatat open openat openat2 pread64 preadv preadv2 "
@@ -90,16 +90,44 @@ static cJSON *add_rule(cJSON *rules, const char *names, const char *action)
 }
 
 /* `value_two` is what `argument & value` has to be, for SCMP_CMP_MASKED_EQ. */
-static void add_argument(cJSON *rule, double value, double value_two, const char *comparison)
+static void add_argument_at(cJSON *rule, unsigned index, double value, double value_two, const char *comparison)
 {
 	cJSON *list = cJSON_AddArrayToObject(rule, "args");
 	cJSON *argument = cJSON_CreateObject();
 
-	cJSON_AddNumberToObject(argument, "index", 0);
+	cJSON_AddNumberToObject(argument, "index", index);
 	cJSON_AddNumberToObject(argument, "value", value);
 	cJSON_AddNumberToObject(argument, "valueTwo", value_two);
 	cJSON_AddStringToObject(argument, "op", comparison);
 	cJSON_AddItemToArray(list, argument);
+}
+
+static void add_argument(cJSON *rule, double value, double value_two, const char *comparison)
+{
+	add_argument_at(rule, 0, value, value_two, comparison);
+}
+
+/*
+ * Every command of fcntl that Linux has but F_SETPIPE_SZ (1031), with which a guest would take the pipe pages of its
+ * user. By blocks of numbers, because a profile cannot refuse a part of what it allows, and "not equal" would compare
+ * 64 bits of an argument of which the kernel looks at 32.
+ */
+static void add_fcntl(cJSON *rules)
+{
+	static const struct {
+		unsigned first, count; /* a power of two that divides the first */
+	} blocks[] = {
+		{ 0, 32 },                 /* POSIX, and Linux's early ones */
+		{ 32, 8 },                 /* locks of open file descriptions */
+		{ 1024, 4 },               /* F_LINUX_SPECIFIC_BASE: leases, notes */
+		{ 1028, 2 },  { 1030, 1 }, /* F_DUPFD_CLOEXEC */
+		{ 1032, 8 },               /* F_GETPIPE_SZ, seals, hints */
+		{ 1040, 16 },
+	};
+
+	for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
+		add_argument_at(add_rule(rules, "fcntl", "SCMP_ACT_ALLOW"), 1,
+		                (double)(0xffffffffU - (blocks[i].count - 1)), blocks[i].first, "SCMP_CMP_MASKED_EQ");
 }
 
 static void add_families(cJSON *rules)
@@ -137,6 +165,7 @@ char *profile_seccomp(void)
 	rules = cJSON_AddArrayToObject(profile, "syscalls");
 	add_rule(rules, allowed, "SCMP_ACT_ALLOW");
 	add_families(rules);
+	add_fcntl(rules);
 	add_argument(add_rule(rules, "clone", "SCMP_ACT_ALLOW"), CLONE_NAMESPACES, 0, "SCMP_CMP_MASKED_EQ");
 	cJSON_AddNumberToObject(add_rule(rules, "clone3", "SCMP_ACT_ERRNO"), "errnoRet", ERROR_NUMBER_NOSYS);
 	for (size_t i = 0; i < sizeof(personalities) / sizeof(personalities[0]); i++)

@@ -10,6 +10,7 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -746,7 +747,7 @@ static scmp_filter_ctx filter_of(const cJSON *profile)
 				result = seccomp_rule_add(filter, act, call, 0);
 			} else {
 				struct scmp_arg_cmp one = {
-					.arg = 0,
+					.arg = (unsigned)cJSON_GetObjectItem(argument, "index")->valueint,
 					.op = comparison(cJSON_GetObjectItem(argument, "op")->valuestring),
 					.datum_a = (scmp_datum_t)cJSON_GetObjectItem(argument, "value")->valuedouble,
 					.datum_b = (scmp_datum_t)cJSON_GetObjectItem(argument, "valueTwo")->valuedouble,
@@ -783,6 +784,16 @@ static int check_inside(void)
 		return 6;
 	if (!fails_with(syscall(SYS_io_uring_setup, 1, NULL), EPERM))
 		return 7;
+	for (long command = 0; command < 1060; command++) {
+		const bool is_linux = command < 40 || (command >= 1024 && command < 1056);
+		const bool refused = fails_with(syscall(SYS_fcntl, -1, command, 0), EPERM);
+
+		/* a descriptor that is none is EBADF otherwise */
+		if (refused != (command == F_SETPIPE_SZ || !is_linux))
+			return 9;
+	}
+	if (!fails_with(syscall(SYS_fcntl, -1, F_SETPIPE_SZ | 1L << 32, 0), EPERM))
+		return 10;
 	for (size_t i = 0; i < 4; i++) {
 		static const int families[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK };
 
