@@ -15,6 +15,11 @@ int64_t clock_now_ms(void)
 	return clock_now_us() / 1000;
 }
 
+int clock_sooner(int a, int b)
+{
+	return a == -1 ? b : b == -1 || a < b ? a : b;
+}
+
 static int64_t read_ms(clockid_t clock)
 {
 	struct timespec now = { 0 };

@@ -241,6 +241,8 @@
 #define LIMIT_AUDIT_LINE_BYTES (16 * KIB)
 #define LIMIT_AUDIT_FILE_BYTES (4 * MIB)
 #define LIMIT_AUDIT_FILES 256
+/* milliseconds: from one attempt to write to the next, when the disk is full or a file cannot be opened. */
+#define LIMIT_AUDIT_RETRY_MS 1000
 
 /* Denials: how many different ones are remembered so that repeats are only counted, and for how many milliseconds; how
  * many are written at once, and per second after that. A guest can make 20,000 different ones in a second. */

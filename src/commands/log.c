@@ -14,40 +14,74 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What the sessions' egress processes wrote down: one line per decision, files in the order of their last change. */
+/* What the sessions' egress processes wrote down: one line per decision, session by session in the order of their last
+ * change; what a session was allowed and what it was denied stand in files of their own. */
 
-struct log_file {
-	char *path;
+struct log_session {
+	char *base; /* owned; the path of its files, without their endings */
 	struct timespec changed;
 };
 
-struct log_files {
-	struct log_file *v;
+struct log_sessions {
+	struct log_session *v;
 	size_t count;
 };
 
-static void files_cleanup(struct log_files *files)
+static void sessions_cleanup(struct log_sessions *sessions)
 {
-	for (size_t i = 0; i < files->count; i++)
-		free(files->v[i].path);
-	free(files->v);
+	for (size_t i = 0; i < sessions->count; i++)
+		free(sessions->v[i].base);
+	free(sessions->v);
 }
 
 static int by_change(const void *a, const void *b)
 {
-	const struct timespec *x = &((const struct log_file *)a)->changed, *y = &((const struct log_file *)b)->changed;
+	const struct timespec *x = &((const struct log_session *)a)->changed,
+	                      *y = &((const struct log_session *)b)->changed;
 	if (x->tv_sec != y->tv_sec)
 		return x->tv_sec < y->tv_sec ? -1 : 1;
 	return (x->tv_nsec > y->tv_nsec) - (x->tv_nsec < y->tv_nsec);
 }
 
-static bool find_files(const char *directory, struct log_files *files, struct npxc_error *err)
+/* Of the files of a session in their order: what was allowed, what was not (egress/audit). */
+enum { CHAINS = 2, CHAIN_FILES = 2 };
+static const char *const endings[CHAINS][CHAIN_FILES] = { { ".jsonl.1", ".jsonl" },
+	                                                  { ".denied.jsonl", ".denied.jsonl.1" } };
+
+/* How long its name is without the ending; 0: it is none of them. */
+static size_t base_length(const char *name)
+{
+	for (size_t c = CHAINS; c-- > 0;) /* ".denied.jsonl" ends in ".jsonl" too */
+		for (size_t i = 0; i < CHAIN_FILES; i++)
+			if (str_ends(name, endings[c][i]))
+				return strlen(name) - strlen(endings[c][i]);
+	return 0;
+}
+
+static void note_file(struct log_sessions *sessions, char *owned_base, const struct timespec *changed)
+{
+	mem_cleanup char *base = owned_base;
+	const struct log_session found = { .base = base, .changed = *changed };
+
+	for (size_t i = 0; i < sessions->count; i++) {
+		if (strcmp(sessions->v[i].base, base) != 0)
+			continue;
+		if (by_change(&sessions->v[i], &found) < 0)
+			sessions->v[i].changed = *changed;
+		return;
+	}
+	sessions->v = mem_realloc(sessions->v, sessions->count + 1, sizeof(*sessions->v));
+	sessions->v[sessions->count++] = (struct log_session){ MEM_TAKE(base), *changed };
+}
+
+static bool find_sessions(const char *directory, struct log_sessions *sessions, struct npxc_error *err)
 {
 	DIR *stream = opendir(directory);
 	if (stream == NULL)
 		return errno == ENOENT || error_set_errno(err, ERROR_IO, "open %s", directory);
 	for (const struct dirent *entry = readdir(stream); entry != NULL; entry = readdir(stream)) {
-		if (!str_ends(entry->d_name, ".jsonl") && !str_ends(entry->d_name, ".jsonl.1"))
+		const size_t length = base_length(entry->d_name);
+		if (length == 0)
 			continue;
 		mem_cleanup char *path = str_printf("%s/%s", directory, entry->d_name);
 		struct stat status;
@@ -58,12 +92,11 @@ static bool find_files(const char *directory, struct log_files *files, struct np
 #else
 		const struct timespec changed = status.st_mtim;
 #endif
-		files->v = mem_realloc(files->v, files->count + 1, sizeof(*files->v));
-		files->v[files->count++] = (struct log_file){ MEM_TAKE(path), changed };
+		note_file(sessions, str_dup_n(path, strlen(directory) + 1 + length), &changed);
 	}
 	closedir(stream);
-	if (files->count > 0)
-		qsort(files->v, files->count, sizeof(*files->v), by_change);
+	if (sessions->count > 0)
+		qsort(sessions->v, sessions->count, sizeof(*sessions->v), by_change);
 	return true;
 }
 
@@ -93,11 +126,13 @@ static void print_record(const cJSON *record)
 	if (str_equal(text_of(record, "verdict"), "allow") || number_of(record, "up") + number_of(record, "down") > 0)
 		moved = str_printf("  %.0f B up, %.0f B down, %.0f ms", number_of(record, "up"),
 		                   number_of(record, "down"), number_of(record, "ms"));
+	const char *add = text_of(record, "add");
 	if (number_of(record, "repeat") > 0)
 		repeated = str_printf("  and %.0f more", number_of(record, "repeat"));
-	print_row("%.19sZ  %-5s  %-12s  %s  %s%s%s%s%s%s", text_of(record, "ts"), text_of(record, "verdict"),
+	print_row("%.19sZ  %-5s  %-12s  %s  %s%s%s%s%s%s%s%s%s", text_of(record, "ts"), text_of(record, "verdict"),
 	          text_of(record, "code"), text_of(record, "package"), target, moved == NULL ? "" : moved,
-	          why[0] == '\0' ? "" : "  (", why, why[0] == '\0' ? "" : ")", repeated == NULL ? "" : repeated);
+	          why[0] == '\0' ? "" : "  (", why, why[0] == '\0' ? "" : ")", add[0] == '\0' ? "" : "  add \"", add,
+	          add[0] == '\0' ? "" : "\"", repeated == NULL ? "" : repeated);
 }
 
 struct wish {
@@ -123,22 +158,64 @@ static void take_line(const char *line, struct wish *wish)
 	cJSON_Delete(record);
 }
 
-/* A line that is longer than any of npxc's own is none; the last one may be half written. */
-static bool read_file(const char *path, struct wish *wish, struct npxc_error *err)
+/* The files of one kind of a session, one after the other, line by line. */
+struct chain {
+	const char *const *endings;
+	size_t at;
+	FILE *file;
+	char *line; /* owned; without its end; "": there is none any more */
+};
+
+/* The next line. One that is longer than any of npxc's own is none; the last one may be half written. */
+static bool next_line(struct chain *chain, const char *base, struct npxc_error *err)
 {
-	mem_cleanup char *line = mem_alloc(LIMIT_AUDIT_LINE_BYTES);
-	FILE *file = fopen(path, "re");
-	if (file == NULL)
-		return errno == ENOENT || error_set_errno(err, ERROR_IO, "open %s", path);
-	while (fgets(line, (int)LIMIT_AUDIT_LINE_BYTES, file) != NULL) {
-		const size_t length = strlen(line);
-		if (length == 0 || line[length - 1] != '\n')
+	for (;;) {
+		if (chain->file == NULL) {
+			chain->line[0] = '\0';
+			if (chain->at == CHAIN_FILES)
+				return true;
+			mem_cleanup char *path = str_printf("%s%s", base, chain->endings[chain->at++]);
+			chain->file = fopen(path, "re");
+			if (chain->file == NULL && errno != ENOENT)
+				return error_set_errno(err, ERROR_IO, "open %s", path);
 			continue;
-		line[length - 1] = '\0';
-		take_line(line, wish);
+		}
+		if (fgets(chain->line, (int)LIMIT_AUDIT_LINE_BYTES, chain->file) == NULL) {
+			fclose(chain->file);
+			chain->file = NULL;
+			continue;
+		}
+		const size_t length = strlen(chain->line);
+		if (length > 1 && chain->line[length - 1] == '\n') {
+			chain->line[length - 1] = '\0';
+			return true;
+		}
 	}
-	fclose(file);
-	return true;
+}
+
+/* In the order of time: each line begins with its own, in a form that sorts as text. */
+static bool read_session(const char *base, struct wish *wish, struct npxc_error *err)
+{
+	struct chain chains[CHAINS];
+	bool fine = true;
+
+	for (size_t i = 0; i < CHAINS; i++) {
+		chains[i] = (struct chain){ .endings = endings[i], .line = mem_alloc(LIMIT_AUDIT_LINE_BYTES) };
+		fine = fine && next_line(&chains[i], base, err);
+	}
+	while (fine && (chains[0].line[0] != '\0' || chains[1].line[0] != '\0')) {
+		const bool second = chains[0].line[0] == '\0' ||
+		                    (chains[1].line[0] != '\0' && strcmp(chains[1].line, chains[0].line) < 0);
+
+		take_line(chains[second].line, wish);
+		fine = next_line(&chains[second], base, err);
+	}
+	for (size_t i = 0; i < CHAINS; i++) {
+		if (chains[i].file != NULL)
+			fclose(chains[i].file);
+		free(chains[i].line);
+	}
+	return fine;
 }
 
 static bool names_of(const struct prepared *p, struct strv *ret_names, struct npxc_error *err)
@@ -163,13 +240,13 @@ bool log_command(const struct options *options, int *ret_status, struct npxc_err
 	struct prepared p;
 	if (!prepare_config(options, &p, err))
 		return false;
-	struct log_files files __attribute__((cleanup(files_cleanup))) = { 0 };
+	struct log_sessions sessions __attribute__((cleanup(sessions_cleanup))) = { 0 };
 	struct strv names = { 0 };
 	struct wish wish = { .packages = &names, .denied = options->denied, .json = options->json };
 	mem_cleanup char *directory = str_printf("%s/egress", p.paths.state_directory);
-	bool fine = names_of(&p, &names, err) && find_files(directory, &files, err);
-	for (size_t i = 0; fine && i < files.count; i++)
-		fine = read_file(files.v[i].path, &wish, err);
+	bool fine = names_of(&p, &names, err) && find_sessions(directory, &sessions, err);
+	for (size_t i = 0; fine && i < sessions.count; i++)
+		fine = read_session(sessions.v[i].base, &wish, err);
 	if (fine && wish.shown == 0 && !options->json)
 		puts(wish.seen == 0 ? "nothing is logged; only sessions with `network.mode: allowlist` are"
 		                    : "nothing like that is logged");

@@ -1,9 +1,9 @@
 #include "egress/audit.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/limits.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "config/rules.h"
@@ -20,8 +20,8 @@
 #include <unistd.h>
 
 static const char *const verdict_words[] = { "allow", "deny", "fail" };
-static const char *const code_words[] = { "ok",        "EACCES",       "ESNI",      "EHOST", "EPROTO",
-	                                  "ENOTFOUND", "ECONNREFUSED", "ETIMEDOUT", "EMFILE" };
+static const char *const code_words[] = { "ok",        "EACCES",       "ESNI",      "EHOST",  "EPROTO",
+	                                  "ENOTFOUND", "ECONNREFUSED", "ETIMEDOUT", "EMFILE", "EIO" };
 
 const char *audit_code_word(enum audit_code code)
 {
@@ -97,7 +97,7 @@ bool audit_line(const struct audit_record *r, const char *ts, const char *sessio
 	return ok;
 }
 
-/* ---- repeated denials ---- */
+/* ---- repetitions ---- */
 
 struct seen {
 	struct audit_record record; /* with texts of its own; flow, up and down are the first one's */
@@ -105,16 +105,18 @@ struct seen {
 };
 
 struct audit_repeats {
+	bool allowed;
 	struct seen v[LIMIT_AUDIT_REPEATS];
 	size_t count;       /* v is sorted by since_ms */
 	uint64_t uncounted; /* beyond the rate */
 	int64_t tokens, refilled_ms;
 };
 
-struct audit_repeats *audit_repeats_new(void)
+struct audit_repeats *audit_repeats_new(bool allowed)
 {
 	struct audit_repeats *repeats = mem_alloc(sizeof(*repeats));
 
+	repeats->allowed = allowed;
 	repeats->tokens = LIMIT_AUDIT_BURST;
 	return repeats;
 }
@@ -165,7 +167,7 @@ static void drop_oldest(struct audit_repeats *repeats, audit_emit *emit, void *c
 {
 	struct seen *oldest = &repeats->v[0];
 
-	if (oldest->record.repeat > 0)
+	if (oldest->record.repeat > 0 || repeats->allowed)
 		emit(context, &oldest->record);
 	seen_done(oldest);
 	repeats->count--;
@@ -174,38 +176,32 @@ static void drop_oldest(struct audit_repeats *repeats, audit_emit *emit, void *c
 
 static void emit_uncounted(struct audit_repeats *repeats, audit_emit *emit, void *context)
 {
-	const struct audit_record record = { .verdict = AUDIT_DENY,
-		                             .code = AUDIT_EACCES,
-		                             .ms = -1,
-		                             .why = "too many different denials to write each of them",
-		                             .repeat = repeats->uncounted };
+	const struct audit_record record = {
+		.verdict = repeats->allowed ? AUDIT_ALLOW : AUDIT_DENY,
+		.code = repeats->allowed ? AUDIT_OK : AUDIT_EACCES,
+		.ms = -1,
+		.why = repeats->allowed ? "too many different flows to write each of them"
+		                        : "too many different denials to write each of them",
+		.repeat = repeats->uncounted,
+	};
 
 	repeats->uncounted = 0;
 	emit(context, &record);
 }
 
-void audit_repeats_add(struct audit_repeats *repeats, const struct audit_record *record, int64_t now_ms,
-                       audit_emit *emit, void *context)
+static void count(struct audit_record *seen, const struct audit_record *record)
 {
-	struct seen *seen;
+	seen->repeat++;
+	seen->up += record->up;
+	seen->down += record->down;
+	if (seen->ms >= 0 && record->ms > seen->ms)
+		seen->ms = record->ms;
+}
 
-	audit_repeats_flush(repeats, now_ms, false, emit, context);
-	for (size_t i = 0; i < repeats->count; i++) {
-		if (is_same(&repeats->v[i].record, record)) {
-			repeats->v[i].record.repeat++;
-			return;
-		}
-	}
-	if (!take_token(repeats, now_ms)) {
-		repeats->uncounted++;
-		return;
-	}
-	if (repeats->uncounted > 0)
-		emit_uncounted(repeats, emit, context);
-	emit(context, record);
-	if (repeats->count == LIMIT_AUDIT_REPEATS)
-		drop_oldest(repeats, emit, context);
-	seen = &repeats->v[repeats->count++];
+static void remember(struct audit_repeats *repeats, const struct audit_record *record, int64_t now_ms)
+{
+	struct seen *seen = &repeats->v[repeats->count++];
+
 	*seen = (struct seen){ .record = *record, .since_ms = now_ms };
 	seen->record.host = str_dup(record->host);
 	seen->record.ip = str_dup(record->ip);
@@ -214,7 +210,38 @@ void audit_repeats_add(struct audit_repeats *repeats, const struct audit_record 
 	seen->record.alpn = NULL;
 	seen->record.repeat = 0;
 	seen->record.flow = 0;
-	seen->record.ms = -1;
+	if (!repeats->allowed)
+		seen->record.ms = -1;
+}
+
+void audit_repeats_add(struct audit_repeats *repeats, const struct audit_record *record, int64_t now_ms,
+                       audit_emit *emit, void *context)
+{
+	const bool allowed = repeats->allowed;
+
+	audit_repeats_flush(repeats, now_ms, false, emit, context);
+	if (allowed && take_token(repeats, now_ms)) {
+		emit(context, record);
+		return;
+	}
+	for (size_t i = 0; i < repeats->count; i++) {
+		if (is_same(&repeats->v[i].record, record)) {
+			count(&repeats->v[i].record, record);
+			return;
+		}
+	}
+	if (allowed ? repeats->count == LIMIT_AUDIT_REPEATS : !take_token(repeats, now_ms)) {
+		repeats->uncounted++;
+		return;
+	}
+	if (!allowed) {
+		if (repeats->uncounted > 0)
+			emit_uncounted(repeats, emit, context);
+		emit(context, record);
+		if (repeats->count == LIMIT_AUDIT_REPEATS)
+			drop_oldest(repeats, emit, context);
+	}
+	remember(repeats, record, now_ms);
 }
 
 void audit_repeats_flush(struct audit_repeats *repeats, int64_t now_ms, bool all, audit_emit *emit, void *context)
@@ -237,20 +264,29 @@ int audit_repeats_due(const struct audit_repeats *repeats, int64_t now_ms)
 	return left < 0 ? 0 : (int)left;
 }
 
-/* ---- the file ---- */
+/* ---- the files ---- */
 
-struct audit {
-	int directory, file; /* owned */
+struct audit_file {
+	char *first, *second; /* owned; names */
+	bool keeps_first;     /* what is full stays, and the second takes what is new; else it becomes the second */
+	bool at_second;
+	int fd; /* owned; -1: not open */
 	uint64_t bytes;
-	char *name, *old_name; /* owned */
-	char *session, *package;
-	struct audit_repeats *repeats;
-	struct buf pending; /* lines of this turn of the loop */
-	bool has_warned;
+	struct buf pending; /* lines of this turn of the loop, and those that could not be written */
+	uint64_t lost;      /* records for which there was no room */
+	int64_t retry_ms;   /* not before; 0: nothing has failed */
+	bool torn;          /* its last line is a part of one that could not be taken away */
 };
 
-/* bytes: what is written at once at the latest. */
-enum { PENDING_BYTES = 32 * 1024 };
+struct audit {
+	int directory; /* owned */
+	struct audit_file allowed, denied;
+	char *session, *package; /* owned */
+	struct audit_repeats *flows, *denials;
+	int64_t now_ms; /* of the last call */
+	const char *trouble;
+	bool has_told;
+};
 
 struct old_file {
 	char *name;
@@ -294,16 +330,34 @@ static void prune(int directory)
 	free(files);
 }
 
-static bool open_file(struct audit *audit)
+static bool open_file(const struct audit *audit, struct audit_file *file)
 {
 	struct stat status;
 
-	audit->file = openat(audit->directory, audit->name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-	                     S_IRUSR | S_IWUSR);
-	if (audit->file == -1)
+	file->fd = openat(audit->directory, file->at_second ? file->second : file->first,
+	                  O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+	if (file->fd == -1)
 		return false;
-	audit->bytes = fstat(audit->file, &status) == 0 ? (uint64_t)status.st_size : 0;
+	file->bytes = fstat(file->fd, &status) == 0 ? (uint64_t)status.st_size : 0;
+	file->torn = false;
 	return true;
+}
+
+static struct audit_file file_named(const char *session, const char *ending, bool keeps_first)
+{
+	return (struct audit_file){ .first = str_printf("%s%s.jsonl", session, ending),
+		                    .second = str_printf("%s%s.jsonl.1", session, ending),
+		                    .keeps_first = keeps_first,
+		                    .fd = -1,
+		                    .pending = BUF_INIT(AUDIT_PENDING_BYTES + LIMIT_AUDIT_LINE_BYTES) };
+}
+
+static void file_done(struct audit_file *file)
+{
+	buf_done(&file->pending);
+	fd_close(&file->fd);
+	free(file->first);
+	free(file->second);
 }
 
 bool audit_open(const char *directory, const char *session, const char *package, struct audit **ret_audit,
@@ -320,16 +374,15 @@ bool audit_open(const char *directory, const char *session, const char *package,
 	prune(fd);
 	audit = mem_alloc(sizeof(*audit));
 	*audit = (struct audit){ .directory = fd,
-		                 .file = -1,
-		                 .name = str_printf("%s.jsonl", session),
-		                 .old_name = str_printf("%s.jsonl.1", session),
+		                 .allowed = file_named(session, "", false),
+		                 .denied = file_named(session, ".denied", true),
 		                 .session = str_dup(session),
 		                 .package = str_dup(package),
-		                 .pending = BUF_INIT(PENDING_BYTES + LIMIT_AUDIT_LINE_BYTES),
-		                 .repeats = audit_repeats_new() };
-	if (!open_file(audit)) {
-		error_set_errno(err, ERROR_IO, "open %s/%s", directory, audit->name);
-		audit_close(audit);
+		                 .flows = audit_repeats_new(true),
+		                 .denials = audit_repeats_new(false) };
+	if (!open_file(audit, &audit->allowed)) {
+		error_set_errno(err, ERROR_IO, "open %s/%s", directory, audit->allowed.first);
+		(void)audit_close(audit);
 		return false;
 	}
 	*ret_audit = audit;
@@ -341,13 +394,19 @@ int audit_directory_fd(const struct audit *audit)
 	return audit->directory;
 }
 
-static void rotate(struct audit *audit)
+/* Makes room: a file with nothing in it is open then. */
+static bool rotate(const struct audit *audit, struct audit_file *file)
 {
-	if (renameat(audit->directory, audit->name, audit->directory, audit->old_name) == -1)
-		return;
-	fd_close(&audit->file);
-	if (!open_file(audit))
-		audit->file = -1;
+	if (!file->keeps_first) {
+		if (renameat(audit->directory, file->first, audit->directory, file->second) == -1)
+			return false;
+	} else if (!file->at_second) {
+		file->at_second = true;
+	} else if (unlinkat(audit->directory, file->second, 0) == -1 && errno != ENOENT) {
+		return false;
+	}
+	fd_close(&file->fd);
+	return open_file(audit, file);
 }
 
 static void now_text(char text[static 32])
@@ -362,68 +421,177 @@ static void now_text(char text[static 32])
 	snprintf(text + used, 32 - used, ".%03dZ", (int)(now.tv_nsec / 1000000));
 }
 
-static void write_pending(struct audit *audit)
+/* Takes away what is there of a line that is not whole: `count` bytes of the pending ones were written. */
+static void keep_whole_lines(struct audit_file *file, size_t count)
 {
-	struct npxc_error err = { 0 };
+	size_t whole = count;
 
-	if (audit->pending.length == 0)
-		return;
-	if (audit->bytes + audit->pending.length > LIMIT_AUDIT_FILE_BYTES)
-		rotate(audit);
-	if (audit->file != -1 && fd_write_all(audit->file, audit->pending.data, audit->pending.length, &err)) {
-		audit->bytes += audit->pending.length;
-	} else if (!audit->has_warned) {
-		audit->has_warned = true;
-		log_warn("egress", "the audit log cannot be written: %s", err.message);
-	}
-	buf_consume(&audit->pending, audit->pending.length);
+	while (whole > 0 && file->pending.data[whole - 1] != '\n')
+		whole--;
+	file->torn = count > whole && ftruncate(file->fd, (off_t)(file->bytes + whole)) == -1;
+	file->bytes += file->torn ? count : whole;
+	buf_consume(&file->pending, whole);
 }
 
-static void write_record(void *context, const struct audit_record *record)
+/* False, and errno: some of it waits. */
+static bool write_lines(const struct audit *audit, struct audit_file *file)
 {
-	struct audit *audit = context;
+	size_t count = 0;
+
+	if (file->fd == -1 && !open_file(audit, file))
+		return false;
+	if (file->bytes + file->pending.length > LIMIT_AUDIT_FILE_BYTES && !rotate(audit, file))
+		return false;
+	if (file->torn) {
+		if (write(file->fd, "\n", 1) != 1)
+			return false;
+		file->torn = false;
+		file->bytes++;
+	}
+	while (count < file->pending.length) {
+		const ssize_t put = write(file->fd, file->pending.data + count, file->pending.length - count);
+
+		if (put == -1 && errno == EINTR)
+			continue;
+		if (put <= 0) {
+			const int error = put == 0 ? ENOSPC : errno;
+			keep_whole_lines(file, count);
+			errno = error;
+			return false;
+		}
+		count += (size_t)put;
+	}
+	file->bytes += count;
+	buf_consume(&file->pending, count);
+	return true;
+}
+
+static bool put_line(const struct audit *audit, struct audit_file *file, const struct audit_record *record)
+{
 	struct npxc_error ignored;
 	char ts[32];
 
 	now_text(ts);
-	if (!audit_line(record, ts, audit->session, audit->package, &audit->pending, &ignored))
+	return audit_line(record, ts, audit->session, audit->package, &file->pending, &ignored);
+}
+
+static void note_trouble(struct audit *audit, int error)
+{
+	if (audit->has_told)
 		return;
-	if (audit->pending.length >= PENDING_BYTES)
-		write_pending(audit);
+	audit->has_told = true;
+	audit->trouble =
+	    error == ENOSPC || error == EDQUOT || error == EFBIG
+	        ? "the audit log cannot be written: no space is left; what finds no room is counted in it"
+	        : "the audit log cannot be written: a file of it cannot be opened or written; what finds no "
+	          "room is counted in it";
+}
+
+/* `all`: the last time. */
+static void write_pending(struct audit *audit, struct audit_file *file, bool all)
+{
+	if (file->pending.length == 0 || (!all && file->retry_ms > audit->now_ms))
+		return;
+	if (!write_lines(audit, file)) {
+		note_trouble(audit, errno);
+		file->retry_ms = audit->now_ms + LIMIT_AUDIT_RETRY_MS;
+		return;
+	}
+	file->retry_ms = 0;
+	if (file->lost == 0)
+		return;
+	const struct audit_record missing = { .verdict = AUDIT_FAIL,
+		                              .code = AUDIT_EIO,
+		                              .ms = -1,
+		                              .why = "so many records are missing here: they could not be written",
+		                              .repeat = file->lost };
+	file->lost = 0;
+	(void)!put_line(audit, file, &missing);
+	write_pending(audit, file, all);
+}
+
+static void write_record(struct audit *audit, struct audit_file *file, const struct audit_record *record)
+{
+	if (file->pending.length >= AUDIT_PENDING_BYTES)
+		write_pending(audit, file, false);
+	if (file->pending.length >= AUDIT_PENDING_BYTES || !put_line(audit, file, record))
+		file->lost += 1 + record->repeat;
+}
+
+static void emit_flow(void *context, const struct audit_record *record)
+{
+	struct audit *audit = context;
+
+	write_record(audit, &audit->allowed, record);
+}
+
+static void emit_denial(void *context, const struct audit_record *record)
+{
+	struct audit *audit = context;
+
+	write_record(audit, &audit->denied, record);
 }
 
 void audit_write(struct audit *audit, const struct audit_record *record, int64_t now_ms)
 {
+	audit->now_ms = now_ms;
 	if (record->verdict == AUDIT_ALLOW)
-		write_record(audit, record);
+		audit_repeats_add(audit->flows, record, now_ms, emit_flow, audit);
 	else
-		audit_repeats_add(audit->repeats, record, now_ms, write_record, audit);
+		audit_repeats_add(audit->denials, record, now_ms, emit_denial, audit);
+}
+
+static void flush(struct audit *audit, bool all)
+{
+	audit_repeats_flush(audit->flows, audit->now_ms, all, emit_flow, audit);
+	audit_repeats_flush(audit->denials, audit->now_ms, all, emit_denial, audit);
+	write_pending(audit, &audit->allowed, all);
+	write_pending(audit, &audit->denied, all);
 }
 
 void audit_flush(struct audit *audit, int64_t now_ms)
 {
-	audit_repeats_flush(audit->repeats, now_ms, false, write_record, audit);
-	write_pending(audit);
+	audit->now_ms = now_ms;
+	flush(audit, false);
+}
+
+static int file_due(const struct audit_file *file, int64_t now_ms)
+{
+	if (file->pending.length == 0 || file->retry_ms == 0)
+		return -1; /* the next audit_flush writes it */
+	return file->retry_ms > now_ms ? (int)(file->retry_ms - now_ms) : 0;
 }
 
 int audit_due(const struct audit *audit, int64_t now_ms)
 {
-	return audit_repeats_due(audit->repeats, now_ms);
+	return clock_sooner(
+	    clock_sooner(audit_repeats_due(audit->flows, now_ms), audit_repeats_due(audit->denials, now_ms)),
+	    clock_sooner(file_due(&audit->allowed, now_ms), file_due(&audit->denied, now_ms)));
 }
 
-void audit_close(struct audit *audit)
+const char *audit_trouble(struct audit *audit)
 {
+	const char *trouble = audit->trouble;
+
+	audit->trouble = NULL;
+	return trouble;
+}
+
+const char *audit_close(struct audit *audit)
+{
+	const char *trouble;
+
 	if (audit == NULL)
-		return;
-	audit_repeats_flush(audit->repeats, 0, true, write_record, audit);
-	write_pending(audit);
-	buf_done(&audit->pending);
-	audit_repeats_free(audit->repeats);
-	fd_close(&audit->file);
+		return NULL;
+	flush(audit, true);
+	trouble = audit->trouble;
+	audit_repeats_free(audit->flows);
+	audit_repeats_free(audit->denials);
+	file_done(&audit->allowed);
+	file_done(&audit->denied);
 	fd_close(&audit->directory);
-	free(audit->name);
-	free(audit->old_name);
 	free(audit->session);
 	free(audit->package);
 	free(audit);
+	return trouble;
 }

@@ -103,7 +103,9 @@ static bool use_landlock(int audit_directory, bool *ret_used, struct npxc_error 
 		if (real != NULL)
 			allow_path(ruleset, real, LANDLOCK_ACCESS_FS_READ_FILE);
 	}
-	if (audit_directory != -1 && !allow_fd(ruleset, audit_directory, reading | writing))
+	if (audit_directory != -1 &&
+	    !allow_fd(ruleset, audit_directory,
+	              reading | writing | (rules.handled_access_fs & LANDLOCK_ACCESS_FS_TRUNCATE)))
 		return error_set_errno(err, ERROR_RUNTIME, "let the audit log through Landlock");
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) == -1)
 		return error_set_errno(err, ERROR_RUNTIME, "restrict the process by Landlock");
@@ -179,6 +181,8 @@ static const int allowed[] = {
 	SCMP_SYS(renameat),
 	SCMP_SYS(renameat2),
 	SCMP_SYS(unlinkat),
+	SCMP_SYS(ftruncate),
+	SCMP_SYS(ftruncate64),
 	SCMP_SYS(fsync),
 	SCMP_SYS(fdatasync),
 	SCMP_SYS(flock),

@@ -378,9 +378,10 @@ static bool prepare(struct process *process, int control, int handoff, struct np
 	       (handoff == -1 || loop_watch(&server->loop, handoff, &process->handoff, err));
 }
 
-static int sooner(int a, int b)
+static void tell_trouble(const struct server *server, const char *trouble)
 {
-	return a == -1 ? b : b == -1 || a < b ? a : b;
+	if (trouble != NULL)
+		tell(server->control, "error\t%s", trouble);
 }
 
 static void run(struct process *process)
@@ -395,15 +396,16 @@ static void run(struct process *process)
 
 		/* Deadlines are seconds long: they are looked at ten times in one, and not at each turn. */
 		if (now - swept >= 100) {
-			timeout = sooner(flow_sweep(server, now), udp_sweep(server, now));
-			timeout = sooner(timeout, retry_listeners(process) ? 100 : -1);
+			timeout = clock_sooner(flow_sweep(server, now), udp_sweep(server, now));
+			timeout = clock_sooner(timeout, retry_listeners(process) ? 100 : -1);
 			swept = now;
 		} else {
 			timeout = 100;
 		}
 		if (server->audit != NULL) {
 			audit_flush(server->audit, now);
-			timeout = sooner(timeout, audit_due(server->audit, now));
+			tell_trouble(server, audit_trouble(server->audit));
+			timeout = clock_sooner(timeout, audit_due(server->audit, now));
 		}
 		flow_bury(server);
 		if (!loop_turn(&server->loop, timeout, &err)) {
@@ -414,7 +416,7 @@ static void run(struct process *process)
 	}
 	flow_end_all(server);
 	udp_end_all(server);
-	audit_close(server->audit);
+	tell_trouble(server, audit_close(server->audit));
 }
 
 static void serve(const struct egress_settings *settings, int control, int handoff)
@@ -602,7 +604,7 @@ enum egress_news egress_read(struct egress *egress, struct egress_denial *ret_de
 			if (parse_denial(line, ret_denial))
 				return EGRESS_DENIED;
 			mem_cleanup char *shown = str_escape(line, strlen(line));
-			log_warn("egress", "%s", shown);
+			log_warn("egress", "%s", shown + (str_starts(line, "error\t") ? strlen("error\\x09") : 0));
 			continue;
 		}
 		return open ? EGRESS_NOTHING : EGRESS_ENDED;

@@ -196,6 +196,7 @@ static unsigned status_of(enum audit_code code)
 	case AUDIT_OK:
 	case AUDIT_ENOTFOUND:
 	case AUDIT_ECONNREFUSED:
+	case AUDIT_EIO:
 		break;
 	}
 	return 502;

@@ -25,8 +25,8 @@ def configure(world, link, *allow):
 
 def records(world):
     files = list((world.home / ".local/state/npxc/egress").glob("npxc-npxc-probe-*.jsonl"))
-    assert len(files) == 1 and files[0].stat().st_mode & 0o777 == 0o600
-    return [json.loads(line) for line in files[0].read_text().splitlines()]
+    assert len({file.name.split(".")[0] for file in files}) == 1 and {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
 def egress_processes(world):

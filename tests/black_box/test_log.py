@@ -49,3 +49,19 @@ def test_some_of_them(world):
     assert [json.loads(line) for line in log(world, "--json", "--denied", "c", "@a/b")] == [LINES[0], LINES[2], LINES[3]]
     assert log(world, "--json", "unknown") == []
     assert log(world, "unknown") == ["nothing like that is logged"]
+
+
+def test_a_sessions_two_files_are_shown_in_the_order_of_time(world):
+    write(world)
+    directory = world.home / ".local/state/npxc/egress"
+    line = {"session": "npxc-d-01234567", "package": "d", "port": 443}
+    flows = [{"ts": "2026-01-03T00:00:0%d.000Z" % at, **line, "verdict": "allow", "code": "ok", "host": "a%d.test" % at} for at in range(6)]
+    denials = [{"ts": "2026-01-03T00:00:0%d.500Z" % at, **line, "verdict": "deny", "code": "EPROTO", "host": "d%d.test" % at,
+                "add": "d%d.test:443/raw" % at} for at in range(4)]
+    for ending, lines in ((".jsonl.1", flows[:2]), (".jsonl", flows[2:]), (".denied.jsonl", denials[:1]), (".denied.jsonl.1", denials[1:])):
+        (directory / ("npxc-d-01234567" + ending)).write_text("".join(json.dumps(one) + "\n" for one in lines))
+    assert [json.loads(one)["host"] for one in log(world, "--json", "d")] == [
+        "a0.test", "d0.test", "a1.test", "d1.test", "a2.test", "d2.test", "a3.test", "d3.test", "a4.test", "a5.test"]
+    assert [json.loads(one) for one in log(world, "--json", "--denied", "d")] == denials
+    assert log(world, "--denied", "d")[0] == '2026-01-03T00:00:00Z  deny   EPROTO        d  d0.test:443  add "d0.test:443/raw"'
+    assert len(log(world)) == 14

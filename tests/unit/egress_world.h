@@ -330,13 +330,18 @@ static inline void world_end(struct world *world)
 /* The audit log as text, owned. The process has to have ended, for what it counts comes then. */
 static inline char *world_audit(struct world *world)
 {
-	mem_cleanup char *path = str_printf("%s/session.jsonl", world->audit);
-	struct buf bytes = BUF_INIT(16 * MIB);
+	mem_cleanup char *flows = str_printf("%s/session.jsonl", world->audit);
+	mem_cleanup char *denials = str_printf("%s/session.denied.jsonl", world->audit);
+	struct buf bytes = BUF_INIT(16 * MIB), more = BUF_INIT(16 * MIB);
 	struct npxc_error err = { 0 };
 
 	egress_stop(&world->egress);
-	if (!file_read(path, &bytes, &err))
+	if (!file_read(flows, &bytes, &err))
 		fail_msg("%s", err.message);
+	if (file_exists(denials) &&
+	    (!file_read(denials, &more, &err) || !buf_append(&bytes, more.data, more.length, &err)))
+		fail_msg("%s", err.message);
+	buf_done(&more);
 	return buf_take(&bytes);
 }
 

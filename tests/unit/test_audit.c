@@ -7,11 +7,14 @@
 #include "egress/audit.h"
 
 #include <cjson/cJSON.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 #include <utime.h>
 
 static void lines(void **state)
@@ -45,6 +48,22 @@ static void lines(void **state)
 		    .repeat = 3 },
 		  "{\"ts\":\"T\",\"session\":\"s\",\"package\":\"@a/b\",\"verdict\":\"deny\",\"code\":\"EACCES\","
 		  "\"host\":\"evil.test\",\"kind\":\"dns\",\"why\":\"on no rule\",\"repeat\":3}\n" },
+		{ { .verdict = AUDIT_DENY,
+		    .code = AUDIT_EACCES,
+		    .ip = "2001:db8::1",
+		    .port = 5432,
+		    .ms = -1,
+		    .add = AUDIT_ADD_RULE },
+		  "{\"ts\":\"T\",\"session\":\"s\",\"package\":\"@a/b\",\"verdict\":\"deny\",\"code\":\"EACCES\","
+		  "\"port\":5432,\"ip\":\"2001:db8::1\",\"add\":\"[2001:db8::1]:5432\"}\n" },
+		{ { .verdict = AUDIT_DENY,
+		    .code = AUDIT_EPROTO,
+		    .host = "db.test",
+		    .port = 5432,
+		    .ms = -1,
+		    .add = AUDIT_ADD_RAW },
+		  "{\"ts\":\"T\",\"session\":\"s\",\"package\":\"@a/b\",\"verdict\":\"deny\",\"code\":\"EPROTO\","
+		  "\"host\":\"db.test\",\"port\":5432,\"add\":\"db.test:5432/raw\"}\n" },
 		{ { .verdict = AUDIT_FAIL, .code = AUDIT_ETIMEDOUT, .host = "a\"\\\n\x7f\xc3\x1b[2J", .ms = -1 },
 		  "{\"ts\":\"T\",\"session\":\"s\",\"package\":\"@a/b\",\"verdict\":\"fail\",\"code\":\"ETIMEDOUT\","
 		  "\"host\":\"a\\\"\\\\\\u000a\\u007f\\u00c3\\u001b[2J\"}\n" },
@@ -70,6 +89,7 @@ static void lines(void **state)
 }
 
 struct emitted {
+	struct audit_record last;
 	char text[4096];
 	size_t count;
 };
@@ -80,6 +100,7 @@ static void note(void *context, const struct audit_record *record)
 	const size_t used = strlen(emitted->text);
 
 	emitted->count++;
+	emitted->last = *record;
 	if (used < sizeof(emitted->text) - 100)
 		snprintf(emitted->text + used, sizeof(emitted->text) - used, "%s:%u+%u ",
 		         record->host == NULL ? "-" : record->host, record->port, (unsigned)record->repeat);
@@ -92,7 +113,7 @@ static struct audit_record denial(const char *host, uint16_t port)
 
 static void repeats_are_counted(void **state)
 {
-	struct audit_repeats *repeats = audit_repeats_new();
+	struct audit_repeats *repeats = audit_repeats_new(false);
 	struct emitted out = { 0 };
 	struct audit_record a = denial("a", 1), b = denial("b", 1), a2 = denial("a", 2), sni = denial("a", 1);
 
@@ -128,7 +149,7 @@ static void repeats_are_counted(void **state)
 
 static void the_oldest_gives_way(void **state)
 {
-	struct audit_repeats *repeats = audit_repeats_new();
+	struct audit_repeats *repeats = audit_repeats_new(false);
 	struct emitted out = { 0 };
 	struct audit_record record = denial("first", 1);
 
@@ -148,7 +169,7 @@ static void the_oldest_gives_way(void **state)
 
 static void the_rate_is_capped(void **state)
 {
-	struct audit_repeats *repeats = audit_repeats_new();
+	struct audit_repeats *repeats = audit_repeats_new(false);
 	struct emitted out = { 0 };
 	struct audit_record record;
 
@@ -222,9 +243,11 @@ static void a_file_is_written(void **state)
 	audit_write(audit, &record, 1000);
 	assert_int_equal(audit_due(audit, 1000), LIMIT_AUDIT_REPEAT_MS);
 	audit_flush(audit, 1000);
-	audit_close(audit);
-	mem_cleanup char *text = read_text(directory, "npxc-x-01234567.jsonl");
-	assert_int_equal(count_lines(text), 4); /* two flows, the denial, its repetition */
+	(void)audit_close(audit);
+	mem_cleanup char *flows = read_text(directory, "npxc-x-01234567.jsonl");
+	assert_int_equal(count_lines(flows), 2);
+	mem_cleanup char *text = read_text(directory, "npxc-x-01234567.denied.jsonl");
+	assert_int_equal(count_lines(text), 2); /* the denial, its repetition */
 	assert_non_null(strstr(text, "\"repeat\":1}\n"));
 	assert_int_equal(text[7], '2'); /* of the year */
 	assert_int_equal(stat(path, &status), 0);
@@ -249,10 +272,10 @@ static void a_file_is_rotated(void **state)
 	record.host = host;
 	assert_true(audit_open(directory, "s", "x", &audit, &err));
 	for (size_t i = 0; i < writes; i++) {
-		audit_write(audit, &record, 1000);
-		audit_flush(audit, 1000);
+		audit_write(audit, &record, (int64_t)i * 1000);
+		audit_flush(audit, (int64_t)i * 1000);
 	}
-	audit_close(audit);
+	(void)audit_close(audit);
 	mem_cleanup char *now = read_text(directory, "s.jsonl");
 	mem_cleanup char *before = read_text(directory, "s.jsonl.1");
 	assert_true(strlen(now) <= LIMIT_AUDIT_FILE_BYTES && strlen(now) > 0);
@@ -277,13 +300,197 @@ static void lines_wait_for_the_end_of_a_turn(void **state)
 	audit_flush(audit, 1000);
 	mem_cleanup char *one = read_text(directory, "s.jsonl");
 	assert_true(str_ends(one, "}\n"));
-	for (int i = 0; i < 1000; i++)
+	for (int i = 0; i < 400; i++)
 		audit_write(audit, &record, 1000);
 	mem_cleanup char *many = read_text(directory, "s.jsonl");
 	assert_true(strlen(many) > strlen(one));
-	audit_close(audit);
+	(void)audit_close(audit);
 	mem_cleanup char *all = read_text(directory, "s.jsonl");
-	assert_int_equal(strlen(all), 1001 * strlen(one));
+	assert_int_equal(strlen(all), 401 * strlen(one));
+	assert_true(file_remove_tree(directory, &err));
+}
+
+/* Beyond the rate flows are added up: nothing of what they carried is lost. */
+static void flows_are_added_up(void **state)
+{
+	enum { FLOWS = 33000 };
+	struct audit_repeats *repeats = audit_repeats_new(true);
+	struct emitted out = { 0 };
+	struct audit_record flow = { .verdict = AUDIT_ALLOW, .host = "a", .port = 1, .up = 3, .down = 5, .ms = 7 };
+
+	(void)state;
+	for (unsigned i = 1; i <= FLOWS; i++) {
+		flow.flow = i;
+		flow.ms = i == 20000 ? 99 : 7;
+		audit_repeats_add(repeats, &flow, 1000, note, &out);
+	}
+	assert_int_equal(out.count, LIMIT_AUDIT_BURST);
+	assert_int_equal(audit_repeats_due(repeats, 1000), LIMIT_AUDIT_REPEAT_MS);
+	out = (struct emitted){ 0 };
+	audit_repeats_flush(repeats, 1000 + LIMIT_AUDIT_REPEAT_MS, false, note, &out);
+	assert_int_equal(out.count, 1);
+	assert_int_equal(out.last.repeat, FLOWS - LIMIT_AUDIT_BURST - 1);
+	assert_int_equal(out.last.up, 3 * (FLOWS - LIMIT_AUDIT_BURST));
+	assert_int_equal(out.last.down, 5 * (FLOWS - LIMIT_AUDIT_BURST));
+	assert_int_equal(out.last.ms, 99);
+	/* different ones without end are counted */
+	for (uint16_t i = 1; i <= 20000; i++) {
+		flow.port = i;
+		audit_repeats_add(repeats, &flow, 1000, note, &out);
+	}
+	out = (struct emitted){ 0 };
+	audit_repeats_flush(repeats, 1000, true, note, &out);
+	assert_int_equal(out.count, LIMIT_AUDIT_REPEATS + 1);
+	audit_repeats_free(repeats);
+}
+
+/* The order of attack: one denial, then as many allowed flows as it takes to turn the log over twice. */
+static void flows_take_no_room_from_denials(void **state)
+{
+	mem_cleanup char *directory = make_directory();
+	const struct audit_record denied = denial("evil.test", 443);
+	struct audit_record flow = { .verdict = AUDIT_ALLOW, .port = 1 };
+	char host[2000];
+	struct audit *audit = NULL;
+	struct npxc_error err = { 0 };
+
+	(void)state;
+	memset(host, 'a', sizeof(host));
+	host[sizeof(host) - 1] = '\0';
+	flow.host = host;
+	assert_true(audit_open(directory, "s", "x", &audit, &err));
+	audit_write(audit, &denied, 1000);
+	for (size_t i = 0; i < 3 * LIMIT_AUDIT_FILE_BYTES / sizeof(host); i++)
+		audit_write(audit, &flow, (int64_t)i * 1000);
+	assert_null(audit_close(audit));
+	mem_cleanup char *text = read_text(directory, "s.denied.jsonl");
+	assert_non_null(strstr(text, "evil.test"));
+	assert_int_equal(count_lines(text), 1);
+	assert_true(file_remove_tree(directory, &err));
+}
+
+/* Nor do denials from the first of them. */
+static void the_first_denials_stay(void **state)
+{
+	mem_cleanup char *directory = make_directory();
+	struct audit_record denied = denial("first.test", 443);
+	char host[2000];
+	struct audit *audit = NULL;
+	struct npxc_error err = { 0 };
+	const size_t writes = 4 * LIMIT_AUDIT_FILE_BYTES / sizeof(host);
+
+	(void)state;
+	assert_true(audit_open(directory, "s", "x", &audit, &err));
+	audit_write(audit, &denied, 1000);
+	memset(host, 'a', sizeof(host));
+	host[sizeof(host) - 1] = '\0';
+	for (size_t i = 0; i < writes; i++) {
+		denied = denial(host, (uint16_t)(i + 1));
+		audit_write(audit, &denied, (int64_t)i * 1000);
+	}
+	denied = denial("last.test", 443);
+	audit_write(audit, &denied, (int64_t)writes * 1000);
+	assert_null(audit_close(audit));
+	mem_cleanup char *first = read_text(directory, "s.denied.jsonl");
+	mem_cleanup char *last = read_text(directory, "s.denied.jsonl.1");
+	assert_non_null(strstr(first, "first.test"));
+	assert_non_null(strstr(last, "last.test"));
+	assert_true(strlen(first) <= LIMIT_AUDIT_FILE_BYTES &&
+	            strlen(first) > LIMIT_AUDIT_FILE_BYTES - AUDIT_PENDING_BYTES - 3000);
+	assert_true(strlen(last) <= LIMIT_AUDIT_FILE_BYTES);
+	assert_true(str_ends(first, "}\n") && str_starts(last, "{\"ts\"") && str_ends(last, "}\n"));
+	assert_true(file_remove_tree(directory, &err));
+}
+
+static void limit_file_bytes(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* A full disk: told once, no half line, and what is missing is counted where it is missing. */
+static void no_room_for_a_while(void **state)
+{
+	mem_cleanup char *directory = make_directory();
+	struct audit_record flow = { .verdict = AUDIT_ALLOW, .port = 1 };
+	char host[2000];
+	struct audit *audit = NULL;
+	struct npxc_error err = { 0 };
+	unsigned total = 0;
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	memset(host, 'a', sizeof(host));
+	host[sizeof(host) - 1] = '\0';
+	flow.host = host;
+	assert_true(audit_open(directory, "s", "x", &audit, &err));
+	limit_file_bytes(5000); /* two lines and a half */
+	for (; total < 4; total++)
+		audit_write(audit, &flow, 1000);
+	audit_flush(audit, 1000);
+	mem_cleanup char *two = read_text(directory, "s.jsonl");
+	assert_int_equal(count_lines(two), 2);
+	assert_true(str_ends(two, "}\n"));
+	const char *trouble = audit_trouble(audit);
+	assert_non_null(trouble);
+	assert_non_null(strstr(trouble, "no space is left"));
+	assert_null(audit_trouble(audit));
+	assert_int_equal(audit_due(audit, 1000), LIMIT_AUDIT_RETRY_MS);
+	for (; total < 100; total++)
+		audit_write(audit, &flow, 1000);
+	audit_flush(audit, 1000 + LIMIT_AUDIT_RETRY_MS);
+	assert_null(audit_trouble(audit));
+	limit_file_bytes(RLIM_INFINITY);
+	audit_flush(audit, 1000 + 2 * LIMIT_AUDIT_RETRY_MS);
+	assert_int_equal(audit_due(audit, 1000 + 2 * LIMIT_AUDIT_RETRY_MS), -1);
+	assert_null(audit_close(audit));
+	mem_cleanup char *all = read_text(directory, "s.jsonl");
+	const char *lost = strstr(all, "\"code\":\"EIO\"");
+	assert_non_null(lost);
+	assert_true(str_ends(all, "}\n"));
+	/* every record is there, or counted */
+	assert_int_equal(count_lines(all) - 1 + strtoul(strstr(lost, "\"repeat\":") + 9, NULL, 10), total);
+	for (const char *line = all; *line != '\0'; line = strchr(line, '\n') + 1) {
+		cJSON *json = cJSON_ParseWithOpts(line, NULL, false);
+
+		assert_non_null(json);
+		cJSON_Delete(json);
+	}
+	assert_true(file_remove_tree(directory, &err));
+}
+
+/* After a rotation the new file cannot be opened, and then it can. */
+static void no_descriptor_for_a_while(void **state)
+{
+	mem_cleanup char *directory = make_directory();
+	struct audit_record flow = { .verdict = AUDIT_ALLOW, .port = 1, .host = "a" };
+	struct audit *audit = NULL;
+	struct npxc_error err = { 0 };
+	struct rlimit limit, none;
+
+	(void)state;
+	assert_true(audit_open(directory, "s", "x", &audit, &err));
+	mem_cleanup char *path = str_printf("%s/s.jsonl", directory);
+	assert_int_equal(truncate(path, LIMIT_AUDIT_FILE_BYTES), 0);
+	(void)audit_close(audit);
+	assert_true(audit_open(directory, "s", "x", &audit, &err)); /* and full */
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	audit_write(audit, &flow, 1000);
+	audit_flush(audit, 1000);
+	const char *trouble = audit_trouble(audit);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_non_null(trouble);
+	audit_write(audit, &flow, 1000);
+	audit_flush(audit, 1000 + LIMIT_AUDIT_RETRY_MS);
+	assert_null(audit_close(audit));
+	mem_cleanup char *text = read_text(directory, "s.jsonl");
+	assert_int_equal(count_lines(text), 2);
 	assert_true(file_remove_tree(directory, &err));
 }
 
@@ -306,7 +513,7 @@ static void old_files_go(void **state)
 		assert_int_equal(utime(path, &times), 0);
 	}
 	assert_true(audit_open(directory, "new", "x", &audit, &err));
-	audit_close(audit);
+	(void)audit_close(audit);
 	for (unsigned i = 0; i < LIMIT_AUDIT_FILES + 3; i++) {
 		mem_cleanup char *path = str_printf("%s/s%u.jsonl", directory, i);
 
@@ -325,7 +532,7 @@ static void no_place_to_write(void **state)
 	assert_false(audit_open("/dev/null/egress", "s", "x", &audit, &err));
 	assert_int_equal(err.kind, ERROR_IO);
 	assert_null(audit);
-	audit_close(NULL);
+	(void)audit_close(NULL);
 }
 
 int main(void)
@@ -338,6 +545,11 @@ int main(void)
 		cmocka_unit_test(a_file_is_written),
 		cmocka_unit_test(a_file_is_rotated),
 		cmocka_unit_test(lines_wait_for_the_end_of_a_turn),
+		cmocka_unit_test(flows_are_added_up),
+		cmocka_unit_test(flows_take_no_room_from_denials),
+		cmocka_unit_test(the_first_denials_stay),
+		cmocka_unit_test(no_room_for_a_while),
+		cmocka_unit_test(no_descriptor_for_a_while),
 		cmocka_unit_test(old_files_go),
 		cmocka_unit_test(no_place_to_write),
 	};

@@ -1330,7 +1330,7 @@ static void the_log_is_rotated_in_its_confinement(void **state)
 	uint16_t port;
 	int server = world_listen(&port), guest, outside;
 	struct stat status;
-	char package[8192];
+	char package[12000];
 
 	(void)state;
 	memset(package, 'p', sizeof(package) - 1);
