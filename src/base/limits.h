@@ -214,13 +214,14 @@
 /* bytes: of one direction of a flow that wait for a receiver who does not take them. Then the sender waits. */
 #define LIMIT_EGRESS_PENDING_BYTES (64 * KIB)
 /* milliseconds: from a flow's beginning (links that begin with a request), or from its first byte, to the end of the
- * head that decides; to a connection; until an idle flow of UDP is forgotten. */
+ * head that decides; to a connection; until an idle flow of UDP is forgotten, and one that was a question and its answer. */
 #define LIMIT_EGRESS_HEAD_MS 5000
 #define LIMIT_EGRESS_DIAL_MS 10000
 /* Addresses of one name that are tried, and milliseconds from one attempt to the next (RFC 8305, section 5). */
 #define LIMIT_EGRESS_ATTEMPTS 8
 #define LIMIT_EGRESS_ATTEMPT_MS 250
 #define LIMIT_EGRESS_UDP_IDLE_MS 120000
+#define LIMIT_EGRESS_UDP_ANSWERED_MS 10000
 /* Names being looked up, by so many threads, with stacks of so many bytes (glibc's resolver takes some 20 KiB); answers
  * that are kept, and for how many milliseconds. */
 #define LIMIT_EGRESS_QUESTIONS 256

@@ -408,11 +408,13 @@ static void run(struct process *process)
 			timeout = clock_sooner(timeout, audit_due(server->audit, now));
 		}
 		flow_bury(server);
+		udp_bury(server);
 		if (!loop_turn(&server->loop, timeout, &err)) {
 			tell(server->control, "error\t%s", err.message);
 			break;
 		}
 		flow_bury(server);
+		udp_bury(server);
 	}
 	flow_end_all(server);
 	udp_end_all(server);

@@ -32,6 +32,7 @@ struct udp_flow {
 	struct datagram datagram; /* who sent to what: where answers go, and where they come from */
 	const struct rule *rule;
 	uint64_t number, up, down;
+	uint64_t sent; /* datagrams of the guest's */
 	int64_t began_ms, last_ms;
 	struct udp_flow *next;
 };
@@ -39,6 +40,7 @@ struct udp_flow {
 struct udp {
 	struct udp_listener *listeners;
 	struct udp_flow *flows;
+	struct udp_flow *dead; /* freed between two turns */
 	size_t count;
 };
 
@@ -74,7 +76,7 @@ static void on_outside(struct loop_source *source, unsigned what)
 	struct udp_flow *flow = (struct udp_flow *)(void *)source;
 
 	(void)what;
-	for (int i = 0; i < SHARE; i++) {
+	for (int i = 0; i < SHARE && flow->fd != -1; i++) {
 		const ssize_t got = recv(flow->fd, bytes, sizeof(bytes), 0);
 
 		if (got == -1 && errno == EAGAIN)
@@ -85,7 +87,8 @@ static void on_outside(struct loop_source *source, unsigned what)
 		if (datagram_answer(flow->listener->fd, &flow->datagram, bytes, (size_t)got))
 			flow->down += (uint64_t)got;
 	}
-	loop_again(&flow->server->loop, &flow->source);
+	if (flow->fd != -1)
+		loop_again(&flow->server->loop, &flow->source);
 }
 
 static void end(struct udp_flow **at)
@@ -97,7 +100,18 @@ static void end(struct udp_flow **at)
 	flow->server->udp->count--;
 	loop_forget(&flow->server->loop, &flow->source);
 	fd_close(&flow->fd);
-	free(flow);
+	flow->next = flow->server->udp->dead;
+	flow->server->udp->dead = flow;
+}
+
+void udp_bury(struct server *server)
+{
+	while (server->udp != NULL && server->udp->dead != NULL) {
+		struct udp_flow *flow = server->udp->dead;
+
+		server->udp->dead = flow->next;
+		free(flow);
+	}
 }
 
 static struct udp_flow *find(struct udp *udp, const struct udp_listener *listener, const struct datagram *datagram)
@@ -107,6 +121,16 @@ static struct udp_flow *find(struct udp *udp, const struct udp_listener *listene
 		    ip_equal(&flow->datagram.from, &datagram->from) && ip_equal(&flow->datagram.to, &datagram->to))
 			return flow;
 	return NULL;
+}
+
+static struct udp_flow **longest_idle(struct udp *udp)
+{
+	struct udp_flow **found = &udp->flows;
+
+	for (struct udp_flow **at = &udp->flows; *at != NULL; at = &(*at)->next)
+		if ((*at)->last_ms <= (*found)->last_ms) /* of equal ones the older, which stands further behind */
+			found = at;
+	return found;
 }
 
 static int open_outside(const struct ip *ip, uint16_t port)
@@ -141,11 +165,8 @@ static struct udp_flow *begin(struct udp_listener *listener, const struct datagr
 		       named || rule != NULL ? AUDIT_ADD_NOTHING : AUDIT_ADD_RULE);
 		return NULL;
 	}
-	if (server->udp->count == LIMIT_EGRESS_UDP_FLOWS) {
-		record(NULL, server, datagram, listener->port, AUDIT_EMFILE, "too many flows of UDP",
-		       AUDIT_ADD_NOTHING);
-		return NULL;
-	}
+	if (server->udp->count == LIMIT_EGRESS_UDP_FLOWS)
+		end(longest_idle(server->udp));
 	fd = open_outside(&to, listener->port);
 	if (fd == -1) {
 		record(NULL, server, datagram, listener->port, AUDIT_ECONNREFUSED,
@@ -191,6 +212,7 @@ static void on_guest(struct loop_source *source, unsigned what)
 		if (flow == NULL)
 			continue;
 		flow->last_ms = clock_now_ms();
+		flow->sent++;
 		if (send(flow->fd, bytes, datagram.length, MSG_NOSIGNAL) != -1)
 			flow->up += datagram.length;
 	}
@@ -210,12 +232,17 @@ bool udp_listen(struct server *server, int fd, uint16_t port, struct npxc_error 
 	return loop_watch(&server->loop, fd, &listener->source, err);
 }
 
+int64_t udp_idle_ms(uint64_t sent, uint64_t received_bytes)
+{
+	return sent == 1 && received_bytes > 0 ? LIMIT_EGRESS_UDP_ANSWERED_MS : LIMIT_EGRESS_UDP_IDLE_MS;
+}
+
 int udp_sweep(struct server *server, int64_t now_ms)
 {
 	struct udp_flow **at = server->udp == NULL ? NULL : &server->udp->flows;
 
 	while (at != NULL && *at != NULL) {
-		if (now_ms - (*at)->last_ms >= LIMIT_EGRESS_UDP_IDLE_MS)
+		if (now_ms - (*at)->last_ms >= udp_idle_ms((*at)->sent, (*at)->down))
 			end(at);
 		else
 			at = &(*at)->next;
@@ -227,6 +254,7 @@ void udp_end_all(struct server *server)
 {
 	while (server->udp != NULL && server->udp->flows != NULL)
 		end(&server->udp->flows);
+	udp_bury(server);
 	while (server->udp != NULL && server->udp->listeners != NULL) {
 		struct udp_listener *listener = server->udp->listeners;
 		server->udp->listeners = listener->next;

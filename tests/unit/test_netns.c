@@ -3,6 +3,7 @@
 #include "egress/datagram.h"
 #include "egress/dns.h"
 #include "egress/netns.h"
+#include "egress/udp.h"
 
 #include <linux/netfilter_ipv4.h>
 #include <seccomp.h>
@@ -756,6 +757,65 @@ static void flows_go_through(void **state)
 	world_end(&world);
 }
 
+/* A socket for each question, more of them than there may be flows, as some resolvers do. */
+enum { QUESTIONS = LIMIT_EGRESS_UDP_FLOWS + 50 };
+
+static void act_many_questions(int report)
+{
+	int answered = 0;
+
+	for (uint16_t i = 0; i < QUESTIONS; i++) {
+		char answer[8];
+		const int fd = connect_to(SOCK_DGRAM, "10.9.8.7", udp_port);
+
+		world_must(fd != -1 && send(fd, &i, sizeof(i), 0) == sizeof(i), "ask");
+		answered += recv(fd, answer, sizeof(answer), 0) == 1; /* kept open: its flow would live on */
+	}
+	dprintf(report, "%d answered\n", answered);
+}
+
+static void a_port_for_each_question(void **state)
+{
+	struct netns_wish wish;
+	struct world world;
+	struct sockaddr_in address = { .sin_family = AF_INET };
+	socklen_t length = sizeof(address);
+	char bytes[64];
+
+	(void)state;
+	const int server = world_listen(&tcp_port);
+	const int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	world_bound_time(udp);
+	address.sin_addr.s_addr = htonl(0x0a090807);
+	assert_int_equal(bind(udp, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(getsockname(udp, (struct sockaddr *)&address, &length), 0);
+	udp_port = ntohs(address.sin_port);
+	start_with_netns(&world, &wish);
+	struct guest guest = { .wish = &wish, .act = act_many_questions, .handoff = world.egress.handoff };
+	struct inside inside = guest_start(&guest);
+	fd_close(&world.egress.handoff);
+	guest_expect(&inside, "in");
+	for (int i = 0; i < QUESTIONS; i++) {
+		length = sizeof(address);
+		if (recvfrom(udp, bytes, sizeof(bytes), 0, (struct sockaddr *)&address, &length) != 2)
+			fail_msg("question %d did not come", i);
+		assert_int_equal(sendto(udp, "!", 1, 0, (struct sockaddr *)&address, length), 1);
+	}
+	mem_cleanup char *all = str_printf("%d answered", QUESTIONS);
+	guest_expect(&inside, all);
+	guest_end(&inside);
+	mem_cleanup char *log = world_audit(&world);
+	assert_int_equal(world_count(log, "EMFILE"), 0);
+	close(server);
+	close(udp);
+	world_end(&world);
+	/* and a question that was answered waits for no other */
+	assert_int_equal(udp_idle_ms(1, 0), LIMIT_EGRESS_UDP_IDLE_MS);
+	assert_int_equal(udp_idle_ms(1, 40), LIMIT_EGRESS_UDP_ANSWERED_MS);
+	assert_int_equal(udp_idle_ms(2, 40), LIMIT_EGRESS_UDP_IDLE_MS);
+	assert_true(LIMIT_EGRESS_UDP_ANSWERED_MS < LIMIT_EGRESS_UDP_IDLE_MS);
+}
+
 static void act_without_port(int report)
 {
 	ask(report, SOCK_STREAM, "10.9.8.7", tcp_port);
@@ -805,6 +865,7 @@ int main(void)
 		cmocka_unit_test(nobody_takes_the_sockets),
 		cmocka_unit_test(names_have_addresses_inside),
 		cmocka_unit_test(flows_go_through),
+		cmocka_unit_test(a_port_for_each_question),
 		cmocka_unit_test(rules_without_a_port),
 	};
 
