@@ -8,9 +8,9 @@ from scenarios.fs import NAMED, ODD_SAID, SAID
 from templates import answered, in_string, names, pattern
 
 
-def sources(argv):
+def sources(part):
     """Host directories that are mounted for the package and its data."""
-    found = set()
+    argv, found = part.seen["argv"], {part.seen.get("data")} - {None}
     for index, word in enumerate(argv):
         if word in ("-v", "--volume"):
             found.add(argv[index + 1].split(":")[0])
@@ -21,13 +21,13 @@ def sources(argv):
 
 @check("fs-keys-never-collide", "two_packages", on=("replay", "bwrap"),
        spoil=[lambda e: e.parts["@a/b-c"].seen.update(argv=e.parts["@a-b/c"].seen["argv"]),
+              lambda e: e.parts["@a/b-c"].seen.update(data="8:1 /d") or e.parts["@a-b/c"].seen.update(data="8:1 /d"),
               lambda e: e.parts["@a/b-c"].seen.update(argv=None)])
 def _(e):
     wrong = parts(e, worked)
-    lists = [part.seen["argv"] for part in e.parts.values()]
-    if not all(lists):
+    if not all(part.seen["argv"] for part in e.parts.values()):
         return wrong + ["no argument list was seen"]
-    one, other = map(sources, lists)
+    one, other = map(sources, e.parts.values())
     if one & other:
         wrong.append("both packages get %s" % sorted(one & other))
     if len(one) < 2 or len(other) < 2:

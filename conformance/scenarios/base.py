@@ -145,6 +145,19 @@ def sandbox_arguments(world, session):
     return None
 
 
+def mounted_at(world, target):
+    """What a process of the sandbox has mounted there, as the kernel says it: a descriptor in the argument list names nothing."""
+    for pid in processes_with(world.marker):
+        try:
+            lines = pathlib.Path("/proc/%d/mountinfo" % pid).read_text().splitlines()
+        except OSError:
+            continue
+        for words in map(str.split, lines):
+            if words[4] == target:
+                return "%s %s" % (words[2], words[3])  # device, and the directory in its file system
+    return None
+
+
 FILES = {"a.txt": "content of a\n", "sub/b c.txt": "content of b\n", 'sub/odd "näme" \\.txt': "content of odd\n",
          "unnamed.txt": "NOT NAMED\n", "sub/unnamed.txt": "NOT NAMED\n"}
 LOOK = b'{"jsonrpc":"2.0","method":"look"}\n'

@@ -5,7 +5,7 @@ import shutil
 
 from evidence import Evidence
 from scenarios.base import (
-    EVERYWHERE, ask_probe, converse, make_project, sandbox_arguments, scenario, tell, world_of)
+    EVERYWHERE, ask_probe, converse, make_project, mounted_at, sandbox_arguments, scenario, tell, world_of)
 from worlds import LIGHT
 
 
@@ -26,11 +26,13 @@ def two_packages(lab, runtime):
             session = world.start("answer", world.marker, server=directory)
             converse(world, session)
             argv = sandbox_arguments(world, session)
+            data = mounted_at(world, "/data") if runtime.family == "bwrap" else None
             session.close()
             session.finish()
             part = world.evidence(session)
             part.calls = part.calls[before:]
             part.seen["argv"] = argv if runtime.family == "bwrap" else (part.run.argv if part.run else None)
+            part.seen["data"] = data
             part.seen["home"] = str(world.home)
             whole.parts[name] = part
     return whole
