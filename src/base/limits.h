@@ -81,15 +81,16 @@
  * ordinary user has 1,024; what is more is compared from inside. */
 #define LIMIT_MOUNT_DESCRIPTORS 128
 
-/* trees, bytes: what is remembered of trees that servers could write to; a path has at most 4 KiB, escaped six times that.
+/* trees, bytes: what is remembered of trees that servers could write to; a path has at most 4 KiB, escaped six times
+ * that.
  */
 #define LIMIT_WRITTEN_TREES 1024
 #define LIMIT_WRITTEN_BYTES (32 * MIB)
 
 /*
- * What the host would execute in a tree that is mounted writable: files looked at; names found, each of which is a mount
- * or two; directories that are kept from being renamed because such a name lies in them; bytes of the list while a
- * session runs; milliseconds that its end may take for the second look, and a janitor's.
+ * What the host would execute in a tree that is mounted writable: files looked at; names found, each of which is a
+ * mount or two; directories that are kept from being renamed because such a name lies in them; bytes of the list while
+ * a session runs; milliseconds that its end may take for the second look, and a janitor's.
  */
 #define LIMIT_GUARD_SCAN_ENTRIES 1000000
 #define LIMIT_GUARD_NAMES 256
@@ -214,7 +215,8 @@
 /* bytes: of one direction of a flow that wait for a receiver who does not take them. Then the sender waits. */
 #define LIMIT_EGRESS_PENDING_BYTES (64 * KIB)
 /* milliseconds: from a flow's beginning (links that begin with a request), or from its first byte, to the end of the
- * head that decides; to a connection; until an idle flow of UDP is forgotten, and one that was a question and its answer. */
+ * head that decides; to a connection; until an idle flow of UDP is forgotten, and one that was a question and its
+ * answer. */
 #define LIMIT_EGRESS_HEAD_MS 5000
 #define LIMIT_EGRESS_DIAL_MS 10000
 /* Addresses of one name that are tried, and milliseconds from one attempt to the next (RFC 8305, section 5). */

@@ -58,7 +58,6 @@ bool data_open(const char *directory, const struct strv *written, bool make, int
 	}
 	if (!judge(directory, written, &source, err) || (make && owner != -1 && !give(&source, owner, err)))
 		return false;
-	*ret_source = source;
-	source = (struct source)SOURCE_NONE;
+	*ret_source = source_take(&source);
 	return true;
 }

@@ -406,15 +406,12 @@ bool guards_parse(const char *text, size_t length, struct guards_tree **ret_tree
 	struct guards_tree *trees = NULL;
 	size_t count = 0;
 	bool fine = cJSON_IsArray(list);
-	const cJSON *one;
 
-	if (fine)
-		cJSON_ArrayForEach(one, list)
-		{
-			trees = mem_realloc(trees, count + 1, sizeof(*trees));
-			trees[count] = (struct guards_tree){ 0 };
-			fine = read_tree(one, &trees[count++]) && fine;
-		}
+	for (const cJSON *one = fine ? list->child : NULL; fine && one != NULL; one = one->next) {
+		trees = mem_realloc(trees, count + 1, sizeof(*trees));
+		trees[count] = (struct guards_tree){ 0 };
+		fine = read_tree(one, &trees[count++]);
+	}
 	cJSON_Delete(root);
 	if (!fine) {
 		trees_done(trees, count);
@@ -498,9 +495,9 @@ static bool judge_tree(const struct guards_tree *tree, int64_t deadline_ms, stru
 
 bool guards_judge(const char *text, size_t length, int64_t deadline_ms, struct strv *ret_lines, struct npxc_error *err)
 {
-	struct guards_tree *trees;
+	struct guards_tree *trees = NULL;
 	struct strv lines = { 0 };
-	size_t count;
+	size_t count = 0;
 	bool fine = true;
 
 	if (!guards_parse(text, length, &trees, &count, err))

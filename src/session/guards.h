@@ -24,9 +24,9 @@ struct guards { /* zeroed = none; sorted by path */
 };
 
 /*
- * What is found: the names themselves; where a link of such a name leads, the git directory that a `.git` file names and
- * the directory that a repository's core.hooksPath names, as far as they lie in the tree; and directories that git takes
- * for bare repositories ("." is the tree itself).
+ * What is found: the names themselves; where a link of such a name leads, the git directory that a `.git` file names
+ * and the directory that a repository's core.hooksPath names, as far as they lie in the tree; and directories that git
+ * takes for bare repositories ("." is the tree itself).
  *
  * Looks through a tree, shallow directories first, not into what is listed itself, not into node_modules but for its
  * .bin, not through links, not into other file systems. `name` is the root's path, without links. `deadline_ms`: of

@@ -187,8 +187,7 @@ bool source_open(const char *path, struct source *ret_source, struct npxc_error 
 		return error_set(err, ERROR_PATH_NOT_FOUND, "\"%s\" is not an absolute path", path);
 	if (!run(&walk))
 		return error_set_errno(err, ERROR_PATH_NOT_FOUND, "%s", path);
-	*ret_source = walk.at;
-	walk.at = (struct source)SOURCE_NONE;
+	*ret_source = source_take(&walk.at);
 	return true;
 }
 
@@ -205,6 +204,14 @@ const char *source_leads_out_of(const struct source *source, const struct strv *
 			return tree;
 		}
 	return NULL;
+}
+
+struct source source_take(struct source *source)
+{
+	const struct source taken = *source;
+
+	*source = (struct source)SOURCE_NONE;
+	return taken;
 }
 
 void source_done(struct source *source)

@@ -42,6 +42,7 @@ bool source_open(const char *path, struct source *ret_source, struct npxc_error 
  * there for whoever may write to it anyway.
  */
 const char *source_leads_out_of(const struct source *source, const struct strv *trees, const char **ret_link);
-void source_done(struct source *source); /* SOURCE_NONE and a zeroed one are fine */
+struct source source_take(struct source *source); /* hands it on; SOURCE_NONE stays behind */
+void source_done(struct source *source);          /* SOURCE_NONE and a zeroed one are fine */
 
 #endif

@@ -360,10 +360,8 @@ static void projects(void **state)
 		const char *text;
 		enum config_project project;
 	} cases[] = {
-		{ "{\"project\": false}", CONFIG_PROJECT_NONE },
-		{ "{\"project\": true}", CONFIG_PROJECT_RO },
-		{ "{\"project\": \"ro\"}", CONFIG_PROJECT_RO },
-		{ "{\"project\": \"rw\"}", CONFIG_PROJECT_RW },
+		{ "{\"project\": false}", CONFIG_PROJECT_NONE },        { "{\"project\": true}", CONFIG_PROJECT_RO },
+		{ "{\"project\": \"ro\"}", CONFIG_PROJECT_RO },         { "{\"project\": \"rw\"}", CONFIG_PROJECT_RW },
 		{ "{\"project\": \"rw,all\"}", CONFIG_PROJECT_RW_ALL },
 	};
 
