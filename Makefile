@@ -375,6 +375,12 @@ N ?= 300
 soak: all ## N sessions on the replay shim and N on bwrap, ended in every way: nothing may be left of any
 	@$(PYTHON) conformance/soak.py --npxc $(BUILD)/npxc --sessions $(N) --output $(BUILD)/soak.json $(SOAK_FLAGS)
 
+# make torture [SEED=1] [N=5000] [TORTURE_FLAGS='--within 100']
+SEED ?= 1
+.PHONY: torture
+torture: all faults ## N sessions, each with two faults at once, chosen by the seeds from SEED on
+	@$(PYTHON) tests/black_box/torture.py --seed $(SEED) --count $(N) $(TORTURE_FLAGS)
+
 # make endings [EACH=10] [COLUMNS='podman:socket'] [DOCKER_COLUMNS=], every runtime and link by default
 EACH ?= 10
 COLUMNS ?= replay-0.12.3:gateway,replay-1.2.2:gateway,bwrap,bwrap:netns$(if $(shell command -v podman),$(comma)podman$(comma)podman:socket$(comma)podman:gateway)

@@ -96,12 +96,13 @@ static unsigned write_down(const char *name)
 	return times;
 }
 
-/* The process itself last; by a trap where it may send no signal. */
-static void strike(const char *victims)
+/* The process itself last; when it is to die, by a trap where it may send no signal. */
+static void strike(const char *victims, int signal)
 {
+	const bool is_end = signal == SIGKILL;
 	bool self = victims[0] == '\0';
 
-	for (unsigned pass = 0; pass < 2; pass++)
+	for (unsigned pass = is_end ? 0 : 1; pass < 2; pass++)
 		for (unsigned i = 0; i < ROLES; i++) {
 			const pid_t pid = board->pids[i];
 
@@ -110,11 +111,12 @@ static void strike(const char *victims)
 			if (pid == getpid())
 				self = true;
 			else
-				kill(pid, pass == 0 ? SIGSTOP : SIGKILL);
+				kill(pid, pass == 0 ? SIGSTOP : signal);
 		}
 	if (self) {
-		kill(getpid(), SIGKILL);
-		__builtin_trap();
+		kill(getpid(), signal);
+		if (is_end)
+			__builtin_trap();
 	}
 }
 
@@ -131,18 +133,22 @@ void fault_point(const char *name)
 
 		snprintf(one, sizeof(one), "%.*s", (int)length, fault);
 		fault += length + (fault[length] == ',');
-		const char *victims = "";
+		char none[1] = "", *victims = none;
 		char *equals = strchr(one, '=');
 		if (equals != NULL) {
 			*equals = '\0';
 			victims = equals + 1;
 		}
+		char *slash = strchr(victims, '/');
+		const int signal = slash == NULL ? SIGKILL : atoi(slash + 1);
+		if (slash != NULL)
+			*slash = '\0';
 		char *colon = strchr(one, ':');
 		const unsigned long wanted = colon == NULL ? 1 : strtoul(colon + 1, NULL, 10);
 		if (colon != NULL)
 			*colon = '\0';
 		if (strcmp(one, name) == 0 && times == wanted)
-			strike(victims);
+			strike(victims, signal);
 	}
 }
 

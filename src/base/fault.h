@@ -2,12 +2,13 @@
 #define NPXC_BASE_FAULT_H
 
 /*
- * Fault points: named places in a session's life at which a test build (`make faults`, -DNPXC_FAULTS) kills processes
- * of the session, as the kernel or a user may at any place. In every other build they are nothing.
+ * Fault points: named places in a session's life at which a test build (`make faults`, -DNPXC_FAULTS) kills or
+ * stops processes of the session, as the kernel or a user may at any place. In every other build they are nothing.
  *
- *   NPXC_FAULT        POINT[:K][=ROLE[+ROLE]...], several separated by commas: when the point is reached for the K-th
- *                     time (1), by whichever process of the session, those are killed; without roles, the one that
- *                     reached it. Others are stopped before any is killed, so that none sees another die.
+ *   NPXC_FAULT        POINT[:K][=ROLE[+ROLE]...[/SIGNAL]], several separated by commas: when the point is reached for
+ *                     the K-th time (1), by whichever process of the session, those are killed, or get the signal of
+ *                     that number; without roles, the one that reached it. Others are stopped before any is killed,
+ *                     so that none sees another die.
  *   NPXC_FAULT_BOARD  a file to write into what was reached, see fault.c; tests/black_box/test_crash.py reads it
  *
  * Names are unique; ci/fault-points lists them and fails where a resource is named to the janitor without a point

@@ -11,7 +11,7 @@
  * with relative paths taken from that directory. What it does not say comes from NPXC_SHIM_CASSETTE, NPXC_SHIM_STATE,
  * NPXC_SHIM_JOURNAL, NPXC_SHIM_FAULT and NPXC_SHIM_PATH. Cassette and state are needed.
  *
- * `fault` is "k:mode": the k-th call on this state directory
+ * `fault` is "k:mode": the k-th call on this state directory, "*:mode" every call
  *   exit1       does nothing and exits 1
  *   exit1-done  does what was asked and exits 1
  *   killed      does what was asked and dies of SIGKILL without a word
@@ -59,7 +59,7 @@ enum { CUT_WORKLOAD_BYTES = 20 };
 
 struct setup {
 	char *cassette_path, *state, *journal, *search_path; /* owned */
-	uint64_t fault_call;                                 /* 0: none */
+	uint64_t fault_call;                                 /* 0: none; UINT64_MAX: every call */
 	enum fault fault;
 	struct cassette cassette;
 };
@@ -151,8 +151,12 @@ static bool read_fault(const char *text, struct setup *setup, struct npxc_error 
 	for (unsigned i = 1; colon != NULL && i < FAULT_COUNT; i++)
 		if (str_equal(colon + 1, fault_words[i]))
 			setup->fault = (enum fault)i;
-	if (setup->fault == FAULT_NONE || !str_to_u64(number, 1000000, &setup->fault_call) || setup->fault_call == 0)
-		return error_set(err, ERROR_CONFIG, "a fault is \"k:mode\", not \"%s\"", text);
+	if (str_equal(number, "*"))
+		setup->fault_call = UINT64_MAX;
+	else if (!str_to_u64(number, 1000000, &setup->fault_call))
+		setup->fault_call = 0;
+	if (setup->fault == FAULT_NONE || setup->fault_call == 0)
+		return error_set(err, ERROR_CONFIG, "a fault is \"k:mode\" or \"*:mode\", not \"%s\"", text);
 	return true;
 }
 
@@ -477,7 +481,7 @@ static bool decide(struct call *call, struct world *world, struct npxc_error *er
 	bool busy;
 
 	call->number = call->journal.call = ++world->calls;
-	if ((uint64_t)call->number == call->setup->fault_call) {
+	if (call->setup->fault_call == UINT64_MAX || (uint64_t)call->number == call->setup->fault_call) {
 		call->fault = call->setup->fault;
 		call->journal.fault = fault_words[call->fault];
 	}

@@ -738,6 +738,12 @@ def test_fault_of_the_second_call(shim, mode, status, output, done):
     assert [line["fault"] for line in shim.journal()] == [None, mode, None]
 
 
+def test_fault_of_every_call(shim):
+    shim.load(cassette(CREATE), fault="*:exit1")
+    assert [shim.run("network", "create", "--internal", name).returncode for name in "xy"] == [1, 1]
+    assert [line["fault"] for line in shim.journal()] == ["exit1", "exit1"]
+
+
 def test_fault_hang(shim):
     shim.load(cassette(CREATE), fault="1:hang")
     child = shim.start("network", "create", "n")

@@ -1,124 +1,51 @@
 """Runtimes that behave badly under a launcher that dies: SIGKILL at each call of the container CLI, before it and after it, a
-service that is restarted, and disks that are full. On the replay shim, behind a program that does these things."""
+service that is restarted, and disks that are full. On the replay shim, behind a program that does these things. And two
+faults at once: what `make torture` plays, and how it judges."""
 
-import json
+import itertools
 import os
-import pathlib
-import shutil
 import subprocess
 
 import pytest
 
+import pairs
+
 from conftest import NPXC, PROBE, RUNTIME, wait_until
-from test_crash import SHIM, Run, Scenario, lines
+from test_crash import Run, Scenario, lines
+from torture import Pair, reachable
+from tortured import Tortured
 
 pytestmark = pytest.mark.skipif(RUNTIME is not None, reason="the runtime is the replay shim")
 
-# Strikes at the call of its number, once: before it, after it, or "late": what was asked for comes into being when those
-# who asked have gone, as a service does that has its own time. `run` is no such call: it lives as long as its container.
-BETWEEN = r"""#!/bin/sh
-PATH=/usr/bin:/bin
-here=${0%/*}
-i=1
-until mkdir "$here/calls/$i" 2>/dev/null; do i=$((i + 1)); done
-. "$here/torture"
-strike() {
-	launcher=$(cat "$here/launcher")
-	janitor=$(cat "$here"/../.local/state/npxc/sessions/*.lease 2>/dev/null |
-		sed -n 's/.*"janitor":{"pid":\([0-9]*\).*/\1/p' | tail -n 1)
-	: >"$here/struck"
-	if [ "$who" = both ] && [ -n "$janitor" ]; then
-		kill -STOP "$PPID" # one of them; this call dies with it
-		[ "$PPID" = "$janitor" ] && kill -KILL "$launcher" || kill -KILL "$janitor"
-		kill -KILL "$PPID"
-	fi
-	kill -KILL "$launcher"
-}
-if [ "$i" = "$call" ]; then
-	case $when in
-	before) strike ;;
-	after) "$here/real/docker" "$@"
-		status=$?
-		strike
-		exit "$status" ;;
-	late) setsid sh -c 'sleep 0.3; exec "$@"' sh "$here/real/docker" "$@" >/dev/null 2>&1 &
-		strike ;;
-	esac
-fi
-exec "$here/real/docker" "$@"
-"""
-
-
-class Tortured(Run):
-    def __init__(self, port, cache, call=0, when="before", who="launcher"):
-        self.call, self.when, self.who = call, when, who
-        super().__init__(Scenario("torture", link="gateway", shim=True), port, cache)
-
-    def add_shim(self):
-        super().add_shim()
-        tools = self.cli.parent
-        (tools / "real").mkdir()
-        (tools / "calls").mkdir()
-        self.cli.rename(tools / "real" / "docker")
-        settings = json.loads((tools / "shim.json").read_text())
-        settings.update(state="../../state", journal="../../journal.jsonl")
-        (tools / "real" / "shim.json").write_text(json.dumps(settings))
-        (tools / "torture").write_text(f"call={self.call} when={self.when} who={self.who}\n")
-        self.cli.write_text(BETWEEN)
-        self.cli.chmod(0o755)
-        self.real = tools / "real" / "docker"
-
-    def session(self):
-        # The shell's own pid is the launcher's.
-        process = subprocess.Popen(["sh", "-c", 'echo $$ >"$1"; shift; exec "$@"', "sh", str(self.tools / "launcher"),
-                                    str(NPXC), *self.scenario.words], env=self.world.env, cwd=self.world.project,
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.out, self.errors = process.communicate(self.input, timeout=120)
-        self.status = process.returncode
-
-    def collect(self):
-        # What was asked for is over before gc looks.
-        done = subprocess.run([str(NPXC), "gc", "--json"], env={**self.world.env, "PATH": str(self.tools)},
-                              cwd=self.world.project, capture_output=True, timeout=60)
-        assert done.returncode == 0, (done.stdout, done.stderr)
-
-    class board:
-        id = ""
-
-    def count(self):
-        return len(list((self.tools / "calls").iterdir()))
-
-    def end(self):
-        self.cli = self.real
-        super().end()
+TORTURE = Scenario("torture", link="gateway", shim=True)
 
 
 def test_a_launcher_killed_at_any_call_leaves_nothing(cache):
-    plain = Tortured(1, cache)
+    plain = Tortured(TORTURE, cache)
     try:
-        plain.session()
+        plain.play()
         assert plain.status == 0, plain.errors
         assert wait_until(lambda: not plain.left(), 10), plain.left()
-        calls = [json.loads(line)["argv"][1:3] for line in (plain.home / "journal.jsonl").read_text().splitlines()]
-        count = plain.count()
+        calls, count = plain.calls(), plain.count()
     finally:
         plain.end()
     assert count == len(calls) >= 6
     wrong = []
     for call in range(1, count + 1):
         for when in ("before", "after", "late"):
-            for who in ("launcher", "both"):
+            for who in ("launcher", "launcher+janitor"):
                 if when != "before" and calls[call - 1][0] == "run":
                     continue  # the next call's "before" is that
                 if when == "late" and calls[call - 1] != ["network", "create"]:
                     continue
-                run = Tortured(1, cache, call, when, who)
+                strikes = [f"{when} {call} kill {who}"] if when != "late" else [f"before {call} kill {who}", f"before {call} cli late"]
+                run = Tortured(TORTURE, cache, strikes)
                 try:
-                    run.session()
-                    assert (run.tools / "struck").exists(), (call, when, who, calls, run.errors)
-                    if who == "both":
+                    run.play()
+                    assert run.struck(), (strikes, calls, run.errors)
+                    if who != "launcher":
                         assert wait_until(lambda: not any(left.startswith("process") for left in run.left()), 10)
-                        run.collect()
+                        assert run.gc().returncode == 0
                     if not wait_until(lambda: not run.left(), 15):
                         wrong.append(f"{who} {when} call {call} ({' '.join(calls[call - 1])}): {run.left()}")
                 finally:
@@ -203,3 +130,70 @@ def test_without_room_in_the_store_an_installation_leaves_nothing(world):
         assert not store.exists() or (list(store.glob("staging/*")) == [] and list(store.glob("packages/*/*")) == [])
         assert wait_until(lambda: not world.leftovers())
     assert os.listdir(world.home / ".local/state/npxc/sessions") == []
+
+
+# ---- two faults at once ----
+
+POINTS = reachable()
+
+
+def test_a_seed_gives_one_plan_and_many_give_every_kind():
+    plans = [pairs.plan(seed, POINTS) for seed in range(2000)]
+    assert plans == [pairs.plan(seed, POINTS) for seed in range(2000)]
+    assert len({plan.faults for plan in plans}) > 1500
+    faults = [fault for plan in plans for fault in plan.faults]
+    assert {fault.kind for fault in faults} == set(pairs.KINDS)
+    assert {fault.what for fault in faults if fault.kind == "cli"} == set(pairs.MODES)
+    assert {fault.point for fault in faults if fault.point} == {name + ":1" for name in POINTS}
+    assert {frozenset(fault.kind for fault in plan.faults) for plan in plans} == {
+        frozenset(kinds) for kinds in itertools.combinations_with_replacement(pairs.KINDS, 2)}
+    for plan in plans:
+        assert len(plan.faults) == len(set(plan.faults)) == 2
+        assert plan.runtime == "docker" or not any(fault.call or fault.kind == "cli" for fault in plan.faults)
+    assert not any(plan.has("full") for plan in (pairs.plan(seed, POINTS, pairs.KINDS[:-1]) for seed in range(500)))
+
+
+KILLED, HALVED, TOLD = (pairs.Fault("kill", call=2, what="launcher"), pairs.Fault("cli", call=4, what="truncated"),
+                        pairs.Fault("signal", call=3, what="15"))
+
+
+@pytest.mark.parametrize("faults, seen, right", [
+    ((KILLED, TOLD), dict(status=-9), True),
+    ((KILLED, TOLD), dict(status=143, out=b"reply"), True),
+    ((TOLD, TOLD), dict(status=-9), False),
+    ((TOLD, TOLD), dict(status=130), False),
+    ((TOLD, TOLD), dict(status=143, told=[15]), True),
+    ((TOLD, TOLD), dict(status=4, errors=b"npxc: runtime error"), True),
+    ((TOLD, TOLD), dict(status=4), False),
+    ((TOLD, TOLD), dict(status=139), False),
+    ((TOLD, TOLD), dict(status=0, out=b"rep"), False),
+    ((HALVED, TOLD), dict(status=0, out=b"rep"), True),
+    ((HALVED, TOLD), dict(status=0, out=b"per"), False),
+    ((KILLED, HALVED), dict(ended=False), False),
+    ((KILLED, HALVED), dict(status=-9, left=("network x",)), False),
+    ((KILLED, HALVED), dict(status=-9, touched=("network y",)), False),
+])
+def test_what_is_wrong_after_two_faults(faults, seen, right):
+    plan = pairs.Plan(1, faults, "docker", True, False, False)
+    assert (pairs.judge(plan, pairs.Seen(**seen), b"reply") == []) is right
+
+
+class Careless(Pair):
+    """Of a launcher that has forgotten what it did: it makes a network, prints, and goes."""
+
+    def start(self, words, **env):
+        script = ('"$1" network create --internal npxc-0123456789ab4def8123456789abcdef >/dev/null; mkdir "$2/npxc-x"; '
+                  '"$1" network rm "$3" >/dev/null; echo made; exit 77')
+        return subprocess.Popen(["sh", "-c", script, "sh", str(self.real), str(self.temporary), pairs.SOMEBODYS], env=self.world.env,
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_a_launcher_that_cleans_nothing_up_is_found_out(cache):
+    run = Careless(pairs.Plan(1, (KILLED, TOLD), "docker", True, False, False), cache)
+    try:
+        wrong = " ".join(run.play_pair())
+    finally:
+        run.end()
+    for what in ("status 77", "stdout holds b'made", "left behind: network npxc-0123", "temporary npxc-x",
+                 f"somebody else's: network {pairs.SOMEBODYS}"):
+        assert what in wrong, wrong
