@@ -225,6 +225,16 @@ char *invocation_host_path(const struct invocation *invocation, char *const *tmp
 	return str_printf("%s%s", source, clean + strlen(invocation->mounts[deepest].target));
 }
 
+/* "/path", and "--option=/path" as a word among options. */
+static char *host_word(const struct invocation *invocation, char *const *tmpfs_sources, const char *word)
+{
+	const char *equals = str_starts(word, "--") ? strchr(word, '=') : NULL;
+	const char *path = equals != NULL ? equals + 1 : word;
+	mem_cleanup char *host = path[0] == '/' ? invocation_host_path(invocation, tmpfs_sources, path) : str_dup(path);
+
+	return str_printf("%.*s%s", (int)(path - word), word, host);
+}
+
 char *invocation_host_text(const struct invocation *invocation, char *const *tmpfs_sources, const char *text)
 {
 	mem_cleanup char *done = NULL;
@@ -246,8 +256,7 @@ char *invocation_host_text(const struct invocation *invocation, char *const *tmp
 	for (;;) {
 		size_t length = strcspn(p, end);
 		mem_cleanup char *piece = str_dup_n(p, length);
-		mem_cleanup char *path =
-		    piece[0] == '/' ? invocation_host_path(invocation, tmpfs_sources, piece) : str_dup(piece);
+		mem_cleanup char *path = host_word(invocation, tmpfs_sources, piece);
 		char *longer = str_printf("%s%s%s", done, path, p[length] == '\0' ? "" : end);
 
 		free(done);

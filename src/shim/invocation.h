@@ -47,7 +47,7 @@ void invocation_done(struct invocation *invocation);
 char *invocation_host_path(const struct invocation *invocation, char *const *tmpfs_sources, const char *path);
 
 /* The same for an argument or a value: "/path", "--option=/path", lists "/a:/b" of paths, and a value that begins with
- * an option and its path ("--require /path --more"). Other texts stay. Owned. */
+ * an option and its path ("--require /path --require=/path --more"). Other texts stay. Owned. */
 char *invocation_host_text(const struct invocation *invocation, char *const *tmpfs_sources, const char *text);
 
 #endif

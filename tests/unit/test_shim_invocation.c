@@ -207,6 +207,8 @@ static void guest_paths_become_host_paths(void **state)
 		{ "A=b=/tmp", "A=b=/tmp" },
 		{ "A=--require /opt/store/x --more /tmp:/tmp b", "A=--require /host/store/x --more /tmp:/tmp b" },
 		{ "A=--require /opt/store", "A=--require /host/store" },
+		{ "A=--require /tmp/x --require=/opt/store/y --x=",
+		  "A=--require /box/tmp/x --require=/host/store/y --x=" },
 		{ "A=--more --require /opt/store", "A=--more --require /opt/store" },
 		{ "say --more /opt/store", "say --more /opt/store" },
 		{ "http://host/opt/store", "http://host/opt/store" },
