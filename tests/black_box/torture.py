@@ -35,8 +35,8 @@ REPLY = b'{"jsonrpc":"2.0","id":%d,"result":{}}\n'
 READY = b'{"jsonrpc":"2.0","method":"notifications/ready"}\n'
 PLACES = {"state": ".local/state", "temporary": "t"}
 # What a client is patient for, in seconds; what npxc is given (a call of the CLI is cut off after 20 s, the janitor goes on
-# for 60 s); and what comes after a gc.
-ANSWERS, ENDS, ENDS_WHEN_TOLD, SETTLES, COLLECTED = 5, 3, 30, 90, 15
+# for 60 s); and what ends by itself when both are dead, and after a gc.
+ANSWERS, ENDS, ENDS_WHEN_TOLD, SETTLES, GRACE, COLLECTED = 5, 3, 30, 90, 2, 15
 STOPPED = "tT"
 
 
@@ -226,7 +226,8 @@ class Pair(Tortured):
         self.arm([])
         self.make_room()
         self.orphans_of_the_cli()
-        wait_until(lambda: not self.is_working(), SETTLES)
+        wait_until(lambda: not self.is_working() or not any(state_of(pid) for pid in self.pids()), SETTLES)
+        wait_until(lambda: not self.is_working(), GRACE)
         with contextlib.suppress(OSError, ValueError):
             self.board = Board(self.board_file)
         self.collected = False
