@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { LOOK_PAUSE_MS = 50 };
@@ -163,7 +164,16 @@ static void run_sweeper(const char *directory, int lock)
 	_exit(!fine);
 }
 
-/* The child is not waited for: it outlives npxc, or is reaped with it. */
+/* The sweeper is nobody's child in a moment: it outlives npxc, and must not stay a zombie while npxc lives. */
+static void fork_sweeper(const char *directory, int lock)
+{
+	const pid_t pid = fork();
+
+	if (pid == 0)
+		run_sweeper(directory, lock);
+	_exit(pid == -1 ? 1 : 0);
+}
+
 void sweep_in_background(const char *directory)
 {
 	FD_CLEANUP int lock = lease_any_dead(directory, NULL) ? lock_sweeping(directory) : -1;
@@ -176,8 +186,11 @@ void sweep_in_background(const char *directory)
 	sigprocmask(SIG_SETMASK, &all, &before);
 	pid = fork();
 	if (pid == 0)
-		run_sweeper(directory, lock);
-	sigprocmask(SIG_SETMASK, &before, NULL);
+		fork_sweeper(directory, lock);
 	if (pid == -1)
 		log_info("sweep", "not now: %s", strerror(errno));
+	else
+		while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
+			;
+	sigprocmask(SIG_SETMASK, &before, NULL);
 }

@@ -224,6 +224,29 @@ def test_what_both_left_goes_with_the_next_start(world, probe):
     assert wait_until(lambda: gone(world, session))
 
 
+def children_of(pid):
+    """(pid, state) of each."""
+    found = []
+    for entry in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append((int(entry.parent.name), fields[0]))
+    return found
+
+
+def test_who_swept_at_a_start_does_not_stay_as_a_zombie(world, probe):
+    npxc(world, "install", probe)
+    path = write_lease(world)
+    client, session = running(world, probe)
+    assert wait_until(lambda: not path.exists())
+    assert wait_until(lambda: not [pid for pid, state in children_of(session["pid"]) if state == "Z"], 5)
+    assert children_of(session["pid"])  # the control: janitor and sandbox are seen
+    assert client.close()[0] == 0
+
+
 def test_a_live_session_is_not_touched(world, probe, tools):
     client, session = running(world, probe)
     report = listed(world, "gc", tools=tools)
