@@ -2,11 +2,17 @@
 
 #include <time.h>
 
+#ifdef __APPLE__
+#define CLOCK_AWAKE CLOCK_UPTIME_RAW
+#else
+#define CLOCK_AWAKE CLOCK_MONOTONIC
+#endif
+
 int64_t clock_now_us(void)
 {
 	struct timespec now = { 0 };
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_AWAKE, &now);
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 

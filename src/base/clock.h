@@ -3,7 +3,11 @@
 
 #include <stdint.h>
 
-/* Milliseconds and microseconds of the monotonic clock: for distances, not dates. */
+/*
+ * Milliseconds and microseconds of a clock that never jumps and stands still while the machine sleeps: for distances,
+ * not dates. A deadline is not over because somebody opened a lid. Linux: CLOCK_MONOTONIC (clock_gettime(2): "does not
+ * count time that the system is suspended"); macOS: CLOCK_UPTIME_RAW, because its CLOCK_MONOTONIC goes on.
+ */
 int64_t clock_now_ms(void);
 int64_t clock_now_us(void);
 /* Milliseconds since boot, a sleep of the machine included: distances across processes. */
