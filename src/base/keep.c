@@ -1,6 +1,7 @@
 #include "base/keep.h"
 
 #include "base/fd.h"
+#include "base/proc.h"
 #include "base/str.h"
 
 #include <dirent.h>
@@ -71,6 +72,7 @@ static bool close_listed(const int *sorted, size_t count, struct npxc_error *err
 
 bool keep_only(int *fds, size_t count, struct npxc_error *err)
 {
+	proc_heed(-1); /* the descriptor goes, or its number is somebody else's from here on */
 	qsort(fds, count, sizeof(*fds), compare);
 	return close_gaps(fds, count) || close_listed(fds, count, err);
 }

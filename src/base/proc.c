@@ -58,6 +58,20 @@ struct run {
 	bool truncated;
 };
 
+static int heeded = -1; /* see proc_heed */
+
+void proc_heed(int fd)
+{
+	heeded = fd;
+}
+
+static bool is_told_to_end(void)
+{
+	struct pollfd one = { .fd = heeded, .events = POLLIN };
+
+	return heeded != -1 && poll(&one, 1, 0) == 1;
+}
+
 __attribute__((noreturn)) static void child_fail(int fd, enum child_step step)
 {
 	struct child_failure failure = { step, errno };
@@ -279,33 +293,34 @@ static bool has_ended(pid_t pid)
 	return info.si_pid == pid;
 }
 
-static void wait_a_turn(struct run *run, int exit_fd, int64_t left_ms)
+static void wait_a_turn(struct run *run, int exit_fd, int wake_fd, int64_t left_ms)
 {
-	struct pollfd fds[3] = {
+	struct pollfd fds[4] = {
 		{ .fd = run->streams[0].fd, .events = POLLIN },
 		{ .fd = run->streams[1].fd, .events = POLLIN },
 		{ .fd = exit_fd, .events = POLLIN },
+		{ .fd = wake_fd, .events = POLLIN },
 	};
 	int64_t most = exit_fd != -1 ? left_ms : (left_ms < ASK_MS ? left_ms : ASK_MS);
 
-	if (poll(fds, 3, most < INT_MAX ? (int)most : INT_MAX) <= 0)
+	if (poll(fds, 4, most < INT_MAX ? (int)most : INT_MAX) <= 0)
 		return;
 	for (int i = 0; i < 2; i++)
 		if (fds[i].revents != 0)
 			read_piece(run, &run->streams[i]);
 }
 
-/* True when the program ended by itself or was killed; false when it outlived the deadline. */
-static bool wait_until(struct run *run, pid_t pid, int exit_fd, int64_t deadline)
+/* True when the program ended by itself or was killed; false when it outlived the deadline, or npxc is told to end. */
+static bool wait_until(struct run *run, pid_t pid, int exit_fd, bool heeds, int64_t deadline)
 {
 	for (;;) {
 		int64_t left = deadline - clock_now_ms();
 
 		if (has_ended(pid))
 			return true;
-		if (left <= 0)
+		if (left <= 0 || (heeds && is_told_to_end()))
 			return false;
-		wait_a_turn(run, exit_fd, left);
+		wait_a_turn(run, exit_fd, heeds ? heeded : -1, left);
 	}
 }
 
@@ -324,12 +339,13 @@ static void take_status(pid_t pid, struct proc_result *result)
 static void see_to_its_end(struct run *run, pid_t pid, struct proc_result *result)
 {
 	FD_CLEANUP int exit_fd = open_exit_fd(pid);
-	bool ended = wait_until(run, pid, exit_fd, clock_now_ms() + run->command->timeout_ms);
+	bool ended = wait_until(run, pid, exit_fd, true, clock_now_ms() + run->command->timeout_ms);
 
-	result->timed_out = !ended;
+	result->interrupted = !ended && is_told_to_end();
+	result->timed_out = !ended && !result->interrupted;
 	kill(-pid, SIGKILL);
 	if (!ended)
-		ended = wait_until(run, pid, exit_fd, clock_now_ms() + LIMIT_KILL_VERIFY_MS);
+		ended = wait_until(run, pid, exit_fd, false, clock_now_ms() + LIMIT_KILL_VERIFY_MS);
 	read_rest(run);
 	if (ended) {
 		take_status(pid, result);
@@ -350,7 +366,13 @@ bool proc_run(const struct proc_command *command, struct proc_result *ret_result
 		             { .fd = -1, .kept = &result.errors, .keep_last = true } },
 	};
 	pid_t pid = -1;
-	bool ok = start(&run, &pid, err);
+	bool ok;
+
+	if (is_told_to_end()) {
+		errno = EINTR;
+		return error_set_errno(err, ERROR_IO, "%s is not started: npxc was told to end", command->argv[0]);
+	}
+	ok = start(&run, &pid, err);
 
 	if (ok)
 		see_to_its_end(&run, pid, &result);
@@ -379,6 +401,8 @@ void proc_result_done(struct proc_result *result)
 
 char *proc_result_text(const struct proc_result *result, unsigned timeout_ms)
 {
+	if (result->interrupted)
+		return str_dup("ended, because npxc was told to end");
 	if (result->timed_out && timeout_ms % 1000 == 0)
 		return str_printf("no answer within %u s", timeout_ms / 1000);
 	if (result->timed_out)

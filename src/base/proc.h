@@ -30,6 +30,7 @@ struct proc_result {
 	int exit_status; /* -1 when a signal ended it */
 	int signal;      /* 0 when it exited */
 	bool timed_out;
+	bool interrupted; /* npxc was told to end meanwhile (proc_heed): the group got SIGKILL, as when time is over */
 	bool truncated;
 	/* Their data is never NULL. */
 	struct buf output; /* stdout; the first bytes */
@@ -40,11 +41,19 @@ struct proc_result {
  * True when the program was started, whatever became of it: the caller judges the result.
  * A program that cannot be started is ERROR_IO with errno of exec. After the program's own end its group is killed,
  * so that no helper keeps the pipes; one that has left the group and keeps them is not waited for.
+ * After a signal (proc_heed) nothing is started: ERROR_IO with EINTR.
  * Installs no handler and needs none: SIGCHLD may have any disposition but SIG_IGN.
  */
 bool proc_run(const struct proc_command *command, struct proc_result *ret_result,
               struct npxc_error *err) NPXC_MUST_CHECK;
 void proc_result_done(struct proc_result *result);
+
+/*
+ * From here on a program that runs is ended as soon as `fd` is readable (session/signals), and none is started any
+ * more: npxc has been told to end, and may not wait for a program that hangs. -1: no longer; a forked child that closes
+ * descriptors (base/keep) is no longer told. Borrowed.
+ */
+void proc_heed(int fd);
 
 /* "exit status 3", "signal 9 (Killed)", "no answer within 20 s"; owned. */
 char *proc_result_text(const struct proc_result *result, unsigned timeout_ms);

@@ -158,7 +158,7 @@ static void end_close_opened(struct end *end)
  * A description of our own for a client's pipe or terminal, where the system gives one: it can be non-blocking without
  * anybody else noticing. Refused for a pipe of another user, or without /proc; then the end stays as it is.
  */
-static void end_reopen(struct end *end)
+static void end_reopen(struct end *end, int access)
 {
 	char path[32];
 	int fd;
@@ -166,7 +166,7 @@ static void end_reopen(struct end *end)
 	if (end->kind != KIND_PIPE && end->kind != KIND_DEVICE)
 		return;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", end->fd);
-	fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	fd = open(path, access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
 		return;
 	end->fd = fd;
@@ -417,7 +417,7 @@ static enum outcome move_by_splice(struct direction *d)
 	if (errno == EPIPE)
 		return OUTCOME_TARGET_ENDED;
 	/* Not here, it seems (a filter, another kernel's emulation): read and write will tell. */
-	end_reopen(&d->target);
+	end_reopen(&d->target, O_WRONLY);
 	direction_copy(d);
 	return OUTCOME_NEEDS_SOURCE;
 }
@@ -432,7 +432,10 @@ static void direction_arrange(struct direction *d, bool portable)
 		return;
 	}
 	if (!portable)
-		end_reopen(&d->target);
+		end_reopen(&d->target, O_WRONLY);
+	/* A job that is stopped while it reads, and continued, would go on reading a line that the shell has taken. */
+	if (!portable && d->source.kind == KIND_DEVICE)
+		end_reopen(&d->source, O_RDONLY);
 #else
 	(void)portable;
 #endif
@@ -612,6 +615,7 @@ void pump_free(struct pump *pump)
 {
 	if (pump == NULL)
 		return;
+	end_close_opened(&pump->to_server.source);
 	end_close_opened(&pump->to_client.target);
 	end_close_opened(&pump->to_stderr.target);
 	fd_close(&pump->ends.server_in);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/proc.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -35,6 +36,15 @@ void signals_reset(void)
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/* nohup, and shells without job control for what they run in the background, mean it (signal(7), POSIX sh 2.11). */
+static bool is_inherited_ignore(int number)
+{
+	struct sigaction before;
+
+	return number != SIGTERM && sigaction(number, NULL, &before) == 0 && (before.sa_flags & SA_SIGINFO) == 0 &&
+	       before.sa_handler == SIG_IGN;
+}
+
 bool signals_install(struct npxc_error *err)
 {
 	static const int ENDING[] = { SIGTERM, SIGINT, SIGHUP };
@@ -42,11 +52,14 @@ bool signals_install(struct npxc_error *err)
 		return true;
 	if (!fd_pipe(wake, err))
 		return false;
-	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	/* No SA_RESTART: a job that was stopped while it read its terminal reads on when it is continued, and a signal
+	 * has to end that read. */
+	struct sigaction action = { .sa_handler = on_signal };
 	sigemptyset(&action.sa_mask);
 	for (size_t i = 0; i < sizeof(ENDING) / sizeof(ENDING[0]); i++)
-		if (sigaction(ENDING[i], &action, NULL) < 0)
+		if (!is_inherited_ignore(ENDING[i]) && sigaction(ENDING[i], &action, NULL) < 0)
 			return error_set_errno(err, ERROR_IO, "cannot catch signal %d", ENDING[i]);
+	proc_heed(wake[0]);
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	sigemptyset(&ignore.sa_mask);
 	if (sigaction(SIGPIPE, &ignore, NULL) < 0)

@@ -8,7 +8,8 @@
 
 /*
  * SIGTERM, SIGINT and SIGHUP end a session in order; they are caught once and seen as a readable descriptor by every
- * poll loop. SIGPIPE is ignored: a closed pipe is an ordinary error. Children get the defaults back (session/sandbox,
+ * poll loop. SIGHUP and SIGINT that the parent ignores stay ignored. A call that blocks ends with EINTR when one of
+ * them comes. SIGPIPE is ignored: a closed pipe is an ordinary error. Children get the defaults back (session/sandbox,
  * base/proc do that).
  */
 /*
