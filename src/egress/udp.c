@@ -165,7 +165,7 @@ static struct udp_flow *begin(struct udp_listener *listener, const struct datagr
 		       named || rule != NULL ? AUDIT_ADD_NOTHING : AUDIT_ADD_RULE);
 		return NULL;
 	}
-	if (server->udp->count == LIMIT_EGRESS_UDP_FLOWS)
+	if (server->udp->count == LIMIT_EGRESS_UDP_FLOWS && server->udp->flows != NULL)
 		end(longest_idle(server->udp));
 	fd = open_outside(&to, listener->port);
 	if (fd == -1) {

@@ -126,8 +126,8 @@ function targetOf(options) {
 		return null;
 	const known = placeholders.addresses.get(host);
 	if (known !== undefined)
-		return { host: known, port, isName: true };
-	return { host, port, isName: net.isIP(host) === 0 };
+		return { host: known, port, isName: true, family: net.isIP(host), wasLookedUp: true };
+	return { host, port, isName: net.isIP(host) === 0, family: Number(options.family) === 6 ? 6 : 4 };
 }
 
 // Both take (options[, callback]), (port[, host][, callback]), (path[, callback]), or one array of options and callback
@@ -255,6 +255,18 @@ const socketConnect = net.Socket.prototype.connect;
 const socketRead = net.Socket.prototype._read;
 const socketWrite = net.Socket.prototype._write;
 
+// What Node emits on a socket when it has looked its host up; programs measure their time-outs by it.
+function emitLookup(socket, target, error) {
+	if (!target.isName || target.wasLookedUp)
+		return;
+	const { host, family } = target;
+
+	if (error)
+		socket.emit('lookup', error, undefined, undefined, host);
+	else
+		socket.emit('lookup', null, placeholderOf(host, family), family, host);
+}
+
 // Connects a socket to the egress process, and keeps it "connecting" until that has answered 200: for its owner, and
 // for everything in Node that waits for "connect", it is one connection to the target. Three methods of this one socket
 // are shadowed until then:
@@ -311,6 +323,10 @@ function tunnel(socket, target) {
 	}
 
 	function open(rest) {
+		emitLookup(socket, target);
+		// not when its owner has had enough of it then
+		if (socket.destroyed)
+			return;
 		const handle = socket._handle;
 		const flowing = socket.readableFlowing === true;
 
@@ -318,8 +334,8 @@ function tunnel(socket, target) {
 		// Reading goes on when somebody reads, as on any new connection.
 		handle.reading = false;
 		handle.readStop();
-		socket._peername = { address: target.isName ? placeholderOf(target.host, 4) : target.host, port: target.port,
-			family: net.isIP(target.host) === 6 ? 'IPv6' : 'IPv4' };
+		const address = target.isName ? placeholderOf(target.host, target.family) : target.host;
+		socket._peername = { address, port: target.port, family: `IPv${net.isIP(address)}` };
 		socket.connecting = false;
 		// First bytes that came with the reply: who takes over the socket at "connect" looks for them in its buffer;
 		// who listens for data gets them after "connect".
@@ -347,8 +363,11 @@ function tunnel(socket, target) {
 			return;
 		if (reply.broken)
 			fail(notReached(target, received.length ? 'its reply is none' : 'it closed the connection'));
-		else if (reply.code)
-			fail(connectError(reply.code, target, reply.why));
+		else if (reply.code) {
+			const error = connectError(reply.code, target, reply.why);
+			emitLookup(socket, target, reply.code === 'ENOTFOUND' ? error : null);
+			fail(error);
+		}
 		else
 			open(received.subarray(reply.rest));
 	}
@@ -472,7 +491,7 @@ function patchTls() {
 		else if (options.onread)
 			failLater(transport, connectError('ENOTSUP', target, 'onread does not work with TLS in this sandbox'));
 		else
-			connectSocket(transport, target);
+			connectSocket(transport.on('lookup', (...args) => secured.emit('lookup', ...args)), target);
 		return secured;
 	});
 }
@@ -576,10 +595,13 @@ function patchDns() {
 // ---------------------------------------------------------------------------------------------------------------------
 // Workers and children: whatever environment they are given, they find the way out too.
 
+// Whether those options, in the form of NODE_OPTIONS, load this file; it may stand there in another sense.
+const loadsThis = (options) => ` ${options} `.includes(` --require ${file} `);
+
 function nodeVariables(options) {
 	const variables = { NPXC_EGRESS: setting, NODE_OPTIONS: options || '' };
 
-	if (!variables.NODE_OPTIONS.includes(file))
+	if (!loadsThis(variables.NODE_OPTIONS))
 		variables.NODE_OPTIONS = `--require ${file} ${variables.NODE_OPTIONS}`.trim();
 	if (token)
 		variables.NPXC_EGRESS_TOKEN = token;
@@ -621,6 +643,13 @@ function patchChildren() {
 		return Reflect.apply(original, this, [options]);
 	});
 
+	// This process becomes another program (Node 22.15 and later).
+	replace(process, 'execve', (original) => function (program, args, env = process.env) {
+		const given = typeof env === 'object' && env !== null ? { ...env, ...childVariables(program, (name) => env[name]) } : env;
+
+		return Reflect.apply(original, this, [program, args, given]);
+	});
+
 	// (file[, args][, options]) and (command[, options]); inherited variables count, as in Node.
 	for (const name of ['spawnSync', 'execFileSync', 'execSync']) {
 		replace(children, name, (original) => function (...args) {
@@ -638,12 +667,29 @@ function patchChildren() {
 	}
 }
 
+// The options of a Worker. Without an environment of its own it has a copy of the program's, or shares it, and Node's
+// options are those that this process was started with: unless its own take their place, and the program has taken
+// NODE_OPTIONS out of its environment.
+function workerOptions(options) {
+	const added = options ? { ...options } : {};
+
+	if (typeof added.env === 'object' && added.env !== null) {
+		added.env = { ...added.env, ...nodeVariables(added.env.NODE_OPTIONS) };
+		return added;
+	}
+	if (Array.isArray(added.execArgv) && !loadsThis(process.env.NODE_OPTIONS))
+		added.execArgv = [...added.execArgv, '--require', file];
+	// given as an environment of its own, these would take all of Node's options from it
+	const { NODE_OPTIONS, ...variables } = nodeVariables('');
+	if (process.env.NPXC_EGRESS !== setting)
+		Object.assign(process.env, variables);
+	return added;
+}
+
 function patchWorkers() {
 	threads.Worker = new Proxy(threads.Worker, {
 		construct(target, [script, options], newTarget) {
-			if (options && typeof options.env === 'object' && options.env !== null)
-				options = { ...options, env: { ...options.env, ...nodeVariables(options.env.NODE_OPTIONS) } };
-			return Reflect.construct(target, [script, options], newTarget);
+			return Reflect.construct(target, [script, workerOptions(options)], newTarget);
 		},
 	});
 }
@@ -711,6 +757,9 @@ function serveRelay(state) {
 			return;
 		}
 		const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => !hopByHop.test(name)));
+		// Node frames the body of a GET or DELETE only when told to; a length is among the headers already.
+		if (request.headers['transfer-encoding'] !== undefined)
+			headers['transfer-encoding'] = 'chunked';
 		const upstream = http.request({ host: url.hostname.replace(/^\[|\]$/g, ''), port: url.port || 80,
 			method: request.method, path: url.pathname + url.search, headers: { ...headers, host: url.host },
 			agent: false });

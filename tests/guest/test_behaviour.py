@@ -139,6 +139,30 @@ def test_relay_refuses_what_is_no_proxy_request(guest):
     assert lines[2].startswith("hello api.test") and lines[3] == "8000000"
 
 
+def test_relay_keeps_the_framing_of_a_body(guest):
+    """GET and DELETE may have one; without a length or chunks the server would take it for the next request."""
+    code = """
+        const { execSync } = require('child_process');
+        for (const method of ['GET', 'DELETE', 'OPTIONS', 'POST', 'PUT'])
+            for (const framing of ['-H "Transfer-Encoding: chunked"', ''])
+                console.log(method, String(execSync(`curl -sS -X ${method} ${framing} -d "some text" http://api.test/echo 2>&1 || true`)).trim());
+    """
+    for major in (MAJORS[0], MAJORS[-1]):
+        done = guest(major).node("-e", code)
+        assert done.stdout.splitlines() == ["%s some text" % method for method in ("GET", "DELETE", "OPTIONS", "POST", "PUT") for _ in range(2)], done.stderr
+
+
+def test_a_process_that_becomes_another_program_finds_the_way_out(guest):
+    code = """
+        if (!process.execve)
+            console.log('hello, n/a');
+        else
+            process.execve(process.execPath, [process.execPath, '-e', "fetch('http://api.test/').then(r => r.text()).then(console.log)"], { PATH: process.env.PATH });
+    """
+    done = guest(MAJORS[-1]).node("-e", code)
+    assert done.stdout.startswith("hello"), done.stderr
+
+
 class Fake:
     """In the place of the egress process: takes connections and answers each with the same bytes, then closes."""
 

@@ -71,6 +71,34 @@ exports.checks = {
 		await once(socket, 'close');
 		assert.deepStrictEqual(seen, ['connect', 'ready', 'data', 'close']);
 	},
+	'what was looked up is told, as Node does': async () => {
+		const lookupsOf = async (socket) => {
+			const seen = [];
+			for (const name of ['lookup', 'connect', 'error'])
+				socket.on(name, (...args) => seen.push(name === 'lookup' ? ['lookup', args[0] && args[0].code, net.isIP(args[1]), ...args.slice(2)] : name));
+			await new Promise((resolve) => socket.on('connect', resolve).on('error', resolve));
+			socket.destroy();
+			return seen;
+		};
+		const [{ address }] = await dns.promises.lookup('api.test', { all: true });
+		assert.deepStrictEqual(await lookupsOf(net.connect(7, 'api.test')), [['lookup', null, 4, 4, 'api.test'], 'connect']);
+		assert.deepStrictEqual(await lookupsOf(net.connect({ port: 7, host: 'api.test', family: 6 })), [['lookup', null, 6, 6, 'api.test'], 'connect']);
+		assert.deepStrictEqual(await lookupsOf(net.connect(7, address)), ['connect']);
+		assert.deepStrictEqual(await lookupsOf(net.connect(1, 'api.test')), [['lookup', null, 4, 4, 'api.test'], 'error']);
+		assert.deepStrictEqual(await lookupsOf(net.connect(443, 'nowhere.test')), [['lookup', 'ENOTFOUND', 0, undefined, 'nowhere.test'], 'error']);
+		assert.deepStrictEqual((await lookupsOf(tls.connect(8, 'api.test')))[0], ['lookup', null, 4, 4, 'api.test']);
+		const request = http.get('http://api.test/');
+		request.on('response', (response) => response.resume());
+		const [socket] = await once(request, 'socket');
+		assert.deepStrictEqual((await once(socket, 'lookup')).slice(2), [4, 'api.test']);
+		await once(request, 'close');
+	},
+	'destroyed when it was looked up': async () => {
+		const socket = net.connect(7, 'api.test');
+		socket.on('connect', () => assert.fail('it connected'));
+		socket.on('lookup', () => socket.destroy());
+		await once(socket, 'close');
+	},
 	'the callback of connect, and a socket that is reused': async () => {
 		const socket = new net.Socket();
 		for (let i = 0; i < 3; i++) {

@@ -6,7 +6,7 @@ const children = require('child_process');
 const path = require('path');
 const { once } = require('events');
 const { promisify } = require('util');
-const { Worker } = require('worker_threads');
+const { SHARE_ENV, Worker } = require('worker_threads');
 
 const child = path.join(__dirname, 'child.cjs');
 // Where npxc's own sentence cannot come through: these programs tell the status of a refused CONNECT only.
@@ -100,6 +100,19 @@ exports.kinds = {
 	Worker: (host) => messageOf(new Worker(child, { workerData: `https://${host}/` }), host),
 	'Worker, execArgv: []': (host) => messageOf(new Worker(child, { workerData: `https://${host}/`, execArgv: [] }), host),
 	'Worker, environment of its own': (host) => messageOf(new Worker(child, { workerData: `https://${host}/`, env: {} }), host),
+	...Object.fromEntries([['execArgv: []', { execArgv: [] }], ['shared environment', { env: SHARE_ENV, execArgv: [] }], ['as it comes', {}]].map(([name, options]) =>
+		[`Worker, ${name}, after the program has cleared NODE_OPTIONS`, async (host) => {
+			const before = { ...process.env };
+			try {
+				for (const variable of ['NODE_OPTIONS', 'NPXC_EGRESS', 'NPXC_EGRESS_TOKEN'])
+					delete process.env[variable];
+				await messageOf(new Worker(child, { workerData: `https://${host}/`, ...options }), host);
+			} finally {
+				Object.assign(process.env, before);
+			}
+		}])),
+	'spawn node, with this file\'s path in NODE_OPTIONS as something else': (host) => check(children.execFileSync(process.execPath, [child, `https://${host}/`],
+		{ env: { NODE_EXTRA_CA_CERTS: process.env.NODE_EXTRA_CA_CERTS, NODE_OPTIONS: '--title=/run/npxc/egress.cjs' } }), host),
 	'class of a Worker': (host) => {
 		class Mine extends Worker {
 			isMine() {
