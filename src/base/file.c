@@ -1,10 +1,11 @@
 #include "base/file.h"
 
+#include "base/beneath.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/tree.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -127,206 +128,22 @@ bool file_make_directories(const char *path, mode_t mode, struct npxc_error *err
 	return make_one(path, mode, err);
 }
 
-/*
- * Removal of a tree. Only the directory being emptied is open; how it was reached is a list of names and identities,
- * and the way back is "..", checked against the list. So neither the stack nor the table of descriptors limits the
- * depth.
- */
-struct level {
-	char *name; /* in the level above; of the first one, the path that the caller gave */
-	dev_t device;
-	ino_t inode;
-};
-
-struct removal {
-	DIR *directory; /* the innermost level */
-	struct level *levels;
-	size_t depth;
-	size_t capacity;
-};
-
-static void removal_cleanup(struct removal *r)
-{
-	if (r->directory != NULL)
-		closedir(r->directory);
-	for (size_t i = 0; i < r->depth; i++)
-		free(r->levels[i].name);
-	free(r->levels);
-}
-
-/* AT_FDCWD above the first level: its name is a whole path. */
-static int removal_fd(const struct removal *r)
-{
-	return r->directory != NULL ? dirfd(r->directory) : AT_FDCWD;
-}
-
-/* Another device, or (Linux 5.8 and later can tell) a bind mount of the same one. */
-static bool is_mount(int fd, const struct stat *st, const struct removal *r)
-{
-	if (r->depth == 0)
-		return false;
-#if defined(__linux__) && defined(STATX_ATTR_MOUNT_ROOT)
-	struct statx more;
-
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &more) == 0 &&
-	    (more.stx_attributes & more.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0)
-		return true;
-#endif
-	(void)fd;
-	return st->st_dev != r->levels[0].device;
-}
-
-static int open_directory(int parent, const char *name)
-{
-	int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-	int fd = openat(parent, name, flags);
-
-	/* One that its owner may not even read has no descriptor to change its mode by. */
-	if (fd == -1 && errno == EACCES && fchmodat(parent, name, S_IRWXU, AT_SYMLINK_NOFOLLOW) == 0)
-		fd = openat(parent, name, flags);
-	return fd;
-}
-
-/* Goes one level down. False with errno when the directory cannot be entered. */
-static bool removal_enter(struct removal *r, const char *name)
-{
-	FD_CLEANUP int fd = open_directory(removal_fd(r), name);
-	struct stat st;
-	DIR *directory;
-
-	if (fd == -1 || fstat(fd, &st) == -1)
-		return false;
-	if (is_mount(fd, &st, r)) {
-		errno = EXDEV;
-		return false;
-	}
-	/* When this is refused, so is the removal of what is inside, and that is reported. */
-	if ((st.st_mode & S_IRWXU) != S_IRWXU)
-		(void)fchmod(fd, (st.st_mode & ALLPERMS) | S_IRWXU);
-	if (r->depth == r->capacity) {
-		r->capacity = r->capacity == 0 ? 16 : r->capacity * 2;
-		r->levels = mem_realloc(r->levels, r->capacity, sizeof(r->levels[0]));
-	}
-	directory = fdopendir(fd);
-	if (directory == NULL)
-		return false;
-	fd_take(&fd);
-	r->levels[r->depth++] = (struct level){ str_dup(name), st.st_dev, st.st_ino };
-	if (r->directory != NULL)
-		closedir(r->directory);
-	r->directory = directory;
-	return true;
-}
-
-/* Goes one level up and removes the emptied one. False with errno; ENOTEMPTY stays inside. */
-static bool removal_leave(struct removal *r)
-{
-	struct level *last = &r->levels[r->depth - 1];
-	const struct level *above = last - 1;
-	DIR *directory = NULL;
-
-	if (r->depth > 1) {
-		FD_CLEANUP int fd = openat(removal_fd(r), "..", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		struct stat st;
-
-		if (fd == -1 || fstat(fd, &st) == -1)
-			return false;
-		if (st.st_dev != above->device || st.st_ino != above->inode) {
-			errno = ESTALE;
-			return false;
-		}
-		directory = fdopendir(fd);
-		if (directory == NULL)
-			return false;
-		fd_take(&fd);
-	}
-	if (unlinkat(directory != NULL ? dirfd(directory) : AT_FDCWD, last->name, AT_REMOVEDIR) == -1 &&
-	    errno != ENOENT) {
-		int saved = errno;
-
-		if (directory != NULL)
-			closedir(directory);
-		errno = saved;
-		return false;
-	}
-	closedir(r->directory);
-	r->directory = directory;
-	free(last->name);
-	r->depth--;
-	return true;
-}
-
-static bool is_directory_at(int parent, const char *name)
-{
-	struct stat st;
-
-	return fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
-}
-
-/* A file goes, a directory becomes the innermost level. False with errno; gone already is success. */
-static bool removal_take(struct removal *r, const char *name, unsigned char type)
-{
-	bool directory = type == DT_DIR || (type == DT_UNKNOWN && is_directory_at(removal_fd(r), name));
-
-	if (directory ? removal_enter(r, name) : unlinkat(removal_fd(r), name, 0) == 0)
-		return true;
-	return errno == ENOENT;
-}
-
-static struct dirent *next_entry(DIR *directory)
-{
-	struct dirent *entry;
-
-	do {
-		errno = 0;
-		entry = readdir(directory);
-	} while (entry != NULL && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
-	return entry;
-}
-
-static bool removal_run(struct removal *r, const char *path, struct npxc_error *err)
-{
-	unsigned refills = 0;
-
-	if (!removal_take(r, path, DT_UNKNOWN))
-		return error_set_errno(err, ERROR_IO, "remove %s", path);
-	while (r->depth > 0) {
-		struct dirent *entry = next_entry(r->directory);
-
-		if (entry != NULL) {
-			refills = 0;
-			if (!removal_take(r, entry->d_name, entry->d_type))
-				return error_set_errno(err, ERROR_IO, "remove %s: %s", path, entry->d_name);
-			continue;
-		}
-		if (errno != 0)
-			return error_set_errno(err, ERROR_IO, "remove %s: read %s", path, r->levels[r->depth - 1].name);
-		if (removal_leave(r))
-			continue;
-		/* A file system may pass over entries while others are removed. Twice without a single one is enough.
-		 */
-		if ((errno != ENOTEMPTY && errno != EEXIST) || refills++ == 2)
-			return error_set_errno(err, ERROR_IO, "remove %s: %s", path, r->levels[r->depth - 1].name);
-		rewinddir(r->directory);
-	}
-	return true;
-}
-
 bool file_remove_tree(const char *path, struct npxc_error *err)
 {
-	__attribute__((cleanup(removal_cleanup))) struct removal r = { 0 };
-	mem_cleanup char *bare = str_dup(path);
-	size_t length = strlen(bare);
+	mem_cleanup char *holder = str_dup(path);
+	mem_cleanup char *leaf = NULL;
+	size_t length = strlen(holder);
+	FD_CLEANUP int fd = -1;
 
 	/* "link/" would be followed. */
-	while (length > 0 && bare[length - 1] == '/')
-		bare[--length] = '\0';
-	if (length == 0 || strcmp(bare, ".") == 0 || strcmp(bare, "..") == 0 || str_ends(bare, "/.") ||
-	    str_ends(bare, "/..")) {
-		errno = EINVAL;
-		return error_set_errno(err, ERROR_IO, "remove \"%s\"", path);
-	}
-	return removal_run(&r, bare, err);
+	while (length > 0 && holder[length - 1] == '/')
+		holder[--length] = '\0';
+	leaf = str_dup(strrchr(holder, '/') == NULL ? holder : strrchr(holder, '/') + 1);
+	holder[length - strlen(leaf)] = '\0';
+	fd = open(holder[0] == '\0' ? "." : holder, BENEATH_WALK_FLAGS);
+	if (fd == -1)
+		return errno == ENOENT || error_set_errno(err, ERROR_IO, "remove %s", path);
+	return tree_remove(fd, leaf, err) || error_prefix(err, "%s", path);
 }
 
 bool file_make_temporary_directory(const char *directory, const char *prefix, char **ret_path, struct npxc_error *err)

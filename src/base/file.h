@@ -30,12 +30,8 @@ bool file_real_path(const char *path, char **ret_path, struct npxc_error *err) N
 bool file_make_directories(const char *path, mode_t mode, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
- * Removes a file or a whole tree; gone already is success.
- * Should: work by directory descriptors, without recursion that a deep tree can exhaust; make a directory writable
- * (by its own fd) when that is why it cannot be emptied.
- * Mustn't: follow a symlink, nor cross into another mount below `path` (EXDEV; on Linux also one of the same file
- * system), nor take a path that ends in "." or ".." or is the root (EINVAL).
- * The first entry that cannot be removed ends it.
+ * tree_remove of base/tree.h for a path whose directory is npxc's own: that may be reached through links, the last
+ * component is none. EINVAL: a path that ends in "." or ".." or is the root.
  */
 bool file_remove_tree(const char *path, struct npxc_error *err) NPXC_MUST_CHECK;
 

@@ -56,13 +56,11 @@ char *scope_last_component(const struct scope_name *name);
  *
  * Symbolic links that stay beneath it are followed, as a server without npxc would; one that is absolute or climbs out
  * is refused, wherever in the path it stands, and so is a ".." that climbs out, even when the rest leads back in.
- * openat2 with RESOLVE_BENEATH decides that where the kernel has it; elsewhere (macOS, old kernels, a filter that
- * refuses the call) a walk through the components with O_NOFOLLOW decides the same.
+ * base/beneath.h says how.
  */
 struct scope {
-	int fd;     /* owned; -1: nothing is in scope */
-	char *cwd;  /* owned, for messages */
-	bool walks; /* openat2 turned out not to be there */
+	int fd;    /* owned; -1: nothing is in scope */
+	char *cwd; /* owned, for messages */
 };
 
 /* ERROR_IO. */

@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include "base/beneath.h"
 #include "base/buf.h"
 #include "base/fd.h"
 #include "base/file.h"
@@ -557,7 +558,7 @@ static void work_openings(const struct tree *tree, enum way way, int to)
 		if (!fd_write_all(to, outcome, strlen(outcome), &err) || !fd_write_all(to, "\n", 1, &err))
 			_exit(96);
 	}
-	if (scope.walks != (way != WAY_KERNEL))
+	if (beneath_walks() != (way != WAY_KERNEL))
 		_exit(97);
 	scope_done(&scope);
 	free((char *)where.cwd);
