@@ -99,11 +99,22 @@
 #define LIMIT_GUARD_END_MS 500
 #define LIMIT_GUARD_JANITOR_MS 3000
 
+/* entries: of an installed tree, which install scripts make as large as they like. Of 300 packages with their
+ * dependencies the largest has some 70,000. */
+#define LIMIT_STORE_ENTRIES 2000000
+
+/* names: of one of the store's own directories (keys, versions, unfinished installations). */
+#define LIMIT_STORE_NAMES 100000
+
+/* bytes: a copy of the host's Node (some 100 MiB). */
+#define LIMIT_NODE_BYTES ((uint64_t)1024 * MIB)
+
 /* files: what the fingerprint of a local package directory looks at. */
 #define LIMIT_FINGERPRINT_FILES 100000
 
-/* files, bytes: what `npxc try` searches for process.env reads. */
+/* files, bytes: what `npxc try` searches for process.env reads; entries that it looks at to find these. */
 #define LIMIT_ENV_SCAN_FILES 5000
+#define LIMIT_ENV_SCAN_ENTRIES 100000
 #define LIMIT_ENV_SCAN_BYTES (64 * MIB)
 
 /* milliseconds: a question to a runtime's CLI (version, status, inspect, remove). */

@@ -215,9 +215,8 @@ static bool show(const struct prepared *p, struct seen *seen, struct npxc_error 
 	struct strv names = { 0 };
 	bool complete = true;
 	struct npxc_error ignored;
-	mem_cleanup char *root =
-	    str_path_join(p->package.directory, p->package.package_root == NULL ? "." : p->package.package_root);
-	if (!variables_scan(root, &names, &complete, &ignored))
+	const char *root = p->package.package_root == NULL ? "" : p->package.package_root;
+	if (!variables_scan(p->package.directory, root, &names, &complete, &ignored))
 		log_info("try", "cannot look for variables: %s", ignored.message);
 	bool fine = true;
 	if (p->options->json) {

@@ -1,10 +1,11 @@
 #include "store/install.h"
 
 #include "base/clock.h"
-#include "base/file.h"
+#include "base/fd.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "config/semver.h"
 #include "store/provision.h"
 #include "store/reason.h"
@@ -110,10 +111,13 @@ static bool is_true(const cJSON *object, const char *key)
 	return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, key));
 }
 
-static bool read_lock(const char *tree, cJSON **ret_lock, struct npxc_error *err)
+/*
+ * `root` is the descriptor of the directory that npm installs into, opened before anything of a package ran. What the
+ * record needs is read before the scripts; whatever they leave is looked at by base/tree.h only.
+ */
+static bool read_lock(int root, cJSON **ret_lock, struct npxc_error *err)
 {
-	mem_cleanup char *path = str_printf("%s/package-lock.json", tree);
-	cJSON *lock = record_read_json(path, LIMIT_PACKAGE_JSON_BYTES);
+	cJSON *lock = record_read_json_at(root, "package-lock.json", LIMIT_PACKAGE_JSON_BYTES);
 
 	if (!cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(lock, "packages"))) {
 		cJSON_Delete(lock);
@@ -133,11 +137,11 @@ static bool is_place(const char *location)
 	return str_starts(location, "node_modules/") && strcmp(clean, absolute) == 0;
 }
 
-static bool is_installed(const char *tree, const char *location)
+static bool is_installed(int root, const char *location)
 {
-	mem_cleanup char *path = str_printf("%s/%s/package.json", tree, location);
+	mem_cleanup char *manifest = str_printf("%s/package.json", location);
 
-	return is_place(location) && file_is_regular(path);
+	return is_place(location) && tree_is_file(root, manifest);
 }
 
 /* The name under which npm put a spec: its own for a registry package, found by its address for a directory. */
@@ -161,13 +165,12 @@ static const char *name_of(const cJSON *root_dependencies, const struct install_
 	return NULL;
 }
 
-static bool record_one(const char *tree, const cJSON *packages, const char *name, struct record *record,
-                       struct npxc_error *err)
+static bool record_one(int root, const cJSON *packages, const char *name, struct record *record, struct npxc_error *err)
 {
 	mem_cleanup char *location = str_printf("node_modules/%s", name);
-	mem_cleanup char *manifest_path = str_printf("%s/%s/package.json", tree, location);
+	mem_cleanup char *manifest_path = str_printf("%s/package.json", location);
 	const cJSON *entry = cJSON_GetObjectItemCaseSensitive(packages, location);
-	cJSON *manifest = record_read_json(manifest_path, LIMIT_PACKAGE_JSON_BYTES);
+	cJSON *manifest = record_read_json_at(root, manifest_path, LIMIT_PACKAGE_JSON_BYTES);
 	const char *version = text_of(manifest, "version");
 	const cJSON *engines = cJSON_GetObjectItemCaseSensitive(manifest, "engines");
 	const cJSON *bin;
@@ -196,12 +199,12 @@ static bool record_one(const char *tree, const cJSON *packages, const char *name
 	return true;
 }
 
-static bool record_packages(const char *tree, const cJSON *lock, const struct install_wish *wish, struct record *record,
+static bool record_packages(int root, const cJSON *lock, const struct install_wish *wish, struct record *record,
                             struct npxc_error *err)
 {
 	const cJSON *packages = cJSON_GetObjectItemCaseSensitive(lock, "packages");
-	const cJSON *root = cJSON_GetObjectItemCaseSensitive(packages, "");
-	const cJSON *dependencies = cJSON_GetObjectItemCaseSensitive(root, "dependencies");
+	const cJSON *project = cJSON_GetObjectItemCaseSensitive(packages, "");
+	const cJSON *dependencies = cJSON_GetObjectItemCaseSensitive(project, "dependencies");
 
 	for (size_t i = 0; i < wish->count; i++) {
 		const char *name = name_of(dependencies, wish, i);
@@ -209,7 +212,7 @@ static bool record_packages(const char *tree, const cJSON *lock, const struct in
 		if (name == NULL)
 			return error_set(err, ERROR_INSTALL, "%s: npm gave it no name; put one into its package.json",
 			                 wish->title);
-		if (!spec_check_name(name, err) || !record_one(tree, packages, name, record, err))
+		if (!spec_check_name(name, err) || !record_one(root, packages, name, record, err))
 			return false;
 	}
 	return true;
@@ -312,13 +315,13 @@ struct script_places {
 	struct strv optional;
 };
 
-static void find_scripts(const char *tree, const cJSON *lock, struct script_places *places)
+static void find_scripts(int root, const cJSON *lock, struct script_places *places)
 {
 	const cJSON *entry;
 
 	cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(lock, "packages"))
 	{
-		if (!is_true(entry, "hasInstallScript") || is_true(entry, "link") || !is_installed(tree, entry->string))
+		if (!is_true(entry, "hasInstallScript") || is_true(entry, "link") || !is_installed(root, entry->string))
 			continue;
 		strv_pushf(is_true(entry, "optional") ? &places->optional : &places->required, "./%s", entry->string);
 	}
@@ -394,16 +397,15 @@ static bool needs_one_of(const cJSON *packages, const cJSON *entry, const struct
 	return needs;
 }
 
-static bool remove_place(const char *tree, const char *location, struct npxc_error *err)
+static bool remove_place(int root, const char *location, struct npxc_error *err)
 {
-	mem_cleanup char *path = str_printf("%s/%s", tree, location);
-
 	log_info("store", "%s is optional, its install script failed: left out", location);
-	return file_remove_tree(path, err);
+	return tree_remove(root, location, err) ||
+	       error_prefix(err, "an optional package whose install script failed cannot be left out");
 }
 
 /* As npm does with an optional dependency that cannot be built: it goes, and so do the optional ones that need it. */
-static bool leave_out(const char *tree, const cJSON *lock, const char *place, struct npxc_error *err)
+static bool leave_out(int root, const cJSON *lock, const char *place, struct npxc_error *err)
 {
 	const cJSON *packages = cJSON_GetObjectItemCaseSensitive(lock, "packages");
 	const cJSON *entry;
@@ -411,7 +413,7 @@ static bool leave_out(const char *tree, const cJSON *lock, const char *place, st
 	bool ok;
 
 	strv_push(&gone, place + strlen("./"));
-	ok = remove_place(tree, gone.v[0], err);
+	ok = remove_place(root, gone.v[0], err);
 	for (size_t before = 0; ok && before < gone.count;) {
 		before = gone.count;
 		cJSON_ArrayForEach(entry, packages)
@@ -420,7 +422,7 @@ static bool leave_out(const char *tree, const cJSON *lock, const char *place, st
 			    !is_place(entry->string) || !needs_one_of(packages, entry, &gone))
 				continue;
 			strv_push(&gone, entry->string);
-			ok = remove_place(tree, entry->string, err);
+			ok = remove_place(root, entry->string, err);
 		}
 	}
 	strv_done(&gone);
@@ -443,33 +445,33 @@ static bool build_required(const struct npm *npm, const struct staging *staging,
 	return ok;
 }
 
-static bool build_optional(const struct npm *npm, const struct staging *staging, const char *tree, const cJSON *lock,
-                           const struct store_node *node, const char *place, struct refused *refused,
+static bool build_optional(const struct npm *npm, const struct staging *staging, const char *tree, int root,
+                           const cJSON *lock, const struct store_node *node, const char *place, struct refused *refused,
                            struct npxc_error *err)
 {
 	struct proc_result result = { 0 };
 	struct strv one = { 0 };
 	bool ok;
 
-	if (!is_installed(tree, place + strlen("./"))) /* left out with another one */
+	if (!is_installed(root, place + strlen("./"))) /* left out with another one */
 		return true;
 	strv_push(&one, place);
 	ok = rebuild(npm, staging, tree, node, &one, refused, &result, err);
 	if (ok && result.exit_status != 0)
-		ok = leave_out(tree, lock, place, err);
+		ok = leave_out(root, lock, place, err);
 	proc_result_done(&result);
 	strv_done(&one);
 	return ok;
 }
 
 static bool run_scripts(const struct npm *npm, const struct staging *staging, const struct install_wish *wish,
-                        const char *tree, const cJSON *lock, const struct store_node *node, struct refused *refused,
-                        struct record *record, struct npxc_error *err)
+                        const char *tree, int root, const cJSON *lock, const struct store_node *node,
+                        struct refused *refused, struct record *record, struct npxc_error *err)
 {
 	struct script_places places = { 0 };
 	bool ok;
 
-	find_scripts(tree, lock, &places);
+	find_scripts(root, lock, &places);
 	if (npm->ignore_scripts && places.required.count + places.optional.count > 0) {
 		log_info("store", "npm's configuration says ignore-scripts: no install script runs");
 		strv_done(&places.required);
@@ -478,7 +480,7 @@ static bool run_scripts(const struct npm *npm, const struct staging *staging, co
 	}
 	ok = build_required(npm, staging, wish, tree, node, &places.required, refused, err);
 	for (size_t i = 0; ok && i < places.optional.count; i++)
-		ok = build_optional(npm, staging, tree, lock, node, places.optional.v[i], refused, err);
+		ok = build_optional(npm, staging, tree, root, lock, node, places.optional.v[i], refused, err);
 	for (size_t i = 0; ok && i < places.required.count; i++)
 		strv_push(&record->scripts, places.required.v[i] + strlen("./"));
 	for (size_t i = 0; ok && i < places.optional.count; i++)
@@ -519,10 +521,11 @@ static bool install_in(const struct npm *npm, const struct staging *staging, con
                        const char *tree, struct install_progress *progress, struct install_refused *refused,
                        struct record *record, struct store_node *node, struct npxc_error *err)
 {
+	FD_CLEANUP int root = -1;
 	cJSON *lock = NULL;
-	bool ok = write_root_manifest(staging, tree, err) &&
-	          fetch(npm, staging, wish, tree, progress, &refused->npm, err) && read_lock(tree, &lock, err) &&
-	          record_packages(tree, lock, wish, record, err);
+	bool ok = write_root_manifest(staging, tree, err) && tree_open(tree, &root, err) &&
+	          fetch(npm, staging, wish, tree, progress, &refused->npm, err) && read_lock(root, &lock, err) &&
+	          record_packages(root, lock, wish, record, err);
 
 	if (ok) {
 		install_progress_phase(progress, "looking at Node");
@@ -530,7 +533,7 @@ static bool install_in(const struct npm *npm, const struct staging *staging, con
 	}
 	if (ok) {
 		install_progress_phase(progress, "install scripts");
-		ok = run_scripts(npm, staging, wish, tree, lock, node, &refused->scripts, record, err);
+		ok = run_scripts(npm, staging, wish, tree, root, lock, node, &refused->scripts, record, err);
 	}
 	cJSON_Delete(lock);
 	return ok;
@@ -582,5 +585,24 @@ bool install_packages(const struct npm *npm, const struct staging *staging, cons
 	*ret_tree = MEM_TAKE(tree);
 	*ret_record = record;
 	*ret_node = node;
+	return true;
+}
+
+bool install_check(const char *tree, const struct record *record, struct npxc_error *err)
+{
+	FD_CLEANUP int root = -1;
+
+	if (!tree_open(tree, &root, err))
+		return false;
+	for (size_t i = 0; i < record->package_count; i++) {
+		const char *name = record->packages[i].name;
+		mem_cleanup char *location = str_printf("node_modules/%s", name);
+
+		if (!is_installed(root, location))
+			return error_set(err, ERROR_INSTALL,
+			                 "an install script removed or replaced the directory of %s; do not use this "
+			                 "version, or look at its scripts",
+			                 name);
+	}
 	return true;
 }

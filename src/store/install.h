@@ -24,6 +24,10 @@ bool install_packages(const struct npm *npm, const struct staging *staging, cons
                       char **ret_tree, struct record *ret_record, struct store_node *ret_node,
                       struct npxc_error *err) NPXC_MUST_CHECK;
 
+/* After sealing: the packages that were asked for are still where they were. Scripts may have made anything of them,
+ * and what is run is named by its place. ERROR_INSTALL. */
+bool install_check(const char *tree, const struct record *record, struct npxc_error *err) NPXC_MUST_CHECK;
+
 /* A line on stderr while something is installed: rewritten in place on a terminal, else written once. */
 struct install_progress {
 	const char *title;

@@ -7,12 +7,12 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/sha256.h"
+#include "base/tree.h"
 #include "config/semver.h"
 #include "store/npm.h"
 #include "store/record.h"
 
 #include <cjson/cJSON.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,21 +163,18 @@ static bool is_private(const struct store_host *host, const char *prefix)
 	return prefix[0] == '\0' || str_path_within(home, prefix) || str_ends(prefix, "/.local");
 }
 
-static bool copy_program(const char *from, const char *to, struct npxc_error *err)
+static bool copy_program(const char *from, int bin, struct npxc_error *err)
 {
+	const struct copy_rules rules = { .max_bytes = LIMIT_NODE_BYTES };
+	mem_cleanup char *random = file_random_hex(16);
+	mem_cleanup char *beside = str_printf(".node-%s", random);
 	FD_CLEANUP int in = open(from, O_RDONLY | O_CLOEXEC);
-	FD_CLEANUP int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
-	mem_cleanup char *bytes = mem_alloc(1 * MIB);
-	ssize_t n;
+	uint64_t bytes;
 
-	if (in == -1 || out == -1)
+	if (in == -1)
 		return error_set_errno(err, ERROR_IO, "copy %s", from);
-	while ((n = read(in, bytes, 1 * MIB)) > 0)
-		if (!fd_write_all(out, bytes, (size_t)n, err))
-			return false;
-	if (n == -1 || fchmod(out, 0755) == -1)
-		return error_set_errno(err, ERROR_IO, "copy %s", from);
-	return true;
+	return (tree_copy(in, bin, beside, 0755, &rules, &bytes, err) && tree_rename(bin, beside, bin, "node", err)) ||
+	       error_prefix(err, "copy %s", from);
 }
 
 /* A copy in a directory of its own, made once for each state of the original. */
@@ -186,20 +183,11 @@ static bool copy_apart(const struct store_host *host, const char *id, struct nod
 	mem_cleanup char *digest = sha256_hex(id, strlen(id));
 	mem_cleanup char *prefix = str_printf("%s/node/host-%.16s", host->store_directory, digest);
 	mem_cleanup char *bin = str_printf("%s/bin", prefix);
-	mem_cleanup char *program = str_printf("%s/node", bin);
-	mem_cleanup char *random = file_random_hex(16);
-	mem_cleanup char *beside = str_printf("%s/.node-%s", bin, random);
+	FD_CLEANUP int fd = -1;
 
-	if (!file_is_regular(program)) {
-		if (!file_make_directories(bin, 0755, err))
-			return false;
-		if (!copy_program(facts->program, beside, err)) {
-			unlink(beside);
-			return false;
-		}
-		if (rename(beside, program) == -1)
-			return error_set_errno(err, ERROR_IO, "copy %s to %s", facts->program, program);
-	}
+	if (!file_make_directories(bin, 0755, err) || !tree_open(bin, &fd, err) ||
+	    (!tree_is_file(fd, "node") && !copy_program(facts->program, fd, err)))
+		return false;
 	free(facts->prefix);
 	facts->prefix = MEM_TAKE(prefix);
 	return true;
@@ -394,21 +382,23 @@ static void list_stored(const struct store_host *host, const struct node_facts *
 	mem_cleanup char *path = str_printf("%s/node", host->store_directory);
 	mem_cleanup char *stem = node_platform_stem(facts);
 	mem_cleanup char *middle = str_printf("-%s", stem);
-	DIR *directory = opendir(path);
-	const struct dirent *entry;
+	FD_CLEANUP int root = -1;
+	struct strv names = { 0 };
+	struct npxc_error ignored;
 
-	if (directory == NULL)
+	if (!tree_open(path, &root, &ignored) || !tree_list(root, "", LIMIT_STORE_NAMES, &names, &ignored))
 		return;
-	while ((entry = readdir(directory)) != NULL) {
-		const char *at = strstr(entry->d_name, middle);
-		mem_cleanup char *program = str_printf("%s/%s/bin/node", path, entry->d_name);
+	for (size_t i = 0; i < names.count; i++) {
+		const char *name = names.v[i];
+		const char *at = strstr(name, middle);
+		mem_cleanup char *program = str_printf("%s/bin/node", name);
 
-		if (entry->d_name[0] == '.' || at == NULL || !is_word(at + strlen(middle)) || !file_is_regular(program))
+		if (name[0] == '.' || at == NULL || !is_word(at + strlen(middle)) || !tree_is_file(root, program))
 			continue;
-		strv_push_owned(ret_versions, str_dup_n(entry->d_name, (size_t)(at - entry->d_name)));
+		strv_push_owned(ret_versions, str_dup_n(name, (size_t)(at - name)));
 		strv_push(ret_abis, at + strlen(middle));
 	}
-	closedir(directory);
+	strv_done(&names);
 }
 
 void node_choose(const struct store_host *host, const struct node_facts *facts, const char *engines,

@@ -502,7 +502,7 @@ bool npm_run(const struct npm *npm, const struct npm_job *job, struct proc_resul
 	if (!ok)
 		return false;
 	/* Before anything that a package brings may run. */
-	if (!file_remove_tree(config, err) || !file_remove_tree(cache, err)) {
+	if (!staging_drop(job->staging, config, err) || !staging_drop(job->staging, cache, err)) {
 		proc_result_done(ret_result);
 		return false;
 	}

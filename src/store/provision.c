@@ -1,10 +1,10 @@
 #include "store/provision.h"
 
 #include "base/fd.h"
-#include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "store/reason.h"
 #include "store/record.h"
 
@@ -118,6 +118,7 @@ static bool install_node(const struct npm *npm, const struct staging *staging, c
 	mem_cleanup char *version = NULL;
 	mem_cleanup char *spec = NULL;
 	mem_cleanup char *made = NULL;
+	mem_cleanup char *relative = NULL;
 	mem_cleanup char *abi = NULL;
 	mem_cleanup char *stem = node_platform_stem(npm->node);
 	mem_cleanup char *final = NULL;
@@ -153,7 +154,13 @@ static bool install_node(const struct npm *npm, const struct staging *staging, c
 		proc_result_done(&result);
 	}
 	made = str_printf("%s/node_modules/%s", tree, package);
-	if (!staging_seal(staging, tree, &bytes, err) || !ask_abi(npm, made, tree, &abi, err))
+	if (!staging_seal(staging, tree, &bytes, err))
+		return false;
+	/* It is mounted by its path. Nothing of it has run, and nothing of it may be a link. */
+	relative = str_printf("node/node_modules/%s/bin/node", package);
+	if (!tree_is_file(staging->lock, relative))
+		return error_set(err, ERROR_INSTALL, "%s holds no bin/node", spec);
+	if (!ask_abi(npm, made, tree, &abi, err))
 		return false;
 	final = str_printf("%s/node/%s-%s%s", npm->host->store_directory, version, stem, abi);
 	if (!staging_settle(staging, made, final, err))

@@ -1,13 +1,16 @@
 #include "store/record.h"
 
 #include "base/buf.h"
-#include "base/file.h"
+#include "base/fd.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/tree.h"
 
 #include <cjson/cJSON.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 enum { RECORD_FORMAT = 1 };
@@ -24,15 +27,10 @@ static double number_of(const cJSON *object, const char *key)
 	return cJSON_IsNumber(item) && item->valuedouble > 0 ? item->valuedouble : 0;
 }
 
-cJSON *record_read_json(const char *path, size_t max_bytes)
+static cJSON *parse_object(const struct buf *bytes)
 {
-	BUF_CLEANUP struct buf bytes = BUF_INIT(max_bytes);
-	struct npxc_error ignored;
-	cJSON *root;
+	cJSON *root = bytes->data == NULL ? NULL : cJSON_ParseWithOpts(bytes->data, NULL, true);
 
-	if (!file_read(path, &bytes, &ignored) || bytes.data == NULL)
-		return NULL;
-	root = cJSON_ParseWithOpts(bytes.data, NULL, true);
 	if (!cJSON_IsObject(root)) {
 		cJSON_Delete(root);
 		return NULL;
@@ -40,13 +38,35 @@ cJSON *record_read_json(const char *path, size_t max_bytes)
 	return root;
 }
 
-static bool write_json(const char *path, const cJSON *root, struct npxc_error *err)
+cJSON *record_read_json(const char *path, size_t max_bytes)
 {
-	mem_cleanup char *text = cJSON_Print(root);
+	BUF_CLEANUP struct buf bytes = BUF_INIT(max_bytes);
+	FD_CLEANUP int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct npxc_error ignored;
+	struct stat info;
+
+	if (fd == -1 || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || !fd_read_all(fd, &bytes, &ignored))
+		return NULL;
+	return parse_object(&bytes);
+}
+
+cJSON *record_read_json_at(int root, const char *relative, size_t max_bytes)
+{
+	BUF_CLEANUP struct buf bytes = BUF_INIT(max_bytes);
+	struct npxc_error ignored;
+
+	return tree_read(root, relative, &bytes, &ignored) ? parse_object(&bytes) : NULL;
+}
+
+static bool write_json(const char *directory, const char *name, const cJSON *json, struct npxc_error *err)
+{
+	mem_cleanup char *text = cJSON_Print(json);
+	FD_CLEANUP int root = -1;
 
 	if (text == NULL)
-		return error_set(err, ERROR_IO, "%s: out of memory", path);
-	return file_write_atomic(path, text, strlen(text), 0644, err);
+		return error_set(err, ERROR_IO, "%s/%s: out of memory", directory, name);
+	return tree_open(directory, &root, err) && (tree_is_file(root, name) || tree_remove(root, name, err)) &&
+	       tree_write(root, name, text, strlen(text), 0644, err);
 }
 
 /* ---- npxc.json ---- */
@@ -88,7 +108,6 @@ bool record_write(const char *directory, const struct record *record, struct npx
 	cJSON *root = cJSON_CreateObject();
 	cJSON *packages;
 	cJSON *scripts;
-	mem_cleanup char *path = str_printf("%s/npxc.json", directory);
 	bool ok;
 
 	cJSON_AddNumberToObject(root, "format", RECORD_FORMAT);
@@ -104,7 +123,7 @@ bool record_write(const char *directory, const struct record *record, struct npx
 		cJSON_AddItemToArray(scripts, cJSON_CreateString(record->scripts.v[i]));
 	cJSON_AddNumberToObject(root, "bytes", (double)record->bytes);
 	cJSON_AddNumberToObject(root, "installed_at", (double)record->installed_at);
-	ok = write_json(path, root, err);
+	ok = write_json(directory, "npxc.json", root, err);
 	cJSON_Delete(root);
 	return ok;
 }
@@ -154,15 +173,17 @@ static bool read_fields(const cJSON *root, struct record *record)
 
 bool record_read(const char *directory, struct record *ret_record, struct npxc_error *err)
 {
-	mem_cleanup char *path = str_printf("%s/npxc.json", directory);
-	cJSON *root = record_read_json(path, LIMIT_CONFIG_BYTES);
+	FD_CLEANUP int fd = -1;
+	struct npxc_error why;
+	cJSON *root = tree_open(directory, &fd, &why) ? record_read_json_at(fd, "npxc.json", LIMIT_CONFIG_BYTES) : NULL;
 	struct record record = { 0 };
 	bool ok = root != NULL && read_fields(root, &record);
 
 	cJSON_Delete(root);
 	if (!ok) {
 		record_done(&record);
-		return error_set(err, ERROR_INSTALL, "%s is missing or damaged; run npxc install --force", path);
+		return error_set(err, ERROR_INSTALL, "%s/npxc.json is missing or damaged; run npxc install --force",
+		                 directory);
 	}
 	*ret_record = record;
 	return true;
@@ -189,9 +210,12 @@ void record_done(struct record *record)
 
 static cJSON *read_resolved(const char *key_directory)
 {
-	mem_cleanup char *path = str_printf("%s/resolved.json", key_directory);
+	FD_CLEANUP int fd = -1;
+	struct npxc_error ignored;
 
-	return record_read_json(path, LIMIT_CONFIG_BYTES);
+	if (!tree_open(key_directory, &fd, &ignored))
+		return NULL;
+	return record_read_json_at(fd, "resolved.json", LIMIT_CONFIG_BYTES);
 }
 
 /* A label becomes part of a path. */
@@ -213,7 +237,6 @@ char *record_resolved(const char *key_directory, const char *select)
 
 bool record_resolve(const char *key_directory, const char *select, const char *label, struct npxc_error *err)
 {
-	mem_cleanup char *path = str_printf("%s/resolved.json", key_directory);
 	cJSON *root = read_resolved(key_directory);
 	cJSON *entry = cJSON_CreateObject();
 	bool ok;
@@ -224,7 +247,7 @@ bool record_resolve(const char *key_directory, const char *select, const char *l
 	cJSON_AddNumberToObject(entry, "at", (double)time(NULL));
 	cJSON_DeleteItemFromObjectCaseSensitive(root, select);
 	cJSON_AddItemToObject(root, select, entry);
-	ok = write_json(path, root, err);
+	ok = write_json(key_directory, "resolved.json", root, err);
 	cJSON_Delete(root);
 	return ok;
 }

@@ -32,6 +32,7 @@ struct record {
 };
 
 struct record_package *record_add(struct record *record, const char *name, const char *version, const char *engines);
+/* Whatever an install script put in its place is removed first. */
 bool record_write(const char *directory, const struct record *record, struct npxc_error *err) NPXC_MUST_CHECK;
 /* ERROR_INSTALL when it cannot be read as one. */
 bool record_read(const char *directory, struct record *ret_record, struct npxc_error *err) NPXC_MUST_CHECK;
@@ -45,7 +46,10 @@ bool record_resolve(const char *key_directory, const char *select, const char *l
 /* The select that was resolved to `label`, owned; NULL when there is none. */
 char *record_select_of(const char *key_directory, const char *label);
 
-/* A JSON file whose root is an object; the caller deletes it. NULL when it is missing or something else. */
+/* A JSON file whose root is an object; the caller deletes it. NULL when it is missing or something else. The first for
+ * a path of npxc's own or the user's: only a regular file, which is not waited for. The second beneath a tree
+ * (base/tree.h). */
 struct cJSON *record_read_json(const char *path, size_t max_bytes);
+struct cJSON *record_read_json_at(int root, const char *relative, size_t max_bytes);
 
 #endif

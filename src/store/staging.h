@@ -13,7 +13,7 @@ struct staging {
 	const struct store_host *host;
 	char *path; /* owned */
 	unsigned hold;
-	int lock; /* flock on the directory: `clean` leaves it alone */
+	int lock; /* of the directory, the root of its tree; with a flock: `clean` leaves it alone */
 	bool held;
 };
 
@@ -29,11 +29,15 @@ bool staging_add(const struct staging *staging, const char *name, char **ret_pat
 bool staging_add_file(const struct staging *staging, const char *directory, const char *name, const void *bytes,
                       size_t length, struct npxc_error *err) NPXC_MUST_CHECK;
 
+/* Removes what staging_add made; a sandbox may have made anything of its content. */
+bool staging_drop(const struct staging *staging, const char *path, struct npxc_error *err) NPXC_MUST_CHECK;
+
 /*
  * Makes a finished tree ready for the store, on disk before this returns.
  * Should: count the bytes on disk; remove sockets, pipes and devices; started by root: give everything to root, so
  * that no sandbox may change it, and let everybody read it.
- * Mustn't: follow a symlink; leave a set-user-id bit.
+ * Mustn't: follow a symlink; leave a set-user-id bit; change a file that has a name outside of the tree too (hard
+ * link). ERROR_IO, among them E2BIG above LIMIT_STORE_ENTRIES and EMLINK.
  */
 bool staging_seal(const struct staging *staging, const char *tree, uint64_t *ret_bytes,
                   struct npxc_error *err) NPXC_MUST_CHECK;

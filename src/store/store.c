@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "base/tree.h"
 #include "config/semver.h"
 #include "store/directory.h"
 #include "store/install.h"
@@ -15,9 +16,7 @@
 #include "store/staging.h"
 
 #include <cjson/cJSON.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -236,6 +235,32 @@ static char *key_directory(const char *store_directory, const char *key)
 	return str_printf("%s/packages/%s", store_directory, key);
 }
 
+/* The entries of one of the store's own directories; none of one that is not there. */
+static void list_names(const char *path, struct strv *ret_names)
+{
+	FD_CLEANUP int root = -1;
+	struct npxc_error why;
+
+	if (!tree_open(path, &root, &why) || !tree_list(root, "", LIMIT_STORE_NAMES, ret_names, &why))
+		log_debug("store", "%s", why.message);
+}
+
+/* Those that are directories; links are none. */
+static void list_directories(const char *path, bool hidden, struct strv *ret_names)
+{
+	FD_CLEANUP int root = -1;
+	struct npxc_error ignored;
+	struct strv names = { 0 };
+
+	if (!tree_open(path, &root, &ignored))
+		return;
+	list_names(path, &names);
+	for (size_t i = 0; i < names.count; i++)
+		if ((hidden || names.v[i][0] != '.') && tree_is_directory(root, names.v[i]))
+			strv_push(ret_names, names.v[i]);
+	strv_done(&names);
+}
+
 static char *final_directory(const char *key_path, const char *label, const char *stem, const char *abi)
 {
 	return str_printf("%s/%s-%s%s", key_path, label, stem, abi);
@@ -245,21 +270,19 @@ static char *final_directory(const char *key_path, const char *label, const char
 static bool any_record(const char *key_path, const char *label, const char *stem, struct record *ret_record)
 {
 	mem_cleanup char *start = str_printf("%s-%s", label, stem);
-	DIR *directory = opendir(key_path);
-	const struct dirent *entry;
+	struct strv names = { 0 };
 	struct npxc_error ignored;
 	bool found = false;
 
-	if (directory == NULL)
-		return false;
-	while (!found && (entry = readdir(directory)) != NULL) {
-		mem_cleanup char *path = str_printf("%s/%s", key_path, entry->d_name);
+	list_names(key_path, &names);
+	for (size_t i = 0; !found && i < names.count; i++) {
+		mem_cleanup char *path = str_printf("%s/%s", key_path, names.v[i]);
 
-		if (str_starts(entry->d_name, start) &&
-		    strspn(entry->d_name + strlen(start), "0123456789") == strlen(entry->d_name + strlen(start)))
+		if (str_starts(names.v[i], start) &&
+		    strspn(names.v[i] + strlen(start), "0123456789") == strlen(names.v[i] + strlen(start)))
 			found = record_read(path, ret_record, &ignored);
 	}
-	closedir(directory);
+	strv_done(&names);
 	return found;
 }
 
@@ -330,27 +353,17 @@ static char *label_of(const struct ask *ask, const struct record *record)
 /* Of a local directory only the newest state is of use. What a live session uses stays until the next `clean`. */
 static void drop_superseded(const char *key_path, const char *kept)
 {
-	DIR *directory = opendir(key_path);
-	const struct dirent *entry;
-	struct strv paths = { 0 };
+	struct strv names = { 0 };
 
-	if (directory == NULL)
-		return;
-	while ((entry = readdir(directory)) != NULL) {
-		mem_cleanup char *path = str_printf("%s/%s", key_path, entry->d_name);
-
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && strcmp(path, kept) != 0 &&
-		    file_is_directory(path))
-			strv_push(&paths, path);
-	}
-	closedir(directory);
-	for (size_t i = 0; i < paths.count; i++) {
+	list_directories(key_path, true, &names);
+	for (size_t i = 0; i < names.count; i++) {
+		mem_cleanup char *path = str_printf("%s/%s", key_path, names.v[i]);
 		struct npxc_error why;
 
-		if (!staging_remove(paths.v[i], &why))
-			log_debug("store", "%s stays: %s", paths.v[i], why.message);
+		if (strcmp(path, kept) != 0 && !staging_remove(path, &why))
+			log_debug("store", "%s stays: %s", path, why.message);
 	}
-	strv_done(&paths);
+	strv_done(&names);
 }
 
 static bool settle(const struct store_host *host, const struct node_facts *facts, const struct ask *ask,
@@ -376,7 +389,8 @@ static bool settle(const struct store_host *host, const struct node_facts *facts
 		if (ask->count == 1 && ask->specs[0].kind != SPEC_DIRECTORY)
 			found->record.select = str_dup(ask->select);
 		if (!staging_seal(staging, tree, &found->record.bytes, err) ||
-		    !record_write(tree, &found->record, err) || !staging_settle(staging, tree, found->directory, err))
+		    !install_check(tree, &found->record, err) || !record_write(tree, &found->record, err) ||
+		    !staging_settle(staging, tree, found->directory, err))
 			return false;
 		*ret_installed = true;
 	}
@@ -419,23 +433,35 @@ static bool install_locked(const struct store_host *host, const struct node_fact
 	return true;
 }
 
+/* The lock is held: whoever waits for it looks whether it still has this name. What is not empty stays. */
+static void drop_key(const char *store_directory, const char *key)
+{
+	static const char *const files[] = { "resolved.json", "lock", "" };
+	mem_cleanup char *packages = str_printf("%s/packages", store_directory);
+	FD_CLEANUP int root = -1;
+	struct npxc_error why;
+
+	if (!tree_open(packages, &root, &why))
+		return;
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		mem_cleanup char *path = str_printf("%s%s%s", key, files[i][0] == '\0' ? "" : "/", files[i]);
+
+		if (!tree_remove_entry(root, path, &why) && why.sys_errno != ENOENT)
+			log_debug("store", "%s", why.message);
+	}
+}
+
 /* After a failure: a key that never held anything leaves nothing behind. The lock is held; whoever waits for it looks
  * whether it still has its name. */
-static void drop_empty_key(const char *key_path, const char *lock_path)
+static void drop_empty_key(const char *store_directory, const char *key)
 {
-	DIR *directory = opendir(key_path);
-	const struct dirent *entry;
-	bool empty = directory != NULL;
+	mem_cleanup char *key_path = key_directory(store_directory, key);
+	struct strv names = { 0 };
 
-	while (empty && (entry = readdir(directory)) != NULL)
-		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-		        strcmp(entry->d_name, "lock") == 0;
-	if (directory != NULL)
-		closedir(directory);
-	if (empty) {
-		unlink(lock_path);
-		rmdir(key_path);
-	}
+	list_names(key_path, &names);
+	if (names.count == 0 || (names.count == 1 && strcmp(names.v[0], "lock") == 0))
+		drop_key(store_directory, key);
+	strv_done(&names);
 }
 
 static bool install(const struct store_host *host, const struct node_facts *facts, struct ask *ask,
@@ -461,7 +487,7 @@ static bool install(const struct store_host *host, const struct node_facts *fact
 		ask->exact = record_resolved(key_path, ask->select);
 	if (install_locked(host, facts, ask, wish, ret_found, ret_installed, err))
 		return true;
-	drop_empty_key(key_path, lock_path);
+	drop_empty_key(host->store_directory, ask->key);
 	return false;
 }
 
@@ -599,41 +625,25 @@ void store_package_done(struct store_package *package)
 
 bool store_use(const struct store_package *package, int *ret_fd, struct npxc_error *err)
 {
-	FD_CLEANUP int fd = open(package->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	FD_CLEANUP int fd = -1;
+	FD_CLEANUP int again = -1;
+	struct npxc_error ignored;
 	struct stat held;
 	struct stat named;
 
-	if (fd == -1)
-		return error_set_errno(err, ERROR_IO, "open %s", package->directory);
+	if (!tree_open(package->directory, &fd, err))
+		return false;
 	if (flock(fd, LOCK_SH | LOCK_NB) == -1 || fstat(fd, &held) == -1)
 		return error_set_errno(err, ERROR_IO, "%s is being removed; start again", package->directory);
 	/* `clean` renames before it removes: a lock on what has no name any more protects nothing. */
-	if (stat(package->directory, &named) == -1 || held.st_dev != named.st_dev || held.st_ino != named.st_ino)
+	if (!tree_open(package->directory, &again, &ignored) || fstat(again, &named) == -1 ||
+	    held.st_dev != named.st_dev || held.st_ino != named.st_ino)
 		return error_set(err, ERROR_IO, "%s has just been removed; start again", package->directory);
 	*ret_fd = fd_take(&fd);
 	return true;
 }
 
 /* ---- listing ---- */
-
-/* The entries of a directory that are directories and do not begin with a dot. */
-static void list_directories(const char *path, struct strv *ret_names)
-{
-	DIR *directory = opendir(path);
-	const struct dirent *entry;
-
-	if (directory == NULL)
-		return;
-	while ((entry = readdir(directory)) != NULL) {
-		mem_cleanup char *child = str_printf("%s/%s", path, entry->d_name);
-
-		if (entry->d_name[0] != '.' && file_is_directory(child))
-			strv_push(ret_names, entry->d_name);
-	}
-	closedir(directory);
-	if (ret_names->count > 0)
-		qsort(ret_names->v, ret_names->count, sizeof(*ret_names->v), by_text);
-}
 
 static void list_version(const char *key_path, const char *key, const char *name, struct store_list *list)
 {
@@ -670,12 +680,12 @@ bool store_list(const char *store_directory, struct store_list *ret_list, struct
 	struct strv keys = { 0 };
 
 	(void)err;
-	list_directories(packages, &keys);
+	list_directories(packages, false, &keys);
 	for (size_t i = 0; i < keys.count; i++) {
 		mem_cleanup char *key_path = key_directory(store_directory, keys.v[i]);
 		struct strv versions = { 0 };
 
-		list_directories(key_path, &versions);
+		list_directories(key_path, false, &versions);
 		for (size_t j = 0; j < versions.count; j++)
 			list_version(key_path, keys.v[i], versions.v[j], &list);
 		strv_done(&versions);
@@ -731,6 +741,15 @@ static bool clean_directory(const char *path, bool counts, struct cleaning *clea
 	return true;
 }
 
+static bool is_key(const char *store_directory, const char *key)
+{
+	mem_cleanup char *packages = str_printf("%s/packages", store_directory);
+	FD_CLEANUP int root = -1;
+	struct npxc_error ignored;
+
+	return tree_open(packages, &root, &ignored) && tree_is_directory(root, key);
+}
+
 /* `label` NULL: all versions. An installation that is going on keeps its key. */
 static bool clean_key(const char *store_directory, const char *key, const char *label, struct cleaning *cleaning,
                       struct npxc_error *err)
@@ -739,14 +758,12 @@ static bool clean_key(const char *store_directory, const char *key, const char *
 	mem_cleanup char *lock_path = str_printf("%s/lock", key_path);
 	mem_cleanup char *start = label != NULL ? str_printf("%s-", label) : NULL;
 	FD_CLEANUP int lock = -1;
-	DIR *directory;
-	const struct dirent *entry;
 	struct npxc_error why = { 0 };
 	struct strv names = { 0 };
 	size_t kept_before = cleaning->kept;
 	bool ok = true;
 
-	if (!file_is_directory(key_path))
+	if (!is_key(store_directory, key))
 		return true;
 	if (!file_lock(lock_path, false, &lock, &why)) {
 		if (why.sys_errno != EWOULDBLOCK) {
@@ -756,26 +773,16 @@ static bool clean_key(const char *store_directory, const char *key, const char *
 		cleaning->kept++;
 		return true;
 	}
-	directory = opendir(key_path);
-	while (directory != NULL && (entry = readdir(directory)) != NULL)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			strv_push(&names, entry->d_name);
-	if (directory != NULL)
-		closedir(directory);
+	list_directories(key_path, true, &names);
 	for (size_t i = 0; ok && i < names.count; i++) {
 		mem_cleanup char *path = str_printf("%s/%s", key_path, names.v[i]);
 
-		if (file_is_directory(path) && (start == NULL || str_starts(names.v[i], start)))
+		if (start == NULL || str_starts(names.v[i], start))
 			ok = clean_directory(path, names.v[i][0] != '.', cleaning, err);
 	}
 	strv_done(&names);
-	if (ok && label == NULL && cleaning->kept == kept_before) {
-		mem_cleanup char *resolved = str_printf("%s/resolved.json", key_path);
-
-		unlink(resolved);
-		unlink(lock_path); /* held: whoever waits for it looks whether it still has this name */
-		rmdir(key_path);
-	}
+	if (ok && label == NULL && cleaning->kept == kept_before)
+		drop_key(store_directory, key);
 	return ok;
 }
 
@@ -788,12 +795,12 @@ static bool clean_everything(const char *store_directory, struct cleaning *clean
 	struct strv others = { 0 };
 	bool ok = true;
 
-	list_directories(packages, &keys);
+	list_directories(packages, false, &keys);
 	for (size_t i = 0; ok && i < keys.count; i++)
 		ok = clean_key(store_directory, keys.v[i], NULL, cleaning, err);
 	/* A session that still runs may use a Node of the store. */
 	if (ok && cleaning->kept == 0) {
-		list_directories(nodes, &others);
+		list_directories(nodes, true, &others);
 		for (size_t i = 0; ok && i < others.count; i++) {
 			mem_cleanup char *path = str_printf("%s/%s", nodes, others.v[i]);
 
@@ -801,7 +808,7 @@ static bool clean_everything(const char *store_directory, struct cleaning *clean
 		}
 	}
 	strv_done(&others);
-	list_directories(unfinished, &others);
+	list_directories(unfinished, true, &others);
 	for (size_t i = 0; ok && i < others.count; i++) {
 		mem_cleanup char *path = str_printf("%s/%s", unfinished, others.v[i]);
 

@@ -2,11 +2,10 @@
 
 #include "base/buf.h"
 #include "base/fd.h"
-#include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/tree.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -66,47 +65,46 @@ static bool is_script(const char *name)
 	return str_ends(name, ".js") || str_ends(name, ".cjs") || str_ends(name, ".mjs") || str_ends(name, ".ts");
 }
 
-static bool scan_file(struct scan *s, const char *path, size_t size, struct npxc_error *err)
+/* Of a file that cannot be read, or has become another one, nothing is known. */
+static void scan_file(struct scan *s, const struct tree_entry *entry)
 {
-	if (s->files == LIMIT_ENV_SCAN_FILES || s->bytes + size > LIMIT_ENV_SCAN_BYTES) {
+	struct buf text BUF_CLEANUP = BUF_INIT(LIMIT_ENV_SCAN_BYTES - s->bytes);
+	struct npxc_error ignored;
+	if (s->files++ == LIMIT_ENV_SCAN_FILES || !tree_read(entry->directory, entry->name, &text, &ignored)) {
 		s->complete = false;
-		return true;
+		return;
 	}
-	s->files++;
-	s->bytes += size;
-	struct buf text BUF_CLEANUP = BUF_INIT(LIMIT_ENV_SCAN_BYTES);
-	if (!file_read(path, &text, err))
-		return false;
+	s->bytes += text.length;
 	if (text.length > 0)
 		variables_find(text.data, text.length, s->names);
-	return true;
 }
 
-static bool scan_directory(struct scan *s, const char *path, unsigned depth, struct npxc_error *err)
+/* The package may be an attacker's: deep, wide, and full of things that are no files. */
+static enum tree_next scan_entry(void *context, const struct tree_entry *entry, struct npxc_error *err)
 {
-	if (depth > DEPTH_MAX) {
+	struct scan *s = context;
+	(void)err;
+	if (s->files > LIMIT_ENV_SCAN_FILES || entry->entry_count > LIMIT_ENV_SCAN_ENTRIES) {
 		s->complete = false;
-		return true;
+		return TREE_ON;
 	}
-	DIR *directory = opendir(path);
-	if (directory == NULL)
-		return error_set_errno(err, ERROR_IO, "cannot read %s", path);
-	bool fine = true;
-	const struct dirent *entry;
-	while (fine && (entry = readdir(directory)) != NULL) {
-		if (entry->d_name[0] == '.' || strcmp(entry->d_name, "node_modules") == 0)
-			continue;
-		mem_cleanup char *below = str_path_join(path, entry->d_name);
-		struct stat info;
-		if (lstat(below, &info) < 0)
-			continue;
-		if (S_ISDIR(info.st_mode))
-			fine = scan_directory(s, below, depth + 1, err);
-		else if (S_ISREG(info.st_mode) && is_script(entry->d_name))
-			fine = scan_file(s, below, (size_t)info.st_size, err);
-	}
-	closedir(directory);
-	return fine;
+	if (entry->name[0] == '.' || strcmp(entry->name, "node_modules") == 0)
+		return TREE_ON;
+	if (S_ISREG(entry->info.st_mode) && is_script(entry->name))
+		scan_file(s, entry);
+	if (entry->depth > DEPTH_MAX)
+		s->complete = s->complete && !S_ISDIR(entry->info.st_mode);
+	return entry->depth > DEPTH_MAX ? TREE_ON : TREE_ENTER;
+}
+
+static enum tree_next scan_refused(void *context, const struct tree_entry *entry, int number, struct npxc_error *err)
+{
+	struct scan *s = context;
+	(void)entry;
+	(void)number;
+	(void)err;
+	s->complete = false;
+	return TREE_ON;
 }
 
 static int by_name(const void *a, const void *b)
@@ -114,11 +112,14 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-bool variables_scan(const char *package_root, struct strv *ret_names, bool *ret_complete, struct npxc_error *err)
+bool variables_scan(const char *directory, const char *package_root, struct strv *ret_names, bool *ret_complete,
+                    struct npxc_error *err)
 {
 	struct strv names = { 0 };
 	struct scan s = { .names = &names, .complete = true };
-	if (!scan_directory(&s, package_root, 0, err)) {
+	const struct tree_visitor visitor = { .context = &s, .entry = scan_entry, .refused = scan_refused };
+	FD_CLEANUP int root = -1;
+	if (!tree_open(directory, &root, err) || !tree_walk(root, package_root, &visitor, err)) {
 		strv_done(&names);
 		return false;
 	}

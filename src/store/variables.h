@@ -15,10 +15,12 @@
 void variables_find(const char *text, size_t length, struct strv *names);
 
 /*
- * Looks through the .js .cjs .mjs .ts files below `package_root`, without node_modules, symlinks and dot directories;
- * sorted names. `ret_complete` is false when LIMIT_ENV_SCAN_FILES or _BYTES ended the search early. ERROR_IO.
+ * Looks through the .js .cjs .mjs .ts files below `package_root`, relative to `directory` ("" is that itself), without
+ * node_modules, symlinks and dot directories; sorted names. What is beneath `directory` may be an attacker's
+ * (base/tree.h). `ret_complete` is false when a ceiling (LIMIT_ENV_SCAN_*) ended the search early, or something could
+ * not be read. ERROR_IO.
  */
-bool variables_scan(const char *package_root, struct strv *ret_names, bool *ret_complete,
+bool variables_scan(const char *directory, const char *package_root, struct strv *ret_names, bool *ret_complete,
                     struct npxc_error *err) NPXC_MUST_CHECK;
 
 #endif

@@ -1,6 +1,7 @@
 // A small npm registry on loopback for the tests of the store. Prints its port, ends when its stdin does.
 // What starts with @secret/ is answered only with the token from REGISTRY_TOKEN. GET /-/publish/<name>/<version> adds
-// a version; GET /-/count answers how many requests for packages there were.
+// a version; GET /-/count answers how many requests for packages there were. GET /-/mark/<word> keeps a word, by which a
+// script tells that it has run; GET /-/marks answers all of them. POST /-/add takes further packages.
 const http = require('node:http')
 const zlib = require('node:zlib')
 const crypto = require('node:crypto')
@@ -37,6 +38,7 @@ for (const name of [`node-${process.platform}-${process.arch}`]) {
   packages[name] = Object.fromEntries(['20.0.0', '999.0.0', '1000.0.0', '1000.1.0', '1001.0.0', '1002.0.0'].map(v => [v, fakeNode(v)]))
 }
 
+const marks = []
 const tarballs = new Map()
 const tar = files => {
   const blocks = []
@@ -77,6 +79,12 @@ const server = http.createServer((request, response) => {
     packages[publish[1]][publish[2]] = [{ bin: 'x.js' }]
     return answer(200, 'ok')
   }
+  if (url === '/-/add') {
+    const parts = []
+    return request.on('data', part => parts.push(part)).on('end', () => answer(200, String(Object.assign(packages, JSON.parse(Buffer.concat(parts))) !== null)))
+  }
+  if (url.startsWith('/-/mark/')) return answer(200, String(marks.push(url.slice('/-/mark/'.length))))
+  if (url === '/-/marks') return answer(200, marks)
   if (url === '/-/count') return answer(200, String(count))
   count++
   const match = url.match(/^\/((?:@[^/]+\/)?[^/]+)(?:\/-\/(.+)\.tgz)?$/)

@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static char *joined(const struct strv *list)
 {
@@ -80,14 +82,55 @@ static void own_files_only(void **state)
 	write_file(dist, "a.mjs", "process.env.ALPHA;");
 	write_file(modules, "b.js", "process.env.OTHERS;");
 	write_file(hidden, "c.js", "process.env.HIDDEN;");
-	assert_true(variables_scan(top, &names, &complete, &err));
+	assert_true(variables_scan(top, "", &names, &complete, &err));
 	mem_cleanup char *found = joined(&names);
 	assert_string_equal(found, "ALPHA ZED");
 	assert_true(complete);
 	strv_done(&names);
 	assert_true(file_remove_tree(top, &err));
-	assert_false(variables_scan(top, &names, &complete, &err));
+	assert_false(variables_scan(top, "", &names, &complete, &err));
 	assert_int_equal(err.kind, ERROR_IO);
+}
+
+/* What a script made of its package: nothing outside is read, nothing is waited for, and it is said. */
+static void a_hostile_package(void **state)
+{
+	struct npxc_error err;
+	struct strv names = { 0 };
+	bool complete = false;
+	mem_cleanup char *top = NULL;
+	(void)state;
+	assert_true(file_make_temporary_directory("/tmp", "npxc-test-", &top, &err));
+	mem_cleanup char *package = str_path_join(top, "node_modules/name");
+	mem_cleanup char *outside = str_path_join(top, "outside");
+	mem_cleanup char *through = str_path_join(top, "node_modules/link");
+	mem_cleanup char *link = str_path_join(package, "link.js");
+	mem_cleanup char *up = str_path_join(package, "up");
+	mem_cleanup char *fifo = str_path_join(package, "fifo.js");
+	mem_cleanup char *closed = str_path_join(package, "closed.js");
+	assert_true(file_make_directories(package, 0755, &err));
+	assert_true(file_make_directories(outside, 0755, &err));
+	write_file(outside, "secret.js", "process.env.SECRET;");
+	write_file(package, "own.js", "process.env.OWN;");
+	assert_int_equal(symlink("../../outside/secret.js", link), 0);
+	assert_int_equal(symlink("../../outside", up), 0);
+	assert_int_equal(symlink("../outside", through), 0);
+	assert_int_equal(mkfifo(fifo, 0666), 0);
+	alarm(60);
+	assert_true(variables_scan(top, "node_modules/name", &names, &complete, &err));
+	mem_cleanup char *found = joined(&names);
+	assert_string_equal(found, "OWN");
+	assert_true(complete);
+	strv_done(&names);
+	assert_false(variables_scan(top, "node_modules/link", &names, &complete, &err));
+	assert_false(variables_scan(top, "../outside", &names, &complete, &err));
+	write_file(package, "closed.js", "process.env.CLOSED;");
+	assert_int_equal(chmod(closed, 0), 0);
+	assert_true(variables_scan(top, "node_modules/name", &names, &complete, &err));
+	assert_int_equal(complete, geteuid() == 0);
+	strv_done(&names);
+	assert_true(file_remove_tree(top, &err));
+	alarm(0);
 }
 
 int main(void)
@@ -95,6 +138,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_in_a_text),
 		cmocka_unit_test(own_files_only),
+		cmocka_unit_test(a_hostile_package),
 	};
 	return cmocka_run_group_tests_name("variables", tests, NULL, NULL);
 }
