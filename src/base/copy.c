@@ -1,10 +1,14 @@
 #include "base/copy.h"
 
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/limits.h"
+#include "base/mem.h"
+#include "base/str.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -131,9 +135,14 @@ static bool clone_file(int from, int directory, const char *name, mode_t mode)
 		errno = errno == EEXIST ? EEXIST : 0;
 		return false;
 	}
-	if (fchmodat(directory, name, mode, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode))
-		return true;
+	{
+		/* By its descriptor: the name may stand for something else by now. */
+		FD_CLEANUP int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+		if (fd != -1 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_nlink == 1 &&
+		    fchmod(fd, mode) == 0)
+			return true;
+	}
 	(void)unlinkat(directory, name, 0);
 	errno = 0;
 	return false;
@@ -184,4 +193,76 @@ bool copy_file(int from, int directory, const char *name, mode_t mode, const str
 	}
 	*ret_bytes = bytes;
 	return true;
+}
+
+#if defined(__linux__) && defined(O_TMPFILE)
+/* Nothing to clean up whatever happens. False with `*ret_elsewhere`: not on this file system. */
+static bool place_nameless(int from, int directory, const char *name, mode_t mode, const struct copy_rules *rules,
+                           uint64_t *ret_bytes, bool *ret_elsewhere, struct npxc_error *err)
+{
+	FD_CLEANUP int to = openat(directory, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, S_IRUSR | S_IWUSR);
+	char path[32];
+
+	*ret_elsewhere = to == -1;
+	if (to == -1 || !copy_bytes(from, to, rules, ret_bytes, err))
+		return false;
+	if (fchmod(to, mode) != 0)
+		return error_set_errno(err, ERROR_IO, "make a copy");
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", to);
+	if (linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW) == 0)
+		return true;
+	*ret_elsewhere = errno != EEXIST; /* no /proc, perhaps */
+	return error_set_errno(err, ERROR_IO, "make a copy");
+}
+#endif
+
+/* Gives `temporary` its right name unless that is taken. False with errno. */
+static bool rename_anew(int directory, const char *temporary, const char *name)
+{
+	if (linkat(directory, temporary, directory, name, 0) == 0) {
+		(void)unlinkat(directory, temporary, 0);
+		return true;
+	}
+	if (errno == EEXIST)
+		return false;
+#if defined(__linux__) && defined(RENAME_NOREPLACE)
+	return renameat2(directory, temporary, directory, name, RENAME_NOREPLACE) == 0;
+#elif defined(__APPLE__) && defined(RENAME_EXCL)
+	return renameatx_np(directory, temporary, directory, name, RENAME_EXCL) == 0;
+#else
+	return false;
+#endif
+}
+
+bool copy_place(int from, int directory, const char *name, mode_t mode, const struct copy_rules *rules,
+                uint64_t *ret_bytes, struct npxc_error *err)
+{
+	mem_cleanup char *random = NULL;
+	mem_cleanup char *temporary = NULL;
+	uint64_t bytes = 0;
+
+#if defined(__linux__) && defined(O_TMPFILE)
+	struct npxc_error why = { 0 };
+	bool elsewhere = false;
+
+	if (place_nameless(from, directory, name, mode, rules, &bytes, &elsewhere, &why)) {
+		*ret_bytes = bytes;
+		return true;
+	}
+	if (!elsewhere) {
+		*err = why;
+		return false;
+	}
+#endif
+	random = file_random_hex(16);
+	temporary = str_printf(".npxc-%s", random);
+	if (!copy_file(from, directory, temporary, mode, rules, &bytes, err))
+		return false;
+	if (rename_anew(directory, temporary, name)) {
+		*ret_bytes = bytes;
+		return true;
+	}
+	error_set_errno(err, ERROR_IO, "make a copy");
+	(void)unlinkat(directory, temporary, 0);
+	return false;
 }

@@ -32,4 +32,11 @@ bool copy_bytes(int from, int to, const struct copy_rules *rules, uint64_t *ret_
 bool copy_file(int from, int directory, const char *name, mode_t mode, const struct copy_rules *rules,
                uint64_t *ret_bytes, struct npxc_error *err) NPXC_MUST_CHECK;
 
+/*
+ * As copy_file, and nobody sees a part of it: it gets its name when it is whole. Works where the file system knows no
+ * nameless files (O_TMPFILE, Linux 3.11) and no hard links (renameat2, renamex_np).
+ */
+bool copy_place(int from, int directory, const char *name, mode_t mode, const struct copy_rules *rules,
+                uint64_t *ret_bytes, struct npxc_error *err) NPXC_MUST_CHECK;
+
 #endif

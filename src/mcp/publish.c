@@ -7,10 +7,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/tree.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,8 +43,7 @@ struct entry {
 
 struct publish {
 	struct publish_settings settings;
-	char *directory; /* owned */
-	int fd;          /* of it */
+	int fd; /* of its directory */
 	char session[PUBLISH_ID_DIGITS / 2 + 1];
 	struct entry **entries; /* owned; the index is the second half of an id */
 	size_t count, capacity;
@@ -128,16 +126,15 @@ static void free_entry(struct entry *entry)
 
 bool publish_start(const struct publish_settings *settings, struct publish **ret_publish, struct npxc_error *err)
 {
-	const int fd = open(settings->directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct publish *publish;
 	mem_cleanup char *random = NULL;
+	int fd;
 
-	if (fd == -1)
-		return error_set_errno(err, ERROR_IO, "open %s", settings->directory);
+	if (!tree_open(settings->directory, &fd, err))
+		return false;
 	random = file_random_hex(PUBLISH_ID_DIGITS / 2);
 	publish = mem_alloc(sizeof(*publish));
 	publish->settings = *settings;
-	publish->directory = str_dup(settings->directory);
 	publish->fd = fd;
 	memcpy(publish->session, random, sizeof(publish->session));
 	*ret_publish = publish;
@@ -152,7 +149,6 @@ void publish_free(struct publish *publish)
 		free_entry(publish->entries[i]);
 	free(publish->entries);
 	free(publish->buckets);
-	free(publish->directory);
 	fd_close(&publish->fd);
 	free(publish);
 }
@@ -280,24 +276,20 @@ static bool link_stays(const char *target, unsigned depth)
 	return level >= 0;
 }
 
-static bool copy_link(struct tree *tree, int directory, const char *name, const char *relative, unsigned depth,
-                      struct npxc_error *err)
+static bool copy_link(struct tree *tree, const struct tree_entry *entry, struct npxc_error *err)
 {
-	char target[4096];
-	const ssize_t length = readlinkat(directory, name, target, sizeof(target) - 1);
+	mem_cleanup char *target = NULL;
+	struct npxc_error ignored;
 
-	if (length < 0) {
-		leave_out(tree, relative, "cannot be read");
+	if (!tree_read_link(entry->directory, entry->name, &target, &ignored)) {
+		leave_out(tree, entry->path, "cannot be read");
 		return true;
 	}
-	target[length] = '\0';
-	if (!link_stays(target, depth)) {
-		leave_out(tree, relative, "a link that leads out");
+	if (!link_stays(target, (unsigned)entry->depth - 1)) {
+		leave_out(tree, entry->path, "a link that leads out");
 		return true;
 	}
-	if (tree->to != -1 && symlinkat(target, tree->to, relative) != 0)
-		return error_set_errno(err, ERROR_IO, "make a copy");
-	return true;
+	return tree->to == -1 || tree_make_link(tree->to, entry->path, target, err);
 }
 
 static mode_t copy_mode(const struct stat *info)
@@ -315,91 +307,67 @@ static struct copy_rules rules_of(const struct publish *publish, uint64_t left)
 		                    .context = publish->settings.context };
 }
 
-static bool copy_leaf(struct tree *tree, int directory, const char *name, const char *relative, struct npxc_error *err)
+static bool copy_leaf(struct tree *tree, const struct tree_entry *entry, struct npxc_error *err)
 {
 	const struct copy_rules rules = rules_of(tree->publish, tree->room - tree->bytes);
-	FD_CLEANUP int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	FD_CLEANUP int fd = -1;
+	struct npxc_error ignored;
 	struct stat info;
 	uint64_t bytes = 0;
 
-	if (fd == -1 || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-		leave_out(tree, relative, "cannot be read");
+	if (!tree_open_file(entry->directory, entry->name, &fd, &info, &ignored)) {
+		leave_out(tree, entry->path, "cannot be read");
 		return true;
 	}
-	if (!copy_file(fd, tree->to, relative, copy_mode(&info), &rules, &bytes, err))
+	if (!tree_copy(fd, tree->to, entry->path, copy_mode(&info), &rules, &bytes, err))
 		return false;
 	tree->bytes += bytes;
 	return check_tree(tree, bytes, 0, err);
 }
 
-static bool walk_tree(struct tree *tree, int directory, const char *prefix, unsigned depth, struct npxc_error *err);
-
-static bool walk_directory(struct tree *tree, int directory, const char *name, const char *relative, unsigned depth,
-                           struct npxc_error *err)
+static bool walk_entry(struct tree *tree, const struct tree_entry *entry, struct npxc_error *err)
 {
-	FD_CLEANUP int fd = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	const struct stat *info = &entry->info;
+	const unsigned depth = (unsigned)entry->depth - 1; /* of the directory that holds it */
 
-	if (fd == -1) {
-		leave_out(tree, relative, "cannot be read");
-		return true;
-	}
-	if (tree->to != -1 && mkdirat(tree->to, relative, 0755) != 0)
-		return error_set_errno(err, ERROR_IO, "make a copy");
-	return walk_tree(tree, fd, relative, depth + 1, err);
-}
-
-static bool walk_entry(struct tree *tree, int directory, const char *name, const char *relative, unsigned depth,
-                       struct npxc_error *err)
-{
-	struct stat info;
-
-	if (fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
-		return true; /* gone meanwhile */
 	tree->files++;
 	/* The order in which a directory is read means nothing: a sum. */
-	tree->mark += mix_stat(hash_text(relative), &info);
-	tree->settled = tree->settled && is_settled(&info);
-	if (S_ISDIR(info.st_mode))
+	tree->mark += mix_stat(hash_text(entry->path), info);
+	tree->settled = tree->settled && is_settled(info);
+	if (S_ISDIR(info->st_mode))
 		return check_tree(tree, 0, depth + 1, err) &&
-		       walk_directory(tree, directory, name, relative, depth, err);
-	if (S_ISLNK(info.st_mode))
-		return check_tree(tree, 0, depth, err) && copy_link(tree, directory, name, relative, depth, err);
-	if (!S_ISREG(info.st_mode)) {
-		leave_out(tree, relative, "no ordinary file");
+		       (tree->to == -1 || tree_make_directory(tree->to, entry->path, 0755, NULL, err));
+	if (S_ISLNK(info->st_mode))
+		return check_tree(tree, 0, depth, err) && copy_link(tree, entry, err);
+	if (!S_ISREG(info->st_mode)) {
+		leave_out(tree, entry->path, "no ordinary file");
 		return check_tree(tree, 0, depth, err);
 	}
 	if (tree->to != -1)
-		return check_tree(tree, 0, depth, err) && copy_leaf(tree, directory, name, relative, err);
-	tree->bytes += (uint64_t)info.st_size;
-	return check_tree(tree, (uint64_t)info.st_size, depth, err);
+		return check_tree(tree, 0, depth, err) && copy_leaf(tree, entry, err);
+	tree->bytes += (uint64_t)info->st_size;
+	return check_tree(tree, (uint64_t)info->st_size, depth, err);
 }
 
-static void close_directory(DIR **directory)
+static enum tree_next on_entry(void *context, const struct tree_entry *entry, struct npxc_error *err)
 {
-	if (*directory != NULL)
-		closedir(*directory);
+	return walk_entry(context, entry, err) ? TREE_ENTER : TREE_STOP;
 }
 
-/* `directory` is borrowed; its depth below the root, whose own is 0. */
-static bool walk_tree(struct tree *tree, int directory, const char *prefix, unsigned depth, struct npxc_error *err)
+static enum tree_next on_refused(void *context, const struct tree_entry *entry, int number, struct npxc_error *err)
 {
-	FD_CLEANUP int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *listing __attribute__((cleanup(close_directory))) = fd == -1 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
+	struct tree *tree = context;
 
-	if (listing == NULL)
-		return error_set_errno(err, ERROR_IO, "read a directory");
-	fd_take(&fd);
-	while ((entry = readdir(listing)) != NULL) {
-		mem_cleanup char *relative = NULL;
+	leave_out(tree, entry->path, number == EXDEV ? "another file system" : "cannot be read");
+	return tree->to == -1 || tree_remove_entry(tree->to, entry->path, err) ? TREE_ON : TREE_STOP;
+}
 
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		relative = prefix[0] == '\0' ? str_dup(entry->d_name) : str_printf("%s/%s", prefix, entry->d_name);
-		if (!walk_entry(tree, directory, entry->d_name, relative, depth, err))
-			return false;
-	}
-	return true;
+/* `directory` is borrowed. */
+static bool walk_directory(struct tree *tree, int directory, struct npxc_error *err)
+{
+	const struct tree_visitor visitor = { .context = tree, .entry = on_entry, .refused = on_refused };
+
+	return tree_walk(directory, "", &visitor, err);
 }
 
 static void report_left_out(const struct tree *tree)
@@ -433,7 +401,7 @@ static bool identify(const struct publish *publish, const struct scope_name *nam
 		             .settled = identity.settled };
 
 	if (S_ISDIR(file->info.st_mode)) {
-		if (!walk_tree(&tree, file->fd, "", 0, err))
+		if (!walk_directory(&tree, file->fd, err))
 			return false;
 		identity.size = tree.bytes;
 		identity.mark += tree.mark;
@@ -452,10 +420,9 @@ static bool has_room(const struct publish *publish, uint64_t bytes, size_t files
 
 static void remove_copy(struct publish *publish, struct entry *entry)
 {
-	mem_cleanup char *path = str_printf("%s/%s", publish->directory, entry->id);
 	struct npxc_error err;
 
-	if (!file_remove_tree(path, &err)) {
+	if (!tree_remove(publish->fd, entry->id, &err)) {
 		log_warn("publish", "%s", err.message);
 		return;
 	}
@@ -551,13 +518,10 @@ static bool copy_tree(const struct publish *publish, const struct scope_name *na
 		             .places = left < most ? left : most };
 	bool copied;
 
-	if (mkdirat(directory, leaf, 0755) != 0)
-		return error_set_errno(err, ERROR_IO, "make a copy");
-	to = openat(directory, leaf, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (to == -1)
-		return error_set_errno(err, ERROR_IO, "make a copy");
+	if (!tree_make_directory(directory, leaf, 0755, &to, err))
+		return false;
 	tree.to = to;
-	copied = walk_tree(&tree, file->fd, "", 0, err);
+	copied = walk_directory(&tree, file->fd, err);
 	if (copied)
 		report_left_out(&tree);
 	strv_done(&tree.left_out);
@@ -574,11 +538,8 @@ static bool copy_into(const struct publish *publish, const struct scope_name *na
 	FD_CLEANUP int directory = -1;
 
 	/* Whatever the umask: the sandbox's user may be another one. */
-	if (mkdirat(publish->fd, entry->id, 0755) != 0 || fchmodat(publish->fd, entry->id, 0755, 0) != 0)
-		return error_set_errno(err, ERROR_IO, "make a copy");
-	directory = openat(publish->fd, entry->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (directory == -1)
-		return error_set_errno(err, ERROR_IO, "make a copy");
+	if (!tree_make_directory(publish->fd, entry->id, 0755, &directory, err))
+		return false;
 	entry->inside = str_printf("%s/%s/%s", PUBLISH_INSIDE, entry->id, leaf);
 	entry->is_tree = S_ISDIR(file->info.st_mode);
 	if (entry->is_tree)
@@ -637,8 +598,8 @@ static bool same_bytes(int a, int b)
 static bool is_current(const struct publish *publish, const struct scope_file *file, const struct identity *identity,
                        struct entry *entry)
 {
-	mem_cleanup char *path = NULL;
 	FD_CLEANUP int copy = -1;
+	struct npxc_error ignored;
 
 	if (!is_same(&entry->identity, identity))
 		return false;
@@ -646,9 +607,8 @@ static bool is_current(const struct publish *publish, const struct scope_file *f
 		return true;
 	if (S_ISDIR(file->info.st_mode))
 		return false;
-	path = str_printf("%s%s", publish->directory, entry->inside + strlen(PUBLISH_INSIDE));
-	copy = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (copy == -1 || !same_bytes(file->fd, copy))
+	if (!tree_open_file(publish->fd, entry->inside + strlen(PUBLISH_INSIDE "/"), &copy, NULL, &ignored) ||
+	    !same_bytes(file->fd, copy))
 		return false;
 	entry->identity.settled = identity->settled;
 	return true;
@@ -683,8 +643,8 @@ bool publish_reserve(struct publish *publish, const struct scope_name *name, con
 		return false;
 	entry = new_entry(publish, name);
 	target = str_printf("%s/%s", PUBLISH_OUTPUTS_NAME, entry->id);
-	if (symlinkat(target, publish->fd, entry->id) != 0) {
-		error_set_errno(err, ERROR_IO, "make a place for %s", name->path);
+	if (!tree_make_link(publish->fd, entry->id, target, err)) {
+		error_prefix(err, "make a place for %s", name->path);
 		free_entry(entry);
 		return false;
 	}

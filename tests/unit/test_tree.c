@@ -345,6 +345,38 @@ static void what_is_made_has_the_mode_that_was_asked_for(void **state)
 	umask(mask);
 }
 
+#ifdef __linux__
+/* A guest exchanges each directory, the moment that it appears, with a link to a file of the host. */
+static void the_mode_of_a_new_directory_is_not_that_of_what_took_its_place(void **state)
+{
+	const struct place *place = *state;
+	unsigned swapped = 0;
+	int status;
+	pid_t swapper;
+
+	swapper = fork();
+	if (swapper == 0) {
+		for (const pid_t parent = getppid(); getppid() == parent;)
+			for (int i = 0; i < 1000; i++)
+				renameat2(place->root, "out-file", place->root, "made", RENAME_EXCHANGE);
+		_exit(0);
+	}
+	/* Until it was met, which is the control: the alarm ends a run in which nothing is swapped in time. */
+	while (swapped < 3) {
+		struct npxc_error err = { 0 };
+
+		if (!tree_make_directory(place->root, "made", 0777, NULL, &err))
+			swapped += err.sys_errno == ELOOP;
+		(void)unlinkat(place->root, "made", AT_REMOVEDIR);
+		(void)unlinkat(place->root, "out-file", AT_REMOVEDIR);
+		(void)renameat2(place->root, "made", place->root, "out-file", RENAME_NOREPLACE);
+		(void)symlinkat(place->secret, place->root, "out-file");
+	}
+	kill(swapper, SIGKILL);
+	assert_int_equal(waitpid(swapper, &status, 0), swapper);
+}
+#endif
+
 static void writing_replaces_a_planted_link_and_not_what_it_leads_to(void **state)
 {
 	const struct place *place = *state;
@@ -773,6 +805,9 @@ static int run(enum way way)
 		IN_PLACE(a_list_has_a_ceiling_and_an_order),
 		IN_PLACE(types_are_told_without_following),
 		IN_PLACE(what_is_made_has_the_mode_that_was_asked_for),
+#ifdef __linux__
+		IN_PLACE(the_mode_of_a_new_directory_is_not_that_of_what_took_its_place),
+#endif
 		IN_PLACE(writing_replaces_a_planted_link_and_not_what_it_leads_to),
 		IN_PLACE(copies_and_links_are_made_beneath_the_root_only),
 		IN_PLACE(renaming_follows_neither_end),
