@@ -2,7 +2,7 @@
 
 A plan is two faults of these, a client's behaviour, and whether another session of the same home runs beside it:
 
-  cli     a call of the container CLI fails, dies, prints nothing or half, hangs, or is done late
+  cli     a call of the container CLI fails, dies, prints nothing or half, hangs, or is done late; or all from it on fail
   kill    launcher, janitor or both are killed
   stop    launcher or janitor is stopped, and goes on after some milliseconds
   signal  the launcher gets SIGTERM, SIGINT or SIGHUP
@@ -15,8 +15,8 @@ on; where there is no CLI (bubblewrap), from the start.
 import dataclasses
 import random
 
-CALLS = 8  # of a session with a network of its own: version, create, inspect, run, rm, rm, ...
-MODES = ("exit1", "exit1-done", "killed", "empty", "truncated", "hang", "hang-first", "late")
+CALLS = {True: 7, False: 3}  # of a session with a network of its own: version, create, inspect, run, rm, rm, ...
+MODES = ("exit1", "exit1-done", "killed", "empty", "truncated", "hang", "hang-first", "late", "down")
 KINDS = ("cli", "kill", "stop", "signal", "full")
 WEIGHTS = (5, 4, 3, 3, 2)
 SIGNALS = (15, 2, 1)
@@ -54,31 +54,40 @@ class Plan:
         return any(fault.kind == kind for fault in self.faults)
 
 
-def fault_of(choose, kind, points, has_calls):
+def reached(points, runtime, network):
+    """Those that such a session comes to."""
+    never = (() if runtime == "bwrap" else ("cgroup.",)) + (() if network else ("network.", "egress.", "outlet."))
+    return [point for point in points if not point.startswith(never)]
+
+
+def fault_of(choose, kind, points, calls):
+    """calls: as many does the session make; what comes early is seldom the end of it."""
+    call = choose.choices(range(1, calls + 1), range(1, calls + 1))[0] if calls else 0
     if kind == "cli":
-        return Fault(kind, call=choose.randint(1, CALLS), what=choose.choice(MODES))
+        return Fault(kind, call=call, what=choose.choice(MODES))
     what = {"kill": lambda: choose.choice(("launcher", "janitor", "launcher+janitor")),
             "stop": lambda: choose.choice(("launcher", "janitor")),
             "signal": lambda: str(choose.choice(SIGNALS)),
             "full": lambda: choose.choice(("state", "temporary"))}[kind]()
     ms = choose.choice((20, 200, 1500)) if kind == "stop" else 0
     if kind == "full":  # by somebody else, who sees calls only
-        return Fault(kind, call=choose.randint(1, CALLS) if has_calls else 0, what=what)
-    if not has_calls or choose.random() < 0.5:
+        return Fault(kind, call=call, what=what)
+    if not calls or choose.random() < 0.5:
         return Fault(kind, point=choose.choice(points) + ":1", what=what, ms=ms)
-    return Fault(kind, call=choose.randint(1, CALLS), when=choose.choice(("before", "after")), what=what, ms=ms)
+    return Fault(kind, call=call, when=choose.choice(("before", "after")), what=what, ms=ms)
 
 
 def plan(seed, points, kinds=KINDS, runtimes=("docker", "docker", "docker", "bwrap")):
     """points: names of fault points. kinds, runtimes: those that this machine can have."""
     choose = random.Random(seed)
-    runtime = choose.choice(runtimes)
+    runtime, network = choose.choice(runtimes), choose.random() < 0.8
+    points, calls = reached(points, runtime, network), CALLS[network] if runtime == "docker" else 0
     mine = [kind for kind in kinds if runtime == "docker" or kind != "cli"]
     pair = choose.choices(mine, [WEIGHTS[KINDS.index(kind)] for kind in mine], k=2)
-    faults = [fault_of(choose, kind, points, runtime == "docker") for kind in pair]
+    faults = [fault_of(choose, kind, points, calls) for kind in pair]
     while (faults[0].kind, faults[0].call, faults[0].point) == (faults[1].kind, faults[1].call, faults[1].point):
-        faults[1] = fault_of(choose, choose.choice(mine), points, runtime == "docker")  # twice the same is one fault
-    return Plan(seed, tuple(faults), runtime, network=choose.random() < 0.8, stubborn=choose.random() < 0.2,
+        faults[1] = fault_of(choose, choose.choice(mine), points, calls)  # twice the same is one fault
+    return Plan(seed, tuple(faults), runtime, network, stubborn=choose.random() < 0.2,
                 neighbour=choose.random() < 0.15)
 
 

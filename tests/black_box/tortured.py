@@ -8,7 +8,8 @@ from test_crash import FAULTY, Run
 
 # Each line of `plan`: WHEN (before, after) CALL KIND WHAT. Who is killed is stopped first, so that nobody sees another die;
 # who they are is on the session's board (src/base/fault.c). A call that is "late" fails at once and is done when those who
-# asked have long gone on, as a service does that has its own time. `run` lives as long as its container: "after" it is then.
+# asked have long gone on, as a service does that has its own time. "down" is every call from then on. `run` lives as long
+# as its container: "after" it is then.
 BETWEEN = r"""#!/bin/sh
 PATH=/usr/bin:/bin
 here=${0%/*}
@@ -21,6 +22,7 @@ who() {
 }
 act() {
 	while read -r when call kind what; do
+		[ "$what" != down ] || [ "$1" != before ] || [ "$i" -lt "$call" ] || mode=down
 		[ "$when $call" = "$1 $i" ] || continue
 		: >"$here/struck.$1.$i.$kind"
 		who $(od -An -td4 -j4 -N8 "$here/../board")
@@ -28,7 +30,7 @@ act() {
 		case $what in *launcher*) victims=$launcher ;; esac
 		case $what in *janitor*) [ "$janitor" = 0 ] || victims="${victims:+$victims }$janitor" ;; esac
 		case $kind in
-		cli) mode=$what ;;
+		cli) [ "$mode" = down ] || mode=$what ;;
 		kill)
 			# whoever asked last: this call dies with it
 			[ "${victims#$PPID }" = "$victims" ] || victims="${victims#$PPID } $PPID"
@@ -43,6 +45,10 @@ act() {
 act before "$@"
 case $mode in
 hang-first) exec sleep 600 ;;
+down)
+	echo "Cannot connect to the Docker daemon at unix:///nowhere. Is the docker daemon running?" >&2
+	exit 1
+	;;
 late)
 	setsid sh -c 'sleep 0.3; exec "$@"' sh "$here/real/docker" "$@" >/dev/null 2>&1 &
 	echo "Error: connection reset" >&2
