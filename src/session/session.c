@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "guest/guest.h"
 #include "mcp/publish.h"
 #include "session/guards.h"
@@ -146,28 +147,33 @@ bool session_provision(struct session *session, const struct policy *policy, str
 }
 
 /* A mount beneath the workspace needs something to be mounted on, in a directory that is read-only inside. */
-static bool make_mount_points(const struct launch *launch, const char *files, struct npxc_error *err)
+static bool make_mount_point(int files, const char *relative, bool is_directory, struct npxc_error *err)
+{
+	const char *slash = strrchr(relative, '/');
+	mem_cleanup char *above = str_dup_n(relative, slash == NULL ? 0 : (size_t)(slash - relative));
+	if (is_directory)
+		return tree_make_directories(files, relative, 0755, err);
+	return tree_make_directories(files, above, 0755, err) &&
+	       (tree_is_file(files, relative) || tree_create(files, relative, "", 0, 0444, NULL, err));
+}
+
+static bool make_mount_points(const struct launch *launch, int files, struct npxc_error *err)
 {
 	for (size_t i = 0; i < launch->mount_count; i++) {
-		const char *target = launch->mounts[i].target;
-		if (!str_starts(target, PUBLISH_INSIDE "/"))
+		const struct launch_mount *mount = &launch->mounts[i];
+		if (!str_starts(mount->target, PUBLISH_INSIDE "/"))
 			continue;
-		mem_cleanup char *point = str_printf("%s%s", files, target + strlen(PUBLISH_INSIDE));
-		const bool is_directory = launch->mounts[i].judged ? launch->mounts[i].identity.kind == 'd'
-		                                                   : file_is_directory(launch->mounts[i].source);
-		mem_cleanup char *directory = is_directory ? str_dup(point) : str_path_join(point, "..");
-		if (!file_make_directories(directory, 0755, err) ||
-		    (!is_directory && !file_write_atomic(point, "", 0, 0444, err)))
+		const bool is_directory =
+		    mount->judged ? mount->identity.kind == 'd' : file_is_directory(mount->source);
+		if (!make_mount_point(files, mount->target + strlen(PUBLISH_INSIDE "/"), is_directory, err))
 			return false;
 	}
 	return true;
 }
 
-static bool make_directory(const char *path, mode_t mode, struct npxc_error *err)
+static const char *last_of(const char *path)
 {
-	/* The second for whatever umask there is. */
-	return (mkdir(path, mode) == 0 && chmod(path, mode) == 0) ||
-	       error_set_errno(err, ERROR_IO, "make directory %s", path);
+	return strrchr(path, '/') + 1;
 }
 
 /* A descriptor that is only good for looking opens the file anew, and not its name. */
@@ -186,16 +192,13 @@ static bool copy_one(const struct plan_copy *copy, int directory, struct npxc_er
 	return copy_file(from, directory, strrchr(copy->path, '/') + 1, 0444, &rules, &ignored, err);
 }
 
-static bool make_copies(const struct plan *plan, struct npxc_error *err)
+static bool make_copies(const struct plan *plan, int workspace, struct npxc_error *err)
 {
-	mem_cleanup char *kept = str_path_join(plan->workspace, "kept");
+	FD_CLEANUP int directory = -1;
 	if (plan->copy_count == 0)
 		return true;
-	if (!make_directory(kept, 0755, err))
+	if (!tree_make_directory(workspace, "kept", 0755, &directory, err))
 		return false;
-	FD_CLEANUP int directory = open(kept, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (directory == -1)
-		return error_set_errno(err, ERROR_IO, "open %s", kept);
 	for (size_t i = 0; i < plan->copy_count; i++)
 		if (!copy_one(&plan->copies[i], directory, err))
 			return false;
@@ -205,21 +208,27 @@ static bool make_copies(const struct plan *plan, struct npxc_error *err)
 static bool make_workspace(struct session *session, const struct plan *plan, struct npxc_error *err)
 {
 	mem_cleanup char *sessions = str_path_join(plan->workspace, "..");
-	mem_cleanup char *files = plan_files_directory(plan);
-	mem_cleanup char *outputs = plan_outputs_directory(plan);
+	mem_cleanup char *files_path = plan_files_directory(plan);
+	mem_cleanup char *outputs_path = plan_outputs_directory(plan);
+	FD_CLEANUP int root = -1;
+	FD_CLEANUP int workspace = -1;
+	FD_CLEANUP int files = -1;
 	unsigned ignored;
 	FAULT_POINT("workspace.hold");
 	if (!janitor_hold_path(session->janitor, JANITOR_DIRECTORY, plan->workspace, &ignored, err))
 		return false;
 	FAULT_POINT("workspace.held");
-	if (!file_make_directories(sessions, 0700, err) || !make_directory(plan->workspace, 0700, err))
+	if (!file_make_directories(sessions, 0700, err) || !tree_open(sessions, &root, err) ||
+	    !tree_make_directory(root, last_of(plan->workspace), 0700, &workspace, err))
 		return false;
 	FAULT_POINT("workspace.made");
 	if (plan->launch.first != NULL &&
-	    !file_write_atomic(plan->launch.first, GUEST_FIRST, GUEST_FIRST_LENGTH, 0555, err))
+	    !tree_create(workspace, last_of(plan->launch.first), GUEST_FIRST, GUEST_FIRST_LENGTH, 0555, NULL, err))
 		return false;
-	return make_copies(plan, err) && make_directory(files, 0755, err) &&
-	       (!plan->outputs || make_directory(outputs, 0777, err)) && make_mount_points(&plan->launch, files, err);
+	return make_copies(plan, workspace, err) &&
+	       tree_make_directory(workspace, last_of(files_path), 0755, &files, err) &&
+	       (!plan->outputs || tree_make_directory(workspace, last_of(outputs_path), 0777, NULL, err)) &&
+	       make_mount_points(&plan->launch, files, err);
 }
 
 /* On disk before anything can write to the trees. */
