@@ -207,8 +207,9 @@ $(BUILD)/differential/%: tests/differential/%.c $(BUILD)/asan/libnpxc.a
 differential: $(addprefix $(BUILD)/differential/,$(DIFFERENTIAL_NAMES)) ## compares scanner and identification with models in Python
 	@NPXC_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/differential
 
-layers: ## includes point one way; what is acquired has its fault points
+layers: ## includes point one way; no path into what others wrote; what is acquired has its fault points
 	@ci/layers
+	@ci/paths
 	@ci/fault-points >/dev/null
 
 # Fuzzing wants clang; nothing else here does. Each target tests/fuzz/fuzz_NAME.c has its seeds in tests/fuzz/corpus/NAME
