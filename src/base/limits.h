@@ -106,8 +106,14 @@
 /* names: of one of the store's own directories (keys, versions, unfinished installations). */
 #define LIMIT_STORE_NAMES 100000
 
-/* bytes: a copy of the host's Node (some 100 MiB). */
-#define LIMIT_NODE_BYTES ((uint64_t)1024 * MIB)
+/* files: libraries of its own that a Node loads (conda's loads some ten). */
+#define LIMIT_NODE_LIBRARIES 64
+
+/* files: of /usr that are hidden because credentials may be in them; each takes a descriptor. As many as npxc knows. */
+#define LIMIT_SYSTEM_MASKS 80
+
+/* bytes: the empty directory that is laid over one of the system's; one page holds it. */
+#define LIMIT_TMPFS_HIDDEN_BYTES (4 * KIB)
 
 /* files: what the fingerprint of a local package directory looks at. */
 #define LIMIT_FINGERPRINT_FILES 100000

@@ -104,7 +104,7 @@ void describe_text(const struct prepared *p, bool argv)
 	mem_cleanup char *network = policy_text(&p->policy);
 	mem_cleanup char *limits = describe_limits(p);
 	print_row("%-10s%s %s", "package", p->package.name, p->package.version);
-	if (p->package.node.prefix == NULL)
+	if (p->package.node.files.program == NULL)
 		printf("%-10sv%s (of the image %s)\n", "node", p->package.node.version, p->plan.launch.image);
 	else
 		printf("%-10sv%s%s\n", "node", p->package.node.version,
@@ -215,10 +215,10 @@ cJSON *describe_json(const struct prepared *p)
 		cJSON_AddStringToObject(package, "bin", p->package.bin);
 	cJSON *node = cJSON_AddObjectToObject(json, "node");
 	cJSON_AddStringToObject(node, "version", p->package.node.version);
-	if (p->package.node.prefix == NULL)
+	if (p->package.node.files.program == NULL)
 		cJSON_AddStringToObject(node, "image", p->plan.launch.image);
 	else
-		cJSON_AddStringToObject(node, "prefix", p->package.node.prefix);
+		cJSON_AddStringToObject(node, "program", p->package.node.files.program);
 	cJSON_AddBoolToObject(node, "from_store", p->package.node.from_store);
 	cJSON *runtime = cJSON_AddObjectToObject(json, "runtime");
 	cJSON_AddStringToObject(runtime, "name", runtime_kind_word(p->session.runtime.kind));

@@ -463,10 +463,8 @@ static bool add_node(struct prepared *p, struct launch *launch, struct npxc_erro
 	installer_done(&installer);
 	if (!found)
 		return false;
-	if (!str_equal(facts.prefix, "/usr")) {
-		launch_add_mount(launch, facts.prefix, STORE_GUEST_NODE, false);
+	if (node_add_mounts(&facts.files, STORE_GUEST_NODE, false, launch))
 		launch->path_prefix = str_dup(STORE_GUEST_NODE "/bin");
-	}
 	node_facts_done(&facts);
 	return true;
 }

@@ -112,10 +112,15 @@ static size_t bound_count(const struct runtime *runtime)
 	return runtime->binds_descriptors ? LIMIT_MOUNT_DESCRIPTORS : 0;
 }
 
+static int first_source(const struct runtime *runtime, const struct launch *launch)
+{
+	return BWRAP_FD_MASKS + (int)(runtime->system_masks.count + launch->masks.count);
+}
+
 static bool collect_layers(const struct runtime *runtime, const struct launch *launch, struct layers *layers,
                            struct npxc_error *err)
 {
-	int next = BWRAP_FD_MASKS + (int)launch->masks.count;
+	int next = first_source(runtime, launch);
 	const int end = next + (int)bound_count(runtime);
 	uint64_t tmp = launch->tmp_bytes != 0 ? launch->tmp_bytes : LIMIT_TMPFS_TMP_BYTES;
 
@@ -199,17 +204,39 @@ static void push_layers(struct strv *argv, const struct layers *layers)
 	}
 }
 
-static void push_system(struct strv *argv, const struct runtime *runtime, const struct launch *launch)
+static void push_links(struct strv *argv, const struct strv *pairs)
 {
-	for (size_t i = 0; i < runtime->system_mounts.count; i++)
-		push3(argv, "--ro-bind", runtime->system_mounts.v[i], runtime->system_mounts.v[i]);
-	for (size_t i = 0; i < runtime->system_links.count; i++) {
-		const char *pair = runtime->system_links.v[i];
-		const char *equals = strchr(pair, '=');
-		mem_cleanup char *to = str_dup_n(pair, (size_t)(equals - pair));
+	for (size_t i = 0; i < pairs->count; i++) {
+		const char *equals = strchr(pairs->v[i], '=');
+		mem_cleanup char *to = str_dup_n(pairs->v[i], (size_t)(equals - pairs->v[i]));
 
 		push3(argv, "--symlink", to, equals + 1);
 	}
+}
+
+bool bwrap_is_hidden(const struct runtime *runtime, const char *path)
+{
+	for (size_t i = 0; i < runtime->system_hidden.count; i++)
+		if (str_path_within(path, runtime->system_hidden.v[i]))
+			return true;
+	return false;
+}
+
+/* Those that lie in a hidden directory, or the others. */
+static void push_system_mounts(struct strv *argv, const struct runtime *runtime, bool hidden)
+{
+	for (size_t i = 0; i < runtime->system_mounts.count; i++)
+		if (bwrap_is_hidden(runtime, runtime->system_mounts.v[i]) == hidden)
+			push3(argv, "--ro-bind", runtime->system_mounts.v[i], runtime->system_mounts.v[i]);
+}
+
+static void push_system(struct strv *argv, const struct runtime *runtime, const struct launch *launch)
+{
+	push_system_mounts(argv, runtime, false);
+	push_links(argv, &runtime->system_links);
+	for (size_t i = 0; i < runtime->system_hidden.count; i++)
+		push_tmpfs(argv, runtime->system_hidden.v[i], LIMIT_TMPFS_HIDDEN_BYTES, 0755);
+	push_system_mounts(argv, runtime, true);
 	push_data(argv, BWRAP_FD_PASSWD, "/etc/passwd");
 	push_data(argv, BWRAP_FD_GROUP, "/etc/group");
 	if (launch->network == LAUNCH_NETWORK_OPEN) {
@@ -238,7 +265,7 @@ static int pin_fd(const struct runtime *runtime, const struct launch *launch, si
 
 	for (size_t i = 0; i < launch->mount_count; i++)
 		judged += launch->mounts[i].judged;
-	return judged + pin < bound_count(runtime) ? BWRAP_FD_MASKS + (int)(launch->masks.count + judged + pin) : -1;
+	return judged + pin < bound_count(runtime) ? first_source(runtime, launch) + (int)(judged + pin) : -1;
 }
 
 /*
@@ -268,12 +295,12 @@ static void push_pins(struct strv *argv, const struct runtime *runtime, const st
 	push2(argv, "--remount-ro", LAUNCH_PINS);
 }
 
-static void push_masks(struct strv *argv, const struct launch *launch, struct runtime_start *start)
+static void push_masks(struct strv *argv, const struct strv *paths, unsigned first_fd, struct runtime_start *start)
 {
-	for (size_t i = 0; i < launch->masks.count; i++) {
-		unsigned fd = BWRAP_FD_MASKS + (unsigned)i;
+	for (size_t i = 0; i < paths->count; i++) {
+		unsigned fd = first_fd + (unsigned)i;
 
-		push_data(argv, fd, launch->masks.v[i]);
+		push_data(argv, fd, paths->v[i]);
 		runtime_start_add_data(start, (int)fd, "", 0);
 	}
 }
@@ -361,7 +388,7 @@ static bool add_environment(const struct launch *launch, struct runtime_start *s
 /* Judged mounts in the order in which collect_layers numbered them. */
 static void add_sources(const struct runtime *runtime, const struct launch *launch, struct runtime_start *start)
 {
-	int next = BWRAP_FD_MASKS + (int)launch->masks.count;
+	int next = first_source(runtime, launch);
 	const int end = next + (int)bound_count(runtime);
 
 	for (size_t i = 0; i < launch->mount_count && next < end; i++)
@@ -483,13 +510,17 @@ static bool make_argv(const struct runtime *runtime, const struct launch *launch
 	push_isolation(argv, runtime, launch);
 	push_system(argv, runtime, launch);
 	push_layers(argv, layers);
-	push_masks(argv, launch, start);
+	push_links(argv, &launch->links);
+	push_masks(argv, &runtime->system_masks, BWRAP_FD_MASKS, start);
+	push_masks(argv, &launch->masks, BWRAP_FD_MASKS + (unsigned)runtime->system_masks.count, start);
 	push_pins(argv, runtime, launch);
 	push_first(&checks, argv, start);
 	/* Last of all: every mount point before it has been made in this root. */
 	/* Where nothing of the working directory is mounted it is an empty directory, read-only like all of the root.
 	 */
 	push2(argv, "--dir", launch->directory);
+	for (size_t i = 0; i < runtime->system_hidden.count; i++)
+		push2(argv, "--remount-ro", runtime->system_hidden.v[i]);
 	push2(argv, "--remount-ro", "/");
 	push2(argv, "--chdir", launch->directory);
 	if (!push_command(launch, &checks, argv, err))

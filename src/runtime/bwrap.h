@@ -9,8 +9,8 @@
  */
 
 /*
- * The descriptors under which bubblewrap gets its data. Masks take BWRAP_FD_MASKS and the numbers after it, sources of
- * mounts those after the masks.
+ * The descriptors under which bubblewrap gets its data. Masks take BWRAP_FD_MASKS and the numbers after it, the
+ * system's first, sources of mounts those after the masks.
  */
 enum {
 	BWRAP_FD_SECCOMP = 10,
@@ -32,13 +32,17 @@ enum {
  */
 bool bwrap_knows_descriptors(const char *program, size_t length);
 
+/* Pure: whether a path of the system's is in one of its directories that are empty inside (system_hidden). */
+bool bwrap_is_hidden(const struct runtime *runtime, const char *path);
+
 bool bwrap_find(const char *cli_name, const char *path_variable, struct runtime *ret_runtime,
                 struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
  * Should: every namespace; a read-only root; a private /proc with the host's /proc/sys read-only over it; a read-only
  * /dev; a size for every tmpfs; deeper mounts after those they lie in, masks after all mounts; judged sources by
- * descriptor where bubblewrap takes those, and compared from inside by the first program where that is not enough.
+ * descriptor where bubblewrap takes those, and compared from inside by the first program where that is not enough; the
+ * system's places of configuration and credentials (system_hidden, system_masks) empty.
  * Mustn't: put a value of the environment into argv; mount over "/", /etc, /usr, or in /proc and /dev, where the
  * sandbox's own protection lies; start without a seccomp filter.
  */

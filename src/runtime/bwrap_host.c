@@ -83,6 +83,87 @@ static void add_entry(struct runtime *runtime, const char *path)
 		strv_push(&runtime->system_mounts, path);
 }
 
+/*
+ * /usr holds programs and what they need, and on some systems more. Configuration for all users is hidden as that of
+ * /etc is: npm's global one may hold a registry's token, git's a password in an address.
+ */
+static const char *const hidden_entries[] = { "/usr/etc", "/usr/local/etc" };
+
+/* Where package managers look beside their own program, in each of these; and what they and others look for there. */
+static const char *const credential_places[] = {
+	"/usr",
+	"/usr/local",
+	"/usr/share",
+	"/usr/local/share",
+	"/usr/lib/node_modules",
+	"/usr/lib/node_modules/npm",
+	"/usr/local/lib/node_modules",
+	"/usr/local/lib/node_modules/npm",
+	"/usr/share/nodejs/npm",
+	"/usr/share/npm",
+};
+static const char *const credential_files[] = { "npmrc",  ".npmrc",     ".yarnrc",          ".yarnrc.yml",
+	                                        ".netrc", ".gitconfig", ".git-credentials", ".pypirc" };
+
+_Static_assert(sizeof(credential_places) / sizeof(credential_places[0]) *
+                       (sizeof(credential_files) / sizeof(credential_files[0])) <=
+                   LIMIT_SYSTEM_MASKS,
+               "each of them has a descriptor");
+
+/* The real path of something that the sandbox has because it lies in /usr; owned, NULL for everything else. */
+static char *real_in_usr(const char *path)
+{
+	struct npxc_error ignored;
+	char *real = NULL;
+
+	if (!file_real_path(path, &real, &ignored) || !str_path_within(real, "/usr")) {
+		free(real);
+		return NULL;
+	}
+	return real;
+}
+
+static void add_mask(struct runtime *runtime, const char *path)
+{
+	mem_cleanup char *real = real_in_usr(path);
+
+	if (real != NULL && file_is_regular(real) && !bwrap_is_hidden(runtime, real) &&
+	    !strv_contains(&runtime->system_masks, real))
+		strv_push(&runtime->system_masks, real);
+}
+
+/* What of a hidden directory is public, as in /etc: some systems keep it there. */
+static void add_public(struct runtime *runtime, const char *directory)
+{
+	for (size_t i = 0; i < sizeof(etc_entries) / sizeof(etc_entries[0]); i++) {
+		mem_cleanup char *path = str_path_join(directory, etc_entries[i] + strlen("/etc/"));
+		mem_cleanup char *real = real_in_usr(path);
+
+		if (str_equal(real, path))
+			strv_push(&runtime->system_mounts, path);
+	}
+}
+
+static void look_for_credentials(struct runtime *runtime)
+{
+	for (size_t i = 0; i < sizeof(hidden_entries) / sizeof(hidden_entries[0]); i++) {
+		mem_cleanup char *real = real_in_usr(hidden_entries[i]);
+
+		if (real == NULL || !file_is_directory(real) || bwrap_is_hidden(runtime, real))
+			continue;
+		strv_push(&runtime->system_hidden, real);
+		add_public(runtime, real);
+	}
+	for (size_t i = 0; i < sizeof(credential_places) / sizeof(credential_places[0]); i++) {
+		for (size_t k = 0; k < sizeof(credential_files) / sizeof(credential_files[0]); k++) {
+			mem_cleanup char *path = str_printf("%s/%s", credential_places[i], credential_files[k]);
+
+			if (file_exists(path))
+				add_mask(runtime, path);
+		}
+	}
+}
+
 static void look_at_system(struct runtime *runtime)
 {
 	add_entry(runtime, "/usr");
@@ -90,6 +171,7 @@ static void look_at_system(struct runtime *runtime)
 		add_entry(runtime, root_entries[i]);
 	for (size_t i = 0; i < sizeof(etc_entries) / sizeof(etc_entries[0]); i++)
 		add_entry(runtime, etc_entries[i]);
+	look_for_credentials(runtime);
 }
 
 /* A program of 70 KiB; what is many times larger is another one. */
@@ -162,7 +244,7 @@ static bool place(int from, int to)
 }
 
 /* A trial hides no sockets. Higher numbers may be more than `ulimit -n` allows. */
-enum { ABOVE_TARGETS = BWRAP_FD_MASKS };
+enum { ABOVE_TARGETS = BWRAP_FD_MASKS + LIMIT_SYSTEM_MASKS };
 
 /* Only async-signal-safe calls, exit status 126 when a step fails. */
 static void trial_child(char *const *argv, char *const *environment, const struct runtime_start *start,

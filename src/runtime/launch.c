@@ -133,6 +133,7 @@ void launch_done(struct launch *launch)
 	free(launch->env);
 	strv_done(&launch->command);
 	strv_done(&launch->masks);
+	strv_done(&launch->links);
 	free(launch->name);
 	free(launch->directory);
 	free(launch->home);

@@ -75,6 +75,8 @@ void runtime_done(struct runtime *runtime)
 	strv_done(&runtime->environment);
 	strv_done(&runtime->system_mounts);
 	strv_done(&runtime->system_links);
+	strv_done(&runtime->system_hidden);
+	strv_done(&runtime->system_masks);
 	*runtime = (struct runtime){ .kind = runtime->kind };
 }
 

@@ -75,6 +75,7 @@ struct launch {
 	struct launch_tmpfs *tmpfs; /* beside /tmp, /run and HOME, which every sandbox has */
 	size_t tmpfs_count;
 	struct strv masks;           /* paths inside (UNIX sockets of mounted trees) over which an empty file is put */
+	struct strv links;           /* "target=linkpath" pairs: symlinks that are made inside; bwrap only */
 	struct launch_variable *env; /* configured ones; PATH HOME TMPDIR LANG TERM are the driver's own */
 	size_t env_count;
 	char *path_prefix; /* owned or NULL; directories put before the ordinary PATH inside (a Node's bin) */
@@ -161,8 +162,11 @@ struct runtime {
 	bool is_root;       /* npxc's effective uid is 0 */
 	struct strv
 	    system_mounts; /* bwrap: read-only host paths that make up the root (/usr, /etc/ssl ...), existing ones */
-	struct strv system_links; /* bwrap: "target=linkpath" pairs (usr/bin=/bin ...) */
-	unsigned uid, gid;        /* ids inside */
+	struct strv system_links;  /* bwrap: "target=linkpath" pairs (usr/bin=/bin ...) */
+	struct strv system_hidden; /* bwrap: directories of /usr that are empty inside (/usr/etc ...), but for
+	                            * the system_mounts that lie in them */
+	struct strv system_masks;  /* bwrap: files of /usr that are empty inside (npm's own configuration ...) */
+	unsigned uid, gid;         /* ids inside */
 	char *filter; /* owned; bwrap: the seccomp program (runtime/seccomp.h); a start without one is refused */
 	size_t filter_bytes;
 	bool binds_descriptors;  /* bwrap: it has --bind-fd and --ro-bind-fd (0.10.0, and Debian's 0.8.0) */

@@ -5,6 +5,7 @@
 #include "guest/guest.h"
 #include "mcp/publish.h"
 #include "session/shares.h"
+#include "store/node.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -162,12 +163,9 @@ static bool fill_launch(const struct plan_input *in, struct plan *plan, struct n
 	launch->home = plan_home(in->home);
 
 	launch_add_mount(launch, package->directory, STORE_GUEST_PACKAGE, false);
-	if (package->node.prefix != NULL && !str_equal(package->node.prefix, "/usr")) {
-		launch_add_mount(launch, package->node.prefix, STORE_GUEST_NODE, false);
-		launch->path_prefix = str_dup(STORE_GUEST_PACKAGE "/node_modules/.bin:" STORE_GUEST_NODE "/bin");
-	} else {
-		launch->path_prefix = str_dup(STORE_GUEST_PACKAGE "/node_modules/.bin");
-	}
+	const bool own_node = node_add_mounts(&package->node.files, STORE_GUEST_NODE, false, launch);
+	launch->path_prefix =
+	    str_printf(STORE_GUEST_PACKAGE "/node_modules/.bin%s", own_node ? ":" STORE_GUEST_NODE "/bin" : "");
 	add_workspace(in, plan);
 	add_mounts(in, plan);
 	add_storage(in, plan);

@@ -6,14 +6,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/proc.h"
-#include "base/sha256.h"
 #include "base/tree.h"
 #include "config/semver.h"
 #include "store/npm.h"
 #include "store/record.h"
 
 #include <cjson/cJSON.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,15 +21,36 @@
 enum { KNOWN_MAX = 16 };
 
 static const char question[] =
-    "let h={};try{process.report.excludeNetwork=true;h=process.report.getReport().header}catch(e){}"
+    "let h={},l=[];try{process.report.excludeNetwork=true;const r=process.report.getReport();h=r.header;"
+    "l=r.sharedObjects}catch(e){}"
     "process.stdout.write(JSON.stringify({version:process.versions.node,abi:process.versions.modules,"
     "program:require('fs').realpathSync(process.execPath),os:process.platform,arch:process.arch,"
-    "libc:process.platform!=='linux'?'system':h.glibcVersionRuntime?'glibc':'musl'}))";
+    "libc:process.platform!=='linux'?'system':h.glibcVersionRuntime?'glibc':'musl',"
+    "libraries:l.filter(x=>x[0]==='/'&&!/^[/](usr|lib\\w*)[/]/.test(x))}))";
+
+static void files_done(struct store_node_files *files)
+{
+	free(files->program);
+	free(files->prefix);
+	strv_done(&files->libraries);
+	*files = (struct store_node_files){ 0 };
+}
+
+static void files_copy(const struct store_node_files *from, struct store_node_files *ret_to)
+{
+	*ret_to = (struct store_node_files){ .program = str_dup(from->program), .prefix = str_dup(from->prefix) };
+	strv_push_all(&ret_to->libraries, (const char *const *)from->libraries.v, from->libraries.count);
+}
+
+/* The executable's own prefix: what it is bin/node of. Owned or NULL. */
+static char *prefix_of(const char *program)
+{
+	return str_ends(program, "/bin/node") ? str_dup_n(program, strlen(program) - strlen("/bin/node")) : NULL;
+}
 
 void node_facts_done(struct node_facts *facts)
 {
-	free(facts->program);
-	free(facts->prefix);
+	files_done(&facts->files);
 	free(facts->version);
 	free(facts->abi);
 	free(facts->os);
@@ -57,22 +76,30 @@ static bool read_facts(const cJSON *object, struct node_facts *ret_facts)
 	const char *program = text_of(object, "program");
 	const char *version = text_of(object, "version");
 	struct semver parsed;
-	const char *tail;
+	const cJSON *library;
 
 	if (program == NULL || program[0] != '/' || version == NULL || !semver_parse(version, &parsed) ||
 	    strchr(version, '/') != NULL || !is_word(text_of(object, "abi")) || !is_word(text_of(object, "os")) ||
 	    !is_word(text_of(object, "arch")) || !is_word(text_of(object, "libc")))
 		return false;
-	tail = str_ends(program, "/bin/node") ? program + strlen(program) - strlen("/bin/node") : NULL;
 	*ret_facts = (struct node_facts){
-		.program = str_dup(program),
-		.prefix = tail != NULL ? str_dup_n(program, (size_t)(tail - program)) : NULL,
+		.files = { .program = str_dup(program), .prefix = prefix_of(program) },
 		.version = str_dup(version),
 		.abi = str_dup(text_of(object, "abi")),
 		.os = str_dup(text_of(object, "os")),
 		.arch = str_dup(text_of(object, "arch")),
 		.libc = str_dup(text_of(object, "libc")),
 	};
+	cJSON_ArrayForEach(library, cJSON_GetObjectItemCaseSensitive(object, "libraries"))
+	{
+		mem_cleanup char *path = cJSON_IsString(library) && library->valuestring[0] == '/'
+		                             ? str_path_clean(library->valuestring)
+		                             : NULL;
+
+		if (path != NULL && ret_facts->files.prefix != NULL && str_path_within(path, ret_facts->files.prefix) &&
+		    ret_facts->files.libraries.count < LIMIT_NODE_LIBRARIES)
+			strv_push(&ret_facts->files.libraries, path);
+	}
 	return true;
 }
 
@@ -95,7 +122,9 @@ static bool remembered(const char *store_directory, const char *id, struct node_
 {
 	mem_cleanup char *path = str_printf("%s/node.json", store_directory);
 	cJSON *root = record_read_json(path, LIMIT_CONFIG_BYTES);
-	bool found = read_facts(cJSON_GetObjectItemCaseSensitive(root, id), ret_facts);
+	const cJSON *known = cJSON_GetObjectItemCaseSensitive(root, id);
+	/* An npxc that did not know of libraries has left none. */
+	bool found = cJSON_HasObjectItem(known, "libraries") && read_facts(known, ret_facts);
 
 	cJSON_Delete(root);
 	return found;
@@ -114,6 +143,8 @@ static void remember(const char *store_directory, const char *id, cJSON *owned_a
 	while (cJSON_GetArraySize(root) >= KNOWN_MAX)
 		cJSON_DeleteItemFromArray(root, 0);
 	cJSON_DeleteItemFromObjectCaseSensitive(root, id);
+	if (!cJSON_HasObjectItem(owned_answer, "libraries"))
+		cJSON_AddArrayToObject(owned_answer, "libraries");
 	cJSON_AddItemToObject(root, id, owned_answer);
 	text = cJSON_Print(root);
 	cJSON_Delete(root);
@@ -150,58 +181,55 @@ static bool ask(const struct store_host *host, const char *path, cJSON **ret_ans
 	return answer != NULL;
 }
 
-/* ---- what of it may be seen inside ---- */
+/* ---- what of it is seen inside ---- */
 
-/* The directory that holds bin/node is mounted whole: that must not show a home directory or more. */
-static bool is_private(const struct store_host *host, const char *prefix)
+/* Mounts a file or directory of the prefix at the same place beneath `at`; false when it is not there. */
+static bool add_part(const char *path, const char *tail, const char *at, struct launch *launch)
 {
-	mem_cleanup char *home = NULL;
+	mem_cleanup char *real = NULL;
+	mem_cleanup char *target = str_path_join(at, tail);
 	struct npxc_error ignored;
 
-	if (host->home == NULL || !file_real_path(host->home, &home, &ignored))
-		home = str_dup("/");
-	return prefix[0] == '\0' || str_path_within(home, prefix) || str_ends(prefix, "/.local");
-}
-
-static bool copy_program(const char *from, int bin, struct npxc_error *err)
-{
-	const struct copy_rules rules = { .max_bytes = LIMIT_NODE_BYTES };
-	mem_cleanup char *random = file_random_hex(16);
-	mem_cleanup char *beside = str_printf(".node-%s", random);
-	FD_CLEANUP int in = open(from, O_RDONLY | O_CLOEXEC);
-	uint64_t bytes;
-
-	if (in == -1)
-		return error_set_errno(err, ERROR_IO, "copy %s", from);
-	return (tree_copy(in, bin, beside, 0755, &rules, &bytes, err) && tree_rename(bin, beside, bin, "node", err)) ||
-	       error_prefix(err, "copy %s", from);
-}
-
-/* A copy in a directory of its own, made once for each state of the original. */
-static bool copy_apart(const struct store_host *host, const char *id, struct node_facts *facts, struct npxc_error *err)
-{
-	mem_cleanup char *digest = sha256_hex(id, strlen(id));
-	mem_cleanup char *prefix = str_printf("%s/node/host-%.16s", host->store_directory, digest);
-	mem_cleanup char *bin = str_printf("%s/bin", prefix);
-	FD_CLEANUP int fd = -1;
-
-	if (!file_make_directories(bin, 0755, err) || !tree_open(bin, &fd, err) ||
-	    (!tree_is_file(fd, "node") && !copy_program(facts->program, fd, err)))
+	if (!file_real_path(path, &real, &ignored))
 		return false;
-	free(facts->prefix);
-	facts->prefix = MEM_TAKE(prefix);
+	launch_add_mount(launch, real, target, false);
 	return true;
 }
 
-static bool settle_prefix(const struct store_host *host, const char *id, struct node_facts *facts,
-                          struct npxc_error *err)
+/* npm as the prefix has it, with its commands, but for its configuration file. */
+static void add_npm(const char *prefix, const char *at, struct launch *launch)
 {
-	if (facts->prefix != NULL && !is_private(host, facts->prefix))
+	static const char *const commands[] = { "npm", "npx" };
+	mem_cleanup char *npm = str_printf("%s/lib/node_modules/npm", prefix);
+	mem_cleanup char *cli = str_printf("%s/bin/npm-cli.js", npm);
+	mem_cleanup char *settings = str_printf("%s/npmrc", npm);
+
+	if (!file_is_regular(cli) || !add_part(npm, "lib/node_modules/npm", at, launch))
+		return;
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		strv_pushf(&launch->links, "../lib/node_modules/npm/bin/%s-cli.js=%s/bin/%s", commands[i], at,
+		           commands[i]);
+	if (file_exists(settings))
+		strv_pushf(&launch->masks, "%s/lib/node_modules/npm/npmrc", at);
+}
+
+bool node_add_mounts(const struct store_node_files *files, const char *at, bool headers, struct launch *launch)
+{
+	mem_cleanup char *program = str_printf("%s/bin/node", at);
+	mem_cleanup char *include = NULL;
+
+	if (files->program == NULL || strcmp(files->program, "/usr/bin/node") == 0)
+		return false;
+	launch_add_mount(launch, files->program, program, false);
+	if (files->prefix == NULL)
 		return true;
-	if (copy_apart(host, id, facts, err))
-		return true;
-	node_facts_done(facts);
-	return false;
+	for (size_t i = 0; i < files->libraries.count; i++)
+		add_part(files->libraries.v[i], files->libraries.v[i] + strlen(files->prefix) + 1, at, launch);
+	add_npm(files->prefix, at, launch);
+	include = str_printf("%s/include/node", files->prefix);
+	if (headers && file_is_directory(include))
+		add_part(include, "include/node", at, launch);
+	return true;
 }
 
 bool node_host(const struct store_host *host, struct node_facts *ret_facts, struct npxc_error *err)
@@ -220,12 +248,8 @@ bool node_host(const struct store_host *host, struct node_facts *ret_facts, stru
 	if (stat(path, &st) == -1)
 		return error_set_errno(err, ERROR_INSTALL, "%s", path);
 	id = identity(path, &st);
-	if (remembered(host->store_directory, id, &facts)) {
-		if (!settle_prefix(host, id, &facts, err))
-			return false;
-		*ret_facts = facts;
+	if (remembered(host->store_directory, id, ret_facts))
 		return true;
-	}
 	if (!ask(host, path, &answer, err))
 		return false;
 	if (!read_facts(answer, &facts)) {
@@ -233,16 +257,10 @@ bool node_host(const struct store_host *host, struct node_facts *ret_facts, stru
 		return error_set(err, ERROR_INSTALL, "%s does not say what it is; install Node.js anew", path);
 	}
 	/* A version manager's shim may stand for another Node in another directory: its answer is not kept. */
-	if (file_real_path(path, &real, &why) && strcmp(real, facts.program) == 0)
+	if (file_real_path(path, &real, &why) && strcmp(real, facts.files.program) == 0)
 		remember(host->store_directory, id, answer);
 	else
 		cJSON_Delete(answer);
-	if (stat(facts.program, &st) == 0) {
-		free(MEM_TAKE(id));
-		id = identity(facts.program, &st);
-	}
-	if (!settle_prefix(host, id, &facts, err))
-		return false;
 	*ret_facts = facts;
 	return true;
 }
@@ -300,8 +318,7 @@ bool node_image(const struct store_host *host, bool anew, bool may_ask, struct n
 		}
 		remember(host->store_directory, id, answer);
 	}
-	free(facts.prefix);
-	facts.prefix = NULL;
+	files_done(&facts.files);
 	*ret_facts = facts;
 	return true;
 }
@@ -317,7 +334,7 @@ void node_done(struct store_node *node)
 {
 	free(node->version);
 	free(node->abi);
-	free(node->prefix);
+	files_done(&node->files);
 	*node = (struct store_node){ 0 };
 }
 
@@ -412,7 +429,7 @@ void node_choose(const struct store_host *host, const struct node_facts *facts, 
 	if (fits(facts->version, engines, host->node_major)) {
 		ret_node->version = str_dup(facts->version);
 		ret_node->abi = str_dup(facts->abi);
-		ret_node->prefix = str_dup(facts->prefix);
+		files_copy(&facts->files, &ret_node->files);
 		return;
 	}
 	if (host->image != NULL)
@@ -424,8 +441,9 @@ void node_choose(const struct store_host *host, const struct node_facts *facts, 
 			continue;
 		ret_node->version = str_dup(best);
 		ret_node->abi = str_dup(abis.v[i]);
-		ret_node->prefix = str_printf("%s/node/%s-%s-%s-%s-%s", host->store_directory, best, facts->os,
-		                              facts->arch, facts->libc, abis.v[i]);
+		ret_node->files.prefix = str_printf("%s/node/%s-%s-%s-%s-%s", host->store_directory, best, facts->os,
+		                                    facts->arch, facts->libc, abis.v[i]);
+		ret_node->files.program = str_printf("%s/bin/node", ret_node->files.prefix);
 		ret_node->from_store = true;
 	}
 	strv_done(&versions);

@@ -8,8 +8,7 @@
  * under its path, device, inode, size and time of change: a warm start runs no process.
  */
 struct node_facts {
-	char *program; /* real path of the executable */
-	char *prefix;  /* holds bin/node and no home directory: a Node in ~/bin or ~/.local is copied apart first */
+	struct store_node_files files;
 	char *version, *abi;
 	char *os, *arch, *libc; /* "linux", "x64", "glibc" or "musl" ("system" elsewhere) */
 };
@@ -17,13 +16,24 @@ struct node_facts {
 /* ERROR_INSTALL, with the next step, when there is none on host->path_variable or it does not answer. */
 bool node_host(const struct store_host *host, struct node_facts *ret_facts, struct npxc_error *err) NPXC_MUST_CHECK;
 /*
- * The Node of host->image, asked by running it once and kept in <store>/node.json under runtime and image; `prefix` is
- * NULL. `anew`: asked although it is kept. With `may_ask` false what is not kept is an error: nothing is started.
+ * The Node of host->image, asked by running it once and kept in <store>/node.json under runtime and image; it has no
+ * files here. `anew`: asked although it is kept. With `may_ask` false what is not kept is an error: nothing is started.
  * Errors: ERROR_INSTALL when the image has none that works, naming node_image, and what host->run gives.
  */
 bool node_image(const struct store_host *host, bool anew, bool may_ask, struct node_facts *ret_facts,
                 struct npxc_error *err) NPXC_MUST_CHECK;
 void node_facts_done(struct node_facts *facts);
+
+/*
+ * What a sandbox on this machine needs of a Node, mounted beneath `at` (absolute, inside) in the layout of its prefix:
+ * the executable as bin/node, the libraries that it loads from its own prefix, npm with its links, and with `headers`
+ * include/node. Nothing for /usr/bin/node, which every such sandbox has, and for an image's.
+ * Should: work for a Node anywhere, in a home directory too, whatever its executable is called.
+ * Mustn't: show anything else that lies in the prefix, which may be /usr/local, ~/.local or a home directory: least of
+ *   all etc/, where npm's global configuration is; show npm's own configuration file (`npmrc` in its directory).
+ * Returns whether there is a bin directory at `at` that belongs on PATH.
+ */
+bool node_add_mounts(const struct store_node_files *files, const char *at, bool headers, struct launch *launch);
 
 /* "linux-x64-glibc-" */
 char *node_platform_stem(const struct node_facts *facts);

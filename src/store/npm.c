@@ -63,9 +63,8 @@ static bool find_directory(const struct store_host *host, const struct node_fact
 	if (str_ends(real, "/bin/npm-cli.js"))
 		strv_push_owned(&places, str_dup_n(real, strlen(real) - strlen("/bin/npm-cli.js")));
 	/* `npm` is a script of a version manager: npm lies beside the Node that it stands for. */
-	if (str_ends(node->program, "/bin/node"))
-		strv_pushf(&places, "%.*s/lib/node_modules/npm", (int)(strlen(node->program) - strlen("/bin/node")),
-		           node->program);
+	if (node->files.prefix != NULL)
+		strv_pushf(&places, "%s/lib/node_modules/npm", node->files.prefix);
 	strv_push(&places, "/usr/share/nodejs/npm");
 	strv_push(&places, "/usr/lib/node_modules/npm");
 	strv_push(&places, "/usr/local/lib/node_modules/npm");
@@ -125,7 +124,7 @@ static char *host_program(const struct npm *npm)
 	struct npxc_error ignored;
 
 	if (npm->host->image == NULL)
-		return str_dup(npm->node->program);
+		return str_dup(npm->node->files.program);
 	if (!file_find_program("node", npm->host->path_variable, &path, &ignored) ||
 	    !file_real_path(path, &real, &ignored))
 		return NULL;
@@ -283,9 +282,12 @@ static void add_fixed_settings(const struct npm *npm, const struct npm_job *job,
 	if (job->step == NPM_FETCH) {
 		npmrc_set(config, "ignore-scripts", "true");
 		npmrc_set(config, "allow-git", "none");
-	} else if (nodedir != NULL && npm->host->image == NULL && str_path_within(nodedir, "/usr") &&
-	           (job->node == NULL || !job->node->from_store)) {
-		npmrc_set(config, "nodedir", nodedir); /* Node's headers, where the sandbox has them too */
+	} else if (nodedir != NULL && npm->host->image == NULL && (job->node == NULL || !job->node->from_store)) {
+		/* Node's headers, where the sandbox has them too */
+		if (str_equal(nodedir, npm->node->files.prefix) && !str_equal(nodedir, "/usr"))
+			npmrc_set(config, "nodedir", STORE_GUEST_NODE);
+		else if (str_path_within(nodedir, "/usr"))
+			npmrc_set(config, "nodedir", nodedir);
 	}
 }
 
@@ -418,28 +420,39 @@ static char *mount_unless_usr(struct launch *launch, const char *path, const cha
 	return str_dup(guest);
 }
 
+/* npm's own configuration file, in its directory, was read outside: what of it may be known inside is in ours. */
+static void hide_settings(struct launch *launch, const char *directory, const char *inside)
+{
+	mem_cleanup char *file = str_printf("%s/npmrc", directory);
+
+	if (strcmp(directory, inside) != 0 && file_exists(file))
+		strv_pushf(&launch->masks, "%s/npmrc", inside);
+}
+
 static void add_node_and_npm(struct launch *launch, const struct npm *npm, const struct npm_job *job)
 {
+	const struct store_node_files *own;
+	const bool scripts = job->step == NPM_SCRIPTS;
 	bool other = job->node != NULL && job->node->from_store;
-	mem_cleanup char *prefix = NULL;
+	bool mounted;
 	mem_cleanup char *directory = NULL;
 
 	if (npm->directory == NULL) {
 		strv_push(&launch->command, "npm");
 		return;
 	}
-	prefix = mount_unless_usr(launch, npm->node->prefix, other ? GUEST_NPM_NODE : STORE_GUEST_NODE);
+	own = &npm->node->files;
+	mounted = node_add_mounts(own, other ? GUEST_NPM_NODE : STORE_GUEST_NODE, scripts && !other, launch);
 	directory = mount_unless_usr(launch, npm->directory, GUEST_NPM);
-	if (other) {
-		launch_add_mount(launch, job->node->prefix, STORE_GUEST_NODE, false);
+	hide_settings(launch, npm->directory, directory);
+	if (other)
+		node_add_mounts(&job->node->files, STORE_GUEST_NODE, scripts, launch);
+	if (other || mounted)
 		launch->path_prefix = str_dup(STORE_GUEST_NODE "/bin");
-	} else if (strcmp(prefix, "/usr") != 0) {
-		launch->path_prefix = str_printf("%s/bin", prefix);
-	}
 	/* Debian's npm finds its modules through its own Node's built-in path. */
-	if (str_path_within(npm->directory, "/usr/share/nodejs") && strcmp(npm->node->prefix, "/usr") != 0)
+	if (str_path_within(npm->directory, "/usr/share/nodejs") && mounted)
 		launch_add_env(launch, "NODE_PATH", "/usr/share/nodejs");
-	strv_pushf(&launch->command, "%s/bin/node", prefix);
+	strv_pushf(&launch->command, "%s/bin/node", !mounted ? "/usr" : other ? GUEST_NPM_NODE : STORE_GUEST_NODE);
 	strv_pushf(&launch->command, "%s/bin/npm-cli.js", directory);
 }
 

@@ -75,7 +75,8 @@ static bool pick_version(const struct npm *npm, const struct staging *staging, c
 }
 
 /* The new Node is asked inside a sandbox: the host runs nothing that a registry sent. */
-static bool ask_abi(const struct npm *npm, const char *prefix, const char *tree, char **ret_abi, struct npxc_error *err)
+static bool ask_abi(const struct npm *npm, const char *program, const char *tree, char **ret_abi,
+                    struct npxc_error *err)
 {
 	struct launch launch;
 	struct proc_result result = { 0 };
@@ -83,7 +84,7 @@ static bool ask_abi(const struct npm *npm, const char *prefix, const char *tree,
 
 	npm_base_launch(&launch);
 	launch_add_mount(&launch, tree, STORE_GUEST_PACKAGE, false);
-	launch_add_mount(&launch, prefix, STORE_GUEST_NODE, false);
+	launch_add_mount(&launch, program, STORE_GUEST_NODE "/bin/node", false);
 	strv_push(&launch.command, STORE_GUEST_NODE "/bin/node");
 	strv_push(&launch.command, "-p");
 	strv_push(&launch.command, "process.versions.modules");
@@ -119,6 +120,7 @@ static bool install_node(const struct npm *npm, const struct staging *staging, c
 	mem_cleanup char *spec = NULL;
 	mem_cleanup char *made = NULL;
 	mem_cleanup char *relative = NULL;
+	mem_cleanup char *program = NULL;
 	mem_cleanup char *abi = NULL;
 	mem_cleanup char *stem = node_platform_stem(npm->node);
 	mem_cleanup char *final = NULL;
@@ -160,14 +162,15 @@ static bool install_node(const struct npm *npm, const struct staging *staging, c
 	relative = str_printf("node/node_modules/%s/bin/node", package);
 	if (!tree_is_file(staging->lock, relative))
 		return error_set(err, ERROR_INSTALL, "%s holds no bin/node", spec);
-	if (!ask_abi(npm, made, tree, &abi, err))
+	program = str_printf("%s/bin/node", made);
+	if (!ask_abi(npm, program, tree, &abi, err))
 		return false;
 	final = str_printf("%s/node/%s-%s%s", npm->host->store_directory, version, stem, abi);
 	if (!staging_settle(staging, made, final, err))
 		return false;
-	*ret_node = (struct store_node){
-		.version = MEM_TAKE(version), .abi = MEM_TAKE(abi), .prefix = MEM_TAKE(final), .from_store = true
-	};
+	*ret_node = (struct store_node){ .version = MEM_TAKE(version), .abi = MEM_TAKE(abi), .from_store = true };
+	ret_node->files.program = str_printf("%s/bin/node", final);
+	ret_node->files.prefix = MEM_TAKE(final);
 	return true;
 }
 

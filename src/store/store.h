@@ -30,13 +30,19 @@
 
 /* Where things stand inside a sandbox. */
 #define STORE_GUEST_PACKAGE "/opt/npxc/package" /* the store directory, read-only */
-#define STORE_GUEST_NODE "/opt/npxc/node"       /* a Node from the store or outside /usr: bin/node */
+#define STORE_GUEST_NODE "/opt/npxc/node"       /* a Node from the store, or another one than /usr/bin/node: bin/node */
+
+/* A Node on the host's file system. What of it a sandbox sees: store/node.h. */
+struct store_node_files {
+	char *program;         /* real path of the executable; NULL: an image's Node */
+	char *prefix;          /* where `program` is bin/node of; NULL when it is called otherwise */
+	struct strv libraries; /* shared objects that it loads from beneath its prefix, by their paths in it */
+};
 
 struct store_node {
-	char *version;   /* "20.20.2", without v */
-	char *abi;       /* process.versions.modules */
-	char *prefix;    /* host directory that holds bin/node; mounted at STORE_GUEST_NODE unless it is /usr;
-	                  * NULL: the image's Node */
+	char *version; /* "20.20.2", without v */
+	char *abi;     /* process.versions.modules */
+	struct store_node_files files;
 	bool from_store; /* installed by npxc because the host's did not satisfy */
 };
 

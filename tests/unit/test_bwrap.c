@@ -17,6 +17,15 @@ static void plain_runtime(struct runtime *runtime)
 	strv_push(&runtime->system_links, "usr/bin=/bin");
 }
 
+/* A system with a place for configuration in /usr, and npm's own. */
+static void hiding_runtime(struct runtime *runtime)
+{
+	plain_runtime(runtime);
+	strv_push(&runtime->system_hidden, "/usr/etc");
+	strv_push(&runtime->system_mounts, "/usr/etc/services");
+	strv_push(&runtime->system_masks, "/usr/lib/node_modules/npm/npmrc");
+}
+
 static void plain_launch(struct launch *launch)
 {
 	*launch = (struct launch){ .network = LAUNCH_NETWORK_NONE };
@@ -295,6 +304,36 @@ static void the_programs_text_tells_whether_it_binds_descriptors(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
 		assert_int_equal(bwrap_knows_descriptors(CASES[i].text, CASES[i].length), CASES[i].knows);
+}
+
+static void the_systems_credentials_are_hidden(void **state)
+{
+	struct runtime runtime;
+	struct launch launch;
+	struct runtime_start start;
+	mem_cleanup char *shown = NULL;
+
+	(void)state;
+	hiding_runtime(&runtime);
+	plain_launch(&launch);
+	/* what the user asks for lies over it */
+	launch_add_mount(&launch, "/usr/etc/mine", "/usr/etc/mine", false);
+	strv_push(&launch.masks, "/data/b.sock");
+	strv_push(&launch.links, "../x=/opt/y");
+	make(&runtime, &launch, &start);
+	shown = strv_shell(&start.argv);
+	assert_non_null(strstr(shown, "--ro-bind /usr /usr --ro-bind /etc/ssl/certs /etc/ssl/certs --symlink usr/bin "
+	                              "/bin --perms 0755 --size 4096 --tmpfs /usr/etc "
+	                              "--ro-bind /usr/etc/services /usr/etc/services --perms 0644 "));
+	assert_non_null(strstr(shown, "--ro-bind /usr/etc/mine /usr/etc/mine --symlink ../x /opt/y --perms 0644 "
+	                              "--ro-bind-data 20 /usr/lib/node_modules/npm/npmrc --perms 0644 "
+	                              "--ro-bind-data 21 /data/b.sock "));
+	assert_non_null(strstr(shown, "--dir /home/u/project --remount-ro /usr/etc --remount-ro / "));
+	assert_data(&start, 20, "", 0);
+	assert_data(&start, 21, "", 0);
+	runtime_start_done(&start);
+	launch_done(&launch);
+	runtime_done(&runtime);
 }
 
 static void open_network_brings_the_hosts_names(void **state)
@@ -740,6 +779,43 @@ static void mounts_lie_over_one_another_and_masks_over_all(void **state)
 	assert_int_equal(system(script), 0);
 }
 
+/* Any directory of /usr and any file of it stand for those that hold credentials. */
+static void hidden_directories_and_files_are_empty(void **state)
+{
+	static const char *const command[] = { "/bin/sh", "-c",
+		                               "echo $(ls /usr/share | wc -l) $(wc -c </usr/bin/env); "
+		                               "(: >/usr/share/new) 2>/dev/null && echo bad; "
+		                               "(: >/usr/bin/env) 2>/dev/null && echo bad; /usr/bin/env; echo $?" };
+	struct npxc_error err = { 0 };
+	struct launch launch;
+
+	(void)state;
+	sandbox_launch(&launch, command, 3);
+	for (int hidden = 0; hidden < 2; hidden++) {
+		struct runtime runtime;
+		struct runtime_start start;
+		struct sandbox_result result;
+
+		sandbox_runtime(&runtime);
+		if (hidden) {
+			strv_push(&runtime.system_hidden, "/usr/share");
+			strv_push(&runtime.system_masks, "/usr/bin/env");
+		}
+		if (!runtime_make_start(&runtime, &launch, &start, &err))
+			fail_msg("%s", err.message);
+		sandbox_run_start(&start, NULL, NULL, &result);
+		if (hidden)
+			assert_string_equal(result.output.data, "0 0\n126\n");
+		else
+			assert_true(result.output.data[0] > '0' && strstr(result.output.data, "\n0\n") != NULL);
+		assert_null(strstr(result.output.data, "bad"));
+		sandbox_result_done(&result);
+		runtime_start_done(&start);
+		runtime_done(&runtime);
+	}
+	launch_done(&launch);
+}
+
 static void judge_run(const char *const *command, size_t count, bool expected, int expected_status,
                       const char *expected_error)
 {
@@ -799,6 +875,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_whole_argument_list),
+		cmocka_unit_test(the_systems_credentials_are_hidden),
+		cmocka_unit_test(hidden_directories_and_files_are_empty),
 		cmocka_unit_test(judged_sources_are_bound_by_descriptor_or_compared),
 		cmocka_unit_test(directories_are_pinned_under_a_cover),
 		cmocka_unit_test(what_others_may_put_sockets_into_is_sealed),

@@ -879,7 +879,7 @@ static void a_missing_node_comes_from_the_registry(void **state)
 	assert_string_equal(package.node.abi, "11000");
 	assert_true(package.node.from_store);
 	assert_true(str_ends(package.platform, "-11000"));
-	assert_true(str_starts(package.node.prefix, fixture.store));
+	assert_true(str_starts(package.node.files.program, fixture.store));
 	answer = str_printf("%s/node_modules/wants-node/answer", package.directory);
 	assert_true(file_read(answer, &said, &err)); /* scripts ran with it */
 	assert_string_equal(said.data, "fake 1000.1.0\n");
@@ -945,40 +945,125 @@ static void another_abi_keeps_the_version(void **state)
 	setting_done(&setting);
 }
 
-static void a_node_in_a_home_directory_is_copied_apart(void **state)
+/* Each mount as "<inside> <where in the prefix>", sorted by the first; owned. */
+static char *mounts_text(const struct launch *launch, const char *prefix)
 {
-	static const char *const places[] = { "home/bin", "home/.local/bin", "opt/bin" };
+	BUF_CLEANUP struct buf text = BUF_INIT(64 * KIB);
+	struct npxc_error err;
+
+	for (size_t i = 0; i < launch->mount_count; i++) {
+		assert_true(str_path_within(launch->mounts[i].source, prefix));
+		assert_false(launch->mounts[i].writable);
+		assert_true(buf_appendf(&text, &err, "%s %s\n", launch->mounts[i].target,
+		                        launch->mounts[i].source + strlen(prefix) + 1));
+	}
+	for (size_t i = 0; i < launch->links.count; i++)
+		assert_true(buf_appendf(&text, &err, "link %s\n", launch->links.v[i]));
+	for (size_t i = 0; i < launch->masks.count; i++)
+		assert_true(buf_appendf(&text, &err, "mask %s\n", launch->masks.v[i]));
+	return text.data != NULL ? buf_take(&text) : str_dup("");
+}
+
+static void touch(const char *directory, const char *name)
+{
+	mem_cleanup char *path = str_printf("%s/%s", directory, name);
+	mem_cleanup char *parent = str_path_join(path, "..");
+	struct npxc_error err = { 0 };
+
+	assert_true(file_make_directories(parent, 0755, &err));
+	write_text(path, "x");
+}
+
+/* Its prefix may be a home directory or /usr/local, and npm's global configuration is in its etc. */
+static void of_a_nodes_prefix_only_what_it_needs_is_shown(void **state)
+{
+	static const char bare[] = "/n/bin/node bin/node\n/n/lib/libnode.so.1 lib/libnode.so.1.0\n";
+	static const char npm[] = "/n/lib/node_modules/npm lib/node_modules/npm\n";
+	static const char headers[] = "/n/include/node include/node\n";
+	static const char links[] = "link ../lib/node_modules/npm/bin/npm-cli.js=/n/bin/npm\n"
+	                            "link ../lib/node_modules/npm/bin/npx-cli.js=/n/bin/npx\n"
+	                            "mask /n/lib/node_modules/npm/npmrc\n";
+	static const char *const files[] = { "bin/other",
+		                             "etc/npmrc",
+		                             "lib/node_modules/npm/bin/npm-cli.js",
+		                             "lib/node_modules/npm/npmrc",
+		                             "lib/node_modules/other/secret",
+		                             "lib/libnode.so.1.0",
+		                             "include/node/node.h",
+		                             "include/secret.h",
+		                             "share/secret",
+		                             ".npmrc" };
+	static const char *const places[] = { "home", "home/.local", "opt/node" };
 	struct npxc_error err = { 0 };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		mem_cleanup char *bin = str_printf("%s/%s", fixture.root, places[i]);
+		mem_cleanup char *prefix = str_printf("%s/%s", fixture.root, places[i]);
+		mem_cleanup char *bin = str_printf("%s/bin", prefix);
 		mem_cleanup char *node = str_printf("%s/node", bin);
+		mem_cleanup char *library = str_printf("%s/lib/libnode.so.1", prefix);
 		mem_cleanup char *text =
 		    str_printf("#!/bin/sh\necho '{\"version\":\"20.1.0\",\"abi\":\"115\",\"program\":\"%s\","
-		               "\"os\":\"linux\",\"arch\":\"x64\",\"libc\":\"glibc\"}'\n",
-		               node);
+		               "\"os\":\"linux\",\"arch\":\"x64\",\"libc\":\"glibc\",\"libraries\":"
+		               "[\"%s/../lib/libnode.so.1\",\"/lib/x.so\",7,\"%s/../../etc/npmrc\"]}'\n",
+		               node, bin, prefix);
 		struct setting setting;
+		struct store_node chosen;
 		struct node_facts facts;
 
 		setting_make(&setting);
-		assert_true(file_make_directories(bin, 0755, &err));
+		for (size_t f = 0; f < sizeof(files) / sizeof(files[0]); f++)
+			touch(prefix, files[f]);
+		assert_int_equal(symlink("libnode.so.1.0", library), 0);
 		write_text(node, text);
 		assert_int_equal(chmod(node, 0755), 0);
 		setting.host.path_variable = bin;
-		for (int again = 0; again < 2; again++) {
-			mem_cleanup char *inside = NULL;
-
+		for (int again = 0; again < 2; again++) { /* asked, and remembered */
 			if (!node_host(&setting.host, &facts, &err))
 				fail_msg("%s", err.message);
-			inside = str_printf("%s/bin/node", facts.prefix);
-			assert_true(file_is_regular(inside));
-			/* An ordinary place is mounted as it is. */
-			assert_int_equal(str_starts(facts.prefix, fixture.store), i < 2);
-			assert_int_equal(entries(facts.prefix, "."), 1);
+			node_choose(&setting.host, &facts, NULL, &chosen);
+			for (int full = 0; full < 2; full++) {
+				mem_cleanup char *expected =
+				    str_printf("%s%s%s%s", bare, npm, full ? headers : "", links);
+				mem_cleanup char *shown = NULL;
+				struct launch launch = { 0 };
+
+				assert_true(node_add_mounts(&chosen.files, "/n", full, &launch));
+				shown = mounts_text(&launch, prefix);
+				assert_string_equal(shown, expected);
+				launch_done(&launch);
+			}
+			node_done(&chosen);
 			node_facts_done(&facts);
 		}
 		setting_done(&setting);
+	}
+}
+
+static void nodes_that_are_there_already_or_have_another_name(void **state)
+{
+	static const struct {
+		const char *program, *prefix;
+		const char *mounts;
+		bool on_path;
+	} cases[] = {
+		{ "/usr/bin/node", "/usr", "", false },
+		{ NULL, NULL, "", false }, /* an image's */
+		{ "/opt/n/nodejs-20", NULL, "/n/bin/node n/nodejs-20\n", true },
+		{ "/opt/n/bin/node", "/opt/n", "/n/bin/node n/bin/node\n", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct store_node_files files = { .program = (char *)(uintptr_t)cases[i].program,
+			                                .prefix = (char *)(uintptr_t)cases[i].prefix };
+		struct launch launch = { 0 };
+		mem_cleanup char *shown = NULL;
+
+		assert_int_equal(node_add_mounts(&files, "/n", true, &launch), cases[i].on_path);
+		shown = mounts_text(&launch, "/opt");
+		assert_string_equal(shown, cases[i].mounts);
+		launch_done(&launch);
 	}
 }
 
@@ -1333,7 +1418,8 @@ int main(void)
 		STORE_TEST(a_directorys_name_is_known_before_it_is_installed),
 		STORE_TEST(a_missing_node_comes_from_the_registry),
 		STORE_TEST(without_node_or_npm),
-		STORE_TEST(a_node_in_a_home_directory_is_copied_apart),
+		STORE_TEST(of_a_nodes_prefix_only_what_it_needs_is_shown),
+		STORE_TEST(nodes_that_are_there_already_or_have_another_name),
 		STORE_TEST(directories_are_installed_anew_when_they_change),
 		STORE_TEST(a_directory_is_packed_without_its_prepare_script),
 		STORE_TEST(waiting_for_another_can_be_interrupted),
@@ -1345,7 +1431,8 @@ int main(void)
 		STORE_TEST(a_directorys_name_is_known_before_it_is_installed),
 		STORE_TEST(optional_dependencies_may_fail),
 		STORE_TEST(without_node_or_npm),
-		STORE_TEST(a_node_in_a_home_directory_is_copied_apart),
+		STORE_TEST(of_a_nodes_prefix_only_what_it_needs_is_shown),
+		STORE_TEST(nodes_that_are_there_already_or_have_another_name),
 		STORE_TEST(directories_are_installed_anew_when_they_change),
 		STORE_TEST(a_directory_is_packed_without_its_prepare_script),
 		STORE_TEST(waiting_for_another_can_be_interrupted),
