@@ -385,7 +385,7 @@ static void add_environment(struct launch *launch, const struct npm_job *job)
 		 * npm prepares a git dependency with an npm of its own, which reads the configuration file in that
 		 * repository: it could name a program as `git` or options for Node. The environment beats that file.
 		 */
-		launch_add_env(launch, "NODE_OPTIONS", "--require=" GUEST_GUARD);
+		launch_add_env(launch, "NODE_OPTIONS", "--require " GUEST_GUARD);
 		launch_add_env(launch, "npm_config_ignore_scripts", "true");
 		launch_add_env(launch, "npm_config_allow_git", "none");
 		launch_add_env(launch, "npm_config_git", "/nonexistent/git-is-refused");

@@ -521,7 +521,7 @@ static void try_guard(const struct launch *launch)
 	assert_non_null(guard);
 	for (size_t i = 0; i < launch->env_count; i++)
 		loaded = loaded || (strcmp(launch->env[i].name, "NODE_OPTIONS") == 0 &&
-		                    strcmp(launch->env[i].value, "--require=/opt/npxc/npm-config/guard.js") == 0);
+		                    strcmp(launch->env[i].value, "--require /opt/npxc/npm-config/guard.js") == 0);
 	if (strcmp(launch->command.v[2], "rebuild") == 0) {
 		assert_false(loaded || file_exists(guard));
 		return;
