@@ -570,8 +570,10 @@ class World:
         self.defaults.update(settings)
         self._write("npxc.json", {"defaults": self.defaults})
 
-    def configure_package(self, text, package="npxc-light"):
-        self._write("packages/%s.json" % package.replace("/", "+"), text)
+    def configure_package(self, settings, package="npxc-light", directory=None):
+        """The file of a package that is a directory names that directory."""
+        directory = directory or {"npxc-light": LIGHT, "npxc-probe": PROBE}[package]
+        self._write("packages/%s.json" % package.replace("/", "+"), {"package_dir": str(directory), **settings})
 
     def _write(self, name, value):
         path = self.home / ".config" / "npxc" / name

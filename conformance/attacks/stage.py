@@ -240,7 +240,7 @@ class Stage:
         config = home / ".config" / "npxc"
         (config / "npxc.json").write_text(json.dumps({"defaults": {"runtime": runtime}}))
         network = network or {"mode": "allowlist", "link": kind, "allow": ALLOW}
-        (config / "packages" / "npxc-attacker.json").write_text(json.dumps({"network": network}))
+        (config / "packages" / "npxc-attacker.json").write_text(json.dumps({"package_dir": str(self.package), "network": network}))
         cache = self.directory / ("cache-" + runtime)
         if not cache.exists():
             cache.mkdir()

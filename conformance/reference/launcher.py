@@ -25,7 +25,8 @@ CLI_SECONDS = 3
 GRACE_SECONDS = 0.7
 DRAIN_SECONDS = 4
 DEFAULT_KEYS = {"runtime": str, "container_cli": str, "network": str, "node_image": str, "memory": str, "cpus": int}
-PACKAGE_KEYS = {"network": dict, "runtime": dict, "env": dict, "env_passthrough": list, "storage": dict, "mounts": list,
+PACKAGE_KEYS = {"package_dir": str, "network": dict, "runtime": dict, "env": dict, "env_passthrough": list,
+                "storage": dict, "mounts": list,
                 "non_path_arguments": dict, "stdout_guard": bool}
 
 
@@ -97,12 +98,22 @@ class Config:
             if not isinstance(value, keys[key]):
                 raise Failure("config", "%s: %s: wrong type, wanted %s" % (path, key, keys[key].__name__))
 
-    def load_package(self, name):
-        path = os.path.join(self.home, "packages", name.replace("/", "+") + ".json")
+    def load_package(self, directory):
+        """The one file that names the directory; what its package.json calls it says nothing."""
+        packages = os.path.join(self.home, "packages")
+        names = sorted(os.listdir(packages)) if os.path.isdir(packages) else []
+        files = [os.path.join(packages, name) for name in names if name.endswith(".json")]
+        path = next((f for f in files if self.names(f, directory)), os.path.join(packages, "none.json"))
         self.package = self.read(path, PACKAGE_KEYS)
         self.check(path, "network", self.package.get("network", {}), {"mode": str, "link": str, "allow": list})
         for rule in self.package.get("network", {}).get("allow", []):
             self.check_rule(path, rule)
+
+    def names(self, path, directory):
+        try:
+            return os.path.realpath(json.loads(read_text(path))["package_dir"]) == directory
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
     def check_rule(self, path, rule):
         if not isinstance(rule, str) or not rule or re.search(r"[\s\x00-\x1f]", rule):
@@ -1060,7 +1071,7 @@ class Launcher:
             self.parse(words)
             self.config = Config()
             self.find_package()
-            self.config.load_package(self.package)
+            self.config.load_package(self.package_directory)
             self.declare()
             kind = self.flags.get("--runtime", self.config.defaults.get("runtime", "bwrap"))
             if kind not in self.runtimes:

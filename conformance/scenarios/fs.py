@@ -21,7 +21,7 @@ def two_packages(lab, runtime):
             package["name"] = name
             package["bin"] = {"light": "light.sh"}
             (directory / "package.json").write_text(json.dumps(package))
-            world.configure_package({"network": {"mode": "none"}, "storage": {"persist": True}}, name)
+            world.configure_package({"network": {"mode": "none"}, "storage": {"persist": True}}, name, directory)
             before = len(world.runtime.calls(world))
             session = world.start("answer", world.marker, server=directory)
             converse(world, session)

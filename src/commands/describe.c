@@ -103,7 +103,12 @@ void describe_text(const struct prepared *p, bool argv)
 {
 	mem_cleanup char *network = policy_text(&p->policy);
 	mem_cleanup char *limits = describe_limits(p);
-	print_row("%-10s%s %s", "package", p->package.name, p->package.version);
+	if (p->package.source != NULL)
+		print_row("%-10s%s (it calls itself %s %s)", "package", p->package.source, p->package.name,
+		          p->package.version);
+	else
+		print_row("%-10s%s %s", "package", p->package.name, p->package.version);
+	print_row("%-10s%s%s", "settings", p->package_config.file, p->package_config.present ? "" : " (there is none)");
 	if (p->package.node.files.program == NULL)
 		printf("%-10sv%s (of the image %s)\n", "node", p->package.node.version, p->plan.launch.image);
 	else
@@ -207,6 +212,8 @@ cJSON *describe_json(const struct prepared *p)
 	cJSON *json = cJSON_CreateObject();
 	cJSON *package = cJSON_AddObjectToObject(json, "package");
 	cJSON_AddStringToObject(package, "name", p->package.name);
+	if (p->package.source != NULL)
+		cJSON_AddStringToObject(package, "source", p->package.source);
 	cJSON_AddStringToObject(package, "version", p->package.version);
 	cJSON_AddStringToObject(package, "key", p->package.key);
 	cJSON_AddStringToObject(package, "platform", p->package.platform);

@@ -20,13 +20,15 @@ static bool install_one(const struct options *options, cJSON *report, struct npx
 	}
 	cJSON *entry = cJSON_CreateObject();
 	cJSON_AddStringToObject(entry, "name", p.package.name);
+	if (p.package.source != NULL)
+		cJSON_AddStringToObject(entry, "source", p.package.source);
 	cJSON_AddStringToObject(entry, "version", p.package.version);
 	cJSON_AddStringToObject(entry, "platform", p.package.platform);
 	cJSON_AddStringToObject(entry, "directory", p.package.directory);
 	cJSON_AddBoolToObject(entry, "installed_now", p.package.installed_now);
 	cJSON_AddItemToArray(report, entry);
 	if (!options->json)
-		print_row("%s %s %s", p.package.name, p.package.version,
+		print_row("%s %s %s", store_package_label(&p.package), p.package.version,
 		          p.package.installed_now ? "installed" : "is installed already");
 	prepare_done(&p);
 	return true;

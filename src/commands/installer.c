@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "commands/prepare.h"
+#include "config/package_dir.h"
 #include "session/signals.h"
 #include "store/refused.h"
 #include "store/registry.h"
@@ -158,12 +159,13 @@ static bool gather_allow(const struct prepared *p, struct strv *ret_allow, char 
 		ok = spec_parse(p->options->specs.v[i], &spec, err);
 		if (!ok)
 			break;
-		if (spec.kind != SPEC_DIRECTORY) {
-			ok = config_load_package(p->paths.packages_directory, spec.name, &package, err);
-			if (ok) {
-				add_allow(&package, &allow, &file);
-				config_package_done(&package);
-			}
+		mem_cleanup char *directory =
+		    spec.kind == SPEC_DIRECTORY ? store_directory_path(spec.path, p->cwd, p->paths.home) : NULL;
+		ok = directory != NULL ? package_dir_load(p->paths.packages_directory, directory, &package, err)
+		                       : config_load_package(p->paths.packages_directory, spec.name, &package, err);
+		if (ok) {
+			add_allow(&package, &allow, &file);
+			config_package_done(&package);
 		}
 		spec_done(&spec);
 	}

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "config/edit.h"
+#include "config/package_dir.h"
 #include "session/signals.h"
 
 #include <cjson/cJSON.h>
@@ -39,7 +40,7 @@ static bool check_network(const struct prepared *p, struct npxc_error *err)
 	return !named || error_set(err, ERROR_CONFIG,
 	                           "%s is %s, a network of the runtime; `npxc learn --network allowlist` runs %s with "
 	                           "an allowlist instead",
-	                           origin, text, p->package.name);
+	                           origin, text, store_package_label(&p->package));
 }
 
 static void note_ports(const struct prepared *p)
@@ -100,19 +101,59 @@ static bool read_file(const char *file, char **ret_text, struct npxc_error *err)
 	return why.sys_errno == ENOENT;
 }
 
+/* What a new file for a directory says before any rule: whose it is. Owned; NULL for a package of a registry. */
+static char *first_text(const struct prepared *p)
+{
+	if (p->package.source == NULL)
+		return NULL;
+	cJSON *path = cJSON_CreateString(p->package.source);
+	mem_cleanup char *quoted = cJSON_PrintUnformatted(path);
+	cJSON_Delete(path);
+	return str_printf("{\n  \"package_dir\": %s\n}\n", quoted);
+}
+
+/* The file that applies now: of a directory another one may have come to name it. Owned. */
+static bool find_file(const struct prepared *p, char **ret_file, struct npxc_error *err)
+{
+	struct config_package now;
+	if (p->package.source == NULL) {
+		*ret_file = str_dup(p->package_config.file);
+		return true;
+	}
+	if (!package_dir_load(p->paths.packages_directory, p->package.source, &now, err))
+		return false;
+	*ret_file = str_dup(now.file);
+	config_package_done(&now);
+	return true;
+}
+
+static bool check_owner(const struct prepared *p, const struct lesson *lesson, const struct config_package *now,
+                        struct npxc_error *err)
+{
+	if (now->package_dir == NULL || p->package.source != NULL)
+		return true;
+	return error_set(err, ERROR_CONFIG, "%s is for %s (package_dir) and not for %s; call that file otherwise",
+	                 lesson->file, now->package_dir, lesson->package);
+}
+
 static bool propose(const struct prepared *p, const struct learned *learned, struct lesson *lesson,
                     struct npxc_error *err)
 {
 	struct config_package now;
 	struct rules rules = { 0 };
 	struct npxc_error ignored;
-	lesson->package = str_dup(p->package.name);
-	lesson->file = str_dup(p->package_config.file);
+	lesson->package = str_dup(store_package_label(&p->package));
 	lesson->full = learned->count == LIMIT_EGRESS_NOTES;
-	if (!read_file(lesson->file, &lesson->before, err) ||
-	    !config_parse_package(lesson->before, lesson->before == NULL ? 0 : strlen(lesson->before), lesson->file,
-	                          &now, err))
+	if (!find_file(p, &lesson->file, err) || !read_file(lesson->file, &lesson->before, err))
 		return false;
+	mem_cleanup char *from = lesson->before != NULL ? str_dup(lesson->before) : first_text(p);
+	const size_t length = from == NULL ? 0 : strlen(from);
+	if (!config_parse_package(from, length, lesson->file, &now, err))
+		return false;
+	if (!check_owner(p, lesson, &now, err)) {
+		config_package_done(&now);
+		return false;
+	}
 	for (size_t i = 0; i < now.network_allow.count; i++)
 		if (!rules_add(&rules, now.network_allow.v[i], &ignored))
 			log_debug("learn", "%s", ignored.message); /* the parser has taken it */
@@ -121,8 +162,7 @@ static bool propose(const struct prepared *p, const struct learned *learned, str
 	config_package_done(&now);
 	if (lesson->proposal.rules.count == 0)
 		return true;
-	if (!edit_allow(lesson->before, lesson->before == NULL ? 0 : strlen(lesson->before), lesson->file,
-	                &lesson->proposal.rules, &lesson->after, err))
+	if (!edit_allow(from, length, lesson->file, &lesson->proposal.rules, &lesson->after, err))
 		return false;
 	lesson->diff = edit_diff(lesson->before, lesson->after, lesson->file);
 	return true;
@@ -232,7 +272,7 @@ static bool run(struct prepared *p, struct lesson *lesson, int *ret_status, stru
 	struct learned learned = { 0 };
 	struct sandbox sandbox;
 	const struct session_says says = { .outlet = p->outlet,
-		                           .package = p->package.name,
+		                           .package = store_package_label(&p->package),
 		                           .allow_file = p->package_config.file,
 		                           .learned = &learned };
 	note_ports(p);

@@ -16,14 +16,16 @@ static void print_entry(const struct store_entry *entry)
 	if (localtime_r(&at, &broken) != NULL)
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &broken);
 	mem_cleanup char *size = print_bytes(entry->bytes);
-	print_row("%-44s %-14s %-12s %10s  %s", entry->name, entry->version, entry->spec == NULL ? "" : entry->spec,
-	          size, when);
+	print_row("%-44s %-14s %-12s %10s  %s", entry->source != NULL ? entry->source : entry->name, entry->version,
+	          entry->spec == NULL ? "" : entry->spec, size, when);
 }
 
 static cJSON *entry_json(const struct store_entry *entry)
 {
 	cJSON *json = cJSON_CreateObject();
 	cJSON_AddStringToObject(json, "name", entry->name);
+	if (entry->source != NULL)
+		cJSON_AddStringToObject(json, "source", entry->source);
 	cJSON_AddStringToObject(json, "version", entry->version);
 	cJSON_AddStringToObject(json, "key", entry->key);
 	cJSON_AddStringToObject(json, "platform", entry->platform);

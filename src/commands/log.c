@@ -225,11 +225,9 @@ static bool names_of(const struct prepared *p, struct strv *ret_names, struct np
 		if (!spec_parse(p->options->specs.v[i], &spec, err))
 			return false;
 		mem_cleanup char *name = spec.kind == SPEC_DIRECTORY
-		                             ? store_directory_name(spec.path, p->cwd, p->paths.home)
+		                             ? store_directory_path(spec.path, p->cwd, p->paths.home)
 		                             : str_dup(spec.name);
 		spec_done(&spec);
-		if (name == NULL)
-			return error_set(err, ERROR_CONFIG, "%s: no package.json with a name", p->options->specs.v[i]);
 		strv_push(ret_names, name);
 	}
 	return true;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "commands/installer.h"
+#include "config/package_dir.h"
 #include "session/data.h"
 #include "session/signals.h"
 #include "session/written.h"
@@ -144,26 +145,29 @@ static bool make_policy(struct prepared *p, struct npxc_error *err)
 	return !p->session.has_runtime || settle_link(p, err);
 }
 
-static bool load_package_config(struct prepared *p, const char *name, struct npxc_error *err)
+/* `directory`: the real path of a package that is one, `name` of any other. */
+static bool load_package_config(struct prepared *p, const char *directory, const char *name, struct npxc_error *err)
 {
-	if (!config_load_package(p->paths.packages_directory, name, &p->package_config, err))
+	if (directory != NULL ? !package_dir_load(p->paths.packages_directory, directory, &p->package_config, err)
+	                      : !config_load_package(p->paths.packages_directory, name, &p->package_config, err))
 		return false;
 	p->has_package_config = true;
-	p->package_config_name = str_dup(name);
+	p->package_config_label = str_dup(directory != NULL ? directory : name);
 	return make_policy(p, err);
 }
 
 bool prepare_package_config(struct prepared *p, struct npxc_error *err)
 {
 	if (p->options->specs.count != 1)
-		return true; /* of a set it is the bin's package that counts, and only npm knows which one has it */
+		return true; /* of a set it is the package of the command that counts */
 	struct spec spec;
 	if (!spec_parse(p->options->specs.v[0], &spec, err))
 		return false;
-	mem_cleanup char *name =
-	    spec.kind == SPEC_DIRECTORY ? store_directory_name(spec.path, p->cwd, p->paths.home) : str_dup(spec.name);
+	mem_cleanup char *directory =
+	    spec.kind == SPEC_DIRECTORY ? store_directory_path(spec.path, p->cwd, p->paths.home) : NULL;
+	const bool fine = load_package_config(p, directory, spec.name, err);
 	spec_done(&spec);
-	return name == NULL || load_package_config(p, name, err);
+	return fine;
 }
 
 const char *prepare_cli_name(enum runtime_kind kind, const struct config *config)
@@ -212,6 +216,20 @@ bool prepare_session(struct prepared *p, struct npxc_error *err)
 	       settle_link(p, err);
 }
 
+/* Of a set, once it is known who has the command. A command that no package of them has may be a dependency's, whoever
+ * wrote that: it gets nobody's settings. A line for the shell is the user's own. */
+static bool load_owners_config(struct prepared *p, struct npxc_error *err)
+{
+	if (p->package.owned)
+		return load_package_config(p, p->package.source, p->package.name, err);
+	log_notice("none of the packages has a command %s, so no package's configuration applies", p->package.bin);
+	if (!config_parse_package(NULL, 0, p->paths.packages_directory, &p->package_config, err))
+		return false;
+	p->has_package_config = true;
+	p->package_config_label = str_dup(store_package_label(&p->package));
+	return make_policy(p, err);
+}
+
 bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error *err)
 {
 	const int64_t began = clock_now_us();
@@ -234,12 +252,11 @@ bool prepare_package(struct prepared *p, enum store_wish wish, struct npxc_error
 	if (!store_use(&p->package, &p->store_lock, err))
 		return false;
 	if (!p->has_package_config)
-		return load_package_config(p, p->package.name, err);
-	if (strcmp(p->package_config_name, p->package.name) != 0)
-		return error_set(err, ERROR_CONFIG,
-		                 "npm knows this package as %s, its package.json first says %s; which configuration is "
-		                 "its own is unclear",
-		                 p->package.name, p->package_config_name);
+		return load_owners_config(p, err);
+	/* They are made from the same words; a directory that was replaced by a link meanwhile is another one. */
+	if (strcmp(p->package_config_label, store_package_label(&p->package)) != 0)
+		return error_set(err, ERROR_CONFIG, "%s became %s while it was prepared; start again",
+		                 p->package_config_label, store_package_label(&p->package));
 	return true;
 }
 
@@ -296,7 +313,7 @@ static bool open_outlet(struct prepared *p, bool starts, struct npxc_error *err)
 		.network = &p->network,
 		.audit_directory = p->audit_directory,
 		.session = p->session_name,
-		.package = p->has_package ? p->package.name : "doctor",
+		.package = p->has_package ? store_package_label(&p->package) : "doctor",
 		.path_variable = getenv("PATH") == NULL ? "" : getenv("PATH"),
 		.starts = starts,
 		.learn = p->learn,
@@ -373,14 +390,16 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 {
 	const int64_t began = clock_now_us();
 	gather_variables(p);
-	mem_cleanup char *key = spec_package_key(p->package.name);
+	mem_cleanup char *key =
+	    p->package.source != NULL ? store_directory_key(p->package.source) : spec_package_key(p->package.name);
 	mem_cleanup char *data = str_path_join(p->paths.data_directory, key);
 	if (!gather(p, data, session_id != NULL, err))
 		return false;
 	const struct launch_identity data_identity = launch_identity_of(p->data.fd, &p->data.info);
 	for (size_t i = 0; notes && i < p->mounts.notes.count; i++)
 		log_notice("%s", p->mounts.notes.v[i]);
-	p->session_name = plan_session_name(p->package.name, session_id != NULL ? session_id : "<session>");
+	p->session_name =
+	    plan_session_name(store_package_label(&p->package), session_id != NULL ? session_id : "<session>");
 	if (!choose_network(p, session_id != NULL, err) || !open_outlet(p, session_id != NULL, err))
 		return false;
 	if (notes)
@@ -420,7 +439,7 @@ static bool describe_session(const struct prepared *p, struct npxc_error *err)
 	mem_cleanup char *policy = policy_text(&p->policy);
 	const struct janitor_facts facts = {
 		.name = p->plan.launch.name,
-		.package = p->package.name,
+		.package = store_package_label(&p->package),
 		.version = p->package.version,
 		.runtime = runtime_kind_word(p->session.runtime.kind),
 		.policy = policy,
@@ -518,7 +537,7 @@ bool prepare_translate(struct prepared *p, struct npxc_error *err)
 	const struct translate_settings settings = {
 		.config = &p->config,
 		.package = &p->package_config,
-		.label = p->package.name,
+		.label = store_package_label(&p->package),
 		.place = { .cwd = p->cwd, .real = p->real_cwd, .home = p->paths.home },
 		.in_scope = p->mounts.cwd_in_scope,
 		.mounts = p->visible_mounts,
@@ -557,7 +576,7 @@ void prepare_done(struct prepared *p)
 	policy_done(&p->policy);
 	if (p->has_package_config)
 		config_package_done(&p->package_config);
-	free(p->package_config_name);
+	free(p->package_config_label);
 	free(p->session_name);
 	free(p->audit_directory);
 	config_done(&p->config);

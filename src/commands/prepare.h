@@ -32,7 +32,7 @@ struct prepared {
 	    learn; /* set between prepare_config and the next step: the policy is an allowlist, whatever else is said */
 	bool has_package_config;
 	struct config_package package_config;
-	char *package_config_name; /* whose it is */
+	char *package_config_label; /* whose it is: a package's name or a directory's path */
 	struct policy policy;
 	bool has_package;
 	struct store_package package;
@@ -60,7 +60,8 @@ bool prepare_config(const struct options *options, struct prepared *ret_prepared
                     struct npxc_error *err) NPXC_MUST_CHECK;
 /*
  * The package's file and the policy: all that can be refused without a registry and without asking a runtime. Nothing
- * when only npm can tell the package: of several specs, and for a directory whose package.json gives no name.
+ * of several specs: which package has the command is known when they are installed. A directory's file is the one that
+ * names its path (config/package_dir.h), whatever its package.json says.
  */
 bool prepare_package_config(struct prepared *p, struct npxc_error *err) NPXC_MUST_CHECK;
 /* The janitor, signals, the runtime, and whether that one can keep the policy. */

@@ -9,12 +9,12 @@ bool run_command(const struct options *options, int *ret_status, struct npxc_err
 	struct sandbox sandbox;
 	if (!prepare_start(options, &p, err))
 		return false;
-	const bool fine =
-	    session_start(&p.session, &p.plan, p.outlet, &sandbox, err) && prepare_translate(&p, err) &&
-	    session_relay(&p.session, &sandbox, p.translate,
-	                  &(struct session_says){
-	                      .outlet = p.outlet, .package = p.package.name, .allow_file = p.package_config.file },
-	                  ret_status, err);
+	const bool fine = session_start(&p.session, &p.plan, p.outlet, &sandbox, err) && prepare_translate(&p, err) &&
+	                  session_relay(&p.session, &sandbox, p.translate,
+	                                &(struct session_says){ .outlet = p.outlet,
+	                                                        .package = store_package_label(&p.package),
+	                                                        .allow_file = p.package_config.file },
+	                                ret_status, err);
 	prepare_done(&p);
 	return fine;
 }

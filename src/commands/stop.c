@@ -176,6 +176,25 @@ static bool stop_them(struct stop *stop, const struct options *options, int *ret
 	return report(stop, options->json, err);
 }
 
+/* A session of a directory is called by its path: so that `npxc stop .` means it, as `npxc .` does. */
+static void resolve_directories(const struct prepared *p, struct strv *ret_words)
+{
+	for (size_t i = 0; i < p->options->specs.count; i++) {
+		const char *word = p->options->specs.v[i];
+		struct npxc_error ignored;
+		struct spec spec;
+		if (!spec_parse(word, &spec, &ignored)) {
+			strv_push(ret_words, word); /* an id */
+			continue;
+		}
+		if (spec.kind == SPEC_DIRECTORY)
+			strv_push_owned(ret_words, store_directory_path(spec.path, p->cwd, p->paths.home));
+		else
+			strv_push(ret_words, word);
+		spec_done(&spec);
+	}
+}
+
 bool stop_command(const struct options *options, int *ret_status, struct npxc_error *err)
 {
 	if (options->all == (options->specs.count > 0))
@@ -186,7 +205,11 @@ bool stop_command(const struct options *options, int *ret_status, struct npxc_er
 	mem_cleanup char *directory = prepare_sessions_directory(&p);
 	mem_cleanup char *boot = proc_boot_id();
 	struct stop stop = { .directory = directory, .boot = boot };
-	const bool fine = stop_them(&stop, options, ret_status, err);
+	struct options meant = *options;
+	meant.specs = (struct strv){ 0 };
+	resolve_directories(&p, &meant.specs);
+	const bool fine = stop_them(&stop, &meant, ret_status, err);
+	strv_done(&meant.specs);
 	for (size_t i = 0; i < stop.count; i++) {
 		group_done(&stop.v[i].launcher);
 		lease_seen_done(&stop.v[i].seen);

@@ -245,8 +245,10 @@ static void show_denials(const struct prepared *p)
 	if (p->outlet == NULL)
 		return;
 	outlet_stop(p->outlet);
-	while (session_report_denials(&(struct session_says){
-	    .outlet = p->outlet, .package = p->package.name, .allow_file = p->package_config.file, .say = say_line }))
+	while (session_report_denials(&(struct session_says){ .outlet = p->outlet,
+	                                                      .package = store_package_label(&p->package),
+	                                                      .allow_file = p->package_config.file,
+	                                                      .say = say_line }))
 		;
 }
 

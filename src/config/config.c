@@ -580,6 +580,21 @@ static bool read_package_name(const struct jsonc *document, const cJSON *value, 
 	return read_checked(document, value, spec_check_name, into, err);
 }
 
+static bool read_package_dir(const struct jsonc *document, const cJSON *value, void *into, struct npxc_error *err)
+{
+	char **directory = into;
+	mem_cleanup char *bad = NULL;
+
+	if (!cJSON_IsString(value))
+		return refuse_kind(document, value, "a string", err);
+	bad = shown(value->valuestring);
+	if (value->valuestring[0] != '/')
+		return jsonc_error(document, value, err, "\"%s\" is not an absolute path", bad);
+	free(*directory);
+	*directory = str_path_clean(value->valuestring);
+	return true;
+}
+
 static bool read_version(const struct jsonc *document, const cJSON *value, void *into, struct npxc_error *err)
 {
 	mem_cleanup char *text = NULL;
@@ -863,6 +878,7 @@ static bool read_package(const struct jsonc *document, const char *name, struct 
 	static const struct key keys[] = {
 		{ "$schema", read_schema, 0 },
 		{ "package", read_package_name, offsetof(struct config_package, package) },
+		{ "package_dir", read_package_dir, offsetof(struct config_package, package_dir) },
 		{ "version", read_version, offsetof(struct config_package, version) },
 		{ "env", read_env, 0 },
 		{ "env_passthrough", read_passthrough, offsetof(struct config_package, env_passthrough) },
@@ -882,6 +898,12 @@ static bool read_package(const struct jsonc *document, const char *name, struct 
 
 	if (!read_object(document, root, KEYS(keys), package, err))
 		return false;
+	if (package->package_dir != NULL && package->package != NULL)
+		return jsonc_error(document, cJSON_GetObjectItemCaseSensitive(root, "package_dir"), err,
+		                   "says that the file is a directory's, `package` that it is a package's; keep one");
+	if (package->package_dir != NULL && package->version != NULL)
+		return jsonc_error(document, cJSON_GetObjectItemCaseSensitive(root, "version"), err,
+		                   "a directory (package_dir) has no other version than its own; leave it out");
 	if (package->package != NULL && name != NULL && strcmp(package->package, name) != 0)
 		return jsonc_error(document, cJSON_GetObjectItemCaseSensitive(root, "package"), err,
 		                   "is \"%s\", but this is the file of \"%s\"", package->package, name);
@@ -1047,7 +1069,14 @@ bool config_load_package(const char *packages_directory, const char *name, struc
 		if (old != NULL)
 			return refuse_old(old, instead, shape, err);
 	}
-	return parse_package(text, length, file, name, ret_package, err);
+	if (!parse_package(text, length, file, name, ret_package, err))
+		return false;
+	if (ret_package->package_dir == NULL)
+		return true;
+	log_notice("%s is for the directory %s (package_dir), so it does not apply to the package %s", file,
+	           ret_package->package_dir, name);
+	config_package_done(ret_package);
+	return parse_package(NULL, 0, file, name, ret_package, err);
 }
 
 void config_done(struct config *config)
@@ -1075,6 +1104,7 @@ void config_package_done(struct config_package *package)
 	}
 	free(package->file);
 	free(package->package);
+	free(package->package_dir);
 	free(package->version);
 	free(package->env);
 	free(package->mounts);

@@ -58,10 +58,12 @@ struct config_variable {
 };
 
 struct config_package {
-	char *file;    /* owned; the path read or looked for */
-	bool present;  /* the file was there */
-	char *package; /* NULL when not said; a name that does not match the file's key is an error */
-	char *version; /* NULL, or an exact version, range or tag that a spec without one gets */
+	char *file;        /* owned; the path read or looked for */
+	bool present;      /* the file was there */
+	char *package;     /* NULL when not said; a name that does not match the file's key is an error */
+	char *package_dir; /* NULL, or the directory that the file is for instead: absolute, cleaned
+	                      (config/package_dir.h) */
+	char *version;     /* NULL, or an exact version, range or tag that a spec without one gets */
 	struct config_variable *env;
 	size_t env_count;
 	struct strv env_passthrough;
@@ -94,7 +96,8 @@ bool config_parse_package(const char *text, size_t length, const char *file, str
  * is an ERROR_CONFIG that says what to write instead. When `required` (--config), a missing `file` is an error. */
 bool config_load(const char *file, const char *old_file, bool required, struct config *ret_config,
                  struct npxc_error *err) NPXC_MUST_CHECK;
-/* packages/<key>.json for `name`; a packages/<...>.toml of 0.3.0 is refused in the same way. */
+/* packages/<key>.json for `name`; a packages/<...>.toml of 0.3.0 is refused in the same way. A file with a package_dir
+ * is that directory's and nobody else's: for `name` it counts as absent. */
 bool config_load_package(const char *packages_directory, const char *name, struct config_package *ret_package,
                          struct npxc_error *err) NPXC_MUST_CHECK;
 

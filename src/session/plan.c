@@ -18,7 +18,9 @@ char *plan_session_name(const char *package, const char *session_id)
 	char slug[NAME_MAX_LENGTH + 1];
 	const size_t room = NAME_MAX_LENGTH - strlen("npxc-") - 1 - strlen("00000000");
 	size_t length = 0;
-	for (const char *c = package; *c != '\0' && length < room; c++) {
+	/* A directory is called by its path, of which only the end tells anything. */
+	const char *from = package[0] == '/' ? strrchr(package, '/') + 1 : package;
+	for (const char *c = from; *c != '\0' && length < room; c++) {
 		if (isalnum((unsigned char)*c))
 			slug[length++] = (char)tolower((unsigned char)*c);
 		else if (length > 0 && slug[length - 1] != '-')
@@ -157,15 +159,17 @@ static bool fill_launch(const struct plan_input *in, struct plan *plan, struct n
 {
 	struct launch *launch = &plan->launch;
 	const struct store_package *package = in->package;
-	launch->name = plan_session_name(package->name, in->session_id);
+	launch->name = plan_session_name(store_package_label(package), in->session_id);
 	strv_push_all(&launch->command, (const char *const *)package->command.v, package->command.count);
 	strv_push_all(&launch->command, (const char *const *)in->arguments->v, in->arguments->count);
 	launch->home = plan_home(in->home);
 
 	launch_add_mount(launch, package->directory, STORE_GUEST_PACKAGE, false);
 	const bool own_node = node_add_mounts(&package->node.files, STORE_GUEST_NODE, false, launch);
+	/* A line for the shell finds the named packages' commands first. */
 	launch->path_prefix =
-	    str_printf(STORE_GUEST_PACKAGE "/node_modules/.bin%s", own_node ? ":" STORE_GUEST_NODE "/bin" : "");
+	    str_printf("%s" STORE_GUEST_PACKAGE "/node_modules/.bin%s",
+	               package->bin == NULL ? STORE_GUEST_BINS ":" : "", own_node ? ":" STORE_GUEST_NODE "/bin" : "");
 	add_workspace(in, plan);
 	add_mounts(in, plan);
 	add_storage(in, plan);

@@ -30,6 +30,14 @@ const struct bin *bins_find(const struct bins *bins, const char *name)
 	return NULL;
 }
 
+char *bin_place(const char *package_name, const struct bin *bin)
+{
+	mem_cleanup char *inside = str_printf("/%s", bin->path);
+	mem_cleanup char *clean = str_path_clean(inside);
+
+	return str_printf("%s%s", package_name, clean);
+}
+
 bool bin_choose(const char *package_name, const struct bins *bins, const char **ret_name, struct npxc_error *err)
 {
 	const char *slash = strchr(package_name, '/');

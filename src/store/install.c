@@ -214,6 +214,7 @@ static bool record_packages(int root, const cJSON *lock, const struct install_wi
 			                 wish->title);
 		if (!spec_check_name(name, err) || !record_one(root, packages, name, record, err))
 			return false;
+		record->packages[record->package_count - 1].directory = str_dup(wish->directories[i]);
 	}
 	return true;
 }
@@ -305,6 +306,35 @@ static bool fetch(const struct npm *npm, const struct staging *staging, const st
 	proc_result_done(&result);
 	strv_done(&job.words);
 	launch_done(&sources);
+	return ok;
+}
+
+/*
+ * The commands of the packages that were asked for, apart: a line of -c finds them before any dependency's command of
+ * the same name, which npm may have linked in .bin instead. Made while nothing but npm has written here.
+ */
+static bool link_bins(int root, const struct record *record, struct npxc_error *err)
+{
+	const char *directory = STORE_GUEST_BINS + strlen(STORE_GUEST_PACKAGE "/");
+	struct strv done = { 0 };
+	bool ok = tree_make_directories(root, directory, 0755, err);
+
+	for (size_t i = 0; ok && i < record->package_count; i++) {
+		const struct record_package *package = &record->packages[i];
+
+		for (size_t b = 0; ok && b < package->bins.count; b++) {
+			const char *name = package->bins.v[b].name;
+			mem_cleanup char *place = bin_place(package->name, &package->bins.v[b]);
+			mem_cleanup char *target = str_printf("../node_modules/%s", place);
+			mem_cleanup char *link = str_printf("%s/%s", directory, name);
+
+			if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strv_contains(&done, name))
+				continue;
+			strv_push(&done, name);
+			ok = tree_make_link(root, link, target, err);
+		}
+	}
+	strv_done(&done);
 	return ok;
 }
 
@@ -525,7 +555,7 @@ static bool install_in(const struct npm *npm, const struct staging *staging, con
 	cJSON *lock = NULL;
 	bool ok = write_root_manifest(staging, tree, err) && tree_open(tree, &root, err) &&
 	          fetch(npm, staging, wish, tree, progress, &refused->npm, err) && read_lock(root, &lock, err) &&
-	          record_packages(root, lock, wish, record, err);
+	          record_packages(root, lock, wish, record, err) && link_bins(root, record, err);
 
 	if (ok) {
 		install_progress_phase(progress, "looking at Node");

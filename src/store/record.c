@@ -93,6 +93,7 @@ static void add_package(cJSON *list, const struct record_package *package)
 	add_text(object, "name", package->name);
 	add_text(object, "version", package->version);
 	add_text(object, "engines", package->engines);
+	add_text(object, "directory", package->directory);
 	for (size_t i = 0; i < package->bins.count; i++) {
 		cJSON *bin = cJSON_CreateObject();
 
@@ -136,6 +137,7 @@ static bool read_package(const cJSON *object, struct record *record)
 	if (text_of(object, "name") == NULL || text_of(object, "version") == NULL)
 		return false;
 	package = record_add(record, text_of(object, "name"), text_of(object, "version"), text_of(object, "engines"));
+	package->directory = str_dup(text_of(object, "directory"));
 	cJSON_ArrayForEach(bin, cJSON_GetObjectItemCaseSensitive(object, "bins"))
 	{
 		if (text_of(bin, "name") == NULL || text_of(bin, "path") == NULL)
@@ -195,6 +197,7 @@ void record_done(struct record *record)
 		free(record->packages[i].name);
 		free(record->packages[i].version);
 		free(record->packages[i].engines);
+		free(record->packages[i].directory);
 		bins_done(&record->packages[i].bins);
 	}
 	free(record->packages);

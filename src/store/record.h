@@ -17,6 +17,7 @@ struct cJSON;
  */
 struct record_package {
 	char *name, *version; /* owned */
+	char *directory;      /* real path of the local directory that it was installed from; NULL: from a registry */
 	char *engines;        /* engines.node as written, or NULL */
 	struct bins bins;
 };

@@ -77,25 +77,21 @@ static bool find_directory(const char *path, const char *cwd, const char *home, 
 	return error_prefix(err, "no such package directory");
 }
 
-char *store_directory_name(const char *path, const char *cwd, const char *home)
+char *store_directory_path(const char *path, const char *cwd, const char *home)
 {
 	struct npxc_error ignored;
-	mem_cleanup char *directory = NULL;
-	mem_cleanup char *manifest_path = NULL;
-	cJSON *manifest;
-	char *name;
+	char *real = NULL;
 
-	if (!find_directory(path, cwd, home, &directory, &ignored))
-		return NULL;
-	manifest_path = str_printf("%s/package.json", directory);
-	manifest = record_read_json(manifest_path, LIMIT_PACKAGE_JSON_BYTES);
-	name = str_dup(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(manifest, "name")));
-	cJSON_Delete(manifest);
-	if (name != NULL && !spec_check_name(name, &ignored)) {
-		free(name);
-		return NULL;
-	}
-	return name;
+	if (find_directory(path, cwd, home, &real, &ignored))
+		return real;
+	return str_starts(path, "~/") && home != NULL ? str_path_join(home, path + 2) : str_path_join(cwd, path);
+}
+
+char *store_directory_key(const char *directory)
+{
+	mem_cleanup char *hash = hash_digits(directory, HASH_DIGITS);
+
+	return str_printf("dir=0%s", hash);
 }
 
 /* What a spec stands for, in one line without line breaks. Owned. */
@@ -163,7 +159,6 @@ static bool name_one(struct ask *ask, struct npxc_error *err)
 {
 	const struct spec *spec = &ask->specs[0];
 	mem_cleanup char *fingerprint = NULL;
-	mem_cleanup char *hash = NULL;
 
 	if (spec->kind != SPEC_DIRECTORY) {
 		ask->key = spec_package_key(spec->name);
@@ -176,8 +171,7 @@ static bool name_one(struct ask *ask, struct npxc_error *err)
 	}
 	if (!directory_fingerprint(ask->directories[0], &fingerprint, err))
 		return false;
-	hash = hash_digits(ask->directories[0], HASH_DIGITS);
-	ask->key = str_printf("dir=0%s", hash);
+	ask->key = store_directory_key(ask->directories[0]);
 	ask->select = str_printf("dir %s", fingerprint);
 	ask->suffix = str_printf("+%.*s", FINGERPRINT_DIGITS, fingerprint);
 	return true;
@@ -300,6 +294,27 @@ static void found_done(struct found *found)
 	*found = (struct found){ 0 };
 }
 
+/* Whether the record says which directories its packages come from, and says these. An npxc that did not write it down
+ * left records in which a package of a directory looks like one of a registry. */
+static bool has_directories(const struct record *record, const struct ask *ask)
+{
+	size_t wanted = 0;
+	size_t there = 0;
+
+	for (size_t i = 0; i < ask->count; i++) {
+		bool found = ask->directories[i] == NULL;
+
+		wanted += !found;
+		for (size_t k = 0; k < record->package_count; k++)
+			found = found || str_equal(record->packages[k].directory, ask->directories[i]);
+		if (!found)
+			return false;
+	}
+	for (size_t k = 0; k < record->package_count; k++)
+		there += record->packages[k].directory != NULL;
+	return wanted == there;
+}
+
 /* Looks for what `ask` means, installed for the Node that it would run with. */
 static bool look(const struct store_host *host, const struct node_facts *facts, const struct ask *ask,
                  struct found *ret_found)
@@ -318,7 +333,7 @@ static bool look(const struct store_host *host, const struct node_facts *facts, 
 	record_done(&any);
 	if (found.node.version != NULL) {
 		found.directory = final_directory(key_path, label, stem, found.node.abi);
-		ok = record_read(found.directory, &found.record, &ignored);
+		ok = record_read(found.directory, &found.record, &ignored) && has_directories(&found.record, ask);
 	}
 	if (!ok) {
 		found_done(&found);
@@ -380,7 +395,7 @@ static bool settle(const struct store_host *host, const struct node_facts *facts
 	if (ask->exact != NULL && strcmp(ask->exact, found->record.label) != 0)
 		return error_set(err, ERROR_INSTALL, "%s: npm installed version %s instead", ask->title,
 		                 found->record.label);
-	if (wish != STORE_FORCE && record_read(found->directory, &there, &ignored)) {
+	if (wish != STORE_FORCE && record_read(found->directory, &there, &ignored) && has_directories(&there, ask)) {
 		/* That very version is there already; what uses it keeps what it has. */
 		record_done(&found->record);
 		found->record = there;
@@ -511,19 +526,66 @@ static bool install_has_failed(struct npxc_error *err)
 
 /* ---- the answer ---- */
 
-/* The package whose command is run: the one that has it, else the first. */
-static const struct record_package *package_of(const struct record *record, const char *command)
+/* The record's package that a spec stands for. The record of a set has another order when the specs had. */
+static const struct record_package *package_of(const struct record *record, const struct ask *ask, size_t i)
 {
-	for (size_t i = 0; command != NULL && i < record->package_count; i++)
-		if (bins_find(&record->packages[i].bins, command) != NULL)
-			return &record->packages[i];
+	for (size_t k = 0; k < record->package_count; k++) {
+		const struct record_package *package = &record->packages[k];
+
+		if (ask->directories[i] != NULL
+		        ? str_equal(package->directory, ask->directories[i])
+		        : package->directory == NULL && strcmp(package->name, ask->specs[i].name) == 0)
+			return package;
+	}
 	return &record->packages[0];
 }
 
-static bool fill_command(const struct store_request *request, const struct record_package *package,
-                         struct store_package *to, struct npxc_error *err)
+/* The package that has the command; the first when none does or none was said, which `ret_owned` tells. */
+static bool find_owner(const struct record *record, const struct ask *ask, const char *command,
+                       const struct record_package **ret_package, bool *ret_owned, struct npxc_error *err)
 {
-	const char *bin = request->command;
+	const struct record_package *owner = NULL;
+
+	for (size_t i = 0; command != NULL && i < ask->count; i++) {
+		const struct record_package *package = package_of(record, ask, i);
+
+		if (package == owner || bins_find(&package->bins, command) == NULL)
+			continue;
+		if (owner != NULL)
+			return error_set(err, ERROR_CONFIG,
+			                 "%s and %s both have a command %s; name one of them alone: npxc -p %s %s",
+			                 owner->name, package->name, command, owner->name, command);
+		owner = package;
+	}
+	*ret_owned = command == NULL || owner != NULL;
+	*ret_package = owner != NULL ? owner : package_of(record, ask, 0);
+	return true;
+}
+
+/*
+ * npm's link in .bin, as with npx, when it leads to the very file that was recorded at the installation; else that
+ * file: where two packages have a command of one name, a dependency perhaps, the link is whichever npm made first.
+ */
+static char *command_path(const char *directory, const struct record_package *package, const struct bin *bin)
+{
+	mem_cleanup char *link = str_printf("node_modules/.bin/%s", bin->name);
+	mem_cleanup char *place = bin_place(package->name, bin);
+	mem_cleanup char *expected = str_printf("../%s", place);
+	mem_cleanup char *target = NULL;
+	struct npxc_error ignored;
+	FD_CLEANUP int root = -1;
+
+	if (tree_open(directory, &root, &ignored) && tree_read_link(root, link, &target, &ignored) &&
+	    strcmp(target, expected) == 0)
+		return str_printf(STORE_GUEST_PACKAGE "/%s", link);
+	return str_printf(STORE_GUEST_PACKAGE "/node_modules/%s", place);
+}
+
+static bool fill_command(const struct store_request *request, const struct record_package *package,
+                         const char *directory, struct store_package *to, struct npxc_error *err)
+{
+	const char *name = request->command;
+	const struct bin *bin;
 
 	if (request->call != NULL) {
 		strv_push(&to->command, "/bin/sh");
@@ -531,28 +593,31 @@ static bool fill_command(const struct store_request *request, const struct recor
 		strv_push(&to->command, request->call);
 		return true;
 	}
-	if (bin == NULL && !bin_choose(package->name, &package->bins, &bin, err))
+	if (name == NULL && !bin_choose(package->name, &package->bins, &name, err))
 		return false;
-	to->bin = str_dup(bin);
-	if (bins_find(&package->bins, bin) != NULL)
-		strv_pushf(&to->command, STORE_GUEST_PACKAGE "/node_modules/.bin/%s", bin);
+	to->bin = str_dup(name);
+	bin = bins_find(&package->bins, name);
+	if (bin != NULL)
+		strv_push_owned(&to->command, command_path(directory, package, bin));
 	else
-		strv_push(&to->command, bin); /* something on the path inside, as with npx */
+		strv_push(&to->command, name); /* something on the path inside, as with npx */
 	return true;
 }
 
 static bool fill(const struct store_request *request, const struct ask *ask, const struct node_facts *facts,
                  struct found *found, struct store_package *ret_package, struct npxc_error *err)
 {
-	const struct record_package *package = package_of(&found->record, request->command);
+	const struct record_package *package = NULL;
 	mem_cleanup char *stem = node_platform_stem(facts);
 	struct store_package to = { 0 };
 
-	if (!fill_command(request, package, &to, err)) {
+	if (!find_owner(&found->record, ask, request->command, &package, &to.owned, err) ||
+	    !fill_command(request, package, found->directory, &to, err)) {
 		store_package_done(&to);
 		return false;
 	}
 	to.name = str_dup(package->name);
+	to.source = str_dup(package->directory);
 	to.version = str_dup(package->version);
 	to.key = str_dup(ask->key);
 	to.package_root = str_printf("node_modules/%s", package->name);
@@ -608,9 +673,15 @@ bool store_get(const struct store_host *host, const struct store_request *reques
 	return ok;
 }
 
+const char *store_package_label(const struct store_package *package)
+{
+	return package->source != NULL ? package->source : package->name;
+}
+
 void store_package_done(struct store_package *package)
 {
 	free(package->name);
+	free(package->source);
 	free(package->version);
 	free(package->key);
 	free(package->directory);
@@ -660,6 +731,7 @@ static void list_version(const char *key_path, const char *key, const char *name
 	entry = &list->v[list->count++];
 	*entry = (struct store_entry){
 		.name = str_dup(record.packages[0].name),
+		.source = str_dup(record.packages[0].directory),
 		.version = str_dup(record.packages[0].version),
 		.key = str_dup(key),
 		.platform = str_dup(str_starts(name, record.label) && name[strlen(record.label)] == '-'
@@ -705,6 +777,7 @@ void store_list_done(struct store_list *list)
 		free(entry->key);
 		free(entry->platform);
 		free(entry->directory);
+		free(entry->source);
 		free(entry->spec);
 	}
 	free(list->v);
@@ -822,7 +895,6 @@ static bool clean_everything(const char *store_directory, struct cleaning *clean
 static bool clean_spec(const char *store_directory, const char *text, const char *cwd, struct cleaning *cleaning,
                        struct npxc_error *err)
 {
-	mem_cleanup char *real = NULL;
 	mem_cleanup char *key = NULL;
 	mem_cleanup char *label = NULL;
 	struct spec spec;
@@ -831,17 +903,9 @@ static bool clean_spec(const char *store_directory, const char *text, const char
 	if (!spec_parse(text, &spec, err))
 		return false;
 	if (spec.kind == SPEC_DIRECTORY) {
-		/* It may be gone already: then its path as written is all there is. */
-		mem_cleanup char *absolute = str_starts(spec.path, "~/") && getenv("HOME") != NULL
-		                                 ? str_path_join(getenv("HOME"), spec.path + 2)
-		                                 : str_path_join(cwd, spec.path);
-		mem_cleanup char *hash = NULL;
-		struct npxc_error ignored;
+		mem_cleanup char *directory = store_directory_path(spec.path, cwd, getenv("HOME"));
 
-		if (!file_real_path(absolute, &real, &ignored))
-			real = MEM_TAKE(absolute);
-		hash = hash_digits(real, HASH_DIGITS);
-		key = str_printf("dir=0%s", hash);
+		key = store_directory_key(directory);
 	} else {
 		key = spec_package_key(spec.name);
 		if (spec.kind == SPEC_VERSION) {

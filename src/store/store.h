@@ -30,7 +30,9 @@
 
 /* Where things stand inside a sandbox. */
 #define STORE_GUEST_PACKAGE "/opt/npxc/package" /* the store directory, read-only */
-#define STORE_GUEST_NODE "/opt/npxc/node"       /* a Node from the store, or another one than /usr/bin/node: bin/node */
+/* for a line of -c: links to the commands of the named packages */
+#define STORE_GUEST_BINS STORE_GUEST_PACKAGE "/bins"
+#define STORE_GUEST_NODE "/opt/npxc/node" /* a Node from the store, or another one than /usr/bin/node: bin/node */
 
 /* A Node on the host's file system. What of it a sandbox sees: store/node.h. */
 struct store_node_files {
@@ -47,7 +49,9 @@ struct store_node {
 };
 
 struct store_package {
-	char *name;    /* of the package the bin comes from; a directory's own name */
+	char *name;   /* of the package that owns the command, as it calls itself: a directory's is its author's word */
+	char *source; /* real path of the directory that this package was installed from; NULL: from a registry */
+	bool owned;   /* false: none of several packages has the command */
 	char *version; /* exact */
 	char *key;
 	char *directory;     /* host path of the store directory */
@@ -124,16 +128,19 @@ bool store_get(const struct store_host *host, const struct store_request *reques
                struct store_package *ret_package, struct npxc_error *err) NPXC_MUST_CHECK;
 void store_package_done(struct store_package *package);
 
-/*
- * The name that a local directory's package.json gives it, so that its configuration can be judged before anything is
- * asked or installed. Owned; NULL when it has none that can be read: store_get then says what is wrong, if anything is.
- * What npm makes of the directory decides (of two equal keys npm takes the last): hold this against the package's name.
- */
-char *store_directory_name(const char *path, const char *cwd, const char *home);
+/* What the package is to the user and to configuration, logs and data: a registry package's name, a directory's path.
+ * Borrowed. */
+const char *store_package_label(const struct store_package *package);
+
+/* Where a directory spec leads: its real path, or when it is gone the path as written; owned. */
+char *store_directory_path(const char *path, const char *cwd, const char *home);
+/* The key of a directory, by its real path; owned. A package's is spec_package_key(name). */
+char *store_directory_key(const char *directory);
 
 struct store_entry {
 	char *name, *version, *key, *platform, *directory;
-	char *spec; /* what was asked for: tag or range, or NULL */
+	char *source; /* the directory that it was installed from; NULL: from a registry */
+	char *spec;   /* what was asked for: tag or range, or NULL */
 	uint64_t bytes;
 	int64_t installed_at; /* seconds since 1970 */
 };

@@ -1,5 +1,6 @@
 """The launcher as a user and a client see it: a program with arguments, pipes, an environment and an exit status."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -18,6 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 NPXC = pathlib.Path(os.environ.get("NPXC", TOP / "build" / "npxc")).resolve()
 PROBE = HERE / "servers" / "probe"
+PROBE_KEY = "dir=0" + hashlib.sha256(str(PROBE).encode()).hexdigest()[:32]  # of its data
 RUNTIME = os.environ.get("NPXC_TEST_RUNTIME")  # another one than this machine's ordinary one
 
 # How long a test waits for an event before it is called missing. Not a figure about npxc: machines are slow and shared.
@@ -74,6 +76,10 @@ class World:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(value if isinstance(value, str) else json.dumps(value))
         return path
+
+    def configure_probe(self, value):
+        """The file of the probe, which is a directory: it names that, whatever the probe calls itself."""
+        return self.write_config("packages/npxc-probe.json", {"package_dir": str(PROBE), **value})
 
     def start(self, *words, env=None, cwd=None, **more):
         streams = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -122,7 +122,7 @@ def test_a_run_uses_what_inspect_prints(world, installed):
             seen.append(argv)
     client.close()
     # What is random in a name stands in an inspected plan as <session>.
-    seen = [[re.sub(r"(/sessions/npxc-npxc-probe-)[0-9a-f]{8}/", r"\1<session>/", word) for word in argv] for argv in seen]
+    seen = [[re.sub(r"(/sessions/npxc-probe-)[0-9a-f]{8}/", r"\1<session>/", word) for word in argv] for argv in seen]
     assert seen == [plan["argv"]]
 
 
@@ -142,7 +142,7 @@ def test_try_shows_sandbox_server_tools_and_times(world, installed):
     result = world.run("try", installed)
     text = result.stdout.decode()
     assert result.returncode == 0, result.stderr
-    for word in ("npxc-probe 1.0.0", "bwrap", "network   none", "hidden", "memory", "whoami", "initialize",
+    for word in ("it calls itself npxc-probe 1.0.0", "bwrap", "network   none", "hidden", "memory", "whoami", "initialize",
                  "PROBE_EXIT_STATUS"):
         assert word in text, word
 
@@ -206,7 +206,7 @@ def test_old_names(world, probe):
     result = world.run("build", probe)
     assert result.returncode == 0
     result = world.run("rebuild", probe)
-    assert b"npxc-probe 1.0.0 installed" in result.stdout
+    assert f"{probe} 1.0.0 installed".encode() in result.stdout
     client = world.client("--no-isolate", probe)
     client.handshake()
     _, _, err = client.close()

@@ -81,7 +81,7 @@ class Run:
         if scenario.shim:
             self.add_shim()
         if scenario.link:
-            self.world.write_config("packages/npxc-probe.json", {"network": {
+            self.world.configure_probe({"network": {
                 "mode": "allowlist", "link": scenario.link, "allow": [f"host.npxc.internal:{port}"]}})
         self.sessions = self.home / ".local/state/npxc/sessions"
         if scenario.orphan:

@@ -11,7 +11,7 @@ import tempfile
 
 import pytest
 
-from conftest import RUNTIME, Echo, processes_with, wait_until
+from conftest import PROBE, RUNTIME, Echo, processes_with, wait_until
 
 pytestmark = pytest.mark.skipif(RUNTIME not in (None, "bwrap"), reason="other runtimes: tests/live")
 
@@ -19,12 +19,11 @@ LINKS = ["netns", "socket"]
 
 
 def configure(world, link, *allow):
-    return world.write_config("packages/npxc-probe.json",
-                              {"network": {"mode": "allowlist", "link": link, "allow": list(allow)}})
+    return world.configure_probe({"network": {"mode": "allowlist", "link": link, "allow": list(allow)}})
 
 
 def records(world):
-    files = list((world.home / ".local/state/npxc/egress").glob("npxc-npxc-probe-*.jsonl"))
+    files = list((world.home / ".local/state/npxc/egress").glob("npxc-probe-*.jsonl"))
     assert len({file.name.split(".")[0] for file in files}) == 1 and {file.stat().st_mode & 0o777 for file in files} == {0o600}
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
@@ -79,7 +78,7 @@ def test_a_refusal_that_no_rule_cures_names_none(world, probe):
         socket.pipe(process.stdout);"""])
     assert result["value"]["stdout"].startswith("HTTP/1.1 400 npxc\r\nNpxc-Error: EPROTO\r\n"), result
     _, _, err = client.close()
-    assert "npxc: npxc-probe was refused api.example.test:443: not TLS\n" in err
+    assert f"npxc: {PROBE} was refused api.example.test:443: not TLS\n" in err
     assert "to allow it" not in err
 
 

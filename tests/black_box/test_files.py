@@ -95,7 +95,7 @@ def test_outside_is_refused(files, probe, text):
 
 
 def test_outputs(files, probe):
-    files.write_config("packages/npxc-probe.json", {"outputs": True})
+    files.configure_probe({"outputs": True})
     client = client_of(files, probe)
     target = files.project / "sub" / "new.txt"
     assert client.call("write", path=str(target), text="made inside")["ok"]
@@ -139,13 +139,13 @@ def test_mounted_paths_are_left_alone(files, probe):
 
 
 def test_stdout_is_clean(files, probe):
-    """What is printed beside messages goes to stderr, with the package's name."""
+    """What is printed beside messages goes to stderr, with the package in front."""
     payload = b"hello\n{\"method\":\"a\"}\n  x\n[]\nlast"
     result = files.run(probe, "echo", stdin=payload)
     assert result.stdout == b"{\"method\":\"a\"}\n[]\n"
     assert [line for line in result.stderr.splitlines() if "ready" not in line] == [
-        "npxc-probe: hello", "npxc-probe:   x", "npxc-probe: last"]
-    files.write_config("packages/npxc-probe.json", {"stdout_guard": False})
+        f"{probe}: hello", f"{probe}:   x", f"{probe}: last"]
+    files.configure_probe({"stdout_guard": False})
     assert files.run(probe, "echo", stdin=payload).stdout == payload
 
 

@@ -37,7 +37,7 @@ console.log(JSON.stringify(said))
 @pytest.fixture
 def tree(world, probe):
     """A project with what tools of the host execute, and `act(flags, [act, path...]...)`."""
-    world.write_config("packages/npxc-probe.json", {"stdout_guard": False})
+    world.configure_probe({"stdout_guard": False})
     for name in (".git/config", ".vscode/tasks.json", ".envrc", "node_modules/.bin/tool", "sub/mod/.git/config",
                  "work/.git", "sub/data", "other/data"):
         path = world.project / name
@@ -189,7 +189,7 @@ def test_a_session_without_a_writable_tree_keeps_no_list(tree):
 
 @pytest.mark.skipif(not shutil.which("git"), reason="no git here")
 def test_git_works_beside_a_running_session_and_runs_nothing_of_the_servers(world, probe):
-    world.write_config("packages/npxc-probe.json", {"stdout_guard": False})
+    world.configure_probe({"stdout_guard": False})
     git = ["git", "-C", str(world.project), "-c", "user.name=a", "-c", "user.email=a@b"]
     subprocess.run([*git, "init", "-q"], check=True)
     (world.project / "f").write_text("1")

@@ -69,7 +69,7 @@ def test_a_script_reaches_nothing_else_and_the_user_is_told(alone):
 
 def test_install_allow_lets_it(alone):
     with Echo() as echo, package_that(CONNECT % json.dumps(["host.npxc.internal", echo.port])) as package:
-        alone.write_config("packages/npxc-scripted.json", {"install": {"allow": [f"host.npxc.internal:{echo.port}"]}})
+        alone.write_config("packages/npxc-scripted.json", {"package_dir": str(package), "install": {"allow": [f"host.npxc.internal:{echo.port}"]}})
         result = alone.run("install", package)
     assert result.returncode == 0, result.stderr
     assert "refused" not in result.stderr

@@ -1,15 +1,17 @@
 """`npxc learn`: a run like any other, and what it proposes afterwards. Everything is on this machine's loopback."""
 
+import hashlib
 import json
 import signal
 
 import pytest
 
-from conftest import RUNTIME, Echo
+from conftest import PROBE, RUNTIME, Echo
 
 pytestmark = pytest.mark.skipif(RUNTIME not in (None, "bwrap"), reason="other runtimes: tests/live")
 
 FILE = "packages/npxc-probe.json"
+OWN = f"packages/probe-{hashlib.sha256(str(PROBE).encode()).hexdigest()[:8]}.json"  # made by npxc
 
 
 def learn(world, probe, calls, *words):
@@ -35,13 +37,14 @@ def proposal(err):
 
 def test_a_refused_connection_becomes_a_rule(world, probe):
     status, err = learn(world, probe, [("api.learn.test", 8443), ("api.learn.test", 8443), ("203.0.113.7", 5432)])
-    file = world.config / FILE
+    file = world.config / OWN
     assert status == 0
     assert f"""
 --- /dev/null
 +++ {file}
-@@ -0,0 +1,9 @@
+@@ -0,0 +1,10 @@
 +{{
++  "package_dir": "{probe}",
 +  "network": {{
 +    "mode": "allowlist",
 +    "allow": [
@@ -51,21 +54,21 @@ def test_a_refused_connection_becomes_a_rule(world, probe):
 +  }}
 +}}
 """ in err
-    assert "learn: 2 rules would be added for npxc-probe; with --write it is:" in err
+    assert f"learn: 2 rules would be added for {probe}; with --write it is:" in err
     assert not file.exists()
 
 
 @pytest.mark.parametrize("link", ["netns", "socket"])
 def test_each_link_tells_host_and_port(world, probe, link):
-    world.write_config(FILE, {"network": {"link": link}})
+    world.configure_probe({"network": {"link": link}})
     _, err = learn(world, probe, [("api.learn.test", 9999), ("2001:db8::1", 77)], "--json")
     assert proposal(err)["allow"] == ["[2001:db8::1]:77", "api.learn.test:9999"]
-    assert 'npxc: npxc-probe was refused api.learn.test:9999: is not in the allow list\n' in err
+    assert f'npxc: {probe} was refused api.learn.test:9999: is not in the allow list\n' in err
     assert "to allow it" not in err  # the proposal says that, once
 
 
 def test_what_is_allowed_works_and_is_not_proposed(world, probe):
-    text = ('// mine\n{\n  "network": {\n    "mode": "open", // for now\n'
+    text = (f'// mine\n{{\n  "package_dir": "{PROBE}",\n' '  "network": {\n    "mode": "open", // for now\n'
             '    "allow": ["*.learn.test:443"] // and more?\n  }\n}\n')
     file = world.write_config(FILE, text)
     file.chmod(0o640)
@@ -90,12 +93,12 @@ def test_the_second_time_there_is_nothing_to_add(world, probe):
         alias = f"host.npxc.internal:{echo.port}"
         calls = [("host.npxc.internal", echo.port)]
         assert proposal(learn(world, probe, calls, "--json", "--write")[1])["allow"] == [alias]
-        file = world.config / FILE
+        file = world.config / OWN
         text = file.read_text()
         assert file.stat().st_mode & 0o777 == 0o600
         status, err = learn(world, probe, calls, "--write")
         assert (status, file.read_text()) == (0, text)
-        assert "npxc: learn: npxc-probe was refused nothing that one more rule would allow\n" in err
+        assert f"npxc: learn: {probe} was refused nothing that one more rule would allow\n" in err
         client = world.client(probe)  # and the run that this was for
         client.handshake()
         assert client.call("talk", host="host.npxc.internal", port=echo.port, text="over")["value"] == "over"
@@ -103,7 +106,7 @@ def test_the_second_time_there_is_nothing_to_add(world, probe):
 
 
 def test_what_no_rule_would_allow_is_told_with_the_reason(world, probe):
-    world.write_config(FILE, {"network": {"link": "socket"}})
+    world.configure_probe({"network": {"link": "socket"}})
     # what a program inside says to the socket itself
     client = world.client("learn", "--json", probe)
     client.handshake()
@@ -139,7 +142,7 @@ def test_a_signal_ends_it_with_the_proposal(world, probe):
     out, err = client.process.communicate(timeout=10)
     assert (client.process.returncode, out) == (143, b"")
     assert b'+      "api.learn.test:443"' in err
-    assert json.loads((world.config / FILE).read_text())["network"]["allow"] == ["api.learn.test:443"]
+    assert json.loads((world.config / OWN).read_text())["network"]["allow"] == ["api.learn.test:443"]
 
 
 def test_a_file_that_was_changed_meanwhile_counts_as_it_is(world, probe):
@@ -147,7 +150,7 @@ def test_a_file_that_was_changed_meanwhile_counts_as_it_is(world, probe):
     client.handshake()
     client.call("talk", host="a.learn.test", port=443, text="x")
     client.call("talk", host="b.learn.test", port=443, text="x")
-    file = world.write_config(FILE, {"network": {"mode": "allowlist", "allow": ["a.learn.test:443"]}})
+    file = world.configure_probe({"network": {"mode": "allowlist", "allow": ["a.learn.test:443"]}})
     assert proposal(client.close()[2])["allow"] == ["b.learn.test:443"]
     assert json.loads(file.read_text())["network"]["allow"] == ["a.learn.test:443", "b.learn.test:443"]
 
@@ -156,15 +159,16 @@ def test_a_broken_file_is_an_error_and_stays(world, probe):
     client = world.client("learn", "--write", probe)
     client.handshake()
     client.call("talk", host="a.learn.test", port=443, text="x")
-    file = world.write_config(FILE, '{"network": {"allow": ["a"')
+    broken = f'{{"package_dir": "{PROBE}", "network": {{"allow": ["a"'
+    file = world.write_config(FILE, broken)
     status, _, err = client.close()
-    assert (status, file.read_text()) == (1, '{"network": {"allow": ["a"')
+    assert (status, file.read_text()) == (1, broken)
     assert f"{file}:1" in err
 
 
 def test_a_link_to_the_file_stays_a_link(world, probe):
     elsewhere = world.home / "dotfiles.json"
-    elsewhere.write_text("{}\n")
+    elsewhere.write_text(json.dumps({"package_dir": str(PROBE)}))
     file = world.config / FILE
     file.parent.mkdir(parents=True, exist_ok=True)
     file.symlink_to(elsewhere)
@@ -179,7 +183,7 @@ def test_a_link_to_the_file_stays_a_link(world, probe):
 ])
 def test_other_networks_are_refused(world, probe, words, mode, why):
     if mode:
-        world.write_config(FILE, {"network": {"mode": mode}})
+        world.configure_probe({"network": {"mode": mode}})
     result = world.run("learn", *words, probe)
     assert (result.returncode, result.stdout) == (1, b"")
     assert why in result.stderr
@@ -196,4 +200,4 @@ def test_ps_shows_it_as_what_it_is(world, probe):
     client.handshake()
     session, = json.loads(world.run("ps", "--json").stdout)
     assert client.close()[0] == 0
-    assert (session["package"], session["policy"], session["link"]) == ("npxc-probe", "allowlist(0 rules)", "netns")
+    assert (session["package"], session["policy"], session["link"]) == (probe, "allowlist(0 rules)", "netns")

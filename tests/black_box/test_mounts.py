@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from conftest import RUNTIME, wait_until
+from conftest import PROBE_KEY, RUNTIME, wait_until
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux") or RUNTIME not in (None, "bwrap"),
                                 reason="bubblewrap's place is taken")
@@ -68,7 +68,7 @@ def place(world):
     for directory in (world.home, world.project, world.project / "sub", private):
         directory.chmod(0o777)
     world.private = private
-    world.write_config("packages/npxc-probe.json", GUARD)
+    world.configure_probe(GUARD)
     return world
 
 
@@ -155,15 +155,15 @@ def test_a_removed_directorys_name_is_nobodys(place, probe, race):
 
 
 def test_the_packages_own_directory_swapped_is_never_followed(place, probe, race):
-    place.write_config("packages/npxc-probe.json", {**GUARD, "storage": {"persist": True}})
+    place.configure_probe({**GUARD, "storage": {"persist": True}})
     line = ["-p", probe, "-c", "cat /data/id; echo hacked >/data/new; true"]
     first = place.run("-p", probe, "-c", "echo meant >/data/id", env=race("true"))
     assert first.returncode == 0, first.stderr
     packages = place.home / ".local/share/npxc/packages"
     for directory in (packages, packages.parent, packages.parent.parent, packages.parent.parent.parent):
         directory.chmod(0o777)
-    (packages / "npxc-probe").chmod(0o777)
-    result = place.run(*line, env=race(SWAP.format(packages / "npxc-probe", place.private)))
+    (packages / PROBE_KEY).chmod(0o777)
+    result = place.run(*line, env=race(SWAP.format(packages / PROBE_KEY, place.private)))
     assert b"PRIVATE" not in result.stdout
     assert not (place.private / "new").exists()
     if race.compared:
@@ -213,9 +213,9 @@ def test_a_link_that_a_server_planted_leads_nowhere_when_it_is_over(place, probe
     assert planted.returncode == 0 and (shared / "sub").is_symlink(), planted.stderr
     shown = place.run("--mount", f"{place.private}:/srv/p", "-p", probe, "-c", "cat /srv/p/id")
     assert shown.stdout == b"PRIVATE", shown.stderr  # given openly
-    place.write_config("packages/npxc-probe.json", {**GUARD, "mounts": [{"host": str(shared / "sub"), "mode": "rw"}]})
+    place.configure_probe({**GUARD, "mounts": [{"host": str(shared / "sub"), "mode": "rw"}]})
     by_configuration = place.run("-p", probe, "-c", f"cat {shared}/sub/id")
-    place.write_config("packages/npxc-probe.json", GUARD)
+    place.configure_probe(GUARD)
     for result in (by_configuration,
                    place.run("--mount", f"{shared}/sub", "-p", probe, "-c", f"cat {shared}/sub/id"),
                    place.run("--mount", f"{shared}/sub/id", "-p", probe, "-c", f"cat {shared}/sub/id"),

@@ -135,7 +135,7 @@ def test_auto_takes_apples_socket_only_where_it_was_seen_to_work(apple, probe):
     own = {"XDG_CACHE_HOME": str(apple.home / "cache")}
     apple.env.update(own)
     assert apple.run("install", probe).returncode == 0
-    apple.write_config("packages/npxc-probe.json", {"network": {"mode": "allowlist"}})
+    apple.configure_probe({"network": {"mode": "allowlist"}})
     unseen = ("gateway", "link socket has not been seen to work here: npxc doctor --probe")
     assert link_of(apple, probe) == unseen
     write_seen(apple, entry())

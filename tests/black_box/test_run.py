@@ -28,7 +28,7 @@ def test_every_byte_passes_both_ways(world, probe):
         + os.urandom(3 << 20)
     )
     # Most of this is no message, and would go to stderr.
-    world.write_config("packages/npxc-probe.json", {"stdout_guard": False})
+    world.configure_probe({"stdout_guard": False})
     result = world.run(probe, "echo", stdin=payload)
     assert result.returncode == 0
     assert result.stdout == payload
@@ -63,7 +63,7 @@ def test_arguments_arrive_as_npx_would_pass_them(world, probe):
 def test_sockets_as_stdio(world, probe):
     """Node's child_process gives a child UNIX sockets, not pipes."""
     # No message, and no line ends: what is echoed must not be kept back.
-    world.write_config("packages/npxc-probe.json", {"stdout_guard": False})
+    world.configure_probe({"stdout_guard": False})
     ours, theirs = socket.socketpair()
     process = world.start(probe, "echo", stdin=theirs, stdout=theirs)
     theirs.close()
@@ -97,7 +97,7 @@ def test_the_servers_own_status(world, probe, status):
     process = world.start(probe, "exit", str(status))
     assert process.wait(PATIENCE) == status
     err = process.stderr.read().decode()
-    assert "npxc-probe ended by itself" in err
+    assert f"{probe} ended by itself" in err
     assert process.stdout.read() == b""
     process.stdin.close()
 

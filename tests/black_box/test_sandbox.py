@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import NPXC, RUNTIME
+from conftest import PROBE_KEY, NPXC, RUNTIME
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def test_a_socket_in_a_mounted_tree_is_masked(world, probe):
 
 
 def test_storage_is_kept_and_is_the_packages_own(inside, world):
-    world.write_config("packages/npxc-probe.json", {"storage": {"persist": True, "writable": ["/srv/cache"]}})
+    world.configure_probe({"storage": {"persist": True, "writable": ["/srv/cache"]}})
     client = inside()
     assert client.call("write", path="/data/kept", text="1")["ok"]
     assert client.call("write", path="/srv/cache/x", text="1")["ok"]
@@ -188,7 +188,7 @@ def test_storage_is_kept_and_is_the_packages_own(inside, world):
     again = inside()
     assert again.call("read", path="/data/kept")["value"] == "1"
     assert again.call("read", path="/srv/cache/x")["code"] == "ENOENT"
-    assert (world.home / ".local/share/npxc/packages/npxc-probe/kept").read_text() == "1"
+    assert (world.home / f".local/share/npxc/packages/{PROBE_KEY}/kept").read_text() == "1"
 
 
 def test_new_user_namespaces_are_refused(inside):

@@ -96,16 +96,16 @@ def test_a_running_session_is_listed(world, probe):
     assert listed(world, "ps") == []
     assert npxc(world, "ps").stdout == b"no session is running\n"
     client, session = running(world, probe)
-    assert session["package"] == "npxc-probe" and session["version"] == "1.0.0"
+    assert session["package"] == probe and session["version"] == "1.0.0"
     assert session["policy"] == "none" and session["link"] == ""
     assert session["pid"] == client.process.pid
     assert session["client"]["pid"] == os.getpid()
-    assert session["name"] == "npxc-npxc-probe-" + session["id"]
+    assert session["name"] == "npxc-probe-" + session["id"]
     assert 0 <= session["uptime_ms"] < PATIENCE * 1000
     assert abs(session["started_at"] - time.time()) < PATIENCE
     assert {"kind": "directory", "name": str(sessions_of(world) / session["name"])} in session["holds"]
     line, = npxc(world, "ps").stdout.decode().splitlines()
-    for word in (session["id"], "live", "npxc-probe", "1.0.0", "none", "pid %d" % client.process.pid):
+    for word in (session["id"], "live", probe[:50], "1.0.0", "none", "pid %d" % client.process.pid):
         assert word in line
     lease = sessions_of(world) / (session["id"] + ".lease")
     assert oct(lease.stat().st_mode & 0o7777) == "0o600"
@@ -140,7 +140,7 @@ def test_a_session_is_stopped_as_a_client_does(world, probe, word):
     other = world.client(probe) if word in ("package", "all") else None
     if other:
         other.handshake()
-    words = {"all": "--all", "version": "npxc-probe@1.0.0"}.get(word) or session[word]
+    words = {"all": "--all", "version": f"{probe}@1.0.0"}.get(word) or session[word]
     outcomes = listed(world, "stop", words)
     expected = 2 if other else 1
     assert [one["outcome"] for one in outcomes] == ["stopped"] * expected

@@ -66,7 +66,7 @@ def test_a_service_that_restarts_ends_the_session_and_leaves_nothing(cache):
         assert subprocess.run([str(run.cli), "--shim-end"], timeout=60).returncode == 0
         out, errors = process.communicate(timeout=60)
         assert process.returncode not in (0, -9), (out, errors)
-        assert b"npxc: npxc-probe ended by itself" in errors and out == b""
+        assert f"npxc: {PROBE} ended by itself".encode() in errors and out == b""
         run.board = Tortured.board
         assert wait_until(lambda: not run.left(), 15), run.left()
     finally:

@@ -94,4 +94,4 @@ def nothing_is_left(world):
 
 @pytest.fixture
 def allowlist(world):
-    world.write_config("packages/npxc-probe.json", {"network": {"mode": "allowlist", "link": "gateway"}})
+    world.configure_probe({"network": {"mode": "allowlist", "link": "gateway"}})

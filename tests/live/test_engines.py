@@ -90,7 +90,7 @@ def test_an_allowlist_gets_a_network_of_its_own_with_the_host_as_gateway(world, 
 
 
 def test_link_netns_is_refused(world, probe):
-    world.write_config("packages/npxc-probe.json", {"network": {"mode": "allowlist", "link": "netns"}})
+    world.configure_probe({"network": {"mode": "allowlist", "link": "netns"}})
     result = world.run(probe)
     assert (result.returncode, result.stdout) == (1, b"")
     assert "bubblewrap" in result.stderr and "network.link" in result.stderr
@@ -99,7 +99,7 @@ def test_link_netns_is_refused(world, probe):
 @pytest.mark.parametrize("link", ["gateway", "socket"])
 def test_what_a_rule_names_is_reached_and_nothing_else(world, probe, link):
     with Echo() as echo:
-        world.write_config("packages/npxc-probe.json", {"network": {
+        world.configure_probe({"network": {
             "mode": "allowlist", "link": link, "allow": [f"host.npxc.internal:{echo.port}"]}})
         temporary = world.home / "t"
         temporary.mkdir()

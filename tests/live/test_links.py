@@ -24,7 +24,7 @@ def test_doctor_sees_both_links_work_and_gateways_weakness(world):
 
 @pytest.mark.parametrize("link", ["socket", "gateway"])
 def test_learn_hears_what_was_refused(world, probe, link):
-    world.write_config("packages/npxc-probe.json", {"network": {"link": link}})
+    world.configure_probe({"network": {"link": link}})
     client = world.client("learn", "--json", probe)
     client.handshake()
     assert client.call("talk", host="api.learn.test", port=9999, text="x")["code"] == "EACCES"

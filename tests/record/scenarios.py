@@ -75,7 +75,7 @@ class Stage:
     def play(self, session, network_of):
         """What the client saw of a session. `network_of()` names the managed network while it is there."""
         package = self.packages / "npxc-probe.json"
-        package.write_text(json.dumps(session.get("package", {})))
+        package.write_text(json.dumps({"package_dir": str(PROBE), **session.get("package", {})}))
         if "network" in session:
             assert self.ask("network", "create", "--internal", session["network"]).returncode == 0
         guest = None
@@ -111,7 +111,7 @@ class Stage:
     def plain(self, text):
         text = text.replace(str(PROBE), "PROBE").replace(self.cli, "CLI").replace(str(self.home), "HOME")
         text = re.sub(r"npxc-[0-9a-f]{32}", "NETWORK", text)
-        text = re.sub(r"npxc-npxc-probe-[0-9a-f]{8}", "CONTAINER", text)
+        text = re.sub(r"npxc-probe-[0-9a-f]{8}", "CONTAINER", text)
         return re.sub(r"\b\d+\.\d+\.\d+\.\d+\b", "ADDRESS", text)
 
 

@@ -11,6 +11,8 @@ const bin = '#!/usr/bin/env node\nconsole.log("here")\n'
 const hunt = require('node:fs').readFileSync(require('node:path').join(__dirname, 'hunt.js'), 'utf8')
 const failing = 'console.error("Error: the sky is falling"); process.exit(3)\n'
 
+const speaks = who => `#!/usr/bin/env node\nprocess.stderr.write('WHO ${who} token=' + process.env.GOOD_TOKEN + '\\n'); process.exit(0)\n`
+
 // name -> versions -> [fields of package.json, other files]
 const packages = {
   plain: { '1.0.0': [{ bin: 'x.js' }], '1.1.0': [{ bin: 'x.js', engines: { node: '>=10' } }], '2.0.0-rc.1': [{ bin: 'x.js' }] },
@@ -20,6 +22,11 @@ const packages = {
   'no-bin': { '1.0.0': [{}] },
   '@secret/thing': { '1.0.0': [{ bin: 'x.js', scripts: { postinstall: 'node hunt.js' }, dependencies: { plain: '^1.0.0' } }, { 'hunt.js': hunt }] },
   scripted: { '1.0.0': [{ bin: 'x.js', scripts: { postinstall: 'node made.js' } }, { 'made.js': 'require("fs").writeFileSync("made", process.env.PATH)' }] },
+  // Commands of one name: "good" is the package that is asked for; what others have under that name says who it is.
+  good: { '1.0.0': [{ bin: { goodcmd: 'bin/own.js', 'good-other': './bin/../bin/own.js' }, dependencies: { 'a-shadow': '1', 'z-shadow': '1' } }, { 'bin/own.js': speaks('good') }] },
+  'a-shadow': { '1.0.0': [{ bin: { goodcmd: 'x.js' } }, { 'x.js': speaks('a-shadow') }] },
+  'z-shadow': { '1.0.0': [{ bin: { goodcmd: 'x.js', 'good-other': 'x.js', 'shadow-only': 'x.js' } }, { 'x.js': speaks('z-shadow') }] },
+  evil: { '1.0.0': [{ bin: { goodcmd: 'x.js', evilcmd: 'x.js' } }, { 'x.js': speaks('evil') }] },
   elsewhere: { '1.0.0': [{ bin: 'x.js' }] }, // its file lies on another host
   'wants-elsewhere': { '1.0.0': [{ bin: 'x.js', optionalDependencies: { elsewhere: '1' } }] },
   fails: { '1.0.0': [{ bin: 'x.js', scripts: { install: 'node fail.js' } }, { 'fail.js': failing }] },

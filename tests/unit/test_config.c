@@ -5,11 +5,13 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "config/config.h"
+#include "config/package_dir.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The tests run at the top of the repository, as `make` does it. */
 static cJSON *read_json(const char *path)
@@ -691,6 +693,124 @@ static void files_of_packages(void **state)
 	assert_package("", "not a valid npm package name", false);
 }
 
+static void names_of_directories_files(void **state)
+{
+	/* printf %s /home/me/my-server | sha256sum */
+	static const char *const cases[][2] = {
+		{ "/home/me/my-server", "my-server-cc4d41e5.json" },
+		{ "/", "directory-8a5edab2.json" },
+		{ "/home/me/.hidden", "hidden-" },
+		{ "/home/me/a b\"c\\d\n", "abcd-" },
+		{ "/home/me/\xc3\xa4\xc3\xb6", "directory-" },
+	};
+	mem_cleanup char *one = package_dir_file_name("/x/same");
+	mem_cleanup char *other = package_dir_file_name("/y/same");
+	mem_cleanup char *path = str_printf("/%0300d", 7);
+	mem_cleanup char *cut = package_dir_file_name(path);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		mem_cleanup char *name = package_dir_file_name(cases[i][0]);
+
+		if (!str_starts(name, cases[i][1]))
+			fail_msg("%s: %s", cases[i][0], name);
+		assert_true(str_ends(name, ".json"));
+	}
+	assert_true(str_starts(one, "same-") && str_starts(other, "same-"));
+	assert_string_not_equal(one, other);
+	assert_int_equal(strlen(cut), 64 + strlen("-00000000.json"));
+}
+
+/* `why` NULL: found, in `file`; "" for `file`: there is none. */
+static void assert_directory(const char *path, const char *file, const char *why)
+{
+	struct npxc_error err = { 0 };
+	struct config_package package;
+	mem_cleanup char *packages = str_printf("%s/packages", directory);
+	mem_cleanup char *own = package_dir_file_name(path);
+	bool ok = package_dir_load(packages, path, &package, &err);
+
+	if (ok != (why == NULL))
+		fail_msg("%s: %s", path, ok ? package.file : err.message);
+	if (!ok) {
+		assert_int_equal(err.kind, ERROR_CONFIG);
+		if (strstr(err.message, why) == NULL)
+			fail_msg("\"%s\" does not say \"%s\"", err.message, why);
+		return;
+	}
+	assert_int_equal(package.present, file[0] != '\0');
+	if (!str_ends(package.file, file[0] != '\0' ? file : own))
+		fail_msg("%s: %s", path, package.file);
+	config_package_done(&package);
+}
+
+static void write_package_file(const char *name, const char *path, const char *more)
+{
+	mem_cleanup char *file = str_printf("packages/%s", name);
+	mem_cleanup char *text = str_printf("{\"package_dir\": \"%s\"%s}", path, more);
+
+	write_file(file, text);
+}
+
+static void files_of_directories(void **state)
+{
+	struct npxc_error err = { 0 };
+	mem_cleanup char *packages = str_printf("%s/packages", directory);
+	mem_cleanup char *clone = str_printf("%s/clone", directory);
+	mem_cleanup char *real = NULL;
+	mem_cleanup char *link = str_printf("%s/link", directory);
+	mem_cleanup char *beneath = str_printf("%s/clone/sub", directory);
+	mem_cleanup char *gone = str_printf("%s/gone", directory);
+	mem_cleanup char *own = NULL;
+	mem_cleanup char *own_file = NULL;
+
+	(void)state;
+	assert_true(file_make_directories(clone, 0755, &err) && file_real_path(clone, &real, &err));
+	assert_int_equal(symlink("clone", link), 0);
+	own = package_dir_file_name(real);
+	own_file = str_printf("packages/%s", own);
+	assert_directory(real, "", NULL); /* there is not even a directory of files */
+	assert_true(file_make_directories(packages, 0755, &err));
+	assert_directory(real, "", NULL);
+
+	/* What it calls itself, and what other directories' files are called, says nothing. */
+	write_file("packages/clone.json", "{\"network\": {\"mode\": \"open\"}}");
+	write_package_file("sub.json", beneath, "");
+	write_package_file("link.txt", real, "");
+	write_package_file(".hidden.json", real, "");
+	assert_directory(real, "", NULL);
+	write_package_file("x.json", link, ", \"outputs\": true"); /* where it leads counts */
+	assert_directory(real, "/x.json", NULL);
+	assert_directory(link, "", NULL); /* a real path is asked for */
+	write_package_file("gone.json", gone, "");
+	assert_directory(gone, "/gone.json", NULL);
+
+	write_package_file("y.json", real, "");
+	assert_directory(real, NULL, "/y.json are both for ");
+	write_file("packages/y.json", "{ broken");
+	assert_directory(real, "/x.json", NULL);
+	write_file("packages/y.json", "{ \"package_dir\": \"/elsewhere\", }");
+	assert_directory(real, NULL, "/y.json:1: ");
+	write_file("packages/y.json", "{}");
+	write_file("packages/x.json", "{}");
+
+	/* The file that `npxc learn --write` makes is refused when it does not say whose it is. */
+	write_file(own_file, "{}");
+	assert_directory(real, NULL, "has the name of a file for ");
+	write_package_file(own, real, "");
+	assert_directory(real, own, NULL);
+}
+
+/* The package of a name has nothing of a file that is a directory's. */
+static void a_directorys_file_is_no_packages(void **state)
+{
+	(void)state;
+	write_file("mine.json", "{\"package_dir\": \"/home/me/mine\", \"network\": {\"mode\": \"open\"}}");
+	assert_package("mine", NULL, false);
+	write_file("mine.json", "{\"network\": {\"mode\": \"open\"}}");
+	assert_package("mine", NULL, true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -707,6 +827,9 @@ int main(void)
 		cmocka_unit_test(ceilings),
 		cmocka_unit_test_setup_teardown(files_of_settings, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(files_of_packages, make_directory, remove_directory),
+		cmocka_unit_test(names_of_directories_files),
+		cmocka_unit_test_setup_teardown(files_of_directories, make_directory, remove_directory),
+		cmocka_unit_test_setup_teardown(a_directorys_file_is_no_packages, make_directory, remove_directory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -366,34 +366,37 @@ static void wrong_requests_are_refused(void **state)
 	setting_done(&setting);
 }
 
-static void a_directorys_name_is_known_before_it_is_installed(void **state)
+static void a_directory_is_known_by_where_it_leads(void **state)
 {
-	static const struct {
-		const char *manifest, *name;
+	mem_cleanup char *package = str_printf("%s/package", fixture.home);
+	mem_cleanup char *link = str_printf("%s/link", fixture.home);
+	mem_cleanup char *gone = str_printf("%s/gone", fixture.home);
+	mem_cleanup char *real = NULL;
+	mem_cleanup char *key = NULL;
+	mem_cleanup char *other = NULL;
+	const struct {
+		const char *path, *cwd, *leads;
 	} cases[] = {
-		{ "{\"name\":\"@a/b\"}", "@a/b" }, { "{}", NULL },
-		{ "{\"name\":7}", NULL },          { "{\"name\":\"../x\"}", NULL },
-		{ "{\"name\":\"\"}", NULL },       { "[]", NULL },
-		{ "{\"Name\":\"a\"}", NULL },      { "{\"name\":\"a\"", NULL },
+		{ "./package", fixture.home, package }, { "package", fixture.home, package },
+		{ "~/package", "/nowhere", package },   { "./package/../link/", fixture.home, package },
+		{ link, "/nowhere", package },          { "./gone", fixture.home, gone },
+		{ "~/./gone", "/nowhere", gone },
 	};
-	mem_cleanup char *directory = str_printf("%s/package", fixture.home);
-	mem_cleanup char *path = str_printf("%s/package.json", directory);
-	mem_cleanup char *by_path = NULL;
+	struct npxc_error err;
 
 	(void)state;
-	assert_null(store_directory_name("./package", fixture.home, fixture.home));
-	assert_int_equal(mkdir(directory, 0755), 0);
-	assert_null(store_directory_name("./package", fixture.home, fixture.home));
+	assert_int_equal(mkdir(package, 0755), 0);
+	assert_int_equal(symlink("package", link), 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		write_text(path, cases[i].manifest);
-		mem_cleanup char *name = store_directory_name("./package", fixture.home, "/nowhere");
+		mem_cleanup char *path = store_directory_path(cases[i].path, cases[i].cwd, fixture.home);
 
-		if (cases[i].name == NULL ? name != NULL : name == NULL || strcmp(name, cases[i].name) != 0)
-			fail_msg("%s: %s", cases[i].manifest, name);
+		assert_string_equal(path, cases[i].leads);
 	}
-	write_text(path, cases[0].manifest);
-	by_path = store_directory_name("~/package", "/nowhere", fixture.home);
-	assert_string_equal(by_path, "@a/b");
+	assert_true(file_real_path(package, &real, &err));
+	key = store_directory_key(real);
+	other = store_directory_key(gone);
+	assert_true(str_starts(key, "dir=0"));
+	assert_string_not_equal(key, other);
 }
 
 /* ---- the token ---- */
@@ -1203,6 +1206,152 @@ static void sets_are_one_installation(void **state)
 	setting_done(&setting);
 }
 
+/* "<package> <first word of the command>" inside, or the error; owned. */
+static char *who_runs(struct setting *setting, const char *const *specs, size_t count, const char *command)
+{
+	const struct store_request request = { .specs = specs, .spec_count = count, .command = command };
+	struct store_package package;
+	struct npxc_error err;
+	char *text;
+
+	if (!get_request(setting, &request, STORE_ENSURE, &package, &err))
+		return str_printf("%d %s", err.kind == ERROR_CONFIG, err.message);
+	assert_true(str_equal(store_package_label(&package), package.source != NULL ? package.source : package.name));
+	text = str_printf("%s%s %s", package.name, package.owned ? "" : " (nobody's)", package.command.v[0]);
+	store_package_done(&package);
+	return text;
+}
+
+/* By what npm said it is when nothing else had run, whoever else has a command of that name. */
+static void a_command_is_its_packages_own(void **state)
+{
+	static const struct {
+		const char *specs[3];
+		const char *command;
+		const char *who;
+	} cases[] = {
+		{ { "good" }, "goodcmd", "good " STORE_GUEST_PACKAGE "/node_modules/good/bin/own.js" },
+		{ { "good" }, "good-other", "good " STORE_GUEST_PACKAGE "/node_modules/good/bin/own.js" },
+		{ { "z-shadow" }, "goodcmd", "z-shadow " STORE_GUEST_PACKAGE "/node_modules/.bin/goodcmd" },
+		{ { "good" }, "shadow-only", "good (nobody's) shadow-only" },
+		{ { "good", "plain" }, "shadow-only", "good (nobody's) shadow-only" },
+		{ { "plain", "good" }, "shadow-only", "plain (nobody's) shadow-only" },
+		{ { "good", "evil" }, "evilcmd", "evil " STORE_GUEST_PACKAGE "/node_modules/.bin/evilcmd" },
+		{ { "good", "evil" }, "good-other", "good " STORE_GUEST_PACKAGE "/node_modules/good/bin/own.js" },
+		{ { "good", "evil" },
+		  "goodcmd",
+		  "1 good and evil both have a command goodcmd; name one of them alone: npxc -p good goodcmd" },
+		{ { "evil", "good" },
+		  "goodcmd",
+		  "1 evil and good both have a command goodcmd; name one of them alone: npxc -p evil goodcmd" },
+	};
+	struct setting setting;
+
+	(void)state;
+	setting_make(&setting);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const size_t count = cases[i].specs[1] != NULL ? 2 : 1;
+		mem_cleanup char *who = who_runs(&setting, cases[i].specs, count, cases[i].command);
+		bool is_link = str_starts(cases[i].who, "good " STORE_GUEST_PACKAGE);
+		mem_cleanup char *linked =
+		    str_printf("good " STORE_GUEST_PACKAGE "/node_modules/.bin/%s", cases[i].command);
+
+		/* Which of them npm linked is npm's luck: then its link is as good. */
+		if (strcmp(who, cases[i].who) != 0 && !(is_link && strcmp(who, linked) == 0))
+			fail_msg("%zu: %s", i, who);
+	}
+	setting_done(&setting);
+}
+
+/* npm's own link decides nothing: here it leads to another package's file, as npm leaves it now and then. */
+static void a_link_that_leads_elsewhere_is_not_run(void **state)
+{
+	static const char *const specs[] = { "good" };
+	struct setting setting;
+	struct store_package package;
+	mem_cleanup char *bin = NULL;
+	mem_cleanup char *link = NULL;
+
+	(void)state;
+	setting_make(&setting);
+	must_get(&setting, "good@1.0.0", STORE_ENSURE, &package);
+	bin = str_printf("%s/node_modules/.bin", package.directory);
+	link = str_printf("%s/goodcmd", bin);
+	assert_int_equal(chmod(bin, 0755), 0);
+	for (int own = 0; own < 2; own++) {
+		mem_cleanup char *who = NULL;
+
+		assert_int_equal(unlink(link), 0);
+		assert_int_equal(symlink(own ? "../good/bin/own.js" : "../z-shadow/x.js", link), 0);
+		who = who_runs(&setting, specs, 1, "goodcmd");
+		assert_string_equal(who, own ? "good " STORE_GUEST_PACKAGE "/node_modules/.bin/goodcmd"
+		                             : "good " STORE_GUEST_PACKAGE "/node_modules/good/bin/own.js");
+	}
+	store_package_done(&package);
+	setting_done(&setting);
+}
+
+/* A set is found again in any order, and each package of it is what it was then. */
+static void a_directory_in_a_set_is_called_by_its_path(void **state)
+{
+	mem_cleanup char *source = str_printf("%s/clone", fixture.root);
+	mem_cleanup char *manifest = str_printf("%s/package.json", source);
+	mem_cleanup char *script = str_printf("%s/x.js", source);
+	const char *orders[][2] = { { "plain", source }, { source, "plain" } };
+	struct setting setting;
+
+	(void)state;
+	setting_make(&setting);
+	assert_int_equal(mkdir(source, 0755), 0);
+	/* It calls itself as another package that has a configuration. */
+	write_text(manifest, "{\"name\":\"good\",\"version\":\"9.9.9\",\"bin\":{\"cloned\":\"x.js\"}}");
+	write_text(script, "#!/usr/bin/env node\n");
+	for (size_t i = 0; i < 2; i++) {
+		const struct store_request request = { .specs = orders[i], .spec_count = 2, .command = "cloned" };
+		struct store_package package;
+		struct npxc_error err;
+
+		if (!get_request(&setting, &request, STORE_ENSURE, &package, &err))
+			fail_msg("%s", err.message);
+		assert_string_equal(package.source, source);
+		assert_string_equal(store_package_label(&package), source);
+		store_package_done(&package);
+	}
+	setting_done(&setting);
+}
+
+/* Records that do not say which packages came from a directory are of an older npxc, and count for nothing. */
+static void a_record_without_its_directory_is_not_believed(void **state)
+{
+	mem_cleanup char *source = str_printf("%s/clone", fixture.root);
+	mem_cleanup char *manifest = str_printf("%s/package.json", source);
+	struct setting setting;
+	struct store_package package;
+	struct npxc_error err;
+	struct record record;
+
+	(void)state;
+	setting_make(&setting);
+	assert_int_equal(mkdir(source, 0755), 0);
+	write_text(manifest, "{\"name\":\"good\",\"version\":\"9.9.9\",\"bin\":{\"cloned\":\"x.js\"}}");
+	must_get(&setting, source, STORE_ENSURE, &package);
+	assert_string_equal(package.source, source);
+	assert_true(record_read(package.directory, &record, &err));
+	assert_string_equal(record.packages[0].directory, source);
+	free(MEM_TAKE(record.packages[0].directory));
+	assert_int_equal(chmod(package.directory, 0755), 0);
+	assert_true(record_write(package.directory, &record, &err));
+	record_done(&record);
+	store_package_done(&package);
+	assert_false(get(&setting, source, STORE_LOOK, &package, &err));
+	assert_non_null(strstr(err.message, "is not installed"));
+	must_get(&setting, source, STORE_ENSURE, &package);
+	assert_true(package.installed_now);
+	assert_string_equal(package.source, source);
+	store_package_done(&package);
+	setting_done(&setting);
+}
+
 static void capitals_have_a_place_of_their_own(void **state)
 {
 	struct setting setting;
@@ -1405,6 +1554,10 @@ int main(void)
 		STORE_TEST(what_scripts_leave_is_made_harmless),
 		STORE_TEST(another_abi_keeps_the_version),
 		STORE_TEST(sets_are_one_installation),
+		STORE_TEST(a_command_is_its_packages_own),
+		STORE_TEST(a_link_that_leads_elsewhere_is_not_run),
+		STORE_TEST(a_directory_in_a_set_is_called_by_its_path),
+		STORE_TEST(a_record_without_its_directory_is_not_believed),
 		STORE_TEST(capitals_have_a_place_of_their_own),
 		STORE_TEST(concurrent_first_starts_install_once),
 		STORE_TEST(an_interrupted_installation_looks_like_none),
@@ -1415,7 +1568,7 @@ int main(void)
 		STORE_TEST(what_was_refused_is_said),
 		STORE_TEST(installs_once_and_starts_without_a_process),
 		STORE_TEST(wrong_requests_are_refused),
-		STORE_TEST(a_directorys_name_is_known_before_it_is_installed),
+		STORE_TEST(a_directory_is_known_by_where_it_leads),
 		STORE_TEST(a_missing_node_comes_from_the_registry),
 		STORE_TEST(without_node_or_npm),
 		STORE_TEST(of_a_nodes_prefix_only_what_it_needs_is_shown),
@@ -1428,7 +1581,7 @@ int main(void)
 	const struct CMUnitTest quick[] = {
 		STORE_TEST(installs_once_and_starts_without_a_process),
 		STORE_TEST(wrong_requests_are_refused),
-		STORE_TEST(a_directorys_name_is_known_before_it_is_installed),
+		STORE_TEST(a_directory_is_known_by_where_it_leads),
 		STORE_TEST(optional_dependencies_may_fail),
 		STORE_TEST(without_node_or_npm),
 		STORE_TEST(of_a_nodes_prefix_only_what_it_needs_is_shown),
