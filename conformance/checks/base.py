@@ -23,6 +23,7 @@ REASONS = {
     "version-accepted": "this release is new enough",
     "another-release": "this run was told to decide it on the newest release only (--once)",
     "kernel-offers-no-way": "this kernel has nothing that would stop it, and the launcher itself says what is left open",
+    "runs-no-install-scripts": "this launcher runs no install scripts, so none can lay a trap",
     "limit-not-enforced": "the launcher itself says that the limit is not enforced: no cgroup may be made here",
 }
 

@@ -1,4 +1,4 @@
 """The situations in which a launcher is watched: a module for each area."""
 
-from scenarios import box, endings, fs, map, net, relay, retry, tear  # noqa: F401: each registers its own
+from scenarios import box, endings, fs, install, map, net, relay, retry, tear  # noqa: F401: each registers its own
 from scenarios.base import SCENARIOS  # noqa: F401
