@@ -380,7 +380,7 @@ soak: all ## N sessions on the replay shim and N on bwrap, ended in every way: n
 SEED ?= 1
 .PHONY: torture
 torture: all faults ## N sessions, each with two faults at once, chosen by the seeds from SEED on
-	@$(PYTHON) tests/black_box/torture.py --seed $(SEED) --count $(N) $(TORTURE_FLAGS)
+	@$(PYTHON) tests/black_box/torture.py --seed $(SEED) --count $(N) --output $(BUILD)/conformance/torture.json $(TORTURE_FLAGS)
 
 # make endings [EACH=10] [COLUMNS='podman:socket'] [DOCKER_COLUMNS=], every runtime and link by default
 EACH ?= 10

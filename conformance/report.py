@@ -164,6 +164,7 @@ def last(directory, runtime):
 
 # ---- conformance/STATUS.md ----
 
+TORTURE = "torture.json"  # what make torture found
 MUTATIONS = "mutations.json"  # what make conformance-mutations found
 ENDINGS = "endings*.json"  # what make endings found; on docker by a run of its own
 
@@ -241,6 +242,16 @@ def promise_lines():
             *("| %s | %s | %s | %s |" % promise for promise in PROMISES)]
 
 
+def torture_lines(found):
+    """Of tests/black_box/torture.py."""
+    return ["", "## Two faults at once", "",
+            "`make torture` plays sessions on the replay shim and on bubblewrap with two faults each, of these: a call of the CLI",
+            "that fails, hangs or is late; launcher or janitor killed or stopped; a full disk; a signal. Right is a documented",
+            "status, a clean stdout, nothing left after at most one gc, and nobody else's touched.", "",
+            "%d pairs from seed %d, as %s user: %d violations. Both faults came up in %d of them; a gc was needed after %d."
+            % (found["pairs"], found["seed"], found["user"], len(found["violations"]), found["both"], found["gc"])]
+
+
 def status_text(directory, broken):
     reports = {path.stem[len("last-"):]: json.loads(path.read_text()) for path in sorted(directory.glob("last-*.json"))}
     names = list(reports)
@@ -267,6 +278,8 @@ def status_text(directory, broken):
               "link, in [attacks/STATUS.md](attacks/STATUS.md); install-registry-only by `tests/black_box/test_install.py`."]
     lines += ["", "n/a: " + "; ".join("%s: %s" % pair for pair in REASONS.items()) + "."]
     lines += promise_lines()
+    if (directory / TORTURE).exists():
+        lines += torture_lines(json.loads((directory / TORTURE).read_text()))
     if endings := [one for path in sorted(directory.glob(ENDINGS)) for one in json.loads(path.read_text())]:
         lines += endings_lines(endings)
     lines += ladder_lines(reports) + crowd_lines(reports)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plays pairs of faults (pairs.py), each on a session in a home of its own, and looks whether npxc kept its word.
 
-    torture.py [--seed 1] [--count 300] [--at-once 8] [--within SECONDS]
+    torture.py [--seed 1] [--count 300] [--at-once 20] [--within SECONDS] [--output FILE]
 
 One pair for each of as many seeds. However both end: the launcher has a documented status and stdout is clean; after at
 most one `npxc gc` no process, container, network, file or lease of the session is left; a session beside it still
@@ -12,6 +12,7 @@ import argparse
 import collections
 import concurrent.futures
 import contextlib
+import json
 import os
 import pathlib
 import signal
@@ -284,6 +285,7 @@ def main():
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--at-once", type=int, default=20)
     parser.add_argument("--within", type=float, default=float("inf"), help="seconds, after which no further pair begins")
+    parser.add_argument("--output", type=pathlib.Path, help="figures, for conformance/STATUS.md")
     parser.add_argument("--verbose", action="store_true", help="a line for each pair")
     options = parser.parse_args()
     kinds = pairs.KINDS
@@ -320,6 +322,11 @@ def main():
             list(pool.map(one, range(options.seed, options.seed + options.count)))
         for directory, _, _ in os.walk(cache):
             os.chmod(directory, 0o755)  # what is installed is read-only
+    if options.output is not None:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(json.dumps({
+            "seed": options.seed, "pairs": figures["pairs"], "both": figures["both"], "gc": figures["gc"], "violations": sorted(violations),
+            "user": "root" if os.getuid() == 0 else "ordinary", "kinds": kinds}) + "\n")
     which = " (seeds %s)" % ", ".join(map(str, sorted(violations))) if violations else ""
     print("torture: %d of %d pairs from seed %d, both faults came up in %d, none in %d, gc was needed after %d; %d violations%s; "
           "%.0f s, the longest pair %d s" % (figures["pairs"], options.count, options.seed, figures["both"], figures["none"],
