@@ -7,6 +7,7 @@
 #include "runtime/network.h"
 
 #include <cjson/cJSON.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -440,7 +441,92 @@ bool container_call_failed(const struct runtime *runtime, const char *command, c
 		kind = ERROR_RUNTIME_UNAVAILABLE;
 		next = "; start the docker daemon";
 	}
-	return error_set(err, kind, "`%s` failed (%s): %s%s", command, how, said, next);
+	error_set(err, kind, "`%s` failed (%s): %s%s", command, how, said, next);
+	if (result->timed_out)
+		err->sys_errno = ETIMEDOUT;
+	return false;
+}
+
+/* ---- what is not there ---- */
+
+/* A whole line: %: the name; *, at most once: anything. */
+struct phrase {
+	enum runtime_kind kind;
+	const char *line;
+};
+
+static const struct phrase no_container[] = {
+	/* podman 3 to 5, libpod/define/errors.go: "no such container"; cmd/podman/containers/rm.go */
+	{ RUNTIME_PODMAN, "Error: no container with name or ID \"%\" found: no such container" },
+	{ RUNTIME_PODMAN, "Error: no container with ID or name \"%\" found: no such container" },
+	/* moby, daemon/container: "No such container: %s"; before 20.10 without the daemon's words */
+	{ RUNTIME_DOCKER, "Error response from daemon: No such container: %" },
+	{ RUNTIME_DOCKER, "Error: No such container: %" },
+	/* apple/container 0.10.0 on, 1.0.0 on (inspect), and up to 0.9.0 */
+	{ RUNTIME_APPLE, "Error: *(cause: \"notFound: \"container with ID % not found\"\")" },
+	{ RUNTIME_APPLE, "Error: container not found: %" },
+	{ RUNTIME_APPLE, "Error: notFound: \"failed to delete one or more containers: [\"%\"]\"" },
+};
+
+static const struct phrase no_network[] = {
+	/* podman 4 and 5, common/libnetwork/netavark: "unable to find network with name or ID %s: network not found" */
+	{ RUNTIME_PODMAN, "Error: *unable to find network with name or ID %: network not found" },
+	{ RUNTIME_DOCKER, "Error response from daemon: network % not found" },
+	{ RUNTIME_DOCKER, "Error: No such network: %" },
+	/* apple/container 1.0.0 on, 0.10.0 on, up to 0.9.0; then those of a deletion, 0.6.0 with a time in front */
+	{ RUNTIME_APPLE, "Error: network not found: %" },
+	{ RUNTIME_APPLE, "Error: network % not found" },
+	{ RUNTIME_APPLE, "Error: notFound: \"network % not found\"" },
+	{ RUNTIME_APPLE, "Error: notFound: \"failed to delete one or more networks: [\"%\"]\"" },
+	{ RUNTIME_APPLE, "failed to delete network: [\"error\": notFound: \"no network for id %\", \"id\": %]" },
+	{ RUNTIME_APPLE, "failed to delete network: [\"id\": %, \"error\": notFound: \"no network for id %\"]" },
+	{ RUNTIME_APPLE, "*failed to delete network %: notFound: \"no network for id %\"" },
+};
+
+static bool line_is(const char *line, const char *phrase, const char *name)
+{
+	struct buf whole BUF_CLEANUP = BUF_INIT(SIZE_MAX);
+	struct npxc_error ignored = { 0 };
+	const char *text, *star;
+	size_t length, before;
+
+	for (const char *p = phrase; *p != '\0'; p++)
+		if (!buf_append(&whole, *p == '%' ? name : p, *p == '%' ? strlen(name) : 1, &ignored))
+			return false;
+	text = whole.data == NULL ? "" : whole.data;
+	star = strchr(text, '*');
+	if (star == NULL)
+		return strcmp(line, text) == 0;
+	length = strlen(line);
+	before = (size_t)(star - text);
+	return length >= whole.length - 1 && strncmp(line, text, before) == 0 &&
+	       strcmp(line + length - strlen(star + 1), star + 1) == 0;
+}
+
+static bool says(const struct phrase *phrases, size_t count, enum runtime_kind kind, const char *errors,
+                 const char *name)
+{
+	mem_cleanup char *copy = str_dup(errors);
+	char *rest = copy;
+
+	for (char *line = strsep(&rest, "\n"); line != NULL; line = strsep(&rest, "\n")) {
+		const char *words = str_trim(line);
+
+		for (size_t i = 0; i < count; i++)
+			if (phrases[i].kind == kind && line_is(words, phrases[i].line, name))
+				return true;
+	}
+	return false;
+}
+
+bool container_says_no_container(enum runtime_kind kind, const char *errors, const char *name)
+{
+	return says(no_container, sizeof(no_container) / sizeof(no_container[0]), kind, errors, name);
+}
+
+bool container_says_no_network(enum runtime_kind kind, const char *errors, const char *name)
+{
+	return says(no_network, sizeof(no_network) / sizeof(no_network[0]), kind, errors, name);
 }
 
 bool container_list(const struct runtime *runtime, const char *const *words, const char *prefix, struct strv *ret_names,

@@ -88,9 +88,17 @@ bool container_ask(const struct runtime *runtime, const char *const *words, unsi
 void container_environment(const struct container_dialect *dialect, struct strv *environment);
 
 /* A failed call in one line: the command as typed, how it ended, what it said. ERROR_RUNTIME, and
- * ERROR_RUNTIME_UNAVAILABLE only with proof. Returns false. */
+ * ERROR_RUNTIME_UNAVAILABLE only with proof; sys_errno is ETIMEDOUT when it did not end in time. Returns false. */
 bool container_call_failed(const struct runtime *runtime, const char *command, const struct proc_result *result,
                            unsigned timeout_ms, struct npxc_error *err);
+
+/*
+ * Whether a failed call says, in the very words that this runtime has for it, that there is no such container or
+ * network. Recorded answers: fixtures/cassettes, fixtures/apple-container. Pure.
+ * Mustn't: take any other line that has the name in it for that ("NAME: ... command not found").
+ */
+bool container_says_no_container(enum runtime_kind kind, const char *errors, const char *name);
+bool container_says_no_network(enum runtime_kind kind, const char *errors, const char *name);
 
 /* Exited by itself with status 0, within its deadline and its ceiling. */
 bool container_succeeded(const struct proc_result *result);

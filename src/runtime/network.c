@@ -437,22 +437,7 @@ bool network_inspect(const struct runtime *runtime, const char *name, struct net
 	return true;
 }
 
-/* A line that names the network and says that there is none: "network not found: X", "No such network: X" ... */
-static bool says_gone(const char *errors, const char *name)
-{
-	for (const char *line = errors; *line != '\0';) {
-		size_t length = strcspn(line, "\n");
-		mem_cleanup char *copy = str_dup_n(line, length);
-
-		if (strstr(copy, name) != NULL &&
-		    (strcasestr(copy, "not found") != NULL || strcasestr(copy, "no such network") != NULL))
-			return true;
-		line += length + (line[length] == '\n');
-	}
-	return false;
-}
-
-static enum network_state state_of(const struct proc_result *result, const char *name)
+static enum network_state state_of(enum runtime_kind kind, const struct proc_result *result, const char *name)
 {
 	struct npxc_error ignored = { 0 };
 	enum network_state state = NETWORK_STATE_UNKNOWN;
@@ -461,7 +446,9 @@ static enum network_state state_of(const struct proc_result *result, const char 
 	if (result->timed_out || result->truncated || result->signal != 0)
 		return state;
 	if (result->exit_status != 0)
-		return result->errors.data != NULL && says_gone(result->errors.data, name) ? NETWORK_STATE_GONE : state;
+		return result->errors.data != NULL && container_says_no_network(kind, result->errors.data, name)
+		           ? NETWORK_STATE_GONE
+		           : state;
 	if (!container_parse_json(result->output.data, result->output.length, "network inspect", &json, &ignored))
 		return state;
 	if (cJSON_IsArray(json))
@@ -479,7 +466,7 @@ enum network_state network_look(const struct runtime *runtime, const char *name,
 
 	if (!container_ask(runtime, words, timeout_ms, &result, &ignored))
 		return NETWORK_STATE_UNKNOWN;
-	state = state_of(&result, name);
+	state = state_of(runtime->kind, &result, name);
 	proc_result_done(&result);
 	return state;
 }
@@ -531,8 +518,9 @@ static bool still_there(const char *name, unsigned attempts, const struct npxc_e
 {
 	struct npxc_error copy = *last;
 
-	return error_set(err, copy.kind, "network %s is still there after %u attempts: %s", name, attempts,
-	                 copy.message);
+	error_set(err, copy.kind, "network %s is still there after %u attempts: %s", name, attempts, copy.message);
+	err->sys_errno = copy.sys_errno;
+	return false;
 }
 
 bool network_delete_with_retry(const struct runtime *runtime, const char *name, struct npxc_error *err)

@@ -28,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -136,6 +137,7 @@ struct keeper {
 	 * it. */
 	unsigned in_making;   /* its id; 0: none */
 	struct strv given_up; /* names that are not tried again by this process: their CLI has gone */
+	sigset_t waiting;     /* the mask of a pause that SIGTERM ends */
 	char payload[LIMIT_JANITOR_FRAME_BYTES];
 };
 
@@ -178,21 +180,6 @@ static void sayf(struct keeper *keeper, enum verb verb, const char *fmt, ...)
 
 /* ---- one resource ---- */
 
-/* The CLIs' words for a container that is not there, in a line that names it. */
-static bool says_no_container(const char *errors, const char *name)
-{
-	for (const char *line = errors; *line != '\0';) {
-		size_t length = strcspn(line, "\n");
-		mem_cleanup char *copy = str_dup_n(line, length);
-
-		if (strstr(copy, name) != NULL &&
-		    (strcasestr(copy, "not found") != NULL || strcasestr(copy, "no such container") != NULL))
-			return true;
-		line += length + (line[length] == '\n');
-	}
-	return false;
-}
-
 /* The runtime that made it, as far as its removal needs to know. */
 static bool runtime_of(const struct strv *words, struct runtime *ret_runtime, struct npxc_error *err)
 {
@@ -229,7 +216,7 @@ static bool remove_with(const struct runtime *runtime, const char *name, struct 
 		mem_cleanup char *shown = container_command_text(runtime, words);
 
 		ok = (result.exit_status == 0 && !result.timed_out) ||
-		     (!result.timed_out && says_no_container(result.errors.data, name)) ||
+		     (!result.timed_out && container_says_no_container(runtime->kind, result.errors.data, name)) ||
 		     container_call_failed(runtime, shown, &result, LIMIT_REMOVE_MS, err);
 		proc_result_done(&result);
 	}
@@ -250,11 +237,17 @@ static bool remove_container(const struct strv *words, struct npxc_error *err)
 
 enum { REMOVE_ATTEMPTS = 3, REMOVE_PAUSE_MS = 200 };
 
+/* A call that got no answer in time is as good as a runtime that is down: the next one would cost as much again. */
+static bool is_down(const struct npxc_error *err)
+{
+	return err->kind == ERROR_RUNTIME_UNAVAILABLE || err->sys_errno == ETIMEDOUT;
+}
+
 /* A removal may meet the runtime in the middle of its own, and fail for that. */
-static bool remove_container_surely(const struct strv *words, struct npxc_error *err)
+static bool remove_container_surely(const struct strv *words, int attempts, struct npxc_error *err)
 {
 	for (int attempt = 1; !remove_container(words, err); attempt++) {
-		if (attempt == REMOVE_ATTEMPTS || err->kind == ERROR_RUNTIME_UNAVAILABLE)
+		if (attempt == attempts || is_down(err))
 			return false;
 		poll(NULL, 0, REMOVE_PAUSE_MS);
 	}
@@ -295,9 +288,10 @@ static bool remove_entry(const struct keeper *keeper, const struct lease_entry *
 	case JANITOR_CGROUP:
 		return cgroup_remove(entry->words.v[0], err);
 	case JANITOR_CONTAINER:
-		return remove_container_surely(&entry->words, err);
+		return remove_container_surely(&entry->words, keeper->heir != NULL ? 1 : REMOVE_ATTEMPTS, err);
 	case JANITOR_NETWORK:
-		return remove_network(&entry->words, network_delete_with_retry, err);
+		return remove_network(&entry->words,
+		                      keeper->heir != NULL ? network_delete_again : network_delete_with_retry, err);
 	case JANITOR_GUARDS:
 		return guards_settle(entry->words.v[0], err);
 	case JANITOR_DIRECTORY:
@@ -408,6 +402,11 @@ static bool holds(const struct keeper *keeper, enum janitor_resource kind)
 	return false;
 }
 
+static bool is_named(enum janitor_resource kind)
+{
+	return kind == JANITOR_CONTAINER || kind == JANITOR_NETWORK;
+}
+
 static void remove_all_of(struct keeper *keeper, enum janitor_resource kind)
 {
 	/* What was acquired later may lie in what was acquired earlier. */
@@ -417,6 +416,12 @@ static void remove_all_of(struct keeper *keeper, enum janitor_resource kind)
 
 		if (entry->kind != kind)
 			continue;
+		/* A sweep has many leases to look at, and one try for each. */
+		if (keeper->heir != NULL && keeper->is_down && is_named(kind)) {
+			sayf(keeper, VERB_WARNING, "%s %s is left behind: its runtime did not answer",
+			     lease_kind_word(kind), lease_entry_name(entry));
+			continue;
+		}
 		FAULT_POINT("janitor.remove");
 		if (remove_entry(keeper, entry, &err)) {
 			FAULT_POINT("janitor.removed");
@@ -425,7 +430,7 @@ static void remove_all_of(struct keeper *keeper, enum janitor_resource kind)
 				forget(keeper, i - 1);
 			continue;
 		}
-		keeper->is_down = keeper->is_down || err.kind == ERROR_RUNTIME_UNAVAILABLE;
+		keeper->is_down = keeper->is_down || is_down(&err);
 		if (kind == JANITOR_NETWORK) {
 			say(keeper, VERB_WARNING, 0, err.message); /* names it */
 		} else {
@@ -487,7 +492,7 @@ static bool end_container(struct keeper *keeper, unsigned grace_ms, int hangup_f
 	}
 	if (!group_end(group, 0, -1, err))
 		return false;
-	if (remove_container_surely(&keeper->lease.entries[container].words, &why)) {
+	if (remove_container_surely(&keeper->lease.entries[container].words, REMOVE_ATTEMPTS, &why)) {
 		sayf(keeper, VERB_STEP, "container %s removed", lease_entry_name(&keeper->lease.entries[container]));
 		forget(keeper, container);
 	}
@@ -573,13 +578,44 @@ static void try_again(struct keeper *keeper, enum janitor_resource kind)
 	}
 }
 
+/*
+ * A machine that shuts down, or a service manager, tells everybody to end. The session itself is the launcher's to end;
+ * what the janitor does after it is cut short: one more try at each, and the rest stays on the lease.
+ */
+static volatile sig_atomic_t told_to_end;
+
+static void on_told(int number)
+{
+	(void)number;
+	told_to_end = 1;
+}
+
+/* Blocked but while it is waited for: it cannot come between the look and the wait. */
+static bool heed_sigterm(sigset_t *ret_waiting)
+{
+	const struct sigaction action = { .sa_handler = on_told };
+	sigset_t blocked;
+
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGTERM);
+	return sigprocmask(SIG_BLOCK, &blocked, ret_waiting) == 0 && sigdelset(ret_waiting, SIGTERM) == 0 &&
+	       sigaction(SIGTERM, &action, NULL) == 0;
+}
+
+static void pause_unless_told(unsigned ms, const sigset_t *waiting)
+{
+	const struct timespec pause = { .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	(void)pselect(0, NULL, NULL, NULL, &pause, waiting);
+}
+
 /* What a teardown could not remove: a runtime may hold a network for long after its container has gone. */
-static void tear_down_late(struct keeper *keeper)
+static void tear_down_late(struct keeper *keeper, const sigset_t *waiting)
 {
 	int64_t end = clock_now_ms() + network_schedule.background_ms;
 
-	while (has_hope(keeper) && clock_now_ms() + network_schedule.background_pause_ms < end) {
-		poll(NULL, 0, (int)network_schedule.background_pause_ms);
+	while (has_hope(keeper) && told_to_end == 0 && clock_now_ms() + network_schedule.background_pause_ms < end) {
+		pause_unless_told(network_schedule.background_pause_ms, waiting);
 		try_again(keeper, JANITOR_CONTAINER);
 		if (!holds(keeper, JANITOR_CONTAINER))
 			try_again(keeper, JANITOR_NETWORK);
@@ -775,7 +811,7 @@ static void serve(struct keeper *keeper)
 		case VERB_END:
 			tear_down(keeper);
 			say(keeper, VERB_DONE, has_hope(keeper), NULL);
-			tear_down_late(keeper);
+			tear_down_late(keeper, &keeper->waiting);
 			_exit(0);
 		}
 	}
@@ -846,6 +882,8 @@ static void run_keeper(const struct janitor *janitor, const char *id, int fd, pi
 	if (!become_keeper(&fd, &err))
 		_exit(1);
 	init_keeper(&keeper, janitor->path);
+	if (!heed_sigterm(&keeper.waiting))
+		_exit(1);
 	keeper.fd = fd;
 	keeper.launcher = launcher;
 	keeper.launcher_group = launcher_group;
@@ -857,7 +895,7 @@ static void run_keeper(const struct janitor *janitor, const char *id, int fd, pi
 	FAULT_POINT("janitor.alone");
 	keeper.deaf = true;
 	tear_down(&keeper);
-	tear_down_late(&keeper);
+	tear_down_late(&keeper, &keeper.waiting);
 	_exit(0);
 }
 

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "runtime/container.h"
 #include "runtime/network.h"
 
 #include <stdio.h>
@@ -771,6 +772,10 @@ static void what_inspect_says_about_existence(void **state)
 		{ RUNTIME_DOCKER, "echo '[]'; echo \"Error response from daemon: network $3 not found\" >&2; exit 1",
 		  NETWORK_STATE_GONE },
 		{ RUNTIME_DOCKER, "echo '[]'; echo \"Error: No such network: $3\" >&2; exit 1", NETWORK_STATE_GONE },
+		{ RUNTIME_DOCKER, "echo \"Error response from daemon: $3: driver plugin not found\" >&2; exit 1",
+		  NETWORK_STATE_UNKNOWN },
+		{ RUNTIME_PODMAN, "echo \"Error: network $3: /usr/lib/cni: not found\" >&2; exit 125",
+		  NETWORK_STATE_UNKNOWN },
 		{ RUNTIME_DOCKER, "echo '[]'; echo 'Cannot connect to the Docker daemon' >&2; exit 1",
 		  NETWORK_STATE_UNKNOWN },
 	};
@@ -782,6 +787,74 @@ static void what_inspect_says_about_existence(void **state)
 		if (network_look(&fake.runtime, MANAGED, LIMIT_CLI_MS) != cases[i].expected)
 			fail_msg("case %zu: %s", i, cases[i].snippet);
 		fake_done(&fake);
+	}
+}
+
+/* Recorded answers (fixtures/cassettes, fixtures/apple-container), and lines that only have their words in them. */
+static void only_a_runtimes_own_words_say_that_something_is_not_there(void **state)
+{
+	static const struct {
+		enum runtime_kind kind;
+		bool network;
+		const char *errors;
+		bool gone;
+	} cases[] = {
+		{ RUNTIME_PODMAN, false, "Error: no container with name or ID \"x-1\" found: no such container\n",
+		  true },
+		{ RUNTIME_DOCKER, false, "Error response from daemon: No such container: x-1\n", true },
+		{ RUNTIME_APPLE, false,
+		  "Error: internalError: \"failed to delete container\" (cause: \"notFound: \"container with ID x-1 "
+		  "not "
+		  "found\"\")\n",
+		  true },
+		{ RUNTIME_APPLE, false, "Error: notFound: \"failed to delete one or more containers: [\"x-1\"]\"\n",
+		  true },
+		{ RUNTIME_APPLE, false, "Error: container not found: x-1\n", true },
+		{ RUNTIME_PODMAN, true, "Error: unable to find network with name or ID x-1: network not found\n",
+		  true },
+		{ RUNTIME_PODMAN, true,
+		  "Error: inspecting object: network x-1: unable to find network with name or ID x-1: network not "
+		  "found\n",
+		  true },
+		{ RUNTIME_DOCKER, true, "Error response from daemon: network x-1 not found\nexit status 1\n", true },
+		{ RUNTIME_APPLE, true, "Error: network not found: x-1\n", true },
+		{ RUNTIME_APPLE, true, "Error: network x-1 not found\n", true },
+		{ RUNTIME_APPLE, true, "Error: notFound: \"network x-1 not found\"\n", true },
+		{ RUNTIME_APPLE, true,
+		  "failed to delete network: [\"error\": notFound: \"no network for id x-1\", \"id\": x-1]\nError: "
+		  "delete "
+		  "failed for one or more networks: [\"x-1\"]\n",
+		  true },
+		{ RUNTIME_APPLE, true,
+		  "2025-11-03T09:15:42-0800 error com.apple.container: [ContainerCommands] failed to delete network "
+		  "x-1: "
+		  "notFound: \"no network for id x-1\"\nError: internalError: \"delete failed\"\n",
+		  true },
+		{ RUNTIME_PODMAN, false, "", false },
+		{ RUNTIME_PODMAN, false, "Error: x-1: unmounting: fusermount3: executable file not found in $PATH\n",
+		  false },
+		{ RUNTIME_PODMAN, false, "Error: container x-1: no such container runtime \"crun\"\n", false },
+		{ RUNTIME_PODMAN, false, "Error: no container with name or ID \"x-12\" found: no such container\n",
+		  false },
+		{ RUNTIME_PODMAN, false, "Error response from daemon: No such container: x-1\n", false },
+		{ RUNTIME_DOCKER, false, "Error response from daemon: No such container: x-12\n", false },
+		{ RUNTIME_DOCKER, false, "Error response from daemon: driver x-1 not found\n", false },
+		{ RUNTIME_DOCKER, false, "note: Error response from daemon: No such container: x-1\n", false },
+		{ RUNTIME_DOCKER, true, "Error response from daemon: network x-1 not found in scope\n", false },
+		{ RUNTIME_APPLE, true, "Error: network not found: another, x-1\n", false },
+		{ RUNTIME_APPLE, true, "Error: Plugin 'container-network' not found. x-1\n", false },
+		{ RUNTIME_APPLE, false, "Error: (cause: \"notFound: \"container with ID x-1 not found\"\") and more\n",
+		  false },
+		{ RUNTIME_BWRAP, false, "Error: No such container: x-1\n", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const bool gone = cases[i].network ? container_says_no_network(cases[i].kind, cases[i].errors, "x-1")
+		                                   : container_says_no_container(cases[i].kind, cases[i].errors, "x-1");
+
+		if (gone != cases[i].gone)
+			fail_msg("case %zu: %s", i, cases[i].errors);
 	}
 }
 
@@ -982,6 +1055,7 @@ int main(void)
 		cmocka_unit_test(a_cli_that_cannot_be_started),
 		cmocka_unit_test(a_service_that_is_down),
 		cmocka_unit_test(what_inspect_says_about_existence),
+		cmocka_unit_test(only_a_runtimes_own_words_say_that_something_is_not_there),
 		cmocka_unit_test(the_schedule_is_the_one_that_was_promised),
 		cmocka_unit_test(verbs_of_each_runtime),
 		cmocka_unit_test(it_stops_at_the_first_success),
