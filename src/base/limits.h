@@ -153,6 +153,9 @@
 /* milliseconds: from the first signal to npxc's exit. Clients send SIGKILL after 2 s; the janitor goes on. */
 #define LIMIT_SIGNAL_MS 1800
 
+/* milliseconds: of these, what is left to the exit when a server's last words are not waited for any more. */
+#define LIMIT_LAST_WORDS_MS 200
+
 /* milliseconds: without a signal, how long npxc waits at its end: the removals of a container and five deletes of a
  * network, each with its own limit. */
 #define LIMIT_TEARDOWN_MS 60000

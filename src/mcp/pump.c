@@ -97,6 +97,7 @@ struct pump {
 	bool client_closed;
 	bool server_ended;
 	int64_t last_activity_ms; /* kept only while a clock runs */
+	int64_t until_ms;         /* of pump_set_wake; 0: for ever */
 };
 
 static size_t smaller(size_t a, size_t b)
@@ -633,6 +634,12 @@ void pump_free(struct pump *pump)
 	free(pump);
 }
 
+void pump_set_wake(struct pump *pump, int wake, int64_t until_ms)
+{
+	pump->ends.wake = wake;
+	pump->until_ms = until_ms;
+}
+
 void pump_close_server_input(struct pump *pump)
 {
 	if (!pump->input_closed)
@@ -760,16 +767,29 @@ static bool clock_runs(const struct pump *pump)
 	return pump->input_closed && !pump->to_client.needs_target;
 }
 
-static int poll_timeout(const struct pump *pump)
+static int milliseconds_until(int64_t when_ms)
 {
-	int64_t left;
+	const int64_t left = when_ms - clock_now_ms();
 
-	if (!clock_runs(pump))
-		return -1;
-	left = pump->last_activity_ms + (int64_t)pump->quiet_ms - clock_now_ms();
 	if (left < 0)
 		return 0;
 	return left < INT_MAX ? (int)left : INT_MAX;
+}
+
+static int poll_timeout(const struct pump *pump)
+{
+	return clock_runs(pump) ? milliseconds_until(pump->last_activity_ms + (int64_t)pump->quiet_ms) : -1;
+}
+
+static bool time_is_over(const struct pump *pump)
+{
+	return pump->until_ms != 0 && clock_now_ms() >= pump->until_ms;
+}
+
+/* The earlier of the two; -1 is never. */
+static int earlier(int a, int b)
+{
+	return a == -1 || (b != -1 && b < a) ? b : a;
 }
 
 static void server_has_ended(struct pump *pump)
@@ -871,13 +891,14 @@ static bool run(struct pump *pump, enum pump_end *ret_end, struct npxc_error *er
 		}
 		poll_prepare(pump, fds);
 		timeout = poll_timeout(pump);
-		count = poll(fds, SLOTS, timeout);
+		count =
+		    poll(fds, SLOTS, earlier(timeout, pump->until_ms != 0 ? milliseconds_until(pump->until_ms) : -1));
 		if (count < 0) {
 			if (is_later(errno))
 				continue;
 			return error_set_errno(err, ERROR_IO, "cannot wait for the server and the client");
 		}
-		if (fds[SLOT_WAKE].revents != 0) {
+		if (fds[SLOT_WAKE].revents != 0 || time_is_over(pump)) {
 			*ret_end = PUMP_WOKEN;
 			return true;
 		}

@@ -40,7 +40,7 @@ enum pump_end {
 	PUMP_CLIENT_GONE,  /* the client's stdout is closed: nobody is left to answer */
 	PUMP_SERVER_STUCK, /* stdin was passed on as closed, and the server neither ended nor wrote for drain_quiet_ms
 	                    */
-	PUMP_WOKEN,        /* wake is readable; reading it is the caller's part */
+	PUMP_WOKEN,        /* wake is readable; reading it is the caller's part. Or the time of pump_set_wake is over */
 };
 
 struct pump_counts {
@@ -82,6 +82,11 @@ struct pump;
 bool pump_new(const struct pump_ends *ends, unsigned drain_quiet_ms, struct pump **ret_pump,
               struct npxc_error *err) NPXC_MUST_CHECK;
 bool pump_run(struct pump *pump, enum pump_end *ret_end, struct npxc_error *err) NPXC_MUST_CHECK;
+/*
+ * From the next run on another descriptor wakes it (-1: none), and so does `until_ms`, as clock_now_ms counts (0:
+ * never): after a signal what the server still says is delivered, but a client that does not read it is not waited for.
+ */
+void pump_set_wake(struct pump *pump, int wake, int64_t until_ms);
 /* Closes the server's stdin now (a signal came: the ladder begins with end of input). */
 void pump_close_server_input(struct pump *pump);
 struct pump_counts pump_counts(const struct pump *pump);

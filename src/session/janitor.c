@@ -1151,7 +1151,17 @@ bool janitor_sandbox(struct janitor *janitor, pid_t group, enum janitor_asked as
 	       error_prefix(err, "hand sandbox %ld to the janitor", (long)group);
 }
 
-bool janitor_end_sandbox(struct janitor *janitor, unsigned grace_ms, struct npxc_error *err)
+void janitor_begin_to_end_sandbox(struct janitor *janitor, unsigned grace_ms, int *ret_fd)
+{
+	const struct frame frame = { .verb = VERB_END_SANDBOX, .a = grace_ms };
+	struct npxc_error ignored = { 0 };
+
+	/* Whatever kept it from the janitor is seen when the answer is waited for. */
+	(void)!send_frame(janitor, &frame, NULL, &ignored);
+	*ret_fd = janitor->fd;
+}
+
+bool janitor_await_end_of_sandbox(struct janitor *janitor, unsigned grace_ms, struct npxc_error *err)
 {
 	struct frame frame = { .verb = VERB_END_SANDBOX, .a = grace_ms };
 	int64_t extra_ms = (int64_t)grace_ms + LIMIT_KILL_VERIFY_MS + LIMIT_CONTAINER_END_MS +
@@ -1159,11 +1169,21 @@ bool janitor_end_sandbox(struct janitor *janitor, unsigned grace_ms, struct npxc
 	struct npxc_error lost = { 0 };
 	uint32_t ignored;
 
-	if (ask_janitor(janitor, frame, NULL, extra_ms, &ignored, &lost) ||
+	if (janitor->fd == -1)
+		error_set(&lost, ERROR_IO, "the janitor has gone");
+	if ((janitor->fd != -1 && await_answer(janitor, LIMIT_JANITOR_ANSWER_MS + extra_ms, &ignored, &lost)) ||
 	    (revive(janitor) && ask_janitor(janitor, frame, NULL, extra_ms, &ignored, &lost)))
 		return true;
 	*err = lost;
 	return error_prefix(err, "end the sandbox");
+}
+
+bool janitor_end_sandbox(struct janitor *janitor, unsigned grace_ms, struct npxc_error *err)
+{
+	int ignored;
+
+	janitor_begin_to_end_sandbox(janitor, grace_ms, &ignored);
+	return janitor_await_end_of_sandbox(janitor, grace_ms, err);
 }
 
 bool janitor_end(struct janitor *janitor, unsigned timeout_ms, struct npxc_error *err)

@@ -118,6 +118,12 @@ bool janitor_sandbox(struct janitor *janitor, pid_t group, enum janitor_asked as
  * way. Without a sandbox it is a success.
  */
 bool janitor_end_sandbox(struct janitor *janitor, unsigned grace_ms, struct npxc_error *err) NPXC_MUST_CHECK;
+/*
+ * The same in two halves: what the sandbox still says can be read meanwhile. `*ret_fd` (borrowed) becomes readable when
+ * the janitor has something to say, usually its answer; -1 when it has gone. The second half waits for the answer.
+ */
+void janitor_begin_to_end_sandbox(struct janitor *janitor, unsigned grace_ms, int *ret_fd);
+bool janitor_await_end_of_sandbox(struct janitor *janitor, unsigned grace_ms, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
  * No answer is waited for longer than LIMIT_SIGNAL_MS after a signal (session/signals): npxc ends then, and the janitor

@@ -509,14 +509,34 @@ static void log_counts(const struct pump *pump)
 	         (unsigned long long)counts.to_stderr);
 }
 
-/* Tells the server to end, and delivers what it still says. */
+/* As long as the server has something to say, somebody is there to hear it, and there is time. */
+static bool drain(struct pump *pump, struct npxc_error *err)
+{
+	enum pump_end end;
+
+	do
+		if (!pump_run(pump, &end, err))
+			return false;
+	while (end == PUMP_CLIENT_GONE);
+	return true;
+}
+
+/*
+ * Tells the server to end, and delivers what it says meanwhile and has said before, as its parent would read it without
+ * npxc. After a signal there is an end to that: npxc has to be gone within LIMIT_SIGNAL_MS.
+ */
 static bool end_early(struct session *session, struct pump *pump, unsigned grace_ms, struct npxc_error *err)
 {
-	enum pump_end ignored;
+	const int64_t until_ms = signals_caught() != 0 ? signals_time_ms() + LIMIT_SIGNAL_MS - LIMIT_LAST_WORDS_MS : 0;
+	int answer;
+
 	pump_close_server_input(pump);
-	if (!janitor_end_sandbox(session->janitor, grace_ms, err))
+	janitor_begin_to_end_sandbox(session->janitor, grace_ms, &answer);
+	pump_set_wake(pump, answer, until_ms);
+	if ((answer != -1 && !drain(pump, err)) || !janitor_await_end_of_sandbox(session->janitor, grace_ms, err))
 		return false;
-	return pump_run(pump, &ignored, err);
+	pump_set_wake(pump, until_ms == 0 ? signals_fd() : -1, until_ms);
+	return drain(pump, err);
 }
 
 static bool relay(struct session *session, struct pump *pump, bool *ret_by_itself, struct npxc_error *err)

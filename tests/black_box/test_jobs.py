@@ -8,6 +8,7 @@ import re
 import select
 import shutil
 import signal
+import subprocess
 import time
 
 import pytest
@@ -133,6 +134,75 @@ def test_a_stopped_job_ends_by_a_signal_once_it_is_continued(world, shell, packa
     os.kill(pid, signal.SIGCONT)
     shell.type("wait %%%% ; echo status=$?.\n".replace("%%%%", str(pid)))
     shell.expect(rb"status=%d\." % (128 + number))
+
+
+# ---- last words ----
+
+LAST = """#!/usr/bin/env node
+const line = word => JSON.stringify({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: word } }) + '\\n'
+process.stdin.on('data', () => {
+  for (let i = 0; i < 200; i++) process.stdout.write(line('before ' + i + 'x'.repeat(200)))
+  process.stderr.write('got a line\\n')
+})
+const say = signal => {
+  process.stdout.write(line('after ' + signal))
+  process.stderr.write('last words\\n')
+  setTimeout(() => { process.stdout.write(line('the end')); process.exit(0) }, 100)
+}
+process.on('SIGTERM', () => say('SIGTERM'))
+process.stdin.on('end', () => setTimeout(() => say('end'), 3000).unref())
+setInterval(() => {}, 1000)
+process.stderr.write('server is ready\\n')
+"""
+
+
+@pytest.fixture
+def talker(world):
+    directory = world.home / "talker"
+    directory.mkdir()
+    (directory / "package.json").write_text(json.dumps({"name": "talker", "version": "1.0.0", "bin": "talker.js"}))
+    (directory / "talker.js").write_text(LAST)
+    (directory / "talker.js").chmod(0o755)
+    assert world.run("install", directory).returncode == 0
+    return directory
+
+
+def words_of(out):
+    return [json.loads(line)["params"]["data"].split("x")[0] for line in out.splitlines()]
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_what_a_server_says_when_it_is_told_to_end_is_delivered(world, talker, bare):
+    if bare:  # the control: what its parent reads without npxc
+        process = subprocess.Popen(["node", talker / "talker.js"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+    else:
+        process = world.start(talker)
+    read_until(process.stderr, b"server is ready")
+    process.stdin.write(b"{}\n")
+    process.stdin.flush()
+    read_until(process.stderr, b"got a line")
+    process.send_signal(signal.SIGTERM)  # with all replies still in the pipes
+    out, errors = process.communicate(timeout=PATIENCE)
+    assert words_of(out) == [f"before {i}" for i in range(200)] + ["after SIGTERM", "the end"]
+    assert b"last words" in errors
+    assert process.returncode == (0 if bare else 143)
+
+
+def test_a_client_that_reads_nothing_holds_up_no_end(world, talker):
+    process = world.start(talker)
+    read_until(process.stderr, b"server is ready")
+    for _ in range(3):  # more than the pipe holds that nobody reads
+        process.stdin.write(b"{}\n")
+        process.stdin.flush()
+        read_until(process.stderr, b"got a line")
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 143
+    assert time.monotonic() - began < 2 + 6  # what is promised, and the slack of a machine that is shared
+    process.stdin.close()
+    process.stdout.close()
+    process.stderr.close()
 
 
 # ---- what the parent ignores ----
