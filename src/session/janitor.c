@@ -256,6 +256,13 @@ static bool remove_container_surely(const struct strv *words, int attempts, stru
 
 typedef bool network_deleter(const struct runtime *runtime, const char *name, struct npxc_error *err);
 
+/* One try, and when that fails a look: it may have gone meanwhile, or before. */
+static bool delete_once(const struct runtime *runtime, const char *name, struct npxc_error *err)
+{
+	return network_delete(runtime, name, err) ||
+	       (!is_down(err) && network_look(runtime, name, network_schedule.last_look_ms) == NETWORK_STATE_GONE);
+}
+
 static bool remove_network(const struct strv *words, network_deleter *delete, struct npxc_error *err)
 {
 	struct runtime runtime;
@@ -290,8 +297,8 @@ static bool remove_entry(const struct keeper *keeper, const struct lease_entry *
 	case JANITOR_CONTAINER:
 		return remove_container_surely(&entry->words, keeper->heir != NULL ? 1 : REMOVE_ATTEMPTS, err);
 	case JANITOR_NETWORK:
-		return remove_network(&entry->words,
-		                      keeper->heir != NULL ? network_delete_again : network_delete_with_retry, err);
+		return remove_network(&entry->words, keeper->heir != NULL ? delete_once : network_delete_with_retry,
+		                      err);
 	case JANITOR_GUARDS:
 		return guards_settle(entry->words.v[0], err);
 	case JANITOR_DIRECTORY:
