@@ -29,12 +29,21 @@ def test_the_sources_as_they_are_pass(copy):
     "\treturn fchmodat(root, location, 0755, 0) == 0;",
     "\t/* why */ FILE *file = fopen(path, \"/* \\\"r\");",
     "\tconst int fd = openat(root, location, O_RDONLY); // base/tree.h says no",
+    "\tif (c == '\"' && unlink(path) == 0 && d != '\"')",
+    "\tif (strchr(\"\\\\\", c) != NULL && rmdir(path) == 0) log_info(\"store\", \"gone\");",
 ])
 def test_a_call_that_takes_a_path_is_named(copy, line):
     file = copy / "src/store/install.c"
     file.write_text(file.read_text() + line + "\n")
     result = check(copy)
     assert result.returncode != 0 and "src/store/install.c:" in result.stdout
+
+
+def test_a_call_in_a_header_is_named(copy):
+    file = copy / "src/store/install.h"
+    file.write_text(file.read_text() + "static inline int drop(const char *path)\n{\n\treturn unlink(path);\n}\n")
+    result = check(copy)
+    assert result.returncode != 0 and "src/store/install.h:" in result.stdout
 
 
 @pytest.mark.parametrize("line", [
