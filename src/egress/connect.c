@@ -18,14 +18,14 @@ static enum connect_state refuse(unsigned status, const char *why, struct connec
 static size_t find_end(const char *bytes, size_t length, const char **ret_why)
 {
 	for (size_t i = 0; i < length; i++) {
-		const char c = bytes[i];
+		const unsigned char c = (unsigned char)bytes[i];
 		const bool after_cr = i > 0 && bytes[i - 1] == '\r';
 
 		if ((c == '\n') != after_cr) {
 			*ret_why = "a line that does not end in CR LF";
 			return 0;
 		}
-		if (c != '\r' && c != '\n' && (c < ' ' || c == 0x7f)) {
+		if (c != '\r' && c != '\n' && (c < ' ' || c >= 0x7f)) {
 			*ret_why = "bytes other than printable ASCII";
 			return 0;
 		}

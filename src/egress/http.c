@@ -61,9 +61,12 @@ static const char *read_target(const struct http *http, struct text method, stru
 {
 	static const char scheme[] = "http://";
 
-	for (size_t i = 0; i < target.n; i++)
-		if (target.p[i] <= ' ' || target.p[i] == 0x7f)
+	for (size_t i = 0; i < target.n; i++) {
+		const unsigned char c = (unsigned char)target.p[i];
+
+		if (c <= ' ' || c >= 0x7f)
 			return "a request target with bytes other than printable ASCII";
+	}
 	if (target.n > 0 && target.p[0] == '/')
 		return NULL;
 	if (target.n == 1 && target.p[0] == '*')

@@ -95,6 +95,7 @@ static void requests_that_are_refused(void **state)
 		{ " GET / HTTP/1.1\r\n" HOST "\r\n", "upper-case method" },
 		{ "GET\t/ HTTP/1.1\r\n" HOST "\r\n", "upper-case method" },
 		{ "GET  / HTTP/1.1\r\n" HOST "\r\n", "other than printable" },
+		{ "GET /\xc3\xa4 HTTP/1.1\r\n" HOST "\r\n", "other than printable" },
 		{ "GET / HTTP/1.0\r\n" HOST "\r\n", "not HTTP/1.1" },
 		{ "GET /\r\n", "not HTTP/1.1" },
 		{ "GET / HTTP/1.1 \r\n" HOST "\r\n", "not HTTP/1.1" },
