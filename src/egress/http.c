@@ -139,6 +139,9 @@ static const char *read_known(const struct http *http, struct text name, struct 
 		head->upgrade = true;
 		return is(value, "websocket") ? NULL : "an Upgrade to something other than websocket";
 	}
+	/* Others make servers behind servers disagree on whether the body is there. */
+	if (is(name, "Expect"))
+		return is(value, "100-continue") ? NULL : "an Expect other than 100-continue";
 	if (is(name, "HTTP2-Settings"))
 		return "an upgrade to HTTP/2, whose hosts cannot be checked";
 	return NULL;
