@@ -77,9 +77,12 @@ static bool to_parent(struct walk *walk)
 /* The component as it is, a link included. False with errno. `*ret_fd` may stay -1 where only directories open. */
 static bool look(const struct walk *walk, const char *name, int *ret_fd, struct stat *ret_info)
 {
-	FD_CLEANUP int fd = openat(walk->at.fd, name, LOOK_FLAGS);
+	/* Asked for as a directory, one that is only mounted when it is used (autofs) is mounted now. */
+	FD_CLEANUP int fd = openat(walk->at.fd, name, LOOK_FLAGS | O_DIRECTORY);
 
 #if defined(O_PATH)
+	if (fd == -1 && errno == ENOTDIR)
+		fd = openat(walk->at.fd, name, LOOK_FLAGS);
 	if (fd == -1 || fstat(fd, ret_info) != 0)
 		return false;
 #else

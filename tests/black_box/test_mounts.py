@@ -233,3 +233,39 @@ def test_a_users_own_link_is_followed_and_told(place, probe):
     assert f"leads to {place.private} by a symbolic link; that is mounted" in result.stderr
     result = place.run("--mount", place.private, "-p", probe, "-c", f"cat {place.private}/id")
     assert result.stdout == b"PRIVATE" and "symbolic link" not in result.stderr
+
+
+# A directory whose file system is mounted when somebody uses it: mounts autofs at the first word (man 5 autofs, protocol
+# 5, direct), says so, and answers one request by binding the second.
+AUTOFS = r"""
+import ctypes, fcntl, os, struct, subprocess, sys
+at, source = sys.argv[1:]
+os.setpgid(0, 0)  # whoever is of this group is not held up
+asked, asks = os.pipe()
+os.set_inheritable(asks, True)
+libc = ctypes.CDLL(None, use_errno=True)
+options = f"fd={asks},pgrp={os.getpgrp()},minproto=5,maxproto=5,direct"
+if libc.mount(b"npxc-test", at.encode(), b"autofs", 0, options.encode()) != 0:
+    sys.exit(os.strerror(ctypes.get_errno()))
+os.close(asks)
+top = os.open(at, os.O_RDONLY)
+print("ready", flush=True)
+token = struct.unpack_from("iiI", os.read(asked, 400))[2]
+subprocess.run(["mount", "--bind", source, at], check=True)
+fcntl.ioctl(top, 0x9360, token)  # AUTOFS_IOC_READY
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or "autofs" not in pathlib.Path("/proc/filesystems").read_text(), reason="mounts autofs")
+def test_what_is_mounted_when_it_is_used_is_found(place, probe):
+    at = place.home / "auto"
+    at.mkdir()
+    with subprocess.Popen([sys.executable, "-c", AUTOFS, at, place.project], stdout=subprocess.PIPE) as daemon:
+        try:
+            assert daemon.stdout.readline() == b"ready\n"
+            result = place.run("--mount", at / "sub", "-p", probe, "-c", f"cat {at}/sub/id")
+            assert (result.returncode, result.stdout) == (0, b"meant"), result.stderr
+        finally:
+            daemon.kill()
+            while subprocess.run(["umount", "-l", at], stderr=subprocess.DEVNULL, check=False).returncode == 0:
+                pass
