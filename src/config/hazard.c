@@ -1,6 +1,8 @@
 #include "config/hazard.h"
 
-#include <stddef.h>
+#include "base/mem.h"
+#include "base/str.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -131,6 +133,19 @@ unsigned hazard_of(const char *path)
 
 		if (matches(rows[i].pattern, path + start, end - start))
 			flags |= rows[i].flags;
+	}
+	return flags;
+}
+
+unsigned hazard_along(const char *path, size_t skip)
+{
+	unsigned flags = 0;
+
+	for (size_t end = skip + 1; skip < strlen(path) && path[end - 1] != '\0'; end++) {
+		mem_cleanup char *part = path[end] == '/' || path[end] == '\0' ? str_dup_n(path, end) : NULL;
+
+		if (part != NULL)
+			flags |= hazard_of(part);
 	}
 	return flags;
 }

@@ -1,6 +1,8 @@
 #ifndef NPXC_CONFIG_HAZARD_H
 #define NPXC_CONFIG_HAZARD_H
 
+#include <stddef.h>
+
 /*
  * Names of files and directories that are more than data on the host: the one table of them. Pure.
  *
@@ -19,5 +21,8 @@ enum { HAZARD_RUN = 1, HAZARD_SECRET = 2 };
  * case, as the file systems do on which git takes .GIT for its own.
  */
 unsigned hazard_of(const char *path);
+
+/* The same of all that is below the first `skip` bytes of the path: what it names, and the directories it lies in. */
+unsigned hazard_along(const char *path, size_t skip);
 
 #endif

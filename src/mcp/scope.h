@@ -92,6 +92,7 @@ void scope_file_done(struct scope_file *file);
 struct scope_parent {
 	int fd;     /* owned; a directory, perhaps good for *at calls only */
 	char *leaf; /* owned; one component */
+	char *path; /* owned; the whole, below the working directory and without links, as it was when it was opened */
 };
 bool scope_open_parent(struct scope *scope, const struct scope_name *name, struct scope_parent *ret_parent,
                        struct npxc_error *err) NPXC_MUST_CHECK;

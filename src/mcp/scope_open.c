@@ -195,7 +195,17 @@ bool scope_open_parent(struct scope *scope, const struct scope_name *name, struc
 		return refuse(err, name, "exists already");
 	if (errno != ENOENT)
 		return report(err, scope, name);
-	*ret_parent = (struct scope_parent){ .fd = fd_take(&fd), .leaf = str_dup(leaf) };
+	mem_cleanup char *top = NULL;
+	mem_cleanup char *here = NULL;
+	if (!fd_path(scope->fd, &top, err) || !fd_path(fd, &here, err))
+		return false;
+	if (!str_path_within(here, top))
+		return refuse(err, name, "was changed while it was being opened");
+	const char *below = here + strlen(top) + (here[strlen(top)] == '/');
+	*ret_parent =
+	    (struct scope_parent){ .fd = fd_take(&fd),
+		                   .leaf = str_dup(leaf),
+		                   .path = below[0] == '\0' ? str_dup(leaf) : str_printf("%s/%s", below, leaf) };
 	return true;
 }
 
@@ -203,5 +213,6 @@ void scope_parent_done(struct scope_parent *parent)
 {
 	fd_close(&parent->fd);
 	free(parent->leaf);
+	free(parent->path);
 	*parent = (struct scope_parent){ .fd = -1 };
 }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "config/hazard.h"
 #include "mcp/identify.h"
 #include "mcp/message.h"
 #include "mcp/output.h"
@@ -204,6 +205,7 @@ static const char HINT_WIDE[] =
 static const char HINT_MISSING[] =
     "if the server shall make this file, allow it with \"outputs\": true or \"output_arguments\" in the package's "
     "configuration; if the argument names no file, list it in \"non_path_arguments\"";
+static const char HINT_HAZARD[] = "let the server write it somewhere else, and move it yourself when you have read it";
 static const char HINT_NO_PATH[] =
     "if the argument names no file of this machine, list it in \"non_path_arguments\" of the package's configuration";
 
@@ -270,6 +272,15 @@ static enum fate make_output(struct translate *t, const struct scope_name *name,
 
 	if (!scope_open_parent(&t->scope, name, &parent, &work->why))
 		return refuse(work, HINT_NO_PATH);
+	if ((hazard_along(parent.path, 0) & HAZARD_RUN) != 0) {
+		mem_cleanup char *shown = str_escape(parent.path, strlen(parent.path));
+
+		error_set(&work->why, ERROR_PATH_OUT_OF_SCOPE,
+		          "\"%.160s\" cannot be made by a server: this machine's tools execute what stands there",
+		          shown);
+		scope_parent_done(&parent);
+		return refuse(work, HINT_HAZARD);
+	}
 	made = output_make(&t->box, t->publish, name, &parent, &output, &work->why);
 	scope_parent_done(&parent);
 	if (!made)

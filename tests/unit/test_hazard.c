@@ -54,10 +54,23 @@ static void names_by_their_last_components(void **state)
 			fail_msg("%s: %u", CASES[i].path, hazard_of(CASES[i].path));
 }
 
+static void names_by_what_they_lie_in(void **state)
+{
+	(void)state;
+	assert_int_equal(hazard_along(".git/config", 0), HAZARD_RUN);
+	assert_int_equal(hazard_along("/p/a/.VSCODE/x/y", 2), HAZARD_RUN);
+	assert_int_equal(hazard_along("/p/node_modules/.bin", 2), HAZARD_RUN);
+	assert_int_equal(hazard_along("/.git/p/a", 7), 0);
+	assert_int_equal(hazard_along("/.git", 5), 0);
+	assert_int_equal(hazard_along("", 0), 0);
+	assert_int_equal(hazard_along("a/b", 0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_by_their_last_components),
+		cmocka_unit_test(names_by_what_they_lie_in),
 	};
 
 	return cmocka_run_group_tests_name("hazard", tests, NULL, NULL);

@@ -541,6 +541,34 @@ static void test_outputs_that_are_none(void **state)
 	}
 }
 
+/* By its own name, by that of a directory above it, and by a link that leads there. */
+static void test_outputs_that_this_machine_would_execute(void **state)
+{
+	struct world *w = *state;
+	static const char *const NAMES[] = { ".envrc",        "sub/.npmrc",       ".vscode/tasks.json",
+		                             "ed/tasks.json", "sub/../.zshrc",    ".vscode/../.bashrc",
+		                             ".mcp.json",     "a.code-workspace", ".vscode/deep/x" };
+	mem_cleanup char *vscode = at(w, "work/.vscode");
+	mem_cleanup char *deep = at(w, "work/.vscode/deep");
+	mem_cleanup char *link = at(w, "work/ed");
+
+	assert_int_equal(mkdir(vscode, 0755), 0);
+	assert_int_equal(mkdir(deep, 0755), 0);
+	assert_int_equal(symlink(".vscode", link), 0);
+	start(w, MAKING, true);
+	for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
+		mem_cleanup char *call = str_printf(CALL("{\"path\":\"%s\"}"), NAMES[i]);
+
+		free(client(w, call));
+		const char *said = replied(w);
+		if (strstr(said, "-32602") == NULL || strstr(said, "tools execute") == NULL ||
+		    strstr(said, "move it yourself") == NULL)
+			fail_msg("%s: %s", NAMES[i], said);
+	}
+	mem_cleanup char *plain = client(w, CALL("{\"path\":\"ed/../plain\"}"));
+	assert_string_equal(plain, CALL("{\"path\":\"@/plain\"}"));
+}
+
 static void test_outputs_are_asked_for_by_name(void **state)
 {
 	struct world *w = *state;
@@ -645,6 +673,7 @@ int main(void)
 		CASE(test_the_way_back),
 		CASE(test_outputs),
 		CASE(test_outputs_that_are_none),
+		CASE(test_outputs_that_this_machine_would_execute),
 		CASE(test_outputs_are_asked_for_by_name),
 		CASE(test_a_cancelled_output),
 		CASE(test_translated_only),
