@@ -31,7 +31,7 @@
 struct scan {
 	int root;
 	const char *name;
-	dev_t device;
+	bool keep; /* the descriptors of what is found */
 	size_t entries;
 	struct strv queue; /* directories to be read, below the root; "" is the root */
 	struct guards found;
@@ -79,22 +79,47 @@ static bool is_too_many(const struct scan *s, struct npxc_error *err)
 	                 s->name, LIMIT_GUARD_SCAN_ENTRIES, LIMIT_GUARD_NAMES);
 }
 
+/* Gone, no directory (any more), or closed. Anything else, as a descriptor too many, must not hide what is there. */
+static bool is_out_of_reach(int why)
+{
+	return why == EACCES || why == ENOENT || why == ELOOP || why == ENOTDIR;
+}
+
+static bool cannot_look(const struct scan *s, const char *below, struct npxc_error *err)
+{
+	return error_set_errno(err, ERROR_CONFIG, "cannot look for what this machine executes in %s/%s", s->name,
+	                       below);
+}
+
+/* Takes the path; `fd` is a copy's, or -1. */
+static bool add(struct scan *s, int fd, const struct stat *info, char *owned_path, struct npxc_error *err)
+{
+	mem_cleanup char *path = owned_path;
+	FD_CLEANUP int owned = fd;
+
+	if (s->found.count == LIMIT_GUARD_NAMES)
+		return is_too_many(s, err);
+	if (!s->keep)
+		fd_close(&owned);
+	s->found.v = mem_realloc(s->found.v, s->found.count + 1, sizeof(*s->found.v));
+	struct guard *guard = &s->found.v[s->found.count++];
+	*guard = (struct guard){ .path = MEM_TAKE(path), .identity = launch_identity_of(fd_take(&owned), info) };
+	if (S_ISLNK(info->st_mode))
+		guard->identity.kind = 'l';
+	return true;
+}
+
 static bool take(struct scan *s, int directory, const char *name, char *owned_path, struct npxc_error *err)
 {
 	mem_cleanup char *path = owned_path;
 	FD_CLEANUP int fd = openat(directory, name, LOOK_FLAGS);
 	struct stat info;
 
+	if (fd == -1 && !is_out_of_reach(errno))
+		return cannot_look(s, path, err);
 	if ((fd == -1 ? fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW) : fstat(fd, &info)) != 0)
 		return true; /* gone again */
-	if (s->found.count == LIMIT_GUARD_NAMES)
-		return is_too_many(s, err);
-	s->found.v = mem_realloc(s->found.v, s->found.count + 1, sizeof(*s->found.v));
-	struct guard *guard = &s->found.v[s->found.count++];
-	*guard = (struct guard){ .path = MEM_TAKE(path), .identity = launch_identity_of(fd_take(&fd), &info) };
-	if (S_ISLNK(info.st_mode))
-		guard->identity.kind = 'l';
-	return true;
+	return add(s, fd_take(&fd), &info, MEM_TAKE(path), err);
 }
 
 /*
@@ -106,7 +131,7 @@ static bool may_enter(const struct stat *directory)
 	if (geteuid() != 0)
 		return true; /* whether it can be read shows */
 	if (directory->st_uid == SANDBOX_DROP_UID)
-		return (directory->st_mode & S_IXUSR) != 0;
+		return true; /* its own, to open again */
 	if (directory->st_gid == SANDBOX_DROP_UID)
 		return (directory->st_mode & S_IXGRP) != 0;
 	return (directory->st_mode & S_IXOTH) != 0;
@@ -135,6 +160,8 @@ static bool look_at(struct scan *s, int directory, const struct dirent *entry, c
 		FD_CLEANUP int modules = openat(directory, name, LOOK_FLAGS | O_DIRECTORY);
 		struct stat info;
 
+		if (modules == -1 && !is_out_of_reach(errno))
+			return cannot_look(s, path, err);
 		if (modules != -1 && fstat(modules, &info) == 0 && may_enter(&info) &&
 		    fstatat(modules, ".bin", &info, AT_SYMLINK_NOFOLLOW) == 0)
 			return take(s, modules, ".bin", str_printf("%s/.bin", path), err);
@@ -165,11 +192,17 @@ static bool read_directory(struct scan *s, const char *below, struct npxc_error 
 	DIR *directory;
 	bool fine = true;
 
-	if (fd == -1 || fstat(fd, &info) == -1 || info.st_dev != s->device || !may_enter(&info))
+	if (fd == -1 && !is_out_of_reach(errno))
+		return cannot_look(s, below, err);
+	/* The user's own, closed to him: a server that is this user opens it again. */
+	if (fd == -1 && errno == EACCES && at != -1 && below[0] != '\0' && fstat(at, &info) == 0 &&
+	    info.st_uid == geteuid())
+		return add(s, fd_take(&at), &info, str_dup(below), err);
+	if (fd == -1 || fstat(fd, &info) == -1 || !may_enter(&info))
 		return true;
 	directory = fdopendir(fd);
 	if (directory == NULL)
-		return true;
+		return cannot_look(s, below, err);
 	const int own = fd_take(&fd); /* closedir closes it */
 	unsigned bare = 0;
 	for (const struct dirent *entry = readdir(directory); fine && entry != NULL; entry = readdir(directory)) {
@@ -257,12 +290,8 @@ static bool take_what_they_lead_to(struct scan *s, struct npxc_error *err)
 		const char *below = source.path + strlen(s->name) + (strcmp(s->name, "/") != 0);
 		if (has(&s->found, below))
 			continue;
-		if (s->found.count == LIMIT_GUARD_NAMES)
-			return is_too_many(s, err);
-		s->found.v = mem_realloc(s->found.v, s->found.count + 1, sizeof(*s->found.v));
-		s->found.v[s->found.count++] =
-		    (struct guard){ .path = str_dup(below),
-			            .identity = launch_identity_of(fd_take(&source.fd), &source.info) };
+		if (!add(s, fd_take(&source.fd), &source.info, str_dup(below), err))
+			return false;
 	}
 	return true;
 }
@@ -272,13 +301,12 @@ static int by_path(const void *a, const void *b)
 	return strcmp(((const struct guard *)a)->path, ((const struct guard *)b)->path);
 }
 
-bool guards_find(int root, const char *name, int64_t deadline_ms, struct guards *ret_guards, struct npxc_error *err)
+static bool find(int root, const char *name, bool keep, int64_t deadline_ms, struct guards *ret_guards,
+                 struct npxc_error *err)
 {
-	struct scan s = { .root = root, .name = name };
-	struct stat info;
-	bool fine = fstat(root, &info) == 0 || error_set_errno(err, ERROR_IO, "look at %s", name);
+	struct scan s = { .root = root, .name = name, .keep = keep };
+	bool fine = true;
 
-	s.device = info.st_dev;
 	strv_push(&s.queue, "");
 	for (size_t i = 0; fine && i < s.queue.count; i++) {
 		if (deadline_ms >= 0 && clock_now_ms() > deadline_ms) {
@@ -298,6 +326,11 @@ bool guards_find(int root, const char *name, int64_t deadline_ms, struct guards 
 		qsort(s.found.v, s.found.count, sizeof(*s.found.v), by_path);
 	*ret_guards = s.found;
 	return true;
+}
+
+bool guards_find(int root, const char *name, int64_t deadline_ms, struct guards *ret_guards, struct npxc_error *err)
+{
+	return find(root, name, true, deadline_ms, ret_guards, err);
 }
 
 /* ---- the text ---- */
@@ -475,7 +508,7 @@ static bool judge_tree(const struct guards_tree *tree, int64_t deadline_ms, stru
 		    tree->path);
 		return true;
 	}
-	if (!guards_find(source.fd, tree->path, deadline_ms, &after, &why)) {
+	if (!find(source.fd, tree->path, false, deadline_ms, &after, &why)) {
 		if (why.sys_errno == ETIMEDOUT) {
 			*err = why;
 			return false;

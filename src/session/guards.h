@@ -29,11 +29,12 @@ struct guards { /* zeroed = none; sorted by path */
  * takes for bare repositories ("." is the tree itself).
  *
  * Looks through a tree, shallow directories first, not into what is listed itself, not into node_modules but for its
- * .bin, not through links, not into other file systems. `name` is the root's path, without links. `deadline_ms`: of
- * clock_now_ms; -1: none.
+ * .bin, not through links; into other file systems too, because they are mounted with the tree. `name` is the root's
+ * path, without links. `deadline_ms`: of clock_now_ms; -1: none.
  * Should: fail rather than give a part of the answer: more than LIMIT_GUARD_SCAN_ENTRIES files or LIMIT_GUARD_NAMES
  * names (ERROR_CONFIG), or not done in time (ERROR_IO, ETIMEDOUT). A server could make so many on purpose.
- * A directory that cannot be read is passed over.
+ * A directory that cannot be read is passed over; one of this user's own is listed itself, because a server that is the
+ * same user could open it.
  */
 bool guards_find(int root, const char *name, int64_t deadline_ms, struct guards *ret_guards,
                  struct npxc_error *err) NPXC_MUST_CHECK;

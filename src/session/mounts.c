@@ -8,6 +8,7 @@
 #include "session/sockets.h"
 #include "session/source.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -209,18 +210,6 @@ static void drop_entry(struct mounts *m, size_t at)
 	m->count--;
 }
 
-/* Whether the path is, or lies in, what the host would execute: its own words lift what the tree's do not. */
-static bool is_hazard_of(const char *path, const char *tree)
-{
-	for (const char *end = path + strlen(tree); *end != '\0'; end++) {
-		mem_cleanup char *part =
-		    end[1] == '/' || end[1] == '\0' ? str_dup_n(path, (size_t)(end + 1 - path)) : NULL;
-		if (part != NULL && (hazard_of(part) & HAZARD_RUN) != 0)
-			return true;
-	}
-	return false;
-}
-
 /* True when `e` is already to be seen through `parent`, at least as widely. */
 static bool is_covered(const struct mounts_entry *e, const struct mounts_entry *parent)
 {
@@ -231,7 +220,9 @@ static bool is_covered(const struct mounts_entry *e, const struct mounts_entry *
 		return false;
 	if (is_asked(e) && (e->writable != parent->writable || e->all != parent->all))
 		return false;
-	if (is_asked(e) && e->writable && !e->all && is_hazard_of(e->target, parent->target))
+	/* Its own words lift what the tree's do not. */
+	if (is_asked(e) && e->writable && !e->all &&
+	    (hazard_along(e->target, strlen(parent->target)) & HAZARD_RUN) != 0)
 		return false;
 	return str_equal(e->target + strlen(parent->target), e->source + strlen(parent->source));
 }
@@ -338,12 +329,14 @@ static bool is_pinned(const struct mounts *m, const char *target)
 	return false;
 }
 
-static bool open_directory(int root, const char *path, struct launch_identity *ret_identity)
+static bool open_directory(int root, const char *path, bool keep, struct launch_identity *ret_identity)
 {
 	FD_CLEANUP int fd = guards_open_below(root, path);
 	struct stat info;
 	if (fd == -1 || fstat(fd, &info) == -1)
 		return false;
+	if (!keep)
+		fd_close(&fd);
 	*ret_identity = launch_identity_of(fd_take(&fd), &info);
 	return true;
 }
@@ -359,14 +352,22 @@ static bool pin_above(struct mounts *m, const struct mounts_entry *e, const char
 			                  .parent = str_path_join(e->source, parent[0] == '\0' ? "." : parent),
 			                  .identity.fd = -1,
 			                  .parent_identity.fd = -1 };
+		/* What is mounted by name is not kept open: a thousand may be all that may be. */
+		const bool keep = m->pin_count < LIMIT_MOUNT_DESCRIPTORS;
+		errno = 0;
 		const bool fine = !is_pinned(m, pin.target) &&
-		                  open_directory(e->identity.fd, directory, &pin.identity) &&
-		                  open_directory(e->identity.fd, parent, &pin.parent_identity);
+		                  open_directory(e->identity.fd, directory, false, &pin.identity) &&
+		                  open_directory(e->identity.fd, parent, keep, &pin.parent_identity);
+		const int why = errno;
 		free(parent);
 		parent = str_dup(directory);
 		if (!fine) {
 			drop_pin(&pin);
-			continue;
+			if (why == 0 || why == ENOENT || why == ENOTDIR || why == ELOOP || why == EACCES)
+				continue;
+			errno = why;
+			return error_set_errno(err, ERROR_CONFIG, "cannot keep %s/%s from being renamed", e->source,
+			                       directory);
 		}
 		if (m->pin_count == LIMIT_GUARD_PINS) {
 			drop_pin(&pin);
@@ -422,8 +423,8 @@ static void note_guards(struct mounts *m, const struct mounts_entry *e, const st
 		           e->target, names, flag);
 	if (unkept->count > 0)
 		strv_pushf(&m->notes,
-		           "in %s this machine's tools execute what these lead to, and a server can replace them, "
-		           "because they are no files or directories: %s",
+		           "in %s this machine's tools execute what these are or lead to, and a server can replace "
+		           "them or write there, because they are links, or the mount itself (\".\"): %s",
 		           e->target, others);
 }
 

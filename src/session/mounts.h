@@ -46,9 +46,9 @@ struct mounts_entry {
 /* A directory in a writable tree that must not be renamed: what is kept read-only lies in it. */
 struct mounts_pin {
 	char *source, *target;                  /* owned */
-	struct launch_identity identity;        /* its fd is owned here */
+	struct launch_identity identity;        /* without a descriptor */
 	char *parent;                           /* owned; the directory that it lies in, on the host */
-	struct launch_identity parent_identity; /* the same */
+	struct launch_identity parent_identity; /* its fd is owned here; -1: it is mounted by name */
 };
 
 struct mounts {

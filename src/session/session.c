@@ -264,7 +264,9 @@ static void tell_guards(struct session *session)
 	if (!janitor_end_sandbox(session->janitor, 0, &err) || !file_read(file, &text, &err) ||
 	    !guards_judge(text.data == NULL ? "" : text.data, text.length, clock_now_ms() + LIMIT_GUARD_END_MS, &lines,
 	                  &err)) {
-		log_info("session", "what is unsafe to execute: %s; npxc gc tells", err.message);
+		log_notice("not yet looked for what is unsafe to execute where the server could write (%s); before you "
+		           "use git, a shell or an editor there, run: npxc gc",
+		           err.message);
 		return;
 	}
 	for (size_t i = 0; i < lines.count; i++)

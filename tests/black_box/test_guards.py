@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -180,6 +181,54 @@ def is_janitor(pid, launcher):
             return parent == launcher and "npxc" in line.read().split("\0")[0]
     except OSError:
         return False
+
+
+def test_a_list_that_cannot_be_gone_through_is_not_kept_silent(tree, probe):
+    """As where a server makes so much that there is no time to look through it."""
+    client = tree.client("--project=rw", probe)
+    client.handshake()
+    assert client.call("write", path=".zshrc", text="1")["ok"]
+    lists = list((tree.home / ".local/state/npxc/unsafe").glob("*.json"))
+    assert len(lists) == 1
+    lists[0].write_text("{}")
+    _, _, err = client.close()
+    assert "not yet looked for what is unsafe to execute" in err and "npxc gc" in err
+    assert "not looked through" in tree.run("gc").stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
+def test_another_file_system_in_the_tree_is_held_the_same(tree):
+    inner = tree.project / "inner"
+    inner.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "npxc-test", inner], check=True)
+    try:
+        (inner / ".git").mkdir()
+        (inner / ".git/config").write_text("mine")
+        opened(inner)
+        said, err = tree.act(["--project=rw"], ["append", "inner/.git/config"], ["move", "inner/.git", "inner/was"],
+                             ["touch", "inner/.envrc"])
+        assert said == ["EROFS", "EBUSY", "ok"]
+        assert ", inner/.git, " in err and ": inner/.envrc; look at it" in err
+        assert tree.act(["--project=rw,all"], ["append", "inner/.git/config"])[0] == ["ok"]
+    finally:
+        subprocess.run(["umount", inner], check=True)
+
+
+def test_many_packages_need_no_more_open_files_than_a_shell_gives(tree):
+    """Each has a name to keep and three directories above it."""
+    acts = []
+    for i in range(165):
+        (tree.project / f"packages/p{i}/node_modules/.bin").mkdir(parents=True)
+        acts += [["inside", f"packages/p{i}/node_modules/.bin"], ["move", f"packages/p{i}/node_modules", f"packages/p{i}/n"],
+                 ["move", f"packages/p{i}", f"packages/q{i}"]]
+    opened(tree.project)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+    try:
+        said, _ = tree.act(["--project=rw"], *acts)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert set(said) == {"EROFS", "EBUSY"}
 
 
 def test_a_session_without_a_writable_tree_keeps_no_list(tree):

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -177,7 +178,8 @@ static void finds_what_such_names_lead_to(void **state)
 	guards_done(&found);
 }
 
-/* Another user's directory, where npxc is root and the server is not. */
+/* Another user's directory, where npxc is root and the server is not. Its own it could open: that is kept as a whole.
+ */
 static void passes_over_what_the_server_cannot_enter(void **state)
 {
 	const struct world *w = *state;
@@ -190,7 +192,55 @@ static void passes_over_what_the_server_cannot_enter(void **state)
 	struct guards found = find(w);
 	text = shown(&found);
 	assert_int_equal(chmod(closed, 0755), 0);
-	assert_string_equal(text, "d open/.git");
+	assert_string_equal(text, geteuid() == 0 ? "d open/.git" : "d closed d open/.git");
+	guards_done(&found);
+}
+
+static void looks_into_what_the_server_can_open_for_itself(void **state)
+{
+	const struct world *w = *state;
+	mem_cleanup char *closed = str_path_join(w->tree, "closed");
+	mem_cleanup char *text = NULL;
+
+	if (geteuid() != 0)
+		skip();
+	make(w, "closed/.git/");
+	assert_int_equal(chown(closed, SANDBOX_DROP_UID, SANDBOX_DROP_UID), 0);
+	assert_int_equal(chmod(closed, 0), 0);
+	struct guards found = find(w);
+	text = shown(&found);
+	assert_int_equal(chown(closed, 0, 0), 0);
+	assert_string_equal(text, "d closed/.git");
+	guards_done(&found);
+}
+
+/* Whatever is missing, a directory that cannot be opened for it is not taken for an empty one. */
+static void too_few_descriptors_give_no_part_of_the_answer(void **state)
+{
+	const struct world *w = *state;
+	struct rlimit before, few;
+	struct guards found = { 0 };
+	struct npxc_error err = { 0 };
+	bool fine = false;
+	int tried = 0;
+
+	make(w, "a/b/.git/");
+	make(w, "a/.envrc");
+	make(w, "node_modules/.bin/");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	for (rlim_t limit = (rlim_t)w->fd + 1; !fine && tried < 32; limit++, tried++) {
+		few.rlim_cur = limit;
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+		fine = guards_find(w->fd, w->tree, -1, &found, &err);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+		if (fine)
+			break;
+		assert_int_equal(err.sys_errno, EMFILE);
+	}
+	assert_true(fine && tried > 2);
+	mem_cleanup char *text = shown(&found);
+	assert_string_equal(text, "f a/.envrc d a/b/.git d node_modules/.bin");
 	guards_done(&found);
 }
 
@@ -327,6 +377,8 @@ int main(void)
 		WORLD(finds_what_such_names_lead_to),
 		WORLD(a_ceiling_and_a_deadline_give_no_part_of_the_answer),
 		WORLD(passes_over_what_the_server_cannot_enter),
+		WORLD(looks_into_what_the_server_can_open_for_itself),
+		WORLD(too_few_descriptors_give_no_part_of_the_answer),
 		WORLD(tells_what_was_made_or_replaced),
 		WORLD(another_tree_by_the_same_name_is_not_taken_for_it),
 		WORLD(a_text_that_npxc_did_not_write_is_refused),
