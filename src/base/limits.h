@@ -99,8 +99,8 @@
 #define LIMIT_GUARD_END_MS 500
 #define LIMIT_GUARD_JANITOR_MS 3000
 
-/* entries: of an installed tree, which install scripts make as large as they like. Of 300 packages with their
- * dependencies the largest has some 70,000. */
+/* entries: of an installed tree, which install scripts make as large as they like. A project with its node_modules has
+ * some 50,000. */
 #define LIMIT_STORE_ENTRIES 2000000
 
 /* names: of one of the store's own directories (keys, versions, unfinished installations). */

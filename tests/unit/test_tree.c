@@ -21,6 +21,7 @@
 #ifdef __linux__
 #include <seccomp.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #endif
 
 /*
@@ -346,34 +347,34 @@ static void what_is_made_has_the_mode_that_was_asked_for(void **state)
 }
 
 #ifdef __linux__
-/* A guest exchanges each directory, the moment that it appears, with a link to a file of the host. */
+/*
+ * A guest exchanges each directory, the moment that it appears, with a link to a file of the host. Here that moment is
+ * the call's own end: this function takes the place of libc's.
+ */
+static int exchange_in = -1; /* the directory; -1: nothing is exchanged */
+static unsigned exchanged;
+
+int mkdirat(int directory, const char *name, mode_t mode)
+{
+	const int made = (int)syscall(SYS_mkdirat, directory, name, mode);
+
+	if (made == 0 && exchange_in != -1)
+		exchanged += renameat2(exchange_in, "out-file", directory, name, RENAME_EXCHANGE) == 0;
+	return made;
+}
+
 static void the_mode_of_a_new_directory_is_not_that_of_what_took_its_place(void **state)
 {
 	const struct place *place = *state;
-	unsigned swapped = 0;
-	int status;
-	pid_t swapper;
+	struct npxc_error err = { 0 };
 
-	swapper = fork();
-	if (swapper == 0) {
-		for (const pid_t parent = getppid(); getppid() == parent;)
-			for (int i = 0; i < 1000; i++)
-				renameat2(place->root, "out-file", place->root, "made", RENAME_EXCHANGE);
-		_exit(0);
-	}
-	/* Until it was met, which is the control: the alarm ends a run in which nothing is swapped in time. */
-	while (swapped < 3) {
-		struct npxc_error err = { 0 };
-
-		if (!tree_make_directory(place->root, "made", 0777, NULL, &err))
-			swapped += err.sys_errno == ELOOP;
-		(void)unlinkat(place->root, "made", AT_REMOVEDIR);
-		(void)unlinkat(place->root, "out-file", AT_REMOVEDIR);
-		(void)renameat2(place->root, "made", place->root, "out-file", RENAME_NOREPLACE);
-		(void)symlinkat(place->secret, place->root, "out-file");
-	}
-	kill(swapper, SIGKILL);
-	assert_int_equal(waitpid(swapper, &status, 0), swapper);
+	exchange_in = place->root;
+	exchanged = 0;
+	assert_false(tree_make_directory(place->root, "made", 0777, NULL, &err));
+	assert_int_equal(err.sys_errno, ELOOP);
+	assert_false(tree_make_directories(place->root, "made", 0777, &err));
+	exchange_in = -1;
+	assert_int_equal(exchanged, 1); /* the control; the mode of what the link leads to is looked at in the end */
 }
 #endif
 
@@ -521,7 +522,7 @@ static void removal_of_a_link_takes_the_link(void **state)
 	assert_false(tree_remove_entry(place->root, "in/x", &err));
 }
 
-enum { DEEP = 5000 };
+enum { DEEP = 1500 };
 
 static void a_deep_tree_is_walked_and_removed_with_few_descriptors(void **state)
 {
