@@ -60,7 +60,10 @@ class Trap:
         self.before = picture(victim)
 
     def run(self, *words):
-        return self.world.run(*words, env={"npm_config_registry": self.url}, patience=PATIENCE * 3)
+        env = {"npm_config_registry": self.url}
+        if words[0] == "gc":
+            env["PATH"] = "/nonexistent"  # an ordinary user's podman leaves a process of its own once asked
+        return self.world.run(*words, env=env, patience=PATIENCE * 3)
 
     def marks(self):
         with urllib.request.urlopen(self.url + "-/marks", timeout=PATIENCE) as answer:
