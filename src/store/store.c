@@ -823,13 +823,35 @@ static bool is_key(const char *store_directory, const char *key)
 	return tree_open(packages, &root, &ignored) && tree_is_directory(root, key);
 }
 
+/* Whether a version's directory is that of `label`, as its record says. Of a damaged one the name tells: what stands
+ * before "-<os>-<arch>-<libc>-<abi>". A prerelease begins as its release does. */
+static bool has_label(const char *path, const char *name, const char *label)
+{
+	enum { PLATFORM_PARTS = 4 };
+	struct record record;
+	struct npxc_error ignored;
+	size_t length = strlen(name);
+	bool same;
+
+	if (record_read(path, &record, &ignored)) {
+		same = strcmp(record.label, label) == 0;
+		record_done(&record);
+		return same;
+	}
+	for (int part = 0; part < PLATFORM_PARTS; part++) {
+		while (length > 0 && name[length - 1] != '-')
+			length--;
+		length -= length > 0;
+	}
+	return length == strlen(label) && strncmp(name, label, length) == 0;
+}
+
 /* `label` NULL: all versions. An installation that is going on keeps its key. */
 static bool clean_key(const char *store_directory, const char *key, const char *label, struct cleaning *cleaning,
                       struct npxc_error *err)
 {
 	mem_cleanup char *key_path = key_directory(store_directory, key);
 	mem_cleanup char *lock_path = str_printf("%s/lock", key_path);
-	mem_cleanup char *start = label != NULL ? str_printf("%s-", label) : NULL;
 	FD_CLEANUP int lock = -1;
 	struct npxc_error why = { 0 };
 	struct strv names = { 0 };
@@ -850,7 +872,7 @@ static bool clean_key(const char *store_directory, const char *key, const char *
 	for (size_t i = 0; ok && i < names.count; i++) {
 		mem_cleanup char *path = str_printf("%s/%s", key_path, names.v[i]);
 
-		if (start == NULL || str_starts(names.v[i], start))
+		if (label == NULL || has_label(path, names.v[i], label))
 			ok = clean_directory(path, names.v[i][0] != '.', cleaning, err);
 	}
 	strv_done(&names);

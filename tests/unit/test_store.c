@@ -1476,6 +1476,62 @@ static void an_interrupted_installation_looks_like_none(void **state)
 	setting_done(&setting);
 }
 
+/* A release and its prereleases begin alike; a version's record says which it is, or of a damaged one its name. */
+static void cleaning_a_version_takes_no_prerelease_of_it(void **state)
+{
+	static const struct {
+		const char *installed[3];
+		const char *cleaned;
+		const char *damaged; /* the start of the directory whose record is removed; NULL: none */
+		size_t removed;
+		const char *left; /* what is still there; NULL: nothing */
+	} cases[] = {
+		{ { "moving@2.0.0-rc.1", "moving@2.0.0" }, "moving@2.0.0", NULL, 1, "moving@2.0.0-rc.1" },
+		{ { "moving@2.0.0-rc.1", "moving@2.0.0" }, "moving@2.0.0-rc.1", NULL, 1, "moving@2.0.0" },
+		{ { "moving@2.0.0-rc.1" }, "moving@2.0.0", NULL, 0, "moving@2.0.0-rc.1" },
+		{ { "moving@2.0.0-rc.1" }, "moving@2.0.0-rc", NULL, 0, "moving@2.0.0-rc.1" },
+		{ { "moving@2.0.0-rc.1", "moving@2.0.0" }, "moving@2.0.0", "2.0.0-linux", 1, "moving@2.0.0-rc.1" },
+		{ { "moving@2.0.0-rc.1" }, "moving@2.0.0", "2.0.0-rc.1-linux", 0, NULL },
+		{ { "moving@2.0.0-rc.1" }, "moving@2.0.0-rc.1", "2.0.0-rc.1-linux", 1, NULL },
+	};
+
+	(void)state;
+	publish("moving/2.0.0");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct setting setting;
+		struct npxc_error err;
+		size_t removed;
+		size_t kept;
+		uint64_t bytes;
+
+		setting_make(&setting);
+		for (size_t k = 0; k < 3 && cases[i].installed[k] != NULL; k++) {
+			struct store_package package;
+
+			must_get(&setting, cases[i].installed[k], STORE_ENSURE, &package);
+			if (cases[i].damaged != NULL &&
+			    str_starts(strrchr(package.directory, '/') + 1, cases[i].damaged)) {
+				mem_cleanup char *record = str_printf("%s/npxc.json", package.directory);
+
+				assert_int_equal(chmod(package.directory, 0755), 0);
+				assert_int_equal(unlink(record), 0);
+			}
+			store_package_done(&package);
+		}
+		assert_true(store_clean(fixture.store, cases[i].cleaned, "/", &removed, &bytes, &kept, &err));
+		if (removed != cases[i].removed)
+			fail_msg("%zu: %zu removed", i, removed);
+		if (cases[i].left != NULL) {
+			struct store_package package;
+
+			must_get(&setting, cases[i].left, STORE_LOOK, &package);
+			store_package_done(&package);
+		}
+		assert_true(store_clean(fixture.store, NULL, "/", &removed, &bytes, &kept, &err));
+		setting_done(&setting);
+	}
+}
+
 static void cleaning_spares_what_is_in_use(void **state)
 {
 	struct setting setting;
@@ -1576,6 +1632,7 @@ int main(void)
 		STORE_TEST(directories_are_installed_anew_when_they_change),
 		STORE_TEST(a_directory_is_packed_without_its_prepare_script),
 		STORE_TEST(waiting_for_another_can_be_interrupted),
+		STORE_TEST(cleaning_a_version_takes_no_prerelease_of_it),
 		STORE_TEST(cleaning_spares_what_is_in_use),
 	};
 	const struct CMUnitTest quick[] = {
