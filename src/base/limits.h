@@ -51,12 +51,14 @@
 #define LIMIT_MESSAGE_PATHS 65536
 
 /* tools whose schemas are kept; subschemas and bytes of one that are read; bytes that are gone over for one list (parts
- * are read once for each level above them). Of 46 real servers the most tools are 61, the largest schema has 100 parts
- * and 13 KiB. */
+ * are read once for each level above them), and what a part counts for beside its own; bytes that all that was learned
+ * may take. Of 46 real servers the most tools are 61, the largest schema has 100 parts and 13 KiB. */
 #define LIMIT_SCHEMA_TOOLS 2048
 #define LIMIT_SCHEMA_PARTS 16384
 #define LIMIT_SCHEMA_BYTES (1 * MIB)
 #define LIMIT_SCHEMA_WORK_BYTES (256 * MIB)
+#define LIMIT_SCHEMA_PART_BYTES (1 * KIB)
+#define LIMIT_SCHEMA_KEPT_BYTES (8 * MIB)
 
 /*
  * What calls may make visible in /workspace. bytes of one file; bytes of all copies of a session together (copies that

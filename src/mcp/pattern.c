@@ -47,6 +47,18 @@ void pattern_done(struct pattern *pattern)
 	*pattern = (struct pattern){ 0 };
 }
 
+size_t pattern_bytes(const struct pattern *pattern)
+{
+	enum { BESIDE_NAME = 16 }; /* what the allocator keeps of each */
+	size_t bytes =
+	    pattern->state_capacity * sizeof(pattern->states[0]) + pattern->edge_capacity * sizeof(pattern->edges[0]);
+
+	for (size_t i = 0; i < pattern->edge_count; i++)
+		if (pattern->edges[i].name != NULL)
+			bytes += strlen(pattern->edges[i].name) + 1 + BESIDE_NAME;
+	return bytes;
+}
+
 uint32_t pattern_add(struct pattern *pattern)
 {
 	if (pattern->state_count == PATTERN_STATES_MAX) {

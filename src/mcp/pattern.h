@@ -32,6 +32,8 @@ enum { PATTERN_STATES_MAX = 8192, PATTERN_EDGES_MAX = 32768 };
 #define PATTERN_NONE UINT32_MAX
 
 void pattern_start(struct pattern *pattern);
+/* What it takes of memory, its names included. */
+size_t pattern_bytes(const struct pattern *pattern);
 void pattern_done(struct pattern *pattern);
 
 uint32_t pattern_add(struct pattern *pattern); /* PATTERN_NONE: full */

@@ -506,7 +506,7 @@ static void read_part(struct reading *reading, const struct part *part)
 	struct json_span key;
 	struct json_span value;
 
-	if (!spend(reading, 2 * part->span.length))
+	if (!spend(reading, 2 * part->span.length + LIMIT_SCHEMA_PART_BYTES))
 		return;
 	read_said(reading->text, part->span, &said);
 	verdict = judge(&said, part);
@@ -547,12 +547,15 @@ struct tool {
 	size_t length;
 	uint64_t hash;
 	uint64_t learned; /* when: a count of all that were */
+	uint64_t text;    /* hash of the schema that it was learned from */
+	size_t bytes;     /* what this one takes */
 	struct pattern pattern;
 };
 
 struct schema {
 	struct tool *tools; /* owned */
 	size_t count, capacity;
+	size_t bytes; /* of all of them */
 	uint64_t clock;
 };
 
@@ -600,24 +603,34 @@ static struct tool *find_tool(const struct schema *schema, const char *name, siz
 	return NULL;
 }
 
-/* The place of a new tool: behind the others, or that of the one that was listed longest ago. */
-static struct tool *make_place(struct schema *schema)
+static void forget(struct schema *schema, struct tool *tool)
+{
+	schema->bytes -= tool->bytes;
+	free(tool->name);
+	pattern_done(&tool->pattern);
+	*tool = schema->tools[--schema->count];
+}
+
+static struct tool *oldest_of(const struct schema *schema)
 {
 	struct tool *oldest = schema->tools;
 
-	if (schema->count < LIMIT_SCHEMA_TOOLS) {
-		if (schema->count == schema->capacity) {
-			schema->capacity = schema->capacity == 0 ? 16 : schema->capacity * 2;
-			schema->tools = mem_realloc(schema->tools, schema->capacity, sizeof(schema->tools[0]));
-		}
-		return &schema->tools[schema->count++];
-	}
 	for (size_t i = 1; i < schema->count; i++)
 		if (schema->tools[i].learned < oldest->learned)
 			oldest = &schema->tools[i];
-	free(oldest->name);
-	pattern_done(&oldest->pattern);
 	return oldest;
+}
+
+/* The place of a new tool, which may take that of the one that was listed longest ago. */
+static struct tool *make_place(struct schema *schema)
+{
+	if (schema->count == LIMIT_SCHEMA_TOOLS)
+		forget(schema, oldest_of(schema));
+	if (schema->count == schema->capacity) {
+		schema->capacity = schema->capacity == 0 ? 16 : schema->capacity * 2;
+		schema->tools = mem_realloc(schema->tools, schema->capacity, sizeof(schema->tools[0]));
+	}
+	return &schema->tools[schema->count++];
 }
 
 static bool learn_tool(struct schema *schema, const char *text, struct json_span tool, size_t *work)
@@ -628,13 +641,20 @@ static bool learn_tool(struct schema *schema, const char *text, struct json_span
 	struct npxc_error ignored;
 	struct tool *place;
 	size_t length;
+	uint64_t hash;
 
 	if (text[tool.offset] != '{' || !find_step(text, tool, "inputSchema", &input) ||
 	    !find_step(text, tool, "name", &name) || text[name.offset] != '"' ||
 	    !json_decode(text, name, &decoded, &length, &ignored))
 		return false;
 	place = find_tool(schema, decoded, length);
+	hash = hash_name(text + input.offset, input.length);
+	if (place != NULL && place->text == hash) {
+		place->learned = schema->clock++;
+		return true;
+	}
 	if (place != NULL) {
+		schema->bytes -= place->bytes;
 		pattern_done(&place->pattern);
 	} else {
 		place = make_place(schema);
@@ -643,6 +663,12 @@ static bool learn_tool(struct schema *schema, const char *text, struct json_span
 	}
 	place->learned = schema->clock++;
 	compile(text, input, work, &place->pattern);
+	place->text = *work > 0 ? hash : 0; /* read in part only: a list with fewer others shows more of it */
+	place->bytes = sizeof(*place) + length + pattern_bytes(&place->pattern);
+	schema->bytes += place->bytes;
+	/* The newest is never the oldest but alone, and one alone has its own ceilings. */
+	while (schema->bytes > LIMIT_SCHEMA_KEPT_BYTES && schema->count > 1)
+		forget(schema, oldest_of(schema));
 	return true;
 }
 
@@ -667,6 +693,11 @@ size_t schema_learn(struct schema *schema, const char *text, struct json_span re
 size_t schema_count(const struct schema *schema)
 {
 	return schema->count;
+}
+
+size_t schema_bytes(const struct schema *schema)
+{
+	return schema->bytes;
 }
 
 const struct pattern *schema_find(const struct schema *schema, const char *name, size_t length)

@@ -31,8 +31,9 @@ enum schema_mark {
 
 /*
  * The learned tools, by name. A tool that is listed again is learned anew; one that is not listed again stays known, so
- * that pages, lists that overlap and notifications/tools/list_changed lose nothing. At most LIMIT_SCHEMA_TOOLS; a
- * further one takes the place of the one that was listed longest ago.
+ * that pages, lists that overlap and notifications/tools/list_changed lose nothing. At most LIMIT_SCHEMA_TOOLS, and
+ * together LIMIT_SCHEMA_KEPT_BYTES; for a further one those go that were listed longest ago. A tool that is listed with
+ * the very schema that was learned is not read again.
  */
 struct schema;
 struct schema *schema_new(void);
@@ -49,6 +50,7 @@ bool schema_may_learn(const char *line, size_t length);
  */
 size_t schema_learn(struct schema *schema, const char *text, struct json_span result);
 size_t schema_count(const struct schema *schema);
+size_t schema_bytes(const struct schema *schema); /* what the learned tools take */
 /* Where the tool's arguments hold paths, as enum schema_mark; NULL: no such tool is known. Valid until the next learn.
  */
 const struct pattern *schema_find(const struct schema *schema, const char *name, size_t length);

@@ -392,6 +392,83 @@ static char *repeat(const char *start, const char *middle, size_t count, const c
 	return buf_take(&text);
 }
 
+/* One tool with so many properties, each of which says that it is a path. Owned. */
+static char *wide_tool(const char *name, size_t properties)
+{
+	BUF_CLEANUP struct buf text = BUF_INIT(16 * MIB);
+	struct npxc_error err;
+	bool ok =
+	    buf_appendf(&text, &err, "{\"tools\":[{\"name\":\"%s\",\"inputSchema\":{\"properties\":{\"path\":{}", name);
+
+	for (size_t i = 0; ok && i < properties; i++)
+		ok = buf_appendf(&text, &err, ",\"filePath%zu\":{}", i);
+	assert_true(ok && buf_append_text(&text, "}}}]}", &err));
+	return buf_take(&text);
+}
+
+/* A server may list what it likes, as often as it likes. */
+static void all_that_was_learned_has_a_budget(void **state)
+{
+	enum { TOOLS = 40, PROPERTIES = 16000 };
+	struct schema *schema = schema_new();
+	char name[16];
+	size_t most = 0;
+
+	(void)state;
+	assert_int_equal(learn(schema, "{\"tools\":[" TOOL("small", "path") "]}"), 1);
+	assert_true(schema_bytes(schema) > 0 && schema_bytes(schema) < 4 * KIB);
+	for (int i = 0; i < TOOLS; i++) {
+		mem_cleanup char *text = NULL;
+
+		snprintf(name, sizeof(name), "t%d", i);
+		text = wide_tool(name, PROPERTIES);
+		assert_int_equal(learn(schema, text), 1);
+		/* Without the budget they would come to more than twice as much. */
+		assert_true(schema_bytes(schema) <= LIMIT_SCHEMA_KEPT_BYTES);
+		most = schema_bytes(schema) > most ? schema_bytes(schema) : most;
+		assert_int_equal(marks_at(schema_find(schema, name, strlen(name)), "/path"), SCHEMA_PATH);
+		if (i == 1)
+			assert_true(schema_bytes(schema) * TOOLS / 2 > 2 * LIMIT_SCHEMA_KEPT_BYTES);
+	}
+	assert_true(most > LIMIT_SCHEMA_KEPT_BYTES / 2);
+	assert_null(schema_find(schema, "small", 5)); /* the oldest */
+	assert_null(schema_find(schema, "t0", 2));
+	assert_true(schema_count(schema) > 1 && schema_count(schema) < TOOLS);
+
+	/* What is listed again is young again, and its own bytes count once. */
+	assert_int_equal(learn(schema, "{\"tools\":[" TOOL("small", "path") "]}"), 1);
+	for (int i = 0; i < TOOLS; i++) {
+		mem_cleanup char *text = NULL;
+
+		snprintf(name, sizeof(name), "u%d", i);
+		text = wide_tool(name, PROPERTIES);
+		assert_int_equal(learn(schema, text), 1);
+		assert_int_equal(learn(schema, "{\"tools\":[" TOOL("small", "path") "]}"), 1);
+	}
+	assert_non_null(schema_find(schema, "small", 5));
+	assert_true(schema_bytes(schema) <= LIMIT_SCHEMA_KEPT_BYTES);
+	schema_free(schema);
+}
+
+/* Lists come again and again: what says the same is not read again. The mark is not what the schema says. */
+static void the_same_schema_is_not_read_again(void **state)
+{
+	static const char first[] = "{\"tools\":[" TOOL("t", "path") "]}";
+	static const char other[] = "{\"tools\":[" TOOL("t", "filePath") "]}";
+	struct schema *schema = schema_new();
+
+	(void)state;
+	assert_int_equal(learn(schema, first), 1);
+	((struct pattern *)(uintptr_t)schema_find(schema, "t", 1))->full = true;
+	assert_int_equal(learn(schema, first), 1);
+	assert_true(schema_find(schema, "t", 1)->full);
+	assert_int_equal(learn(schema, other), 1);
+	assert_false(schema_find(schema, "t", 1)->full);
+	assert_int_equal(marks_at(schema_find(schema, "t", 1), "/path"), 0);
+	assert_int_equal(marks_at(schema_find(schema, "t", 1), "/filePath"), SCHEMA_PATH);
+	schema_free(schema);
+}
+
 static void ceilings_are_kept(void **state)
 {
 	struct schema *schema = schema_new();
@@ -441,6 +518,8 @@ int main(void)
 		cmocka_unit_test(results_that_are_no_lists_teach_nothing),
 		cmocka_unit_test(pages_add_and_later_lists_replace),
 		cmocka_unit_test(the_tool_listed_longest_ago_gives_way),
+		cmocka_unit_test(all_that_was_learned_has_a_budget),
+		cmocka_unit_test(the_same_schema_is_not_read_again),
 		cmocka_unit_test(ceilings_are_kept),
 		cmocka_unit_test(only_lists_of_tools_are_looked_into),
 	};
