@@ -69,6 +69,13 @@ def state_of(pid):
     return fields[0], int(fields[2]), int(fields[5])
 
 
+def program_of(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
 @pytest.fixture
 def package(world):
     directory = world.home / "job"
@@ -89,7 +96,7 @@ def stop_in_background(world, shell, package):
     pid = int(shell.expect(rb"\[1\] (\d+)").group(1))
     shell.expect(rb"server is ready")
     shell.type("sleep 1000\n")  # while this is in the foreground nobody else reads the terminal
-    assert wait_until(lambda: state_of(pid)[2] not in (shell.pid, pid))
+    assert wait_until(lambda: program_of(state_of(pid)[2]) == "sleep")  # not only forked: the shell's handlers are gone
     shell.type("\n")
     assert wait_until(lambda: state_of(pid)[0] == "T")
     shell.type("\x03")  # which throws the line away as well: after `fg` there is none
@@ -132,6 +139,7 @@ def test_a_stopped_job_ends_by_a_signal_once_it_is_continued(world, shell, packa
     pid = stop_in_background(world, shell, package)
     os.kill(pid, number)
     os.kill(pid, signal.SIGCONT)
+    assert wait_until(lambda: not pathlib.Path(f"/proc/{pid}").exists())  # the shell has looked at its end
     shell.type("wait %%%% ; echo status=$?.\n".replace("%%%%", str(pid)))
     shell.expect(rb"status=%d\." % (128 + number))
 
