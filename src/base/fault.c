@@ -1,5 +1,7 @@
 #include "base/fault.h"
 
+#include "base/proc.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -31,6 +33,8 @@ struct board {
 	_Atomic int32_t pids[ROLES];
 	char id[ID_SIZE];
 	struct seen seen[SEEN_MAX];
+	/* When the roles' processes began: a pid may be somebody else's by the time of the strike. */
+	_Atomic uint64_t started[ROLES];
 };
 
 static struct board *board;
@@ -69,6 +73,8 @@ void fault_role(const char *role)
 		;
 	if (own_role == ROLES)
 		give_up("no such role");
+	struct proc_look own;
+	board->started[own_role] = proc_look(getpid(), &own) ? own.started : 0;
 	board->pids[own_role] = getpid();
 }
 
@@ -96,6 +102,15 @@ static unsigned write_down(const char *name)
 	return times;
 }
 
+static void send(unsigned role, int signal)
+{
+	const pid_t pid = board->pids[role];
+	struct proc_look look;
+
+	if (proc_look(pid, &look) && !look.zombie && look.started == board->started[role])
+		kill(pid, signal);
+}
+
 /* The process itself last; when it is to die, by a trap where it may send no signal. */
 static void strike(const char *victims, int signal)
 {
@@ -111,7 +126,7 @@ static void strike(const char *victims, int signal)
 			if (pid == getpid())
 				self = true;
 			else
-				kill(pid, pass == 0 ? SIGSTOP : signal);
+				send(i, pass == 0 ? SIGSTOP : signal);
 		}
 	if (self) {
 		kill(getpid(), signal);

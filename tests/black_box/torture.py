@@ -60,7 +60,7 @@ class Pair(Tortured):
         shim = plan.runtime == "docker"
         link = ("gateway" if shim else "netns") if plan.network else None
         super().__init__(Scenario("pair", (str(LIGHT), "stubborn" if plan.stubborn else "answer"), link=None, shim=shim), cache)
-        self.world.write_config("packages/npxc-light.json", {"network": {
+        self.world.write_config("packages/npxc-light.json", {"package_dir": str(LIGHT), "network": {
             "mode": "allowlist", "link": link, "allow": ["example.org:443"]} if link else {"mode": "none"}})
         self.reply = READY if plan.stubborn else REPLY % 1
         self.mounted, self.beside, self.own, self.stopped = [], None, set(), {}
@@ -113,11 +113,17 @@ class Pair(Tortured):
         return found
 
     def pids(self):
-        """Launcher and janitor of the session."""
+        """Launcher and janitor of the session, those that live."""
         with contextlib.suppress(OSError, ValueError):
             data = self.board_file.read_bytes()[4:4 + 4 * 2]
-            return [pid for pid in (int.from_bytes(data[i:i + 4], sys.byteorder) for i in (0, 4)) if pid]
+            return [pid for pid in (int.from_bytes(data[i:i + 4], sys.byteorder) for i in (0, 4)) if pid and self.is_ours(pid)]
         return []
+
+    def is_ours(self, pid):
+        """Numbers are given out again."""
+        with contextlib.suppress(OSError):
+            return self.home.name.encode() in pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+        return False
 
     def reached(self):
         with contextlib.suppress(OSError, ValueError):
@@ -273,7 +279,8 @@ def warm_up(cache, runtimes):
                 subprocess.run([str(FAULTY), "install", str(LIGHT)], env=plain.world.env, cwd=plain.world.project, check=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
                 wrong = plain.play_pair()
-                if wrong or plain.seen.status != 0:
+                made = plain.calls().count(["network", "create"])  # one is somebody else's
+                if wrong or plain.seen.status != 0 or runtime == "docker" and made != 1 + network:
                     raise SystemExit(f"torture: a session on {runtime} without a fault: {wrong} {plain.seen}")
             finally:
                 plain.end()

@@ -16,9 +16,12 @@ here=${0%/*}
 i=1
 until mkdir "$here/calls/$i" 2>/dev/null; do i=$((i + 1)); done
 mode=
+home=${here%/*}
+# The launcher's and the janitor's pids, as far as they are theirs still: numbers are given out again.
 who() {
-	launcher=$1
-	janitor=$2
+	launcher= janitor=
+	! grep -qs "HOME=$home" "/proc/$1/environ" || launcher=$1
+	! grep -qs "HOME=$home" "/proc/$2/environ" || janitor=$2
 }
 act() {
 	while read -r when call kind what; do
@@ -28,7 +31,8 @@ act() {
 		who $(od -An -td4 -j4 -N8 "$here/../board")
 		victims=
 		case $what in *launcher*) victims=$launcher ;; esac
-		case $what in *janitor*) [ "$janitor" = 0 ] || victims="${victims:+$victims }$janitor" ;; esac
+		case $what in *janitor*) victims="${victims:+$victims }$janitor" ;; esac
+		victims=${victims% }
 		case $kind in
 		cli) [ "$mode" = down ] || mode=$what ;;
 		kill)
@@ -37,7 +41,7 @@ act() {
 			[ -z "$victims" ] || { kill -STOP $victims; kill -KILL $victims; }
 			;;
 		stop) [ -z "$victims" ] || kill -STOP $victims ;;
-		signal) kill "-$what" "$launcher" ;;
+		signal) [ -z "$launcher" ] || kill "-$what" "$launcher" ;;
 		full) cat /dev/zero >"$here/../$what/filler" ;;
 		esac 2>/dev/null
 	done <"$here/plan"
