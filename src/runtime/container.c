@@ -153,7 +153,7 @@ const char *container_network_word(const struct container_dialect *dialect, cons
 	return "none";
 }
 
-static bool is_configured(const struct launch *launch, const char *name)
+bool container_is_configured(const struct launch *launch, const char *name)
 {
 	for (size_t i = 0; i < launch->env_count; i++)
 		if (strcmp(launch->env[i].name, name) == 0)
@@ -163,7 +163,7 @@ static bool is_configured(const struct launch *launch, const char *name)
 
 static void add_own(const struct launch *launch, struct strv *argv, const char *name, const char *value)
 {
-	if (value == NULL || is_configured(launch, name))
+	if (value == NULL || container_is_configured(launch, name))
 		return;
 	strv_push(argv, "-e");
 	strv_pushf(argv, "%s=%s", name, value);

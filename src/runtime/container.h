@@ -47,6 +47,7 @@ const char *container_network_word(const struct container_dialect *dialect, cons
  * its value goes into `start->env`.
  */
 void container_add_variables(const struct launch *launch, struct runtime_start *start);
+bool container_is_configured(const struct launch *launch, const char *name); /* whether the launch sets the variable */
 
 /* `-v SOURCE:TARGET[:ro]`, what lies beneath another after it; of equal targets the last wins. */
 void container_add_volumes(const struct launch *launch, struct strv *argv);

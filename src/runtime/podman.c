@@ -311,6 +311,24 @@ static void add_command(const struct launch *launch, const char *image, struct s
 		strv_push(argv, launch->command.v[i]);
 }
 
+/*
+ * docker's CLI adds the proxies of its configuration file (`proxies`), passwords included, to the variables of every
+ * container that names none of them. A name alone, which its own environment has not, stands for "unset" (docker/cli,
+ * ParseProxyConfig; the engine removes what has no value). podman has --http-proxy=false.
+ */
+static void leave_out_proxies(const struct launch *launch, struct strv *argv)
+{
+	static const char *const names[] = { "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "FTP_PROXY",
+		                             "ftp_proxy",  "NO_PROXY",   "no_proxy",    "ALL_PROXY",   "all_proxy" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (container_is_configured(launch, names[i]))
+			continue;
+		strv_push(argv, "-e");
+		strv_push(argv, names[i]);
+	}
+}
+
 bool podman_make_start(const struct runtime *runtime, const struct launch *launch, struct runtime_start *ret_start,
                        struct npxc_error *err)
 {
@@ -335,6 +353,8 @@ bool podman_make_start(const struct runtime *runtime, const struct launch *launc
 	for (size_t i = 0; i < runtime->environment.count; i++)
 		strv_push(&start.env, runtime->environment.v[i]);
 	container_add_variables(launch, &start);
+	if (runtime->kind == RUNTIME_DOCKER)
+		leave_out_proxies(launch, &start.argv);
 	add_command(launch, image, &start.argv);
 	runtime_start_add_data(&start, PODMAN_FD_SECCOMP, profile, strlen(profile));
 	*ret_start = start;

@@ -224,6 +224,9 @@ static char *argv_of(const struct runtime *runtime, const struct launch *launch,
 #define OWN                                                                                                       \
 	"-e PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin -e HOME=/home/npxc -e TMPDIR=/tmp " \
 	"-e LANG=C.UTF-8 "
+#define NO_PROXIES                                                                                         \
+	"-e HTTP_PROXY -e http_proxy -e HTTPS_PROXY -e https_proxy -e FTP_PROXY -e ftp_proxy -e NO_PROXY " \
+	"-e no_proxy -e ALL_PROXY -e all_proxy "
 #define COMMAND(image) "--entrypoint /npxc/node/bin/node " image " /npxc/package/cli.js -- -x"
 #define TMPFS(target, size, more) "--tmpfs " target ":rw,size=" size ",mode=1777,nosuid,nodev," more " "
 #define PODMAN_TMPFS                                           \
@@ -252,7 +255,7 @@ static void the_argument_list_of_each_engine(void **state)
 		      "docker.io/library/node:lts-slim") },
 		{ RUNTIME_DOCKER, true,
 		  "/usr/bin/docker" FIXED "none" COMMON
-		  "--user 65533:65533 " LIMITS DOCKER_TMPFS OWN COMMAND("node:lts-slim") },
+		  "--user 65533:65533 " LIMITS DOCKER_TMPFS OWN NO_PROXIES COMMAND("node:lts-slim") },
 	};
 
 	(void)state;
@@ -332,6 +335,24 @@ static void mounts_variables_and_masks(void **state)
 	                                  "-e HOME=/home/npxc -e TMPDIR=/tmp -e LANG=C.UTF-8 -e API_KEY " COMMAND(
 	                                      "docker.io/library/node:lts-slim"));
 	assert_string_equal(env, "HOME=/srv/u 'API_KEY=top secret'");
+	launch_done(&launch);
+	runtime_done(&runtime);
+}
+
+/* docker's own configuration may name proxies, with passwords; what the launch says of them stands. */
+static void a_proxy_comes_from_the_launch_alone(void **state)
+{
+	struct runtime runtime = a_runtime(RUNTIME_DOCKER, true);
+	struct launch launch = a_launch();
+	mem_cleanup char *line = NULL;
+	mem_cleanup char *env = NULL;
+
+	(void)state;
+	launch_add_env(&launch, "http_proxy", "http://p:1");
+	line = argv_of(&runtime, &launch, &env);
+	assert_non_null(strstr(line, " -e http_proxy -e HTTP_PROXY -e HTTPS_PROXY -e https_proxy "));
+	assert_non_null(strstr(env, "http_proxy=http://p:1"));
+	assert_null(strstr(env, "HTTP_PROXY="));
 	launch_done(&launch);
 	runtime_done(&runtime);
 }
@@ -871,6 +892,7 @@ int main(void)
 		cmocka_unit_test(the_argument_list_of_each_engine),
 		cmocka_unit_test(networks_in_the_argument_list),
 		cmocka_unit_test(mounts_variables_and_masks),
+		cmocka_unit_test(a_proxy_comes_from_the_launch_alone),
 		cmocka_unit_test(judged_sources_are_compared_from_inside),
 		cmocka_unit_test(variables_that_would_steer_the_cli),
 		cmocka_unit_test(root_is_refused),
