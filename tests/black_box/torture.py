@@ -222,10 +222,8 @@ class Pair(Tortured):
         self.somebody_elses()
         if self.plan.neighbour:
             self.start_beside()
-            for call in (self.home / "bin").glob("calls/*"):
-                call.rmdir()
         self.before = set(self.left())
-        self.arm(self.strikes_of())
+        self.begin(self.strikes_of())
         self.fill()
         self.session()
         # The janitor's own time; then there is room again, and nothing fails any more.

@@ -54,7 +54,8 @@ down)
 	exit 1
 	;;
 late)
-	setsid sh -c 'sleep 0.3; exec "$@"' sh "$here/real/docker" "$@" >/dev/null 2>&1 &
+	setsid sh -c ': >"$0"; sleep 0.3; exec "$@"' "$here/late.$i" "$here/real/docker" "$@" >/dev/null 2>&1 &
+	until [ -e "$here/late.$i" ]; do sleep 0.01; done # what is of this call's group ends with it
 	echo "Error: connection reset" >&2
 	exit 1
 	;;
@@ -96,6 +97,12 @@ class Tortured(Run):
         plan = self.home / "bin" / "plan"
         plan.with_suffix(".new").write_text("".join(line + "\n" for line in strikes))
         plan.with_suffix(".new").rename(plan)
+
+    def begin(self, strikes):
+        """From here on calls count."""
+        for call in (self.home / "bin").glob("calls/*"):
+            call.rmdir()
+        self.arm(strikes)
 
     def struck(self):
         return len(list((self.home / "bin").glob("struck.*")))
