@@ -794,7 +794,8 @@ static void serve(struct keeper *keeper)
 		}
 		if (receive(keeper->fd, keeper->payload, frame.length, &for_ever) != RECEIVED)
 			return;
-		keeper->in_making = 0;
+		if (frame.verb != VERB_END) /* else it was not made, as far as the launcher knows */
+			keeper->in_making = 0;
 		switch ((enum verb)frame.verb) {
 		case VERB_HOLD:
 			on_hold(keeper, &frame);

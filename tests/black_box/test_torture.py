@@ -53,6 +53,20 @@ def test_a_launcher_killed_at_any_call_leaves_nothing(cache):
     assert not wrong, "\n".join(wrong)
 
 
+def test_a_network_that_comes_after_its_creation_failed_goes(cache):
+    """A service has its own time: it may make what it was asked for after the call has failed."""
+    run = Tortured(TORTURE, cache)
+    try:
+        assert run.world.run("install", str(PROBE)).returncode == 0
+        run.begin(["before 2 cli late"])
+        run.play()
+        assert run.status == 4 and b"connection reset" in run.errors
+        assert wait_until(lambda: ["network", "create"] in run.calls(), 10)
+        assert wait_until(lambda: not run.left(), 15), run.left()
+    finally:
+        run.end()
+
+
 def test_a_service_that_restarts_ends_the_session_and_leaves_nothing(cache):
     """Its containers are gone with it, and so is what carried the client's words; the network outlives it."""
     run = Run(Scenario("restart", link="gateway", shim=True), 1, cache)
