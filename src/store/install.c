@@ -315,7 +315,7 @@ static bool fetch(const struct npm *npm, const struct staging *staging, const st
  */
 static bool link_bins(int root, const struct record *record, struct npxc_error *err)
 {
-	const char *directory = STORE_GUEST_BINS + strlen(STORE_GUEST_PACKAGE "/");
+	const char *directory = &STORE_GUEST_BINS[sizeof(STORE_GUEST_PACKAGE)];
 	struct strv done = { 0 };
 	bool ok = tree_make_directories(root, directory, 0755, err);
 
