@@ -97,7 +97,7 @@ def traps(lab, runtime):
     with world_of(lab, runtime, "traps") as world:
         victim, package = world.home / "victim", world.home / NAME
         make_victim(victim)
-        world.configure_package({"network": {"mode": "none"}}, NAME)
+        world.configure_package({"network": {"mode": "none"}}, NAME, package)
         before, said = picture(victim), {}
         for label in SCRIPTS:
             write_package(package, label, victim)
