@@ -197,14 +197,14 @@ int64_t lease_uptime_ms(const struct lease *lease, const char *boot, int64_t boo
 
 static bool differ(const char *a, const char *b)
 {
-	return a[0] != '\0' && b[0] != '\0' && strcmp(a, b) != 0;
+	return !str_is_empty(a) && !str_is_empty(b) && !str_equal(a, b);
 }
 
 const char *lease_elsewhere(const struct lease *lease, const char *boot, const char *machine, uint64_t pids)
 {
 	const bool here = is_of_boot(lease, boot);
 
-	if (differ(lease->machine, machine) || (machine[0] == '\0' && lease->machine[0] != '\0' && !here))
+	if (differ(lease->machine, machine) || (str_is_empty(machine) && !str_is_empty(lease->machine) && !here))
 		return "it is another machine's, or another container's";
 	if (here && lease->pids != 0 && pids != 0 && lease->pids != pids)
 		return "its processes are in another pid namespace (a container)";
@@ -726,7 +726,7 @@ static bool sync_directory(const char *path, struct npxc_error *err)
 {
 	FD_CLEANUP int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd != -1 && fsync(fd) == -1 && (errno == EINVAL || errno == ENOTSUP || errno == EOPNOTSUPP)) {
+	if (fd != -1 && fsync(fd) == -1 && (errno == EINVAL || errno == ENOTSUP)) {
 		log_debug("lease", "%s cannot be synced on its file system: %s", path, strerror(errno));
 		return true;
 	}
