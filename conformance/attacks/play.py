@@ -313,7 +313,7 @@ class Link:
             wrong.append("there are no records")
         for record in records:
             missing = [key for key in ("ts", "session", "package", "verdict", "code") if key not in record]
-            if missing or record.get("package") != "npxc-attacker" or record["verdict"] not in ("allow", "deny", "fail"):
+            if missing or record.get("package") != str(self.stage.package) or record["verdict"] not in ("allow", "deny", "fail"):
                 wrong.append("%s: %s" % (missing, record))
             elif record["verdict"] == "allow" and not record.get("rule"):
                 wrong.append("allowed by no rule: %s" % record)
