@@ -760,6 +760,8 @@ static void files_of_directories(void **state)
 	mem_cleanup char *real = NULL;
 	mem_cleanup char *link = str_printf("%s/link", directory);
 	mem_cleanup char *beneath = str_printf("%s/clone/sub", directory);
+	mem_cleanup char *namesake = str_printf("%s/other/clone", directory);
+	mem_cleanup char *longer = str_printf("%s/clone-2", directory);
 	mem_cleanup char *gone = str_printf("%s/gone", directory);
 	mem_cleanup char *own = NULL;
 	mem_cleanup char *own_file = NULL;
@@ -775,7 +777,12 @@ static void files_of_directories(void **state)
 
 	/* What it calls itself, and what other directories' files are called, says nothing. */
 	write_file("packages/clone.json", "{\"network\": {\"mode\": \"open\"}}");
+	assert_true(file_make_directories(beneath, 0755, &err) && file_make_directories(namesake, 0755, &err) &&
+	            file_make_directories(longer, 0755, &err));
 	write_package_file("sub.json", beneath, "");
+	write_package_file("namesake.json", namesake, "");
+	write_package_file("longer.json", longer, "");
+	write_package_file("above.json", directory, "");
 	write_package_file("link.txt", real, "");
 	write_package_file(".hidden.json", real, "");
 	assert_directory(real, "", NULL);
