@@ -129,7 +129,7 @@ static char *wanted_version(const char *detail)
 static bool is_missing_dependency(const char *code, const char *detail)
 {
 	return code != NULL && detail != NULL && strcmp(code, "ENOENT") == 0 &&
-	       (strstr(detail, "Could not read package.json") != NULL || strstr(detail, ".tgz'") != NULL ||
+	       (strstr(detail, "package.json'") != NULL || strstr(detail, ".tgz'") != NULL ||
 	        strstr(detail, ".tar.gz'") != NULL || strstr(detail, ".tar'") != NULL);
 }
 

@@ -282,6 +282,10 @@ static void reasons_in_one_line(void **state)
 		  "it depends on files that are not part of it (file:), and npm sees none of this machine's; take a "
 		  "release whose dependencies all come from a registry; npm says: ENOENT: no such file or directory, "
 		  "open '/x/y.tgz'" },
+		{ "npm ERR! code ENOENT\nnpm ERR! enoent ENOENT: no such file or directory, open '/x/package.json'\n",
+		  "it depends on files that are not part of it (file:), and npm sees none of this machine's; take a "
+		  "release whose dependencies all come from a registry; npm says: ENOENT: no such file or directory, "
+		  "open '/x/package.json'" },
 		{ "npm error code ENOENT\nnpm error enoent ENOENT: no such file or directory, open '/x/y'\n",
 		  "npm says: ENOENT: ENOENT: no such file or directory, open '/x/y'" },
 		{ "npm error code EWHATEVER\nnpm error something new\n", "npm says: EWHATEVER: something new" },
