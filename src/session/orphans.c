@@ -320,6 +320,9 @@ bool orphans_remove(const char *leases, const struct runtime *runtimes, size_t r
 {
 	mem_cleanup char *id = lease_new_id(leases);
 	mem_cleanup char *path = lease_path(leases, id);
+	const struct janitor_facts facts = {
+		.name = "", .package = "npxc gc --orphans", .version = "", .runtime = "", .policy = "", .link = ""
+	};
 	struct janitor *janitor = NULL;
 	struct npxc_error ended = { 0 };
 	bool fine = true;
@@ -330,6 +333,8 @@ bool orphans_remove(const char *leases, const struct runtime *runtimes, size_t r
 	for (size_t i = 0; fine && i < count; i++)
 		if (chosen[i]->kind != JANITOR_CGROUP)
 			fine = hold_orphan(janitor, chosen[i], err);
+	/* Said after the last of them: a network that was named last would pass for one that is still being made. */
+	fine = fine && janitor_describe(janitor, &facts, err);
 	if (!janitor_end(janitor, LIMIT_TEARDOWN_MS, &ended) && fine) {
 		*err = ended;
 		fine = false;
