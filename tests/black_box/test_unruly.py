@@ -67,7 +67,7 @@ def test_what_holds_stdout_ends_with_the_client(world):
 def test_what_holds_stdout_ends_with_the_server(world):
     process = world.start(str(UNRULY), "daemons", "7")
     _, err = ends(process, 7, by_itself=True)
-    assert "npxc-unruly ended by itself with status 7" in err
+    assert f"{UNRULY} ended by itself with status 7" in err
     assert wait_until(lambda: not world.leftovers())
 
 
@@ -134,7 +134,7 @@ def test_one_that_never_reads(world):
 def test_a_reply_that_is_half_written(world):
     process = world.start(str(UNRULY), "half", "5")
     out, err = ends(process, 5, by_itself=True)
-    assert "npxc-unruly ended by itself with status 5" in err
+    assert f"{UNRULY} ended by itself with status 5" in err
     assert out.splitlines()[1:] in ([], [b'{"jsonrpc":"2.0","id":1,"res'])
 
 
@@ -144,4 +144,4 @@ def test_memory_ends_at_the_limit(world):
         pytest.skip("the launcher itself says that the limit is not enforced: no cgroup may be made here")
     process = world.start(*words, "eats", "600")
     _, err = ends(process, 137, seconds=PATIENCE, by_itself=True)
-    assert "npxc-unruly ended by itself with status 137 (signal 9" in err
+    assert f"{UNRULY} ended by itself with status 137 (signal 9" in err
