@@ -16,6 +16,12 @@ import time
 from evidence import Call, Evidence
 from surroundings import OWN
 
+# Whoever started this may ignore them, as a shell does for what it starts in the background. What is tried would inherit
+# that, and npxc keeps to it.
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _handler)
+
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent
 SHIM = TOP / "build" / "shim" / "container"

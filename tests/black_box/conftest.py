@@ -22,6 +22,12 @@ PROBE = HERE / "servers" / "probe"
 PROBE_KEY = "dir=0" + hashlib.sha256(str(PROBE).encode()).hexdigest()[:32]  # of its data
 RUNTIME = os.environ.get("NPXC_TEST_RUNTIME")  # another one than this machine's ordinary one
 
+# Whoever started this may ignore them, as a shell does for what it starts in the background. What is tried would inherit
+# that, and npxc keeps to it.
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _handler)
+
 # How long a test waits for an event before it is called missing. Not a figure about npxc: machines are slow and shared.
 PATIENCE = 60
 
