@@ -74,8 +74,8 @@ HOLES = [
           "static void nothing(void *context, const struct resolve_answer *answer)\n{\n\t(void)context;\n\t(void)answer;\n}\n\n"
           "static void judge_name(struct flow *flow)\n{\n\tuint64_t ticket;\n\n\t(void)!resolver_ask(flow->server->resolver, flow->name, nothing, NULL, &ticket);\n"), also=("unlisted", "suffix-glued")),
     Hole("address-rules", "the rules for addresses", NETNS, "v4-out v6-out host-own metadata source-address mptcp loopback-ruled",
-         ("src/egress/flow.c", "\tif (flow->rule == NULL || refusal != NULL) {\n\t\trefuse(flow, AUDIT_DENY",
-          "\tif (flow->rule == NULL)\n\t\tflow->rule = &flow->server->rules->v[0];\n\trefusal = NULL;\n\tif (flow->rule == NULL || refusal != NULL) {\n\t\trefuse(flow, AUDIT_DENY")),
+         ("src/egress/flow.c", "\tif (flow->rule == NULL || refusal != NULL) {\n\t\tflow->add =",
+          "\tif (flow->rule == NULL)\n\t\tflow->rule = &flow->server->rules->v[0];\n\trefusal = NULL;\n\tif (flow->rule == NULL || refusal != NULL) {\n\t\tflow->add =")),
     Hole("udp-rules", "the rules for datagrams", NETNS, "udp-out udp-out-v6 udp-host-own",
          ("src/egress/udp.c", "\tif (rule == NULL || refusal != NULL) {", "\tif (rule == NULL)\n\t\trule = &server->rules->v[0];\n\tif (refusal != NULL) {")),
     Hole("reuse", "that npxc's ports cannot be shared", NETNS, "take-port-reuseport take-port-both",
@@ -90,7 +90,7 @@ HOLES = [
     Hole("token", "the token of a session", GATEWAY, "token-none token-wrong token-empty",
          ("src/egress/flow.c", "return request->credentials != NULL && differs == 0;", "return request->credentials == NULL || differs < 1000;")),
     Hole("v6-answers", "where answers to datagrams of IPv6 come from", NETNS, "udp-rule-v6 dns-public-v6",
-         ("src/egress/netns.c", " && set(fd, IPPROTO_IPV6, IPV6_FREEBIND)", "")),
+         ("src/egress/netns.c", "!stream && message->v6 && !set(fd, IPPROTO_IPV6, IPV6_FREEBIND)", "false")),
 ]
 
 
