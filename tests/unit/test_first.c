@@ -118,9 +118,10 @@ static void becomes_the_command_when_all_is_as_meant(void **state)
 	mem_cleanup char *socket_check = check_of(w, "sw", "socket", NULL);
 	mem_cleanup char *fifo = check_of(w, "ow", "fifo", NULL);
 	mem_cleanup char *any = str_printf("fw-=%s/other", w->top);
-	const char *const words[] = { file,   directory, socket_check, any,
-		                      "--",   "sh",      "-c",         "echo \"$A $*\" >&2; exit 7",
-		                      "zero", "--",      "dr1:2:3=/",  NULL };
+	const char *const words[] = {
+		file,   directory, socket_check, fifo, any, "--", "sh", "-c", "echo \"$A $*\" >&2; exit 7",
+		"zero", "--",      "dr1:2:3=/",  NULL
+	};
 	mem_cleanup char *said = NULL;
 
 	assert_int_equal(run_first(w, words, "relative::/nowhere:/usr/bin:/bin", &said), 7);

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "egress/gate.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define NAME "api.example.com"
@@ -460,7 +461,7 @@ static void what_is_neither_is_refused(void **state)
 			assert_true(client.gate.raw_helps);
 			assert_int_equal(client.passed, 0);
 			assert_null(client.gate.kind);
-			mem_cleanup char *text = gate_refusal(&client.gate, &length);
+			free(gate_refusal(&client.gate, &length));
 			assert_int_equal(length, 0);
 		}
 }

@@ -171,7 +171,7 @@ static void a_packages_directory_is_made_and_is_no_link(void **state)
 static void a_users_link_on_the_way_is_followed_and_a_servers_is_not(void **state)
 {
 	const struct world *w = *state;
-	mem_cleanup char *real = tree(w, "disk");
+	mem_cleanup char *disk = tree(w, "disk");
 	mem_cleanup char *written = tree(w, "p");
 	mem_cleanup char *link = str_path_join(written, "share");
 	mem_cleanup char *own = str_path_join(link, "key");
@@ -180,6 +180,7 @@ static void a_users_link_on_the_way_is_followed_and_a_servers_is_not(void **stat
 	struct strv trees = { 0 };
 
 	assert_int_equal(chmod(written, 0777), 0);
+	assert_non_null(disk);
 	assert_int_equal(symlink("../disk", link), 0);
 	assert_true(data_open(own, NULL, true, -1, &source, &err));
 	source_done(&source);
