@@ -189,7 +189,7 @@ static void emit_uncounted(struct audit_repeats *repeats, audit_emit *emit, void
 	emit(context, &record);
 }
 
-static void count(struct audit_record *seen, const struct audit_record *record)
+static void add_up(struct audit_record *seen, const struct audit_record *record)
 {
 	seen->repeat++;
 	seen->up += record->up;
@@ -226,7 +226,7 @@ void audit_repeats_add(struct audit_repeats *repeats, const struct audit_record 
 	}
 	for (size_t i = 0; i < repeats->count; i++) {
 		if (is_same(&repeats->v[i].record, record)) {
-			count(&repeats->v[i].record, record);
+			add_up(&repeats->v[i].record, record);
 			return;
 		}
 	}

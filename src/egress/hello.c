@@ -290,7 +290,7 @@ enum hello_answer hello_read_answer(const uint8_t *bytes, size_t length)
 			return HELLO_ANSWER_OTHER;
 		if (at + 1 < length && header[1] != 3)
 			return HELLO_ANSWER_OTHER;
-		if (length - at < RECORD_HEADER)
+		if (length < at + RECORD_HEADER)
 			return HELLO_ANSWER_MORE;
 		const size_t payload = get16(bytes + at + 3), rest = length - at - RECORD_HEADER;
 		const uint8_t *data = bytes + at + RECORD_HEADER;

@@ -831,10 +831,10 @@ static bool has_label(const char *path, const char *name, const char *label)
 	struct record record;
 	struct npxc_error ignored;
 	size_t length = strlen(name);
-	bool same;
 
 	if (record_read(path, &record, &ignored)) {
-		same = strcmp(record.label, label) == 0;
+		const bool same = strcmp(record.label, label) == 0;
+
 		record_done(&record);
 		return same;
 	}
