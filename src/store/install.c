@@ -214,6 +214,7 @@ static bool record_packages(int root, const cJSON *lock, const struct install_wi
 			                 wish->title);
 		if (!spec_check_name(name, err) || !record_one(root, packages, name, record, err))
 			return false;
+		// NOLINTNEXTLINE(clang-analyzer-core.NullDereference): record_one has just added it
 		record->packages[record->package_count - 1].directory = str_dup(wish->directories[i]);
 	}
 	return true;

@@ -569,6 +569,7 @@ static bool find_owner(const struct record *record, const struct ask *ask, const
 static char *command_path(const char *directory, const struct record_package *package, const struct bin *bin)
 {
 	mem_cleanup char *link = str_printf("node_modules/.bin/%s", bin->name);
+	// NOLINTNEXTLINE(clang-analyzer-core.NullDereference): find_owner gives one of a record, which has one at least
 	mem_cleanup char *place = bin_place(package->name, bin);
 	mem_cleanup char *expected = str_printf("../%s", place);
 	mem_cleanup char *target = NULL;
