@@ -146,7 +146,7 @@ def test_a_named_network_is_used_and_stays(world):
 
 
 def test_an_allowlist_with_link_gateway_is_refused(world):
-    world.configure_probe({"network": {"mode": "allowlist", "link": "gateway"}})
+    world.configure_probe({"package_dir": str(world.probe), "network": {"mode": "allowlist", "link": "gateway"}})
     world.own()
     result = world.run(world.probe)
     assert (result.returncode, result.stdout) == (1, b"")
