@@ -246,7 +246,7 @@ static int make_directory(int root, const char *relative, mode_t mode)
 
 	if (parent == -1 || mkdirat(parent, leaf, S_IRWXU) != 0)
 		return -1;
-	fd = beneath_open(parent, leaf, LIST_FLAGS, 0, BENEATH_PLAIN);
+	fd = tree_enter(parent, leaf, true); /* a umask may have taken the owner's own bits */
 	if (fd == -1 || fchmod(fd, mode) != 0)
 		return -1;
 	return fd_take(&fd);
