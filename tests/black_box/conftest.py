@@ -90,8 +90,11 @@ class World:
     def start(self, *words, env=None, cwd=None, **more):
         streams = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         streams.update(more)
+        env = env or {}
+        if words[:1] == ("gc",) and os.geteuid() != 0:  # an ordinary user's podman, once asked, leaves a process of its own
+            env = {"PATH": str(self.home), **env}
         return subprocess.Popen([str(NPXC), *map(str, words)], cwd=str(cwd or self.project),
-                                env={**self.env, **(env or {})}, **streams)
+                                env={**self.env, **env}, **streams)
 
     def run(self, *words, stdin=b"", env=None, cwd=None, patience=PATIENCE * 5):
         process = self.start(*words, env=env, cwd=cwd)
