@@ -55,7 +55,7 @@ class Bench:
 
     def configure(self, link, *allow):
         (self.packages / "npxc-bench-runner.json").write_text(
-            json.dumps({"stdout_guard": False, "network": {"mode": "allowlist", "link": link, "allow": list(allow)}}))
+            json.dumps({"package_dir": str(RUNNER), "stdout_guard": False, "network": {"mode": "allowlist", "link": link, "allow": list(allow)}}))
 
     def inside(self, *words):
         return [str(self.npxc), "--mount", str(self.program), "--mount", str(HTTPS), str(RUNNER), *map(str, words)]
