@@ -84,8 +84,11 @@ class Run:
             self.world.configure_probe({"network": {
                 "mode": "allowlist", "link": scenario.link, "allow": [f"host.npxc.internal:{port}"]}})
         self.sessions = self.home / ".local/state/npxc/sessions"
-        if scenario.orphan:
-            (self.sessions / scenario.orphan).mkdir(parents=True)
+        # A name of its own: gc leaves alone what a living npxc of another home holds, and runs go side by side.
+        self.orphan = scenario.orphan and f"npxc-x-{os.urandom(4).hex()}"
+        self.words = [self.orphan if word == scenario.orphan else word for word in scenario.words]
+        if self.orphan:
+            (self.sessions / self.orphan).mkdir(parents=True)
         self.input = scenario.input(port)
         self.tools = self.home / "bin"
         self.tools.mkdir(exist_ok=True)
@@ -102,9 +105,9 @@ class Run:
 
     def play(self, fault=""):
         env = {**self.world.env, "NPXC_FAULT": fault, "NPXC_FAULT_BOARD": str(self.board_file)}
-        if self.scenario.orphan:
+        if self.orphan:
             env["PATH"] = str(self.tools)  # gc asks every runtime that it finds
-        process = subprocess.Popen([str(FAULTY), *self.scenario.words], env=env, cwd=self.world.project,
+        process = subprocess.Popen([str(FAULTY), *self.words], env=env, cwd=self.world.project,
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             # Ends when nobody holds the client's pipes any more.
@@ -125,7 +128,7 @@ class Run:
     def left(self):
         found = [f"process {pid}" for pid in processes_with(self.home.name)]
         if self.sessions.exists():
-            found += [f"state {entry.name}" for entry in self.sessions.iterdir() if entry.name != self.scenario.orphan]
+            found += [f"state {entry.name}" for entry in self.sessions.iterdir() if entry.name != self.orphan]
         found += [f"unsafe {entry.name}" for entry in (self.sessions.parent / "unsafe").glob("*")]
         found += [f"temporary {entry.name}" for entry in self.temporary.iterdir()]
         if self.board.id:
