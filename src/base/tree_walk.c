@@ -184,6 +184,16 @@ static bool enter(struct walk *walk, const struct tree_entry *entry, bool *ret_o
 	return false;
 }
 
+/* Does what the visitor wants of an entry. False with `err` set: the walk is over. */
+static bool obey(struct walk *walk, const struct tree_entry *entry, enum tree_next wanted, struct npxc_error *err)
+{
+	bool ok = true;
+
+	if (wanted == TREE_ENTER)
+		(void)enter(walk, entry, &ok, err);
+	return ok && wanted != TREE_STOP;
+}
+
 /* Visits the next directory of the innermost level. */
 static bool visit_directory(struct walk *walk, struct npxc_error *err)
 {
@@ -191,23 +201,13 @@ static bool visit_directory(struct walk *walk, struct npxc_error *err)
 	struct level *level = innermost(walk);
 	const char *name = level->names + level->next;
 	struct tree_entry entry;
-	bool ok = true;
 
 	level->next += strlen(name) + 1;
 	walk->entries++;
 	entry = entry_of(walk, name);
 	if (!look_at(walk, name, DT_DIR, &entry.info))
 		return true; /* gone meanwhile */
-	switch (visitor->entry(visitor->context, &entry, err)) {
-	case TREE_ENTER:
-		(void)enter(walk, &entry, &ok, err);
-		return ok;
-	case TREE_STOP:
-		return false;
-	case TREE_ON:
-		break;
-	}
-	return true;
+	return obey(walk, &entry, visitor->entry(visitor->context, &entry, err), err);
 }
 
 /* One level up, unless the visitor wants the directory once more. */
@@ -219,7 +219,6 @@ static bool leave(struct walk *walk, struct npxc_error *err)
 	mem_cleanup char *name = NULL;
 	struct tree_entry entry;
 	struct stat info;
-	bool ok = true;
 
 	walk->path[innermost(walk)->path_length] = '\0';
 	if (fd == -1 || fstat(fd, &info) != 0)
@@ -236,16 +235,7 @@ static bool leave(struct walk *walk, struct npxc_error *err)
 		return true;
 	name = str_dup(walk->path + (innermost(walk)->path_length == 0 ? 0 : innermost(walk)->path_length + 1));
 	entry = entry_of(walk, name);
-	switch (visitor->left(visitor->context, &entry, err)) {
-	case TREE_ENTER:
-		(void)enter(walk, &entry, &ok, err);
-		return ok;
-	case TREE_STOP:
-		return false;
-	case TREE_ON:
-		break;
-	}
-	return true;
+	return obey(walk, &entry, visitor->left(visitor->context, &entry, err), err);
 }
 
 bool tree_walk(int root, const char *relative, const struct tree_visitor *visitor, struct npxc_error *err)
