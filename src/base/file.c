@@ -51,11 +51,9 @@ static bool write_new(const char *path, const void *bytes, size_t length, mode_t
 	return true;
 }
 
-bool file_write_atomic(const char *path, const void *bytes, size_t length, mode_t mode, struct npxc_error *err)
+static bool replace(const char *path, const char *beside, const void *bytes, size_t length, mode_t mode,
+                    struct npxc_error *err)
 {
-	mem_cleanup char *random = file_random_hex(16);
-	mem_cleanup char *beside = str_printf("%s.%s.tmp", path, random);
-
 	if (!write_new(beside, bytes, length, mode, err)) {
 		unlink(beside);
 		return false;
@@ -66,6 +64,32 @@ bool file_write_atomic(const char *path, const void *bytes, size_t length, mode_
 		return false;
 	}
 	return true;
+}
+
+bool file_write_atomic(const char *path, const void *bytes, size_t length, mode_t mode, struct npxc_error *err)
+{
+	mem_cleanup char *random = file_random_hex(16);
+	mem_cleanup char *beside = str_printf("%s.%s.tmp", path, random);
+
+	return replace(path, beside, bytes, length, mode, err);
+}
+
+bool file_write_alone(const char *path, const void *bytes, size_t length, mode_t mode, struct npxc_error *err)
+{
+	mem_cleanup char *beside = str_printf("%s.tmp", path);
+
+	if (unlink(beside) == -1 && errno != ENOENT)
+		return error_set_errno(err, ERROR_IO, "remove %s", beside);
+	return replace(path, beside, bytes, length, mode, err);
+}
+
+bool file_remove_alone(const char *path, struct npxc_error *err)
+{
+	mem_cleanup char *beside = str_printf("%s.tmp", path);
+
+	if (unlink(beside) == -1 && errno != ENOENT)
+		return error_set_errno(err, ERROR_IO, "remove %s", beside);
+	return unlink(path) == 0 || errno == ENOENT || error_set_errno(err, ERROR_IO, "remove %s", path);
 }
 
 bool file_exists(const char *path)

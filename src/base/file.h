@@ -16,6 +16,15 @@ bool file_read(const char *path, struct buf *ret_bytes, struct npxc_error *err) 
 bool file_write_atomic(const char *path, const void *bytes, size_t length, mode_t mode,
                        struct npxc_error *err) NPXC_MUST_CHECK;
 
+/*
+ * The same for whoever is alone in writing `path` (a lock, a lease): written beside it as `path`.tmp, so that what a
+ * writer that died left there is found again. The next writer replaces it; file_remove_alone removes both, and neither
+ * needs to be there.
+ */
+bool file_write_alone(const char *path, const void *bytes, size_t length, mode_t mode,
+                      struct npxc_error *err) NPXC_MUST_CHECK;
+bool file_remove_alone(const char *path, struct npxc_error *err) NPXC_MUST_CHECK;
+
 /* One write of a whole value into a file that the kernel serves (procfs, sysctl, cgroups); false with errno. */
 bool file_write_setting(const char *path, const char *value) NPXC_MUST_CHECK;
 

@@ -568,7 +568,7 @@ bool guards_settle(const char *file, struct npxc_error *err)
 
 	if (!file_read(file, &text, &why)) {
 		if (why.sys_errno == ENOENT)
-			return true; /* it had not been written yet */
+			return file_remove_alone(file, err); /* it had not been written yet, or not whole */
 		*err = why;
 		return false;
 	}
@@ -576,9 +576,9 @@ bool guards_settle(const char *file, struct npxc_error *err)
 	                  &lines, &why))
 		strv_pushf(&lines, "not looked through for files that this machine's tools execute: %s", why.message);
 	if (lines.count == 0)
-		return unlink(file) == 0 || errno == ENOENT || error_set_errno(err, ERROR_IO, "remove %s", file);
+		return file_remove_alone(file, err);
 	mem_cleanup char *said = lines_text(&lines);
-	return file_write_atomic(file, said, strlen(said), 0600, err);
+	return file_write_alone(file, said, strlen(said), 0600, err);
 }
 
 static void collect_one(const char *file, struct strv *lines)

@@ -242,7 +242,7 @@ static bool hold_guards(struct session *session, const struct plan *plan, struct
 		return false;
 	FAULT_POINT("guards.held");
 	if (!file_make_directories(directory, 0700, err) ||
-	    !file_write_atomic(plan->guards_file, plan->guards, strlen(plan->guards), 0600, err))
+	    !file_write_alone(plan->guards_file, plan->guards, strlen(plan->guards), 0600, err))
 		return false;
 	FAULT_POINT("guards.made");
 	session->guards_file = str_dup(plan->guards_file);

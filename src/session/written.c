@@ -101,5 +101,5 @@ bool written_add(const char *file, const struct strv *known, const struct strv *
 	    !written_read(file, &now, err))
 		return false;
 	mem_cleanup char *text = text_of(&now, trees);
-	return file_write_atomic(file, text, strlen(text), 0600, err);
+	return file_write_alone(file, text, strlen(text), 0600, err);
 }

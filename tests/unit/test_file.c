@@ -100,6 +100,28 @@ static void writing_replaces_whole_files_and_leaves_no_other(void **state)
 	assert_int_equal(entries_of(*state), 1);
 }
 
+static void who_writes_alone_finds_what_a_dead_writer_left(void **state)
+{
+	struct npxc_error err = { 0 };
+	BUF_CLEANUP struct buf b = BUF_INIT(100);
+	mem_cleanup char *path = str_printf("%s/f", (char *)*state);
+
+	put(*state, "f.tmp", "half of wh");
+	assert_true(file_write_alone(path, "whole", 5, 0600, &err));
+	assert_int_equal(entries_of(*state), 1);
+	assert_true(file_read(path, &b, &err));
+	assert_string_equal(b.data, "whole");
+
+	put(*state, "f.tmp", "half");
+	assert_true(file_remove_alone(path, &err));
+	assert_int_equal(entries_of(*state), 0);
+	assert_true(file_remove_alone(path, &err));
+
+	make(*state, "f.tmp");
+	assert_false(file_write_alone(path, "whole", 5, 0600, &err));
+	assert_int_equal(entries_of(*state), 1);
+}
+
 static void a_refused_write_leaves_the_old_state(void **state)
 {
 	struct npxc_error err = { 0 };
@@ -602,6 +624,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_PLACE(writing_replaces_whole_files_and_leaves_no_other),
+		IN_PLACE(who_writes_alone_finds_what_a_dead_writer_left),
 		IN_PLACE(a_refused_write_leaves_the_old_state),
 		IN_PLACE(reading_refuses_what_is_no_file_or_too_large),
 		IN_PLACE(kinds_of_files_follow_symlinks),

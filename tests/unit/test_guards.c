@@ -347,14 +347,20 @@ static void a_dead_sessions_list_goes_or_is_kept_for_gc(void **state)
 	mem_cleanup char *directory = str_path_join(w->top, "unsafe");
 	mem_cleanup char *file = str_path_join(directory, "npxc-x-01234567.json");
 	mem_cleanup char *other = str_path_join(directory, "npxc-y-01234567.json");
+	mem_cleanup char *half = str_path_join(directory, "npxc-x-01234567.json.tmp");
 	struct strv lines = { 0 };
 	struct npxc_error err = { 0 };
 
 	assert_true(guards_settle(file, &err)); /* it died before it was written */
 	assert_true(file_make_directories(directory, 0700, &err));
+	assert_true(file_write_atomic(half, "{", 1, 0600, &err)); /* while it was written */
+	assert_true(guards_settle(file, &err));
+	assert_false(file_exists(half));
 	assert_true(file_write_atomic(file, text, strlen(text), 0600, &err));
+	assert_true(file_write_atomic(half, "{", 1, 0600, &err));
 	assert_true(guards_settle(file, &err));
 	assert_false(file_exists(file));
+	assert_false(file_exists(half));
 
 	make(w, ".envrc");
 	assert_true(file_write_atomic(file, text, strlen(text), 0600, &err));
