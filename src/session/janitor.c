@@ -367,20 +367,6 @@ static void write_struck(struct keeper *keeper)
 	buf_consume(&keeper->struck, keeper->struck.length);
 }
 
-/* After a teardown: a lease that holds nothing goes, another says what is left. */
-static void settle(struct keeper *keeper)
-{
-	if (keeper->lease_fd == -1)
-		return;
-	if (keeper->lease.count > 0 || keeper->sandbox.pid != 0) {
-		write_struck(keeper);
-		return;
-	}
-	if (unlink(keeper->path) == -1 && errno != ENOENT)
-		sayf(keeper, VERB_WARNING, "the lease %s is left behind: %s", keeper->path, strerror(errno));
-	fd_close(&keeper->lease_fd);
-}
-
 static void forget(struct keeper *keeper, size_t index)
 {
 	struct lease_entry *entry = &keeper->lease.entries[index];
@@ -404,9 +390,44 @@ static void forget_sandbox(struct keeper *keeper)
 static bool holds(const struct keeper *keeper, enum janitor_resource kind)
 {
 	for (size_t i = 0; i < keeper->lease.count; i++)
-		if (keeper->lease.entries[i].kind == kind)
+		if (keeper->lease.entries[i].kind == kind && !keeper->lease.entries[i].is_removed)
 			return true;
 	return false;
+}
+
+/*
+ * The CLI that was to start a container may have been ended, or have failed, before the service had made it: then the
+ * container comes after its removal, and keeps its network. So it stays on the lease as long as a network does, and is
+ * removed again before each further try at that.
+ */
+static void container_removed(struct keeper *keeper, size_t index)
+{
+	if (holds(keeper, JANITOR_NETWORK))
+		keeper->lease.entries[index].is_removed = true;
+	else
+		forget(keeper, index);
+}
+
+static void forget_removed(struct keeper *keeper)
+{
+	for (size_t i = keeper->lease.count; i > 0 && !holds(keeper, JANITOR_NETWORK); i--)
+		if (keeper->lease.entries[i - 1].is_removed)
+			forget(keeper, i - 1);
+}
+
+/* After a teardown: a lease that holds nothing goes, another says what is left. */
+static void settle(struct keeper *keeper)
+{
+	forget_removed(keeper);
+	if (keeper->lease_fd == -1)
+		return;
+	if (keeper->lease.count > 0 || keeper->sandbox.pid != 0) {
+		write_struck(keeper);
+		return;
+	}
+	if (unlink(keeper->path) == -1 && errno != ENOENT)
+		sayf(keeper, VERB_WARNING, "the lease %s is left behind: %s", keeper->path, strerror(errno));
+	fd_close(&keeper->lease_fd);
 }
 
 static bool is_named(enum janitor_resource kind)
@@ -421,7 +442,7 @@ static void remove_all_of(struct keeper *keeper, enum janitor_resource kind)
 		const struct lease_entry *entry = &keeper->lease.entries[i - 1];
 		struct npxc_error err = { 0 };
 
-		if (entry->kind != kind)
+		if (entry->kind != kind || entry->is_removed)
 			continue;
 		/* A sweep has many leases to look at, and one try for each. */
 		if (keeper->heir != NULL && keeper->is_down && is_named(kind)) {
@@ -433,7 +454,9 @@ static void remove_all_of(struct keeper *keeper, enum janitor_resource kind)
 		if (remove_entry(keeper, entry, &err)) {
 			FAULT_POINT("janitor.removed");
 			sayf(keeper, VERB_STEP, "%s %s removed", lease_kind_word(kind), lease_entry_name(entry));
-			if (entry->id != keeper->in_making) /* else it is looked for once more, later */
+			if (kind == JANITOR_CONTAINER)
+				container_removed(keeper, i - 1);
+			else if (entry->id != keeper->in_making) /* else it is looked for once more, later */
 				forget(keeper, i - 1);
 			continue;
 		}
@@ -501,7 +524,7 @@ static bool end_container(struct keeper *keeper, unsigned grace_ms, int hangup_f
 		return false;
 	if (remove_container_surely(&keeper->lease.entries[container].words, REMOVE_ATTEMPTS, &why)) {
 		sayf(keeper, VERB_STEP, "container %s removed", lease_entry_name(&keeper->lease.entries[container]));
-		forget(keeper, container);
+		container_removed(keeper, container);
 	}
 	return true;
 }
@@ -559,7 +582,7 @@ static bool has_hope(const struct keeper *keeper)
 	for (size_t i = 0; i < keeper->lease.count; i++) {
 		const struct lease_entry *entry = &keeper->lease.entries[i];
 
-		if ((entry->kind == JANITOR_CONTAINER || entry->kind == JANITOR_NETWORK) &&
+		if (is_named(entry->kind) && !entry->is_removed &&
 		    !strv_contains(&keeper->given_up, lease_entry_name(entry)))
 			return true;
 	}
@@ -578,7 +601,9 @@ static void try_again(struct keeper *keeper, enum janitor_resource kind)
 			continue;
 		gone = kind == JANITOR_NETWORK ? remove_network(&entry->words, network_delete_again, &err)
 		                               : remove_container(&entry->words, &err);
-		if (gone)
+		if (gone && kind == JANITOR_CONTAINER)
+			container_removed(keeper, i - 1);
+		else if (gone)
 			forget(keeper, i - 1);
 		else if (err.sys_errno == ENOENT) /* the CLI is not there any more */
 			strv_push(&keeper->given_up, lease_entry_name(entry));

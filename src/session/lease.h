@@ -53,6 +53,7 @@ struct lease_entry {
 	unsigned id; /* > 0, unique in its lease */
 	enum janitor_resource kind;
 	struct strv words; /* as janitor_hold takes them */
+	bool is_removed;   /* the janitor's own note, on no line: looked for again while a network is held */
 };
 
 struct lease {                                  /* all owned; text is never NULL after lease_parse */

@@ -12,7 +12,7 @@ import pairs
 
 from conftest import NPXC, PROBE, RUNTIME, wait_until
 from test_crash import Run, Scenario, lines
-from torture import Pair, reachable
+from torture import LIGHT, Pair, reachable
 from tortured import Tortured
 
 pytestmark = pytest.mark.skipif(RUNTIME is not None, reason="the runtime is the replay shim")
@@ -63,6 +63,18 @@ def test_a_network_that_comes_after_its_creation_failed_goes(cache):
         assert run.status == 4 and b"connection reset" in run.errors
         assert wait_until(lambda: ["network", "create"] in run.calls(), 10)
         assert wait_until(lambda: not run.left(), 15), run.left()
+    finally:
+        run.end()
+
+
+def test_a_container_that_comes_after_its_removal_goes(cache):
+    """It keeps the network, whose deletion failed once before that."""
+    faults = pairs.Fault("cli", call=4, what="late"), pairs.Fault("cli", call=6, what="exit1")
+    run = Pair(pairs.Plan(1, faults, "docker", True, True, False), cache)
+    try:
+        assert run.world.run("install", str(LIGHT)).returncode == 0
+        assert run.play_pair() == []
+        assert run.reached() == 2 and b"connection reset" in run.seen.errors, run.seen
     finally:
         run.end()
 

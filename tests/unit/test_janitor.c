@@ -875,6 +875,74 @@ static void what_a_runtime_keeps_stays_on_the_lease(void **state)
 	}
 }
 
+/* The first removal finds none; then it is there, and its network cannot be deleted. */
+static void a_container_that_comes_after_its_removal_is_removed_with_its_network(void **state)
+{
+	static const char SCRIPT[] =
+	    "#!/bin/sh\n"
+	    "cd \"${0%/*}\"\n"
+	    "for name; do :; done\n"
+	    "case $1 in\n"
+	    "rm)\n"
+	    "	rm came 2>&- && exit\n"
+	    "	test -e gone || : >came\n"
+	    "	echo \"Error: No such container: $name\" >&2\n"
+	    "	exit 1 ;;\n"
+	    "network)\n"
+	    "	test ! -e gone || { echo \"Error response from daemon: network $name not found\" >&2; exit 1; }\n"
+	    "	test $2 = rm || exit 0\n"
+	    "	test ! -e came || { echo in use >&2; exit 1; }\n"
+	    "	: >gone ;;\n"
+	    "esac\n";
+	struct leased l = make_leased();
+	struct heard heard = { 0 };
+	struct npxc_error err = { 0 };
+	struct lease_seen seen;
+	char *cli = str_printf("%s/cli", l.base);
+	const struct runtime runtime = { .kind = RUNTIME_DOCKER, .cli = cli };
+	pid_t launcher;
+	int ends[2];
+
+	(void)state;
+	write_file(cli, SCRIPT, 0700);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	launcher = fork_with_test();
+	if (launcher == 0) {
+		struct janitor *janitor = started_with(&l);
+		unsigned ignored;
+
+		if (!janitor_hold_named(janitor, JANITOR_NETWORK, &runtime, "npxc-abababababab4abc8cdcdcdcdcdcdcde",
+		                        &ignored, &err) ||
+		    !janitor_hold_named(janitor, JANITOR_CONTAINER, &runtime, "npxc-x-0123abcd", &ignored, &err) ||
+		    write(ends[1], "held", 4) != 4)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	char *word = read_until(ends[0], "held");
+	assert_string_equal(word, "held");
+	free(word), close(ends[0]), close(ends[1]);
+	seen = seen_of(&l, true, LEASE_LIVE);
+	assert_int_equal(kill(seen.lease.janitor.pid, SIGSTOP), 0);
+	assert_int_equal(kill(launcher, SIGKILL), 0);
+	assert_int_equal(kill(seen.lease.janitor.pid, SIGKILL), 0);
+	assert_int_equal(waitpid(launcher, NULL, 0), launcher);
+	assert_int_equal(waitpid(seen.lease.janitor.pid, NULL, 0), seen.lease.janitor.pid);
+	lease_seen_done(&seen);
+
+	assert_int_equal(release_lease(&l, &heard), JANITOR_KEPT);
+	assert_non_null(heard.warning);
+	if (strstr(heard.warning, "npxc-abab") == NULL)
+		fail_msg("%s", heard.warning);
+	seen = seen_of(&l, false, LEASE_DEAD);
+	assert_int_equal(seen.lease.count, 2);
+	lease_seen_done(&seen);
+	assert_int_equal(release_lease(&l, &heard), JANITOR_RELEASED);
+	assert_false(file_exists(l.path));
+	free(heard.warning), free(cli);
+	done_leased(&l);
+}
+
 /* A number that means somebody else now, and one of another boot. */
 static void a_strangers_process_is_not_touched(void **state)
 {
@@ -978,6 +1046,7 @@ int main(void)
 		cmocka_unit_test(a_process_is_killed_unless_it_was_released),
 		cmocka_unit_test(what_both_left_is_released_by_the_lease),
 		cmocka_unit_test(what_a_runtime_keeps_stays_on_the_lease),
+		cmocka_unit_test(a_container_that_comes_after_its_removal_is_removed_with_its_network),
 		cmocka_unit_test(a_strangers_process_is_not_touched),
 		cmocka_unit_test(kin_is_found_by_its_group),
 	};
