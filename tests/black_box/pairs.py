@@ -103,6 +103,7 @@ class Seen:
     told: tuple = ()  # signals that the client itself sent, at the end
     ended: bool = True  # the launcher and the client's pipes, in time
     left: tuple = ()  # in spite of one gc
+    gc: str = ""  # its status and what it said
     touched: tuple = ()  # what was somebody else's
 
 
@@ -134,7 +135,9 @@ def judge(plan, seen, reply):
     if seen.out not in (b"", reply) and not (halved and reply.startswith(seen.out)):
         wrong.append(f"stdout holds {seen.out[:200]!r}")
     if seen.left:
-        wrong.append(f"left behind: {', '.join(seen.left)}")
+        wrong.append(f"left behind: {', '.join(seen.left)}; gc: {seen.gc}")
+    if seen.gc and not seen.gc.startswith(("0 ", "4 ")):
+        wrong.append(f"gc: {seen.gc}")
     if seen.touched:
         wrong.append(f"somebody else's: {', '.join(seen.touched)}")
     return wrong

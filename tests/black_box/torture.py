@@ -239,8 +239,7 @@ class Pair(Tortured):
         if self.mine():
             self.collected = True
             done = self.gc()
-            if done.returncode not in (0, 4):
-                self.seen.errors += b" gc: %d %s" % (done.returncode, done.stderr)
+            self.seen.gc = f"{done.returncode} {(done.stdout + done.stderr).decode(errors='replace')}"
             wait_until(lambda: not self.mine(), COLLECTED)
         self.seen.left = tuple(self.mine())
         self.seen.touched = tuple(what for what in sorted(self.before - set(self.left())) if not what.startswith("process"))
