@@ -28,7 +28,7 @@ from surroundings import OWN
 from worlds import TOP, Lab, runtimes_here
 
 RUNTIME = "replay-1.0.0"
-TRANSLATE = "src/mcp/translate.c"
+RELAY = "src/mcp/relay.c"
 NETWORK, JANITOR = "src/runtime/network.c", "src/session/janitor.c"
 
 
@@ -82,15 +82,17 @@ MUTATIONS = [without_attempt(number) for number in range(1, 6)] + [
                        "\t\treturn true;\n", "")),
     Mutation("beneath", "the flag that keeps a path beneath the working directory", ["fs-*"],
              ("src/base/beneath.c", ".resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS", ".resolve = RESOLVE_NO_MAGICLINKS")),
-    Mutation("way-back", "the translation of what a server says", ["fs-*"],
-             (TRANSLATE, "return outcome == REWRITE_CHANGED ? LINES_CHANGED : LINES_SAME;", "return LINES_SAME;")),
-    Mutation("never", "requestState among the names whose values are never touched", ["relay-*"],
-             ("src/mcp/rewrite.c", '"nextCursor",  "requestState",', '"nextCursor",')),
-    Mutation("refusal", "the answer to a request whose path is refused", ["relay-*"],
-             (TRANSLATE, "\t\tif (is_request) {\n\t\t\tanswer(t, line, message, work, reply);\n\t\t\treturn false;",
-              "\t\tif (is_request) {\n\t\t\treturn false;")),
+    Mutation("links", "the refusal of a link that leads out of the working directory", ["fs-*"],
+             ("src/mcp/find.c", "return scope_behind(walk->root->place, clean) == NULL ? NULL : scope_behind(walk->root->place, target);",
+              'return target + 1 + 0 * strlen(clean);')),
+    Mutation("first-speaker", "what the server has said is not shown", ["fs-*"],
+             ("src/mcp/said.c", "	if (was_said(said, relative) ||", "	if (false && was_said(said, relative) ||")),
+    Mutation("secrets", "names of secrets are not shown", ["fs-*"],
+             (RELAY, "	return is_hazard(relative) || is_hazard(found->path);", "	return false && is_hazard(relative);")),
+    Mutation("failure", "the answer to a request whose file cannot be shown", ["relay-*"],
+             (RELAY, "		answer(relay, line, &message, &work, reply);\n	work_done", "		(void)reply;\n	work_done")),
     Mutation("stdout-guard", "the look at what a server prints beside messages", ["relay-*"],
-             (TRANSLATE, "if (t->guards && bytes[i] != '{' && bytes[i] != '[')\n\t\t\treturn LINES_DIVERT;\n\t\t", "")),
+             (RELAY, "if (relay->guards && bytes[i] != '{' && bytes[i] != '[')\n\t\t\treturn LINES_DIVERT;\n\t\t", "")),
 ]
 
 

@@ -2,19 +2,16 @@
 
     <<NAME>>           a file of the project, by its absolute path
     <<SPELLING:NAME>>  the same, spelled otherwise: uri, home (with ~), slashes and unicode (with JSON's escapes)
-    <<same:NAME>>      the absolute path where it is none that a relay may touch
-    <<>>, <<inside>>   in what a server says: the path by which it knows the file that the call names; the second where
-                       no relay may touch it
+    <<>>               in what a server says: the path that the call names, as it stood in the call
 
-What stands around the marks has to reach the other side byte for byte.
+All of it has to reach the other side byte for byte.
 """
 
 import json
 import re
 import urllib.parse
 
-MARK = re.compile(rb"<<(?:(uri|home|slashes|unicode|same):)?([^>]*)>>")
-STRING = rb'((?:[^"\\]|\\.)*)'
+MARK = re.compile(rb"<<(?:(uri|home|slashes|unicode):)?([^>]*)>>")
 
 
 def in_string(text):
@@ -28,7 +25,6 @@ SPELLINGS = {
     b"home": lambda path: in_string("~" + path[path.index("/project/"):]),
     b"slashes": lambda path: in_string(path).replace(b"/", b"\\/"),
     b"unicode": lambda path: in_string(path).replace(b"/", b"\\u002f").replace(b"t", b"\\u0074"),
-    b"same": in_string,
 }
 
 
@@ -37,24 +33,14 @@ def filled(template, project):
     return MARK.sub(lambda mark: SPELLINGS[mark[1]]("%s/%s" % (project, mark[2].decode())), template)
 
 
-def pattern(template, project):
-    """What the server may get for it: other text in place of the paths, and nothing else."""
-    text, at = b"", 0
-    for mark in MARK.finditer(template):
-        text += re.escape(template[at:mark.start()])
-        text += re.escape(filled(mark[0], project)) if mark[1] == b"same" else STRING
-        at = mark.end()
-    return re.compile(text + re.escape(template[at:]), re.S)
-
-
 def names(template):
     """Of the files that it names, in their order."""
-    return [mark[2].decode() for mark in MARK.finditer(template) if mark[1] != b"same"]
+    return [mark[2].decode() for mark in MARK.finditer(template)]
 
 
-def answered(template, host, inside):
-    """What the client has to get: both as they stand in JSON."""
-    return template.replace(b"<<>>", host).replace(b"<<inside>>", inside)
+def answered(template, host):
+    """What the client has to get: the path as it stands in JSON."""
+    return template.replace(b"<<>>", host)
 
 
 def sed(answers):
@@ -65,7 +51,7 @@ def sed(answers):
         for template in templates:
             text = template.decode().rstrip("\n").replace("\\", "\\\\").replace("&", "\\&")
             assert "#" not in text
-            lines.append('g\ns#.*"path":"((\\\\.|[^"\\\\])*)".*#%s#p' % text.replace("<<>>", "\\1").replace("<<inside>>", "\\1")
+            lines.append('g\ns#.*"path":"((\\\\.|[^"\\\\])*)".*#%s#p' % text.replace("<<>>", "\\1")
                          if "<<" in text else "g\ns#.*#%s#p" % text)
         lines.append("d\n}")
     return "\n".join(lines)
@@ -73,8 +59,8 @@ def sed(answers):
 
 def said(out):
     """What a client read of `light tell`: ({what it told of: [bytes]}, [all other lines])."""
-    told, other = {"saw": [], "read": [], "shown": []}, []
-    form = re.compile(rb'\{"jsonrpc":"2.0","method":"notifications/(saw|read|shown)","params":\{"hex":"([0-9a-f]*)"\}\}')
+    told, other = {"saw": [], "read": [], "shown": [], "wrote": []}, []
+    form = re.compile(rb'\{"jsonrpc":"2.0","method":"notifications/(saw|read|shown|wrote)","params":\{"hex":"([0-9a-f]*)"\}\}')
     for line in out.split(b"\n"):
         match = form.fullmatch(line)
         if match:

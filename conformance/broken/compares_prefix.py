@@ -10,9 +10,12 @@ BREAKS = {"fs-outside-refused"}
 
 
 class Relay(launcher.Relay):
-    def checked(self, path):
-        real = launcher.os.path.realpath(path)
-        return real if real.startswith(self.cwd) and launcher.os.path.isfile(real) else super().checked(path)
+    def is_inside(self, path):
+        return path.startswith(self.cwd) and launcher.os.path.isfile(path) and launcher.os.path.realpath(path) == path
+
+    def place_of(self, path):
+        return path[len(self.cwd):].lstrip("/")
+
 
 
 class Launcher(launcher.Launcher):

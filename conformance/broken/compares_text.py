@@ -10,9 +10,9 @@ BREAKS = {"fs-outside-refused"}
 
 
 class Relay(launcher.Relay):
-    def checked(self, path):
-        path = launcher.os.path.normpath(path)
-        return path if path.startswith(self.cwd + "/") and launcher.os.path.isfile(path) else super().checked(path)
+    def is_inside(self, path):
+        return path.startswith(self.cwd + "/") and launcher.os.path.isfile(path)
+
 
 
 class Launcher(launcher.Launcher):

@@ -7,12 +7,13 @@ sys.path.insert(0, __file__.rpartition("/")[0] + "/../reference")
 import launcher
 
 RUNTIME = "bwrap"
-BREAKS = {"fs-host-unchanged"}
+BREAKS = {"fs-host-unchanged", "fs-writes-are-loud"}
 
 
 class Relay(launcher.Relay):
     def publish(self, real, copy):
-        launcher.os.link(real, copy)
+        if not launcher.os.path.exists(copy):
+            launcher.os.link(real, copy)
         launcher.os.chmod(real, 0o666)
 
 

@@ -10,8 +10,9 @@ BREAKS = {"relay-both-eras"}
 
 
 class Relay(launcher.Relay):
-    def may_be_path(self, where):
-        return super().may_be_path(where) or where == ("params", "requestState")
+    def changed(self, line):
+        return line.replace(b'"requestState":"' + self.cwd.encode(), b'"requestState":"/workspace')
+
 
 
 class Launcher(launcher.Launcher):

@@ -4,8 +4,8 @@ import json
 
 from checks.base import check, parts, worked
 from scenarios.base import FILES
-from scenarios.fs import NAMED, ODD_SAID, SAID
-from templates import answered, in_string, names, pattern
+from scenarios.fs import NAMED
+from templates import answered, filled, in_string, names
 
 
 def sources(part):
@@ -111,66 +111,65 @@ def error_for(e, identity):
     return found[0] if len(found) == 1 else {}
 
 
-def forwarded(e):
-    e.seen["saw"].append(e.seen["sent"][3])
-
-
 @check("fs-outside-refused", "outside_files",
-       spoil=[lost("answers"), forwarded, lambda e: e.seen["shown"].__setitem__(0, b"SECRET\n"), lambda e: e.seen.update(saw=[]),
-              lambda e: e.seen["answers"].__setitem__(0, e.seen["answers"][0].replace(b"-32602", b"-32603"))])
+       spoil=[lambda e: e.seen["shown"].__setitem__(0, b"SECRET\n"), lambda e: e.seen["read"].append(b"SECRET\n"),
+              lambda e: e.seen.update(saw=[], answers=[]), lambda e: e.seen["saw"].append(e.seen["saw"][3]),
+              lambda e: e.seen["saw"].pop(2)])
 def _(e):
     wrong = told_off(e)
     for line in e.seen["sent"]:
         call = json.loads(line.replace(b"<<a.txt>>", b"a.txt"))
         seen = [line for line in e.seen["saw"] if b'"id": %d,' % call["id"] in line or b'"id":%d,' % call["id"] in line]
-        if call["id"] == 1000:
-            wrong += [] if len(seen) == 1 else ["the call after the refusals did not get through"]
-            continue
-        where = json.dumps(call["params"])
-        if seen:
-            wrong.append("the server got the call with %s" % where)
-        if error_for(e, call["id"]).get("code") != -32602:
-            wrong.append("%s is answered with %s" % (where, error_for(e, call["id"]) or "no error, or several"))
-    return wrong + ["the server sees a secret" for told in e.seen["saw"] + e.seen["read"] + e.seen["shown"] if b"SECRET" in told]
-
-
-def path_inside(e, identity):
-    """What stands in the place of the path in the call with this id, as it stands in JSON; None: the call did not come."""
-    for template in e.seen["sent"]:
-        if b'"id":%d,' % identity in template and names(template):
-            found = [match for line in e.seen["saw"] if (match := pattern(template, e.seen["project"]).fullmatch(line))]
-            return found[0][1] if found else None
-    return None
+        refused = error_for(e, call["id"]).get("code") == -32602
+        if call["id"] == 1000 and len(seen) != 1:
+            wrong.append("the call after the others did not get through")
+        elif len(seen) + refused != 1:
+            wrong.append("%s came to the server %d times, and was %srefused" % (json.dumps(call["params"]), len(seen), "" if refused else "not "))
+    return wrong + ["the server sees a secret" for told in e.seen["read"] + e.seen["shown"] if b"SECRET" in told]
 
 
 def due_answers(e, said, host="a.txt"):
     """What the client has to get: {id of a call: templates} of what the server says about its file."""
     host = in_string("%s/%s" % (e.seen["project"], host))
-    return [answered(template, host, path_inside(e, identity) or b"?") for identity, templates in said.items()
-            for template in templates]
+    return [answered(template, host) for templates in said.values() for template in templates]
 
 
-def swap(e, one, other):
-    assert any(one in line for line in e.seen["answers"])
-    e.seen["answers"] = [line.replace(one, other, 1) for line in e.seen["answers"]]
+def forwarded_as_sent(e, templates):
+    return ["%d times came to the server: %r" % (count, template) for template in templates
+            if (count := e.seen["saw"].count(filled(template, e.seen["project"]))) != 1]
 
 
-def to_inside(e):
-    swap(e, in_string(e.seen["project"] + "/a.txt"), path_inside(e, 1))
-
-
-def to_host(e):
-    swap(e, path_inside(e, 4), in_string(e.seen["project"] + "/a.txt"))
-
-
-@check("fs-result-translated", "results", spoil=[to_inside, to_host, lost("answers"), lambda e: e.seen["saw"].clear()])
+@check("fs-same-path", "named_files",
+       spoil=[lost("read"), lambda e: e.seen["read"].clear(), lambda e: e.seen["saw"].pop(0)])
 def _(e):
-    if told_off(e):
-        return told_off(e)
-    try:
-        got = [json.loads(line) for line in e.seen["answers"]]
-    except ValueError:
-        return ["an answer is not JSON any more: %s" % e.seen["answers"]]
-    due = [json.loads(line) for line in due_answers(e, SAID) + due_answers(e, {5: ODD_SAID}, names(NAMED[7])[0])]
-    return ["the client did not get %s" % json.dumps(line, ensure_ascii=False) for line in due if line not in got] + [
-        "the client got %s" % json.dumps(line, ensure_ascii=False) for line in got if line not in due]
+    wrong = told_off(e) or forwarded_as_sent(e, e.seen["sent"])
+    if not wrong and e.seen["read"] != [FILES[name].encode() for name in CAN_BE_READ]:
+        wrong.append("beneath its working directory the server read %s" % e.seen["read"])
+    return wrong
+
+
+@check("fs-no-false-refusal", "elsewhere",
+       spoil=[lambda e: e.seen["saw"].pop(0), lambda e: e.seen["answers"].append(b'{"id":1,"error":{"code":-32602}}\n'),
+              lambda e: e.seen["saw"].__setitem__(3, b"{}\n")])
+def _(e):
+    wrong = told_off(e) or forwarded_as_sent(e, e.seen["sent"])
+    return wrong + ["the client got %r" % line for line in e.seen["answers"] if b'"error"' in line]
+
+
+@check("fs-server-cannot-choose", "chosen_files",
+       spoil=[lambda e: e.seen["shown"].__setitem__(0, e.seen["shown"][0] + b"NOT NAMED\n"), lambda e: e.seen["saw"].pop(1),
+              lambda e: e.seen["read"].append(b"NOT NAMED\n"), lambda e: e.seen["shown"].__setitem__(0, b"")])
+def _(e):
+    wrong = told_off(e) or forwarded_as_sent(e, e.seen["sent"])
+    if not wrong and FILES["a.txt"].encode() not in e.seen["shown"][0]:
+        wrong.append("what the client named by itself is not there")
+    return wrong + ["the server sees what it named itself, or a secret" for told in e.seen["read"] + e.seen["shown"] if b"NOT NAMED" in told]
+
+
+@check("fs-writes-are-loud", "named_files", on=("bwrap", "podman", "docker", "apple"),
+       spoil=[lambda e: e.seen["wrote"].__setitem__(0, b""), lambda e: e.seen["wrote"].clear()])
+def _(e):
+    wrong = told_off(e)
+    if not e.seen["wrote"] or b"refused" not in e.seen["wrote"][0]:
+        wrong.append("a write into the working directory did not fail: %s" % e.seen["wrote"])
+    return wrong

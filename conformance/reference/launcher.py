@@ -234,7 +234,7 @@ class Apple:
         return {"none": "none", "open": "default"}.get(network.mode, network.name)
 
     def variables(self):
-        given = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/home/npxc", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
+        given = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": os.environ["HOME"], "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
         words = [word for name, value in given.items() for word in ("-e", "%s=%s" % (name, value))]
         for name in self.launcher.declared:
             words += ["-e", name]
@@ -242,7 +242,7 @@ class Apple:
 
     def restrictions(self):
         return ["--read-only", "--cap-drop", "ALL", "--user", "65533:65533", "--memory", "512M", "--cpus", "1",
-                "--ulimit", "nproc=512", "--tmpfs", "/tmp", "--tmpfs", "/run", "--tmpfs", "/home/npxc"]
+                "--ulimit", "nproc=512", "--tmpfs", "/tmp", "--tmpfs", "/run", "--tmpfs", os.environ["HOME"]]
 
     def mounts(self):
         words = ["-v", "%s:/opt/package:ro" % self.launcher.package_directory]
@@ -250,7 +250,8 @@ class Apple:
         return words + (["-v", directory + ":/data"] if directory else [])
 
     def workspace(self, container):
-        return ["-v", self.launcher.workspace_directory(container) + ":/workspace:ro"]
+        cwd = os.path.realpath(os.getcwd())
+        return ["-v", "%s:%s:ro" % (self.launcher.workspace_directory(container), cwd), "--workdir", cwd]
 
     def argv(self, container, network):
         return [self.cli, "run", "--progress", "none", "--rm", "-i", "--init", "--name", container,
@@ -297,7 +298,7 @@ class Bwrap:
                         *(word for path in self.shared() for word in ("--ro-bind", path, path)), *self.root()]
 
     def workspace(self, container):
-        return ["--ro-bind", self.launcher.workspace_directory(container), "/workspace"]
+        return ["--ro-bind", self.launcher.workspace_directory(container), os.path.realpath(os.getcwd())]
 
     def data(self):
         directory = self.launcher.data_directory()
@@ -308,12 +309,12 @@ class Bwrap:
 
     def writable(self):
         words = []
-        for name in ("/tmp", "/run", "/home/npxc"):
+        for name in ("/tmp", "/run", os.environ["HOME"]):
             words += ["--size", "67108864", "--tmpfs", name]
         return words
 
     def environment(self):
-        words = ["--clearenv", "--setenv", "PATH", "/usr/local/bin:/usr/bin:/bin", "--setenv", "HOME", "/home/npxc",
+        words = ["--clearenv", "--setenv", "PATH", "/usr/local/bin:/usr/bin:/bin", "--setenv", "HOME", os.environ["HOME"],
                  "--setenv", "TMPDIR", "/tmp", "--setenv", "LANG", "C.UTF-8"]
         return words
 
@@ -326,7 +327,7 @@ class Bwrap:
     def argv(self, container, network):
         # the values of declared variables come in by a file descriptor, not by the argument list
         return [self.cli, *self.namespaces(network), "--die-with-parent", *self.privileges(), *self.files(container),
-                *self.environment(), "--args", "9", "--chdir", "/", "--", *self.limits(),
+                *self.environment(), "--args", "9", "--chdir", os.path.realpath(os.getcwd()), "--", *self.limits(),
                 *(["/usr/bin/node"] if self.launcher.bin.endswith("js") else []), "/opt/package/" + self.launcher.bin,
                 *self.launcher.arguments]
 
@@ -360,8 +361,8 @@ class Bwrap:
 
 # ---- what passes between client and server ----
 
-class Refused(Exception):
-    """A path that the server does not get."""
+class Failed(Exception):
+    """A file that cannot be shown."""
 
 
 def strings(text):
@@ -434,14 +435,15 @@ class Lines:
 
 
 class Relay:
-    """Files that a call names become copies in the workspace, and its paths become the host's in what comes back."""
+    """Files that a line of the client names are copied to their own path before the line goes on as it came."""
 
-    never = {"id", "progressToken", "cursor", "nextCursor", "requestState", "taskId", "blob", "mimeType", "_meta"}
+    most = 1 << 30
+    secret = re.compile(r"(^|/)(\.env|\.git|\.ssh|\.npmrc|id_)[^/]*(/|$)|\.pem$")
 
     def __init__(self, launcher, directory):
         self.launcher, self.directory = launcher, directory
         self.cwd = os.path.realpath(os.getcwd())
-        self.copies, self.places = {}, {}
+        self.said, self.named = set(), set()
         self.to_client, self.to_server = threading.Lock(), threading.Lock()
 
     # -- to the server --
@@ -452,86 +454,83 @@ class Relay:
             message = json.loads(text)
         except ValueError:
             return line
-        if isinstance(message, list):
-            return self.batch(message)
+        messages = message if isinstance(message, list) else [message]
         try:
-            return self.translated(text).encode(errors="surrogateescape")
-        except Refused as why:
-            self.refuse(text, message, str(why))
-            return b""
+            self.show(text)
+        except Failed as why:
+            if all(self.is_request(one) for one in messages):
+                for one in messages:
+                    self.refuse(text if one is message else json.dumps(one), one, str(why))
+                return b""
+        return self.changed(line)
 
-    def batch(self, messages):
-        kept = []
-        for message in messages:
-            text = json.dumps(message, ensure_ascii=False)
-            try:
-                kept.append(self.translated(text))
-            except Refused as why:
-                self.refuse(text, message, str(why))
-        return ("[%s]\n" % ",".join(kept)).encode() if kept else b""
+    def changed(self, line):
+        return line
 
     def is_request(self, message):
-        return "id" in message and "method" in message
+        return isinstance(message, dict) and "id" in message and "method" in message
 
     def refuse(self, text, message, why):
-        if not self.is_request(message):
-            return
         identity = [text[begin:end] for where, begin, end, _ in strings(text) if where == ("id",)] or [json.dumps(message["id"])]
-        error = json.dumps({"code": -32602, "message": why, "data": {"cwd": self.cwd, "reason": why}})
+        error = json.dumps({"code": -32603, "message": why, "data": {"source": "launcher", "reason": why}})
         with self.to_client:
             self.launcher.write(1, ('{"jsonrpc":"2.0","id":%s,"error":%s}\n' % (identity[0], error)).encode(errors="surrogateescape"))
 
-    def translated(self, text):
-        changes = [(begin, end, self.inside(found)) for where, begin, end, found in strings(text) if self.may_be_path(where)]
-        return self.changed(text, [change for change in changes if change[2] is not None])
+    def show(self, text):
+        for where, _, _, found in strings(text):
+            if self.may_be_path(where):
+                path = self.path_of(found)
+                if path is not None and self.is_wanted(path):
+                    self.publish_at(path)
 
     def may_be_path(self, where):
-        other = self.launcher.config.package.get("non_path_arguments", {}).get("*", [])
-        return (where[:2] == ("params", "arguments") and not set(where) & set(other)) or where == ("params", "uri")
+        where = tuple(key for key in where if not isinstance(key, int))
+        return where[:2] == ("params", "arguments") or where == ("params", "uri")
 
-    def changed(self, text, changes):
-        for begin, end, new in reversed(changes):
-            text = text[:begin] + json.dumps(new, ensure_ascii=False) + text[end:]
-        return text
-
-    def inside(self, found):
-        """What stands for this value; None: it is no path."""
-        path, scheme = found, ""
+    def path_of(self, found):
+        """Absolute and clean; None: it is no path."""
+        path = found
         if found.startswith("~/"):
             path = os.environ["HOME"] + found[1:]
         elif found.lower().startswith("file:"):
-            scheme = "file://"
-            path = re.sub(r"^file://(localhost)?(?=/)", "", found, flags=re.I)
-            path = re.sub(r"%([0-9a-fA-F]{2})", lambda digits: chr(int(digits[1], 16)), path)
-        if scheme and not path.startswith("/"):
-            raise Refused("%s is a file of another host" % found)
-        if not path.startswith("/"):
-            return None
-        copy = self.copy_of(self.checked(path))
-        return scheme + (re.sub(r"[^\w/.~-]", lambda c: "".join("%%%02X" % b for b in c[0].encode()), copy) if scheme else copy)
+            path = re.sub(r"^file:(//(localhost)?(?=/))?", "", found, flags=re.I)
+            if re.search(r"%2f|%00", path, re.I):
+                return None
+            path = re.sub(r"(%[0-9a-fA-F]{2})+", lambda run: bytes.fromhex(run[0].replace("%", "")).decode(errors="replace"), path)
+        return os.path.normpath(path) if path.startswith("/") else None
 
-    def checked(self, path):
-        real = os.path.realpath(path)
-        if not (real + "/").startswith(self.cwd + "/"):
-            raise Refused("%s is outside the working directory" % path)
-        if not os.path.isfile(real):
-            raise Refused("%s does not exist" % path)
-        return real
+    def is_wanted(self, path):
+        if path not in self.named and self.was_said(path):
+            return False
+        self.named.add(path)
+        return not self.is_secret(path)
 
-    def copy_of(self, real):
-        if real not in self.copies:
-            identity = uuid4()[:8]
-            place = os.path.join(self.directory, identity)
-            os.mkdir(place, 0o755)
-            self.publish(real, os.path.join(place, os.path.basename(real)))
-            self.places[identity] = os.path.dirname(real)
-            self.copies[real] = "/workspace/%s/%s" % (identity, os.path.basename(real))
-        return self.copies[real]
+    def was_said(self, path):
+        return path in self.said
+
+    def is_secret(self, path):
+        return self.secret.search(path)
+
+    def publish_at(self, path):
+        if not self.is_inside(path):
+            return
+        copy = os.path.join(self.directory, self.place_of(path))
+        if os.path.getsize(path) > self.most:
+            raise Failed("%s is too large" % path)
+        os.makedirs(os.path.dirname(copy), mode=0o755, exist_ok=True)
+        self.publish(path, copy)
+
+    def place_of(self, path):
+        return os.path.relpath(path, self.cwd)
+
+    def is_inside(self, path):
+        return (path + "/").startswith(self.cwd + "/") and os.path.realpath(path) == path and os.path.isfile(path)
 
     def publish(self, real, copy):
-        with open(real, "rb") as source, open(copy, "xb") as target:
+        with open(real, "rb") as source, open(copy + ".new", "wb") as target:
             target.write(source.read())
-        os.chmod(copy, 0o444)
+        os.chmod(copy + ".new", 0o444)
+        os.replace(copy + ".new", copy)
 
     # -- to the client --
 
@@ -539,25 +538,17 @@ class Relay:
         if line.lstrip()[:1] not in (b"{", b"[") and self.launcher.config.package.get("stdout_guard", True):
             self.set_aside(line)
             return b""
-        if b"/workspace/" not in line:
-            return line
-        text = line.decode(errors="surrogateescape")
-        for where, begin, end, _ in reversed(list(strings(text))):
-            if self.may_change(where):
-                text = text[:begin] + self.outside(text[begin:end]) + text[end:]
-        return text.encode(errors="surrogateescape")
+        self.remember(line)
+        return line
+
+    def remember(self, line):
+        try:
+            self.said.update(filter(None, (self.path_of(found) for _, _, _, found in strings(line.decode(errors="replace")))))
+        except (IndexError, ValueError, AttributeError):
+            pass  # no JSON
 
     def set_aside(self, line):
         self.launcher.tell("%s: %s" % (self.launcher.package, line.decode(errors="replace").rstrip("\n")))
-
-    def may_change(self, where):
-        return not set(where) & self.never and not ("content" in where and where[-1] == "data")
-
-    def outside(self, quoted):
-        """Works on the string as it stands in JSON: its other escapes stay."""
-        def host(place):
-            return json.dumps(self.places[place[1]], ensure_ascii=False)[1:-1] if place[1] in self.places else place[0]
-        return re.sub(r"(?:(?<![\w.-])|(?<=\\[nrt]))/workspace/([0-9a-f]{8})(?=/)", host, quoted)
 
 
 class Network:

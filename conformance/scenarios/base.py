@@ -160,6 +160,7 @@ def mounted_at(world, target):
 
 FILES = {"a.txt": "content of a\n", "sub/b c.txt": "content of b\n", 'sub/odd "näme" \\.txt': "content of odd\n",
          "unnamed.txt": "NOT NAMED\n", "sub/unnamed.txt": "NOT NAMED\n"}
+WRITE = b'{"jsonrpc":"2.0","method":"write"}\n'
 LOOK = b'{"jsonrpc":"2.0","method":"look"}\n'
 
 
@@ -173,6 +174,8 @@ def make_project(world):
         (world.home / name / "secret").write_text("SECRET\n")
     (world.project / "link").symlink_to(world.home / "outside" / "secret")
     (world.project / "middle").symlink_to("../outside")
+    with open(world.project / "huge.bin", "wb") as file:
+        file.truncate((1 << 30) + 1)  # more than anybody copies, and no block on the disk
 
 
 def copies(world):
@@ -187,14 +190,16 @@ def tell(lab, runtime, name, lines, answers=None, act=None):
     the server says to which call; `act` goes on after the lines."""
     with world_of(lab, runtime, name, {"network": {"mode": "none"}}) as world:
         make_project(world)
-        session = world.start("tell", sed(answers or {}), "/workspace", world.marker)
         sent = list(lines(world) if callable(lines) else lines)
+        session = world.start("tell", sed((answers(world) if callable(answers) else answers) or {}), world.marker)
         for template in sent:
             session.send(filled(template, world.project))
         if act:
             sent += act(world, session)
         session.send(LOOK)
         session.await_output(b"notifications/shown")
+        session.send(WRITE)
+        session.await_output(b"notifications/wrote")
         session.close()
         session.finish()
         evidence = world.evidence(session)

@@ -4,6 +4,7 @@ import json
 import shutil
 
 from evidence import Evidence
+from templates import filled
 from scenarios.base import (
     EVERYWHERE, ask_probe, converse, make_project, mounted_at, sandbox_arguments, scenario, tell, world_of)
 from worlds import LIGHT
@@ -90,40 +91,49 @@ def outside_files(lab, runtime):
     return tell(lab, runtime, "outside_files", lines)
 
 
-SAID = {
-    1: [b'{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"read <<>>, (<<>>): \\"<<>>\\""},'
-        b'{"type":"resource_link","uri":"file://<<>>","name":"<<>>","title":"<<>>","description":"at <<>>"},'
-        b'{"type":"resource","resource":{"uri":"file://<<>>","mimeType":"text/plain","text":"<<>>:1: x"}}],'
-        b'"structuredContent":{"deep":[{"path":"<<>>"},["<<>>"]]},"isError":true}}\n',
-        b'{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":{"read":"<<>>"}}}\n',
-        b'{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"file://<<>>"}}\n',
-        b'{"jsonrpc":"2.0","id":"s1","method":"sampling/createMessage","params":{"systemPrompt":"<<>>","maxTokens":1,'
-        b'"messages":[{"role":"user","content":{"type":"text","text":"<<>>"}}]}}\n'],
-    2: [b'{"jsonrpc":"2.0","id":2,"error":{"code":-32000,"message":"cannot read <<>>","data":{"path":"<<>>"}}}\n'],
-    3: [b'{"jsonrpc":"2.0","id":3,"result":{"contents":[{"uri":"file://<<>>","text":"<<>>"}],'
-        b'"messages":[{"role":"user","content":{"type":"text","text":"<<>>"}}],"description":"<<>>",'
-        b'"completion":{"values":["<<>>"]},"resources":[{"uri":"file://<<>>","name":"<<>>"}],'
-        b'"tools":[{"description":"<<>>","inputSchema":{"properties":{"p":{"default":"<<>>","enum":["<<>>"]}}}}]}}\n'],
-    # what nobody may touch
-    4: [b'{"jsonrpc":"2.0","id":4,"result":{"content":[{"type":"image","data":"<<inside>>","mimeType":"image/png"}],'
-        b'"contents":[{"uri":"x:y","blob":"<<inside>>"}],"nextCursor":"<<inside>>","<<inside>>":1,"requestState":"<<inside>>",'
-        b'"structuredContent":["of<<inside>>"]}}\n'],
-}
-
-
-ODD_SAID = [SAID[1][0].replace(b'"id":1', b'"id":5')]  # about a file whose name needs escapes
+# Values that are no local paths, though a file of that name exists here or nothing does.
+ELSEWHERE = [b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"t","arguments":{"%s":"%s"}}}\n' % (number, key, value)
+             for number, (key, value) in enumerate([
+                 (b"file_path", b"a.txt"), (b"file_path", b"docs/new.md"), (b"path", b"sub"), (b"endpoint", b"/v1/charges"),
+                 (b"remotePath", b"/home/deploy/app"), (b"key", b"users/alice"), (b"directory", b"/opt/app"),
+                 (b"path", b"/etc/passwd"), (b"uri", b"memo://a.txt")], 1)]
 
 
 @scenario(*EVERYWHERE)
-def results(lab, runtime):
-    """The server says the path by which it knows a file, in every field that may hold one."""
-    calls = [NAMED[0].replace(b'"id":1', b'"id":%d' % number) for number in SAID]
-    odd = NAMED[7].replace(b'"id":8', b'"id":5')
-    return tell(lab, runtime, "results", calls + [odd], {**SAID, 5: ODD_SAID})
+def elsewhere(lab, runtime):
+    """Paths of repositories, hosts, routes and keys."""
+    return tell(lab, runtime, "elsewhere", ELSEWHERE)
+
+
+# The server says it first: a listed URI, a link, a constant, a default, a text. What the client names by itself is another.
+CHOSEN = [b'{"jsonrpc":"2.0","id":1,"method":"resources/list"}\n',
+          b'{"jsonrpc":"2.0","id":2,"method":"resources/read","params":{"uri":"<<uri:unnamed.txt>>"}}\n',
+          b'{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"t","arguments":{"path":"<<sub/unnamed.txt>>"}}}\n',
+          b'{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"t","arguments":{"path":"<<.env>>"}}}\n',
+          b'{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"t","arguments":{"path":"<<a.txt>>"}}}\n']
+
+
+@scenario(*EVERYWHERE)
+def chosen_files(lab, runtime):
+    """A server that names files of the project itself, and a client that says its words back."""
+    def first(world):
+        (world.project / ".env").write_text("NOT NAMED\n")
+        return CHOSEN[:1]
+
+    def go_on(world, session):
+        session.await_output(b'"id":1,"result"')
+        for template in CHOSEN[1:]:
+            session.send(filled(template, world.project))
+        return CHOSEN[1:]
+    def said_by(world):
+        where = str(world.project).encode()
+        return {1: [b'{"jsonrpc":"2.0","id":1,"result":{"resources":[{"uri":"file://%s/unnamed.txt","name":"u"}],"tools":'
+                    b'[{"name":"t","inputSchema":{"properties":{"path":{"const":"%s/sub/unnamed.txt"}}}}]}}\n' % (where, where)]}
+    return tell(lab, runtime, "chosen_files", first, said_by, go_on)
 
 
 # What a server may try with a file: each as it can, whatever the one before came to.
-TRIES = """f=$(find /workspace -name a.txt | head -n 1)
+TRIES = """f=$PWD/a.txt
 chmod 777 "$f" "${f%/*}"; echo spoiled > "$f"; echo spoiled >> "$f"; : > "$f"; truncate -s 0 "$f"; ln -f "$f" "$f.2"
 mv -f "$f" "$f.3"; rm -f "$f"; rm -rf "${f%/*}"; echo spoiled > "$f"; mkdir "$f"; ln -sf /etc/passwd "$f"; touch -t 200001010000 "$f"
 """
@@ -148,8 +158,8 @@ def seen_files(lab, runtime):
         places = " ".join("'%s'" % path for path in others)
         answers = ask_probe(world, [
             ("read", {"path": str(named)}),
-            ("spawn", {"command": "sh", "args": ["-c", "cat %s /workspace/unnamed.txt /workspace/*/unnamed.txt" % places]}, "others"),
-            ("spawn", {"command": "sh", "args": ["-c", "find /workspace -type f -exec cat {} +"]}, "all"),
+            ("spawn", {"command": "sh", "args": ["-c", "cat %s unnamed.txt */unnamed.txt" % places]}, "others"),
+            ("spawn", {"command": "sh", "args": ["-c", "find . -type f -exec cat {} +"]}, "all"),
             ("spawn", {"command": "sh", "args": ["-c", TRIES]}, "tries"),
         ])
         evidence = world.evidence(None)

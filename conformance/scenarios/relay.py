@@ -114,21 +114,21 @@ def arguments(lab, runtime):
 
 # ---- what is not forwarded ----
 
-# (id as it stands in the message, arguments, has it to be refused?)
-OUT = b'{"path":"/etc/passwd"}'
-CALLS = [(identity, OUT, True) for identity in (b"0", b"1", b'"1"', b"-7", b"9007199254740993", b'"a\\u00e9\\/\\"b"', b'"\xc3\xa9"', b'""')] + [
-    (b"100", b'{"path":"<<a.txt>>"}', False), (b"101", b'{"path":"<<not-there.txt>>"}', True),
-    (b"102", b'{"path":"<<a.txt>>","all":["/etc/passwd"]}', True), (b"103", b'{"path":"/etc/passwd","path":"<<a.txt>>"}', None)]
+# (id as it stands in the message, arguments, has it to be refused?): a file that nobody copies, and others
+OUT = b'{"path":"<<huge.bin>>"}'
+CALLS = [(identity, OUT, None) for identity in (b"0", b"1", b'"1"', b"-7", b"9007199254740993", b'"a\\u00e9\\/\\"b"', b'"\xc3\xa9"', b'""')] + [
+    (b"100", b'{"path":"<<a.txt>>"}', False), (b"101", b'{"path":"<<not-there.txt>>"}', None),
+    (b"102", b'{"path":"<<a.txt>>","all":["/etc/passwd"]}', None), (b"103", b'{"path":"/etc/passwd","path":"<<a.txt>>"}', None)]
 CALL = b'{"jsonrpc":"2.0","id":%s,"method":"tools/call","params":{"name":"t","arguments":%s}}'
-IN_BATCH = [(b"200", OUT, True), (b"201", b'{"path":"<<a.txt>>"}', False), (b'"202"', OUT, True)]
-BATCH = b"[" + b",".join([CALL % call[:2] for call in IN_BATCH] + [
-    b'{"jsonrpc":"2.0","method":"tools/call","params":{"name":"t","arguments":%s}}' % OUT]) + b"]\n"
+IN_BATCH = [(b"200", OUT, None), (b"201", b'{"path":"<<a.txt>>"}', None), (b'"202"', OUT, None)]
+BATCH = b"[" + b",".join(CALL % call[:2] for call in IN_BATCH) + b"]\n"
+NOTED = b'{"jsonrpc":"2.0","method":"tools/call","params":{"name":"t","arguments":%s}}\n' % OUT
 
 
 @scenario(*EVERYWHERE)
 def refusals(lab, runtime):
-    """Requests that a launcher may not forward, with ids of every kind, and one that it has to."""
-    evidence = tell(lab, runtime, "refusals", [CALL % call[:2] + b"\n" for call in CALLS] + [BATCH])
+    """Requests that a launcher may fail to serve, with ids of every kind, and one that it has to forward."""
+    evidence = tell(lab, runtime, "refusals", [CALL % call[:2] + b"\n" for call in CALLS] + [BATCH, NOTED])
     evidence.seen["calls"] = [(identity, refused) for identity, _, refused in CALLS + IN_BATCH]
     return evidence
 
@@ -188,7 +188,7 @@ STATELESS_SAID = {
         b'{"tools":{}},"serverInfo":{"name":"s","version":"1"}}}\n'],
     2: [b'{"jsonrpc":"2.0","id":2,"result":{"resultType":"input_required","inputRequests":{"q":{"method":"elicitation/create",'
         b'"params":{"message":"which part of <<>>?","requestedSchema":{"type":"object","properties":{}}}}},'
-        b'"requestState":"<<inside>>"}}\n'],
+        b'"requestState":"<<>>"}}\n'],
     4: [b'{"jsonrpc":"2.0","id":4,"result":{"resultType":"complete","content":[{"type":"text","text":"<<>>"}]}}\n'],
 }
 
@@ -199,7 +199,7 @@ def eras(lab, runtime):
     def go_on(world, session):
         session.await_output(b'"requestState"')
         found = re.search(rb'"requestState":"([^"]*)"', bytes(session.out))
-        sent = [AGAIN % (3, found[1] if found else b""), AGAIN % (4, b"<<same:a.txt>>")]
+        sent = [AGAIN % (3, found[1] if found else b""), AGAIN % (4, b"<<a.txt>>")]
         for template in sent:
             session.send(filled(template, world.project))
         return sent

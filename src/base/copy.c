@@ -59,15 +59,15 @@ static bool clone(int from, int to)
 #endif
 }
 
-/* One piece: bytes copied, 0 at the end, -1 with errno. `*plain`: only reading and writing is left. */
-static ssize_t copy_piece(int from, int to, bool *plain)
+/* One piece, at most `most`: bytes copied, 0 at the end, -1 with errno. `*plain`: only reading and writing is left. */
+static ssize_t copy_piece(int from, int to, uint64_t most, bool *plain)
 {
 	static char bytes[BUFFER_BYTES];
 	ssize_t count, done = 0;
 
 #ifdef __linux__
 	if (!*plain) {
-		count = copy_file_range(from, NULL, to, NULL, PIECE_BYTES, 0);
+		count = copy_file_range(from, NULL, to, NULL, most < PIECE_BYTES ? (size_t)most : PIECE_BYTES, 0);
 		if (count > 0)
 			return count;
 		/* 0 is also what some file systems say of files whose size they do not know: reading will tell. */
@@ -79,7 +79,7 @@ static ssize_t copy_piece(int from, int to, bool *plain)
 #else
 	*plain = true;
 #endif
-	count = read(from, bytes, sizeof(bytes));
+	count = read(from, bytes, most < sizeof(bytes) ? (size_t)most : sizeof(bytes));
 	while (count > 0 && done < count) {
 		const ssize_t written = write(to, bytes + done, (size_t)(count - done));
 
@@ -88,6 +88,77 @@ static ssize_t copy_piece(int from, int to, bool *plain)
 		done += written > 0 ? written : 0;
 	}
 	return count;
+}
+
+/* The next `most` bytes, or to the end; `copied` counts on. */
+static bool copy_some(int from, int to, uint64_t most, const struct copy_rules *rules, uint64_t *copied, bool *plain,
+                      struct npxc_error *err)
+{
+	while (most > 0) {
+		const ssize_t count = copy_piece(from, to, most, plain);
+
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0)
+			return error_set_errno(err, ERROR_IO, "copy");
+		if (count == 0)
+			break;
+		*copied += (uint64_t)count;
+		most -= (uint64_t)count;
+		if (!check_size(*copied, rules, err) || !check_stop(rules, err))
+			return false;
+	}
+	return true;
+}
+
+/* Fewer blocks than bytes: it has holes (or is compressed, and then the next look finds none). */
+static bool is_sparse(const struct stat *info)
+{
+#if defined(SEEK_DATA) && defined(SEEK_HOLE)
+	return S_ISREG(info->st_mode) && (uint64_t)info->st_blocks * 512 + 4096 <= (uint64_t)info->st_size;
+#else
+	(void)info;
+	return false;
+#endif
+}
+
+/* Its data alone, each part at its place. The size is that of the moment in which the last data had been copied. */
+static bool copy_sparse(int from, int to, const struct copy_rules *rules, uint64_t *ret_bytes, struct npxc_error *err)
+{
+#if defined(SEEK_DATA) && defined(SEEK_HOLE)
+	struct stat info;
+	uint64_t copied = 0;
+	bool plain = false;
+	off_t at = 0;
+
+	for (;;) {
+		const off_t data = lseek(from, at, SEEK_DATA);
+		const off_t hole = data < 0 ? -1 : lseek(from, data, SEEK_HOLE);
+
+		if (data < 0 && errno == ENXIO)
+			break;
+		if (hole < 0 || lseek(from, data, SEEK_SET) != data || lseek(to, data, SEEK_SET) != data)
+			return error_set_errno(err, ERROR_IO, "copy");
+		if (!check_size((uint64_t)hole, rules, err) ||
+		    !copy_some(from, to, (uint64_t)(hole - data), rules, &copied, &plain, err))
+			return false;
+		at = hole;
+	}
+	if (fstat(from, &info) != 0)
+		return error_set_errno(err, ERROR_IO, "copy");
+	if (!check_size((uint64_t)info.st_size, rules, err))
+		return false;
+	if (ftruncate(to, info.st_size) != 0)
+		return error_set_errno(err, ERROR_IO, "copy");
+	*ret_bytes = (uint64_t)info.st_size;
+	return true;
+#else
+	(void)from;
+	(void)to;
+	(void)rules;
+	(void)ret_bytes;
+	return error_set(err, ERROR_IO, "copy a file with holes");
+#endif
 }
 
 bool copy_bytes(int from, int to, const struct copy_rules *rules, uint64_t *ret_bytes, struct npxc_error *err)
@@ -108,19 +179,10 @@ bool copy_bytes(int from, int to, const struct copy_rules *rules, uint64_t *ret_
 		*ret_bytes = (uint64_t)info.st_size;
 		return true;
 	}
-	for (;;) {
-		const ssize_t count = copy_piece(from, to, &plain);
-
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count < 0)
-			return error_set_errno(err, ERROR_IO, "copy");
-		if (count == 0)
-			break;
-		copied += (uint64_t)count;
-		if (!check_size(copied, rules, err) || !check_stop(rules, err))
-			return false;
-	}
+	if (is_sparse(&info) && is_empty_at_start(from))
+		return copy_sparse(from, to, rules, ret_bytes, err);
+	if (!copy_some(from, to, UINT64_MAX, rules, &copied, &plain, err))
+		return false;
 	*ret_bytes = copied;
 	return true;
 }

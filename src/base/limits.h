@@ -40,7 +40,8 @@
 /* bytes: a relay buffer of one direction when bytes are copied; also the pipe size that is asked for. */
 #define LIMIT_RELAY_BYTES (1 * MIB)
 
-/* levels: nesting of a message that npxc has to understand. Real ones stay below 20; what is deeper is not rewritten.
+/* levels: nesting of a message that npxc has to understand. Real ones stay below 20; what is deeper passes without a
+ * look.
  */
 #define LIMIT_MESSAGE_DEPTH 256
 
@@ -61,7 +62,7 @@
 #define LIMIT_SCHEMA_KEPT_BYTES (8 * MIB)
 
 /*
- * What calls may make visible in /workspace. bytes of one file; bytes of all copies of a session together (copies that
+ * What calls may make visible. bytes of one file; bytes of all copies of a session together (copies that
  * share their blocks count in full); entries of one directory tree; files and directories of a session; levels of a
  * tree. A project with its node_modules has some 50,000 entries: such a thing is mounted, not copied for each change.
  */
@@ -70,6 +71,24 @@
 #define LIMIT_PUBLISH_TREE_ENTRIES 20000
 #define LIMIT_PUBLISH_ENTRIES 200000
 #define LIMIT_PUBLISH_DEPTH 64
+
+/* bytes: what a server with outputs may have written into its working directory, published copies counted too. It is
+ * looked at every LIMIT_OUTPUT_LOOK_MS milliseconds, and the session ends when it is more. */
+#define LIMIT_OUTPUT_TOTAL_BYTES ((uint64_t)4096 * MIB)
+#define LIMIT_OUTPUT_LOOK_MS 500
+
+/* bytes: a file of the working directory that an argument names is copied, so that one that an editor replaces is seen
+ * anew; a larger one is mounted. */
+#define LIMIT_ARGUMENT_COPY_BYTES ((uint64_t)64 * MIB)
+
+/* words, bytes: paths that client and server have named in a session, and who was first. A search of a large project
+ * gives some 10,000 of 100 bytes; a server that says more is filling memory. */
+#define LIMIT_SAID_WORDS 262144
+#define LIMIT_SAID_BYTES (32 * MIB)
+
+/* directories: of the host that are watched for one session. A user has 8,192 watches on small systems, all programs
+ * together. */
+#define LIMIT_WATCHES 2048
 
 /* milliseconds: a file whose last change is no older may be changed again with the same time stamp. The second for file
  * systems that keep whole seconds (FAT: two). */

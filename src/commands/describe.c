@@ -51,21 +51,55 @@ static void print_words(const char *label, const struct strv *words)
 	print_row("%-10s%s", label, line.data == NULL ? "" : line.data);
 }
 
+/* Shown by a copy that is renewed, instead of mounted. */
+static bool is_copied(const struct prepared *p, const struct mounts_entry *e)
+{
+	for (size_t i = 0; i < p->plan.arguments.count; i++) {
+		mem_cleanup char *path = str_printf("%s/%s", p->cwd, p->plan.arguments.v[i]);
+		mem_cleanup char *real = str_printf("%s/%s", p->plan.cwd, p->plan.arguments.v[i]);
+		if (str_equal(e->target, path) || str_equal(e->target, real))
+			return true;
+	}
+	return false;
+}
+
 static void print_mounts(const struct prepared *p)
 {
 	if (p->mounts.count == 0 && p->plan.data_directory == NULL)
 		printf("%-10snone of the host's files but the package and its Node\n", "mounts");
 	for (size_t i = 0; i < p->mounts.count; i++) {
 		const struct mounts_entry *e = &p->mounts.v[i];
+		if (is_copied(p, e))
+			continue;
 		mem_cleanup char *inside =
 		    str_equal(e->source, e->target) ? str_dup("") : str_printf(" as %s", e->target);
 		print_row("%-10s%s%s %s (%s%s)", i == 0 ? "mounts" : "", e->source, inside,
 		          e->writable ? "read-write" : "read-only", e->origin,
 		          e->outside ? "; outside the working directory" : "");
 	}
+	for (size_t i = 0; i < p->plan.arguments.count; i++)
+		printf("%-10s%s/%s (an argument or a variable; renewed when it changes)\n", i == 0 ? "copies" : "",
+		       p->plan.cwd, p->plan.arguments.v[i]);
 	if (p->plan.data_directory != NULL)
 		printf("%-10s%s as /data read-write (storage.persist)\n", p->mounts.count == 0 ? "mounts" : "",
 		       p->plan.data_directory);
+}
+
+/* How files become visible. */
+static void print_files(const struct prepared *p)
+{
+	const char *cwd = p->plan.cwd;
+	if (!p->plan.shows && p->mounts.cwd_in_scope)
+		printf("%-10s%s is the sandbox's own, or shown as it is by a mount: nothing is copied there\n", "files",
+		       p->cwd);
+	else if (!p->plan.shows)
+		printf("%-10s%s is too wide to take files from: name a project with --cwd DIR\n", "files", p->cwd);
+	else
+		printf("%-10sa file of %s that a call names is copied to the same path inside, before the call goes "
+		       "on%s\n",
+		       "files", cwd, p->plan.outputs ? "; what the server makes there is put in place (outputs)" : "");
+	printf("%-10sanything else: --mount PATH, --project for all of the working directory (:rw, =rw to write)\n",
+	       "");
 }
 
 static void print_link(const struct prepared *p)
@@ -122,6 +156,7 @@ void describe_text(const struct prepared *p, bool argv)
 	           : "");
 	print_link(p);
 	print_mounts(p);
+	print_files(p);
 	printf("%-10s%s\n", "hidden", plan_hidden_text());
 	print_remains(p);
 	print_words("variables", &p->plan.env_names);
@@ -155,6 +190,8 @@ static cJSON *mounts_json(const struct prepared *p)
 	cJSON *list = cJSON_CreateArray();
 	for (size_t i = 0; i < p->mounts.count; i++) {
 		const struct mounts_entry *e = &p->mounts.v[i];
+		if (is_copied(p, e))
+			continue;
 		cJSON *mount = cJSON_CreateObject();
 		cJSON_AddStringToObject(mount, "host", e->source);
 		cJSON_AddStringToObject(mount, "container", e->target);
@@ -245,6 +282,10 @@ cJSON *describe_json(const struct prepared *p)
 	cJSON_AddBoolToObject(network, "managed", p->network.managed);
 	cJSON_AddItemToObject(network, "allow", rules_json(&p->policy.rules));
 	cJSON_AddItemToObject(json, "mounts", mounts_json(p));
+	cJSON *files = cJSON_AddObjectToObject(json, "files");
+	cJSON_AddBoolToObject(files, "shown_at_working_directory", p->plan.shows);
+	cJSON_AddBoolToObject(files, "outputs", p->plan.outputs);
+	cJSON_AddItemToObject(files, "copies", strings(&p->plan.arguments));
 	cJSON_AddItemToObject(json, "masked_sockets", strings(&p->mounts.masks));
 	cJSON_AddItemToObject(json, "notes", strings(&p->mounts.notes));
 	cJSON_AddItemToObject(json, "env", strings(&p->plan.env_names));

@@ -276,8 +276,8 @@ static bool run(struct prepared *p, struct lesson *lesson, int *ret_status, stru
 		                           .allow_file = p->package_config.file,
 		                           .learned = &learned };
 	note_ports(p);
-	const bool fine = session_start(&p->session, &p->plan, p->outlet, &sandbox, err) && prepare_translate(p, err) &&
-	                  session_relay(&p->session, &sandbox, p->translate, &says, ret_status, err);
+	const bool fine = prepare_workspace(p, err) && session_start(&p->session, &p->plan, p->outlet, &sandbox, err) &&
+	                  session_relay(&p->session, &sandbox, p->relay, &says, ret_status, err);
 	take_the_rest(p, &says);
 	bool proposed = false;
 	struct npxc_error why = { 0 };

@@ -20,7 +20,21 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+/* $PWD, where it is the directory that npxc was started in, spelled as the user knows it; owned, or NULL. */
+static char *spelled_cwd(const char *here)
+{
+	const char *spelled = getenv("PWD");
+	mem_cleanup char *clean = NULL;
+	struct stat one, other;
+	if (spelled == NULL || spelled[0] != '/' || stat(spelled, &one) != 0 || stat(here, &other) != 0 ||
+	    one.st_dev != other.st_dev || one.st_ino != other.st_ino)
+		return NULL;
+	clean = str_path_clean(spelled);
+	return str_equal(clean, spelled) ? MEM_TAKE(clean) : NULL;
+}
 
 static bool find_cwd(const struct options *options, char **ret_cwd, struct npxc_error *err)
 {
@@ -29,6 +43,11 @@ static bool find_cwd(const struct options *options, char **ret_cwd, struct npxc_
 	if ((options->cwd == NULL || options->cwd[0] != '/') && getcwd(here, sizeof(here)) == NULL)
 		return error_set_errno(err, ERROR_CONFIG, "the working directory cannot be found; name one with --cwd");
 	mem_cleanup char *cwd = options->cwd == NULL ? str_dup(here) : str_path_join(here, options->cwd);
+	mem_cleanup char *spelled = options->cwd == NULL ? spelled_cwd(cwd) : NULL;
+	if (spelled != NULL) {
+		free(cwd);
+		cwd = MEM_TAKE(spelled);
+	}
 	if (!file_is_directory(cwd))
 		return error_set(err, ERROR_CONFIG, "--cwd %s is not a directory", cwd);
 	*ret_cwd = MEM_TAKE(cwd);
@@ -523,30 +542,77 @@ bool prepare_guest(struct prepared *p, enum policy_link link, const char *rule, 
 	return true;
 }
 
-bool prepare_translate(struct prepared *p, struct npxc_error *err)
+/* The spellings of the working directory, each once. */
+static void spell(struct prepared *p, struct scope_place *place)
+{
+	const char *real = p->mounts.real_cwd;
+	mem_cleanup char *real_home = NULL;
+	struct npxc_error ignored;
+	size_t count = 0;
+	place->home = p->paths.home;
+	place->spellings[count++] = p->cwd;
+	if (!str_equal(real, p->cwd))
+		place->spellings[count++] = real;
+	if (!file_real_path(p->paths.home, &real_home, &ignored) || str_equal(real_home, p->paths.home) ||
+	    !str_path_within(real, real_home))
+		return;
+	free(p->cwd_by_home);
+	p->cwd_by_home = str_printf("%s%s", p->paths.home, real + strlen(real_home));
+	if (!str_equal(p->cwd_by_home, p->cwd) && !str_equal(p->cwd_by_home, real))
+		place->spellings[count++] = p->cwd_by_home;
+}
+
+static void add_visible(struct prepared *p, size_t *count, const char *source, const char *target)
+{
+	p->visible_mounts = mem_realloc(p->visible_mounts, *count + 1, sizeof(*p->visible_mounts));
+	p->visible_mounts[(*count)++] = (struct relay_mount){ .source = source, .target = target };
+}
+
+/* What mounts show, by each spelling of its path. */
+static size_t find_visible(struct prepared *p, const struct scope_place *place)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < p->mounts.count; i++) {
+		const struct mounts_entry *e = &p->mounts.v[i];
+		const char *relative = scope_behind(place, e->target);
+		if (relative != NULL && strv_contains(&p->plan.arguments, relative))
+			continue; /* it is shown, not mounted */
+		add_visible(p, &count, e->source, e->target);
+		for (size_t k = 0; relative != NULL && k < SCOPE_SPELLINGS_MAX && place->spellings[k] != NULL; k++) {
+			strv_pushf(&p->visible_targets, "%s%s%s", place->spellings[k], relative[0] == '\0' ? "" : "/",
+			           relative);
+			add_visible(p, &count, e->source, p->visible_targets.v[p->visible_targets.count - 1]);
+		}
+	}
+	return count;
+}
+
+static bool start_relay(struct prepared *p, struct npxc_error *err)
 {
 	mem_cleanup char *files = plan_files_directory(&p->plan);
-	mem_cleanup char *outputs = p->plan.outputs ? plan_outputs_directory(&p->plan) : NULL;
-	if (!file_real_path(p->cwd, &p->real_cwd, err))
-		return error_prefix(err, "working directory");
-	for (size_t i = 0; i < p->mounts.count; i++) {
-		p->visible_mounts = mem_realloc(p->visible_mounts, i + 1, sizeof(*p->visible_mounts));
-		p->visible_mounts[i] =
-		    (struct translate_mount){ .source = p->mounts.v[i].source, .target = p->mounts.v[i].target };
-	}
-	const struct translate_settings settings = {
+	mem_cleanup char *stage = plan_stage_directory(&p->plan);
+	struct relay_settings settings = {
 		.config = &p->config,
 		.package = &p->package_config,
 		.label = store_package_label(&p->package),
-		.place = { .cwd = p->cwd, .real = p->real_cwd, .home = p->paths.home },
 		.in_scope = p->mounts.cwd_in_scope,
-		.mounts = p->visible_mounts,
-		.mount_count = p->mounts.count,
-		.workspace = files,
-		.outputs = outputs,
+		.cwd = p->mounts.real_cwd,
+		.files = p->plan.shows ? files : NULL,
+		.stage = stage,
+		.mount_points = &p->plan.mount_points,
+		.outputs = p->plan.outputs,
+		.arguments = &p->plan.arguments,
 		.stop = signals_interrupted,
 	};
-	return translate_start(&settings, &p->translate, err);
+	spell(p, &settings.place);
+	settings.mount_count = find_visible(p, &settings.place);
+	settings.mounts = p->visible_mounts;
+	return relay_start(&settings, &p->relay, err);
+}
+
+bool prepare_workspace(struct prepared *p, struct npxc_error *err)
+{
+	return session_prepare(&p->session, &p->plan, err) && start_relay(p, err);
 }
 
 void prepare_done(struct prepared *p)
@@ -555,9 +621,10 @@ void prepare_done(struct prepared *p)
 	if (p->outlet != NULL)
 		outlet_done(p->outlet);
 	free(p->outlet);
-	translate_free(p->translate);
+	relay_free(p->relay);
 	free(p->visible_mounts);
-	free(p->real_cwd);
+	strv_done(&p->visible_targets);
+	free(p->cwd_by_home);
 	if (p->has_session)
 		session_close(&p->session);
 	if (p->has_plan)

@@ -6,7 +6,7 @@
 #include "config/config.h"
 #include "config/paths.h"
 #include "config/policy.h"
-#include "mcp/translate.h"
+#include "mcp/relay.h"
 #include "runtime/seen.h"
 #include "session/mounts.h"
 #include "session/plan.h"
@@ -40,13 +40,14 @@ struct prepared {
 	struct config_variable *env; /* declared variables with their values */
 	size_t env_count;
 	struct mounts mounts;
-	struct source data;                     /* the package's own directory; SOURCE_NONE: none, or none yet */
-	char *real_cwd;                         /* without symbolic links; NULL before prepare_translate */
-	struct translate_mount *visible_mounts; /* what `mounts` came to, for `translate` */
-	struct translate *translate;            /* NULL before prepare_translate */
-	struct network_choice network;          /* what the policy came to */
-	const char *link_why;                   /* static: why auto chose this link; NULL when nobody had to choose */
-	char *session_name;                     /* NULL before prepare_plan */
+	struct source data;                 /* the package's own directory; SOURCE_NONE: none, or none yet */
+	struct relay_mount *visible_mounts; /* what `mounts` came to, for `relay` */
+	struct strv visible_targets;
+	char *cwd_by_home;             /* the working directory through a home that is a link; may be NULL */
+	struct relay *relay;           /* NULL before prepare_workspace */
+	struct network_choice network; /* what the policy came to */
+	const char *link_why;          /* static: why auto chose this link; NULL when nobody had to choose */
+	char *session_name;            /* NULL before prepare_plan */
 	char *audit_directory;
 	struct outlet_settings outlet_settings;
 	struct outlet *outlet; /* owned; the way out of an allowlist, else NULL */
@@ -100,8 +101,8 @@ bool prepare_start(const struct options *options, struct prepared *ret_prepared,
 /* The same after prepare_config. */
 bool prepare_rest(struct prepared *p, struct npxc_error *err) NPXC_MUST_CHECK;
 
-/* What decides about the lines of this session, once it has been started: the workspace is there then. */
-bool prepare_translate(struct prepared *p, struct npxc_error *err) NPXC_MUST_CHECK;
+/* The session's directories, and in them what the server shall find; before session_start. */
+bool prepare_workspace(struct prepared *p, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* Ends the session (everything it holds) and frees. A zeroed struct is fine. */
 void prepare_done(struct prepared *p);

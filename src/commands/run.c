@@ -9,8 +9,8 @@ bool run_command(const struct options *options, int *ret_status, struct npxc_err
 	struct sandbox sandbox;
 	if (!prepare_start(options, &p, err))
 		return false;
-	const bool fine = session_start(&p.session, &p.plan, p.outlet, &sandbox, err) && prepare_translate(&p, err) &&
-	                  session_relay(&p.session, &sandbox, p.translate,
+	const bool fine = prepare_workspace(&p, err) && session_start(&p.session, &p.plan, p.outlet, &sandbox, err) &&
+	                  session_relay(&p.session, &sandbox, p.relay,
 	                                &(struct session_says){ .outlet = p.outlet,
 	                                                        .package = store_package_label(&p.package),
 	                                                        .allow_file = p.package_config.file },

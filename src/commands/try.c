@@ -72,7 +72,7 @@ static bool visit(struct prepared *p, struct seen *seen, struct npxc_error *err)
 	struct sandbox sandbox;
 	struct client client;
 	int64_t began = clock_now_us();
-	if (!session_start(&p->session, &p->plan, p->outlet, &sandbox, err))
+	if (!prepare_workspace(p, err) || !session_start(&p->session, &p->plan, p->outlet, &sandbox, err))
 		return false;
 	seen->start_us = clock_now_us() - began;
 	bool fine = client_init(&client, sandbox.input, sandbox.output, sandbox.errors, signals_fd(), err);

@@ -808,11 +808,25 @@ static bool read_heuristic(const struct jsonc *document, const cJSON *value, voi
 	return read_object(document, value, KEYS(keys), into, err);
 }
 
+static bool read_outside(const struct jsonc *document, const cJSON *value, void *into, struct npxc_error *err)
+{
+	static const char *const words[] = { "pass", "refuse" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (str_equal(cJSON_GetStringValue(value), words[i])) {
+			*(bool *)into = i == 1;
+			return true;
+		}
+	}
+	return jsonc_error(document, value, err, "wants \"pass\" or \"refuse\"");
+}
+
 static bool read_paths(const struct jsonc *document, const cJSON *value, void *into, struct npxc_error *err)
 {
 	static const struct key keys[] = {
 		{ "strategies", read_strategies, 0 },
 		{ "heuristic", read_heuristic, 0 },
+		{ "outside", read_outside, offsetof(struct config, refuse_outside) },
 	};
 
 	return read_object(document, value, KEYS(keys), into, err);

@@ -49,6 +49,7 @@ struct config {
 		bool home_prefix;
 		struct strv uri_prefix;
 	} heuristic;
+	bool refuse_outside;       /* paths.outside: a call that names a file elsewhere is answered, not forwarded */
 	struct strv install_allow; /* rules: what every installation may reach beside the registry */
 };
 

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* bytes: what Linux takes as a path without its NUL; a longer text is none. */
-enum { PATH_BYTES_MAX = 4095 };
+/* bytes: a path with every byte percent-encoded; a longer text is none. */
+enum { VALUE_BYTES_MAX = 3 * 4096 };
 
 /* Settings */
 
@@ -27,7 +27,6 @@ struct identify {
 	size_t strategy_count;
 	bool absolute_prefix, home_prefix;
 	struct strv uri_prefixes;
-	bool outputs;
 	struct tool_places *tools; /* owned */
 	size_t tool_count;
 };
@@ -73,7 +72,6 @@ struct identify *identify_new(const struct config *config, const struct config_p
 		strv_push(&identify->uri_prefixes, config->heuristic.uri_prefix.v[i]);
 	if (package == NULL)
 		return identify;
-	identify->outputs = package->outputs;
 	add_places(identify, package->path_arguments, MARK_PATH);
 	add_places(identify, package->non_path_arguments, MARK_NO_PATH);
 	add_places(identify, package->output_arguments, MARK_PATH | MARK_OUTPUT);
@@ -101,17 +99,29 @@ void identify_found_done(struct identify_found *found)
 	*found = (struct identify_found){ 0 };
 }
 
+bool identify_takes(const struct identify *identify, const struct words_part *part)
+{
+	if (part->text[0] == '/')
+		return identify->absolute_prefix;
+	return part->text[0] == '~' ? identify->home_prefix : identify->uri_prefixes.count > 0;
+}
+
+const char *identify_behind_prefix(const struct identify *identify, const char *text)
+{
+	for (size_t i = 0; i < identify->uri_prefixes.count; i++) {
+		const size_t length = strlen(identify->uri_prefixes.v[i]);
+
+		if (strncasecmp(text, identify->uri_prefixes.v[i], length) == 0 && text[length] == '/' &&
+		    strncasecmp(text, "file:", 5) != 0)
+			return text + length;
+	}
+	return NULL;
+}
+
 /* What a value looks like */
 
-enum shape {
-	SHAPE_NONE,  /* nothing that could be a path, or a URI of another kind */
-	SHAPE_PLAIN, /* a path only where something says so */
-	SHAPE_PATH,  /* begins like a path */
-	SHAPE_URI,   /* begins like a file URI, or as configured */
-};
-
-/* The beginning of a string, escapes read; what is not ASCII is kept as one byte that no prefix has. */
-enum { OPENING_BYTES = 72 };
+/* bytes: of a value's opening, by which most are told. What is not ASCII is kept as one byte that no prefix has. */
+enum { OPENING_BYTES = 24 };
 
 static size_t read_opening(const char *text, struct json_span string, char opening[OPENING_BYTES])
 {
@@ -127,76 +137,38 @@ static size_t read_opening(const char *text, struct json_span string, char openi
 	return used;
 }
 
-static bool has_scheme(const char *opening)
+/* "https://...", "data:...": a URI that is no file's. Its path may be one: "sqlite:///x". */
+static bool is_other_uri(const char *opening)
 {
 	static const char scheme[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+.-";
 	const size_t length = strspn(opening, scheme);
 
-	return length > 0 && strncmp(opening + length, "://", 3) == 0;
+	return (length > 0 && strncmp(opening + length, "://", 3) == 0 && strncasecmp(opening, "file:", 5) != 0) ||
+	       strncasecmp(opening, "data:", 5) == 0;
 }
 
-static enum shape shape_of(const struct identify *identify, const char *opening)
+/* Whether some part of the value is written as a path that means the same everywhere. */
+static bool has_absolute(const struct identify *identify, const char *text, struct json_span string)
 {
-	if (opening[0] == '\0')
-		return SHAPE_NONE;
-	if (strncasecmp(opening, "file:", 5) == 0)
-		return SHAPE_URI;
-	for (size_t i = 0; i < identify->uri_prefixes.count; i++)
-		if (strncasecmp(opening, identify->uri_prefixes.v[i], strlen(identify->uri_prefixes.v[i])) == 0)
-			return SHAPE_URI;
-	if (has_scheme(opening) || strncasecmp(opening, "data:", 5) == 0)
-		return SHAPE_NONE;
-	return opening[0] == '/' || strncmp(opening, "~/", 2) == 0 ? SHAPE_PATH : SHAPE_PLAIN;
-}
+	struct words_part parts[WORDS_PARTS_MAX];
+	mem_cleanup char *value = NULL;
+	struct npxc_error ignored;
+	size_t length, count;
 
-/* Whether the string has no line end inside and, with `most`, not more bytes than that. */
-static bool is_one_line(const char *text, struct json_span string, size_t most)
-{
-	const size_t end = string.offset + string.length - 1;
-	size_t bytes = 0;
-
-	if (string.length - 2 <= most && memchr(text + string.offset, '\\', string.length) == NULL)
-		return true;
-	for (size_t at = string.offset + 1; at < end;) {
-		const uint32_t c = json_character(text, end, &at);
-
-		bytes += c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-		if (c == '\n' || c == '\r' || bytes > most)
-			return false;
-	}
-	return true;
-}
-
-/* The root alone, and comments of program text: what begins with a slash and is no path. */
-static bool is_comment(const char *opening)
-{
-	return opening[0] == '/' && (opening[1] == '\0' || opening[1] == '*' || opening[1] == ' ' ||
-	                             (opening[1] == '/' && (opening[2] == '\0' || opening[2] == ' ')));
-}
-
-static bool heuristic_takes(const struct identify *identify, const char *text, struct json_span string,
-                            const char *opening, enum shape shape)
-{
-	bool taken = false;
-
-	if (shape == SHAPE_PATH)
-		taken = (opening[0] == '/' ? identify->absolute_prefix : identify->home_prefix) && !is_comment(opening);
-	for (size_t i = 0; shape == SHAPE_URI && !taken && i < identify->uri_prefixes.count; i++)
-		taken = strncasecmp(opening, identify->uri_prefixes.v[i], strlen(identify->uri_prefixes.v[i])) == 0;
-	return taken && is_one_line(text, string, PATH_BYTES_MAX);
+	/* All of them have a slash, or it is written as an escape. */
+	if (memchr(text + string.offset, '/', string.length) == NULL &&
+	    memchr(text + string.offset, '\\', string.length) == NULL)
+		return false;
+	if (!json_decode(text, string, &value, &length, &ignored))
+		return false;
+	count = words_find(value, length, parts);
+	for (size_t i = 0; i < count; i++)
+		if (parts[i].is_absolute && identify_takes(identify, &parts[i]))
+			return true;
+	return identify_behind_prefix(identify, value) != NULL;
 }
 
 /* Going through a message */
-
-/* A container on the way from the message down to the value that is being looked at. */
-struct level {
-	size_t start;         /* of the object's or array's text */
-	struct json_span key; /* of an object: the member that is being read */
-	bool is_object;
-	bool checked;     /* its keys were looked at for doubles */
-	size_t doubles;   /* in struct search: where its keys that occur twice begin ... */
-	size_t n_doubles; /* ... and how many there are */
-};
 
 /* Who names places: the configuration of the tool and of "*", and the tool's schema. */
 enum { PLACES_OWN, PLACES_ALL, PLACES_SCHEMA, PLACES_COUNT };
@@ -206,138 +178,12 @@ struct search {
 	const char *text;
 	const struct message *message;
 	struct identify_found *found;
-	struct level *levels; /* borrowed; LIMIT_MESSAGE_DEPTH + 1, each set when it is entered */
-	size_t level_count;
-	struct json_span *doubles; /* owned; of the levels, one behind the other */
-	size_t double_count, double_capacity;
 	/* Where the walk is within what is named by places; their bottom is the value `arguments`. */
 	struct pattern_walk walks[PLACES_COUNT];
 	bool has_places;
-	bool translate_only, by_protocol;
+	bool by_protocol;
 	struct npxc_error *err;
 };
-
-struct key_entry {
-	uint64_t hash;
-	struct json_span key;
-};
-
-static int compare_keys(const void *left, const void *right)
-{
-	const struct key_entry *a = left;
-	const struct key_entry *b = right;
-
-	return a->hash < b->hash ? -1 : a->hash > b->hash;
-}
-
-/* Keeps the keys of the level's object whose hash another key has too. That they are equal is seen when one matters. */
-static void find_doubles(struct search *search, struct level *level)
-{
-	mem_cleanup struct key_entry *keys = NULL;
-	size_t count = 0;
-	struct json_reader r;
-	struct json_span key;
-	struct json_span value;
-
-	/* The text is checked, so that the end of the object need not be known. */
-	json_start(&r, search->text, search->message->whole.offset + search->message->whole.length);
-	r.at = level->start;
-	if (json_enter(&r, JSON_OBJECT)) {
-		size_t capacity = 0;
-
-		while (json_member(&r, &key) && json_skip(&r, &value)) {
-			if (count == capacity) {
-				capacity = capacity == 0 ? 16 : capacity * 2;
-				keys = mem_realloc(keys, capacity, sizeof(keys[0]));
-			}
-			keys[count++] = (struct key_entry){ json_hash(search->text, key), key };
-		}
-	}
-	if (count > 1)
-		qsort(keys, count, sizeof(keys[0]), compare_keys);
-	level->checked = true;
-	level->doubles = search->double_count;
-	for (size_t i = 0; i < count; i++) {
-		if (!(i > 0 && keys[i - 1].hash == keys[i].hash) &&
-		    !(i + 1 < count && keys[i + 1].hash == keys[i].hash))
-			continue;
-		if (search->double_count == search->double_capacity) {
-			search->double_capacity = search->double_capacity == 0 ? 16 : search->double_capacity * 2;
-			search->doubles =
-			    mem_realloc(search->doubles, search->double_capacity, sizeof(search->doubles[0]));
-		}
-		search->doubles[search->double_count++] = keys[i].key;
-	}
-	level->n_doubles = search->double_count - level->doubles;
-}
-
-static bool same_key(const char *text, struct json_span a, struct json_span b)
-{
-	const size_t end_a = a.offset + a.length - 1;
-	const size_t end_b = b.offset + b.length - 1;
-	size_t at_a = a.offset + 1;
-	size_t at_b = b.offset + 1;
-
-	while (at_a < end_a && at_b < end_b)
-		if (json_character(text, end_a, &at_a) != json_character(text, end_b, &at_b))
-			return false;
-	return at_a == end_a && at_b == end_b;
-}
-
-static bool refuse_double(struct search *search, struct json_span key)
-{
-	mem_cleanup char *shown = str_escape(search->text + key.offset, key.length < 80 ? key.length : 80);
-
-	return error_set(search->err, ERROR_JSON,
-	                 "the key %s occurs twice in one object, so that server and npxc could read different paths; "
-	                 "send it once",
-	                 shown);
-}
-
-/* Whether every object on the way has the key that leads on only once. */
-static bool check_way(struct search *search)
-{
-	for (size_t i = 0; i < search->level_count; i++) {
-		struct level *level = &search->levels[i];
-
-		if (!level->is_object)
-			continue;
-		if (!level->checked)
-			find_doubles(search, level);
-		for (size_t d = 0; d < level->n_doubles; d++) {
-			const struct json_span other = search->doubles[level->doubles + d];
-
-			if (other.offset != level->key.offset && same_key(search->text, other, level->key))
-				return refuse_double(search, level->key);
-		}
-	}
-	return true;
-}
-
-static bool enter(struct search *search, struct json_reader *r, enum json_kind kind)
-{
-	json_peek(r);
-	if (search->level_count > LIMIT_MESSAGE_DEPTH)
-		return false; /* the check of the line has seen to it */
-	search->levels[search->level_count++] = (struct level){ .start = r->at, .is_object = kind == JSON_OBJECT };
-	return json_enter(r, kind);
-}
-
-static void leave(struct search *search)
-{
-	const struct level *level = &search->levels[--search->level_count];
-
-	if (level->checked)
-		search->double_count = level->doubles;
-}
-
-static bool next_member(struct search *search, struct json_reader *r, struct json_span *ret_key)
-{
-	if (!json_member(r, ret_key))
-		return false;
-	search->levels[search->level_count - 1].key = *ret_key;
-	return true;
-}
 
 /* Into a member, or, where `key` is NULL, an element, and out of it again. */
 static void step_in(struct search *search, const struct json_span *key, size_t element)
@@ -359,8 +205,6 @@ static bool keep_value(struct search *search, struct identify_value value)
 {
 	struct identify_found *found = search->found;
 
-	if (!check_way(search))
-		return false;
 	if (found->count == LIMIT_MESSAGE_PATHS)
 		return error_set(search->err, ERROR_IO, "more than %d paths in one message", LIMIT_MESSAGE_PATHS);
 	if (found->count == found->capacity) {
@@ -371,56 +215,45 @@ static bool keep_value(struct search *search, struct identify_value value)
 	return true;
 }
 
-/* Whether a strategy takes the string for a path, at the place where the walks are. */
-static bool takes(const struct search *search, enum config_strategy strategy, struct json_span string,
-                  const char *opening, enum shape shape, unsigned configured)
+static bool has_strategy(const struct identify *identify, enum config_strategy strategy)
 {
-	unsigned marks;
-
-	switch (strategy) {
-	case CONFIG_STRATEGY_CONFIG:
-		return (configured & MARK_PATH) != 0;
-	case CONFIG_STRATEGY_SCHEMA:
-		marks = search->has_places ? pattern_walk_marks(&search->walks[PLACES_SCHEMA]) : 0;
-		return ((marks & SCHEMA_PATH) != 0 || ((marks & SCHEMA_URI) != 0 && shape == SHAPE_URI)) &&
-		       is_one_line(search->text, string, SIZE_MAX);
-	case CONFIG_STRATEGY_HEURISTIC:
-		return heuristic_takes(search->identify, search->text, string, opening, shape);
-	}
+	for (size_t i = 0; i < identify->strategy_count; i++)
+		if (identify->strategies[i] == strategy)
+			return true;
 	return false;
 }
 
 static bool look_at_string(struct search *search, struct json_span string)
 {
 	const struct identify *identify = search->identify;
-	struct identify_value value = { .string = string, .translate_only = search->translate_only };
-	unsigned configured = 0;
+	struct identify_value value = { .string = string };
+	unsigned configured = 0, schema = 0;
 	char opening[OPENING_BYTES];
-	enum shape shape;
 
-	read_opening(search->text, string, opening);
-	shape = shape_of(identify, opening);
-	if (shape == SHAPE_NONE)
+	if (string.length <= 2 || string.length > VALUE_BYTES_MAX)
 		return true;
-	if (search->has_places)
+	read_opening(search->text, string, opening);
+	if (search->has_places) {
 		configured =
 		    pattern_walk_marks(&search->walks[PLACES_OWN]) | pattern_walk_marks(&search->walks[PLACES_ALL]);
+		schema = pattern_walk_marks(&search->walks[PLACES_SCHEMA]);
+	}
 	if ((configured & MARK_NO_PATH) != 0)
 		return true;
-	value.kind = shape == SHAPE_URI ? IDENTIFY_URI : IDENTIFY_PATH;
-	value.may_be_output =
-	    !search->translate_only && search->has_places && (identify->outputs || (configured & MARK_OUTPUT) != 0);
-	if (search->by_protocol && shape == SHAPE_URI) {
+	value.is_output = (configured & MARK_OUTPUT) != 0;
+	if ((configured & MARK_PATH) != 0 && has_strategy(identify, CONFIG_STRATEGY_CONFIG))
+		value.reason = IDENTIFY_BY_CONFIG;
+	else if (search->by_protocol && !is_other_uri(opening))
 		value.reason = IDENTIFY_BY_PROTOCOL;
-		return keep_value(search, value);
-	}
-	for (size_t i = 0; i < identify->strategy_count; i++) {
-		if (!takes(search, identify->strategies[i], string, opening, shape, configured))
-			continue;
-		value.reason = (enum identify_reason)identify->strategies[i];
-		return keep_value(search, value);
-	}
-	return true;
+	else if (((schema & SCHEMA_PATH) != 0 ||
+	          ((schema & SCHEMA_URI) != 0 && strncasecmp(opening, "file:", 5) == 0)) &&
+	         has_strategy(identify, CONFIG_STRATEGY_SCHEMA))
+		value.reason = IDENTIFY_BY_SCHEMA;
+	else if (has_strategy(identify, CONFIG_STRATEGY_HEURISTIC) && has_absolute(identify, search->text, string))
+		value.reason = IDENTIFY_BY_HEURISTIC;
+	else
+		return true;
+	return keep_value(search, value);
 }
 
 /* Every string of the value that is next, at any depth. */
@@ -430,22 +263,20 @@ static bool look_at_value(struct search *search, struct json_reader *r)
 	struct json_span span;
 	bool ok = true;
 
-	if (kind == JSON_OBJECT && enter(search, r, kind)) {
-		while (ok && next_member(search, r, &span)) {
+	if (kind == JSON_OBJECT && json_enter(r, kind)) {
+		while (ok && json_member(r, &span)) {
 			step_in(search, &span, 0);
 			ok = look_at_value(search, r);
 			step_out(search);
 		}
-		leave(search);
 		return ok;
 	}
-	if (kind == JSON_ARRAY && enter(search, r, kind)) {
+	if (kind == JSON_ARRAY && json_enter(r, kind)) {
 		for (size_t i = 0; ok && json_element(r); i++) {
 			step_in(search, NULL, i);
 			ok = look_at_value(search, r);
 			step_out(search);
 		}
-		leave(search);
 		return ok;
 	}
 	if (!json_skip(r, &span))
@@ -494,7 +325,7 @@ static bool look_at_arguments(struct search *search, struct json_reader *r)
 }
 
 /* A field that holds a URI by the specification. */
-static bool look_at_uri(struct search *search, struct json_reader *r, bool translate_only)
+static bool look_at_uri(struct search *search, struct json_reader *r)
 {
 	struct json_span ignored;
 	bool ok;
@@ -502,10 +333,8 @@ static bool look_at_uri(struct search *search, struct json_reader *r, bool trans
 	if (json_peek(r) != JSON_STRING)
 		return json_skip(r, &ignored) || json_problem(r, search->err);
 	search->by_protocol = true;
-	search->translate_only = translate_only;
 	ok = look_at_value(search, r);
 	search->by_protocol = false;
-	search->translate_only = false;
 	return ok;
 }
 
@@ -529,11 +358,10 @@ static bool each_member(struct search *search, struct json_reader *r, looker *lo
 
 	if (json_peek(r) != JSON_OBJECT)
 		return skip_value(search, r);
-	if (!enter(search, r, JSON_OBJECT))
+	if (!json_enter(r, JSON_OBJECT))
 		return json_problem(r, search->err);
-	while (ok && next_member(search, r, &key))
+	while (ok && json_member(r, &key))
 		ok = look(search, r, key, context);
-	leave(search);
 	return ok;
 }
 
@@ -543,11 +371,10 @@ static bool each_element(struct search *search, struct json_reader *r, looker *l
 
 	if (json_peek(r) != JSON_ARRAY)
 		return skip_value(search, r);
-	if (!enter(search, r, JSON_ARRAY))
+	if (!json_enter(r, JSON_ARRAY))
 		return json_problem(r, search->err);
 	while (ok && json_element(r))
 		ok = look(search, r, (struct json_span){ 0 }, context);
-	leave(search);
 	return ok;
 }
 
@@ -579,8 +406,8 @@ static enum answer answer_of(const struct json_reader *r)
 static bool root_member(struct search *search, struct json_reader *r, struct json_span key, void *context)
 {
 	(void)context;
-	if (json_equals(search->text, key, "uri") || json_equals(search->text, key, "name"))
-		return look_at_uri(search, r, true);
+	if (json_equals(search->text, key, "uri"))
+		return look_at_uri(search, r);
 	return skip_value(search, r);
 }
 
@@ -600,16 +427,14 @@ static bool block_member(struct search *search, struct json_reader *r, struct js
 	if (json_equals(text, key, "content"))
 		return json_peek(r) == JSON_ARRAY ? each_element(search, r, block, context) : skip_value(search, r);
 	if (json_equals(text, key, "uri"))
-		return look_at_uri(search, r, true);
+		return look_at_uri(search, r);
 	if (json_equals(text, key, "resource"))
 		return each_member(search, r, block_member, context);
 	if (!json_equals(text, key, "text") && !json_equals(text, key, "input") &&
 	    !json_equals(text, key, "structuredContent"))
 		return skip_value(search, r);
-	search->translate_only = true;
 	if (!look_at_value(search, r))
 		return false;
-	search->translate_only = false;
 	return true;
 }
 
@@ -652,7 +477,7 @@ static bool subscription(struct search *search, struct json_reader *r, struct js
 {
 	(void)key;
 	(void)context;
-	return look_at_uri(search, r, false);
+	return look_at_uri(search, r);
 }
 
 static bool notifications_member(struct search *search, struct json_reader *r, struct json_span key, void *context)
@@ -660,49 +485,6 @@ static bool notifications_member(struct search *search, struct json_reader *r, s
 	if (json_equals(search->text, key, "resourceSubscriptions"))
 		return each_element(search, r, subscription, context);
 	return skip_value(search, r);
-}
-
-/* Within completion/complete nothing is published: what is typed may name what does not exist. */
-static bool look_at_typed(struct search *search, struct json_reader *r)
-{
-	bool ok;
-
-	search->translate_only = true;
-	ok = look_at_value(search, r);
-	search->translate_only = false;
-	return ok;
-}
-
-/* {name, value}: the value stands where an argument of that name would. */
-static bool look_at_completed(struct search *search, struct json_reader *r)
-{
-	struct json_reader ahead = *r;
-	struct json_span key;
-	struct json_span value;
-	struct json_span name = { 0 };
-	bool ok = true;
-
-	if (json_peek(r) != JSON_OBJECT)
-		return skip_value(search, r);
-	if (json_enter(&ahead, JSON_OBJECT))
-		while (json_member(&ahead, &key) && json_skip(&ahead, &value))
-			if (json_equals(ahead.text, key, "name") && ahead.text[value.offset] == '"')
-				name = value;
-	if (!enter(search, r, JSON_OBJECT))
-		return json_problem(r, search->err);
-	while (ok && next_member(search, r, &key)) {
-		if (!json_equals(search->text, key, "value")) {
-			ok = skip_value(search, r);
-			continue;
-		}
-		start_places(search, NULL, 0, NULL);
-		if (name.length > 0)
-			step_in(search, &name, 0);
-		ok = look_at_typed(search, r);
-		end_places(search);
-	}
-	leave(search);
-	return ok;
 }
 
 static bool context_member(struct search *search, struct json_reader *r, struct json_span key, void *context)
@@ -713,15 +495,9 @@ static bool context_member(struct search *search, struct json_reader *r, struct 
 	if (!json_equals(search->text, key, "arguments"))
 		return skip_value(search, r);
 	start_places(search, NULL, 0, NULL);
-	ok = look_at_typed(search, r);
+	ok = look_at_value(search, r);
 	end_places(search);
 	return ok;
-}
-
-static bool reference_member(struct search *search, struct json_reader *r, struct json_span key, void *context)
-{
-	(void)context;
-	return json_equals(search->text, key, "uri") ? look_at_uri(search, r, true) : skip_value(search, r);
 }
 
 struct call {
@@ -757,19 +533,14 @@ static bool params_member(struct search *search, struct json_reader *r, struct j
 	case MESSAGE_RESOURCES_READ:
 	case MESSAGE_RESOURCES_SUBSCRIBE:
 	case MESSAGE_RESOURCES_UNSUBSCRIBE:
-		return json_equals(text, key, "uri")
-		           ? look_at_uri(search, r, call->method == MESSAGE_RESOURCES_UNSUBSCRIBE)
-		           : skip_value(search, r);
+		return json_equals(text, key, "uri") ? look_at_uri(search, r) : skip_value(search, r);
 	case MESSAGE_SUBSCRIPTIONS_LISTEN:
 		return json_equals(text, key, "notifications") ? each_member(search, r, notifications_member, NULL)
 		                                               : skip_value(search, r);
 	case MESSAGE_COMPLETION_COMPLETE:
-		if (json_equals(text, key, "argument"))
-			return look_at_completed(search, r);
-		if (json_equals(text, key, "context"))
-			return each_member(search, r, context_member, NULL);
-		return json_equals(text, key, "ref") ? each_member(search, r, reference_member, NULL)
-		                                     : skip_value(search, r);
+		/* What is being typed may be cut off anywhere, and names nothing yet. */
+		return json_equals(text, key, "context") ? each_member(search, r, context_member, NULL)
+		                                         : skip_value(search, r);
 	case MESSAGE_METHOD_NONE:
 	case MESSAGE_METHOD_OTHER:
 	case MESSAGE_TASKS_UPDATE:
@@ -780,32 +551,23 @@ static bool params_member(struct search *search, struct json_reader *r, struct j
 	return skip_value(search, r);
 }
 
-/* The tool that is called. `ret_double`: `name` occurs twice (its key then, else of length 0). */
-static struct json_span tool_name(const char *text, struct json_span params, struct json_span *ret_double)
+/* The tool that is called: the last of equal members, as JSON.parse takes it. Length 0: none. */
+static struct json_span tool_name(const char *text, struct json_span params)
 {
 	struct json_span name = { 0 };
 	struct json_span key;
 	struct json_span value;
 	struct json_reader r;
 
-	*ret_double = (struct json_span){ 0 };
 	json_start_at(&r, text, params);
-	if (json_peek(&r) == JSON_OBJECT && json_enter(&r, JSON_OBJECT)) {
-		bool seen = false;
-
-		while (json_member(&r, &key) && json_skip(&r, &value)) {
-			if (!json_equals(text, key, "name"))
-				continue;
-			if (seen)
-				*ret_double = key;
-			seen = true;
-			name = text[value.offset] == '"' ? value : (struct json_span){ 0 };
-		}
-	}
+	if (json_peek(&r) == JSON_OBJECT && json_enter(&r, JSON_OBJECT))
+		while (json_member(&r, &key) && json_skip(&r, &value))
+			if (json_equals(text, key, "name"))
+				name = text[value.offset] == '"' ? value : (struct json_span){ 0 };
 	return name;
 }
 
-/* A member of the message itself. Of equal ones each is looked at, so that none is replaced unseen. */
+/* A member of the message itself. Of equal ones each is looked at. */
 static bool message_member(struct search *search, struct json_reader *r, struct json_span key, void *context)
 {
 	const struct message *message = search->message;
@@ -821,35 +583,24 @@ static bool look_at_message(struct search *search, const struct schema *schema)
 	const struct message *message = search->message;
 	struct call call = { .method = message->method, .schema = schema };
 	mem_cleanup char *tool = NULL;
-	struct json_span twice = { 0 };
+	struct npxc_error ignored;
 	struct json_reader r;
 
 	if (message->method == MESSAGE_TOOLS_CALL && message->params.length > 0) {
-		const struct json_span name = tool_name(search->text, message->params, &twice);
+		const struct json_span name = tool_name(search->text, message->params);
 
-		if (name.length > 0 && !json_decode(search->text, name, &tool, &call.tool_length, search->err))
-			return error_prefix(search->err, "the tool's name");
-		call.tool = tool;
+		if (name.length > 0 && json_decode(search->text, name, &tool, &call.tool_length, &ignored))
+			call.tool = tool;
 	}
 	json_start_at(&r, search->text, message->whole);
-	if (!each_member(search, &r, message_member, &call))
-		return false;
-	/* What decides how the message is read must be said once too, if anything came of it. */
-	if (search->found->count > 0 && twice.length > 0)
-		return refuse_double(search, twice);
-	if (search->found->count > 0 && message->repeated)
-		return error_set(search->err, ERROR_JSON,
-		                 "one of id, method, params and result occurs twice in the message, so that server and "
-		                 "npxc could read different ones; send each once");
-	return true;
+	return each_member(search, &r, message_member, &call);
 }
 
 bool identify_message(const struct identify *identify, const struct schema *schema, const char *text,
                       const struct message *message, struct identify_found *ret_found, struct npxc_error *err)
 {
-	struct level levels[LIMIT_MESSAGE_DEPTH + 1];
 	struct search search = {
-		.identify = identify, .text = text, .message = message, .found = ret_found, .levels = levels, .err = err
+		.identify = identify, .text = text, .message = message, .found = ret_found, .err = err
 	};
 	bool ok;
 
@@ -858,7 +609,6 @@ bool identify_message(const struct identify *identify, const struct schema *sche
 	    (message->kind == MESSAGE_RESPONSE ? message->result.length == 0 : message->params.length == 0))
 		return true;
 	ok = look_at_message(&search, schema);
-	free(search.doubles);
 	if (!ok)
 		ret_found->count = 0;
 	return ok;

@@ -18,7 +18,7 @@ enum state {
 
 /*
  * bytes: [start, ready) may be put out, [ready, end) is to be processed; a line that is kept begins at `ready`.
- * After a decision: out follows [start, ready), and everything before `resume` has been dealt with.
+ * After a line that does not go on: everything before `resume` has been dealt with. `out` is what goes between lines.
  */
 struct lines {
 	struct lines_rules rules;
@@ -34,6 +34,7 @@ struct lines {
 	struct buf inject;
 	bool finished;
 	bool unterminated; /* the last byte put out was no newline, and no more comes of its line */
+	bool watched;      /* the line that is passing has been watched from its beginning */
 };
 
 struct lines *lines_new(const struct lines_rules *rules)
@@ -43,7 +44,6 @@ struct lines *lines_new(const struct lines_rules *rules)
 	lines->rules = *rules;
 	lines->capacity = LINES_BUFFER_BYTES;
 	lines->bytes = mem_realloc(NULL, lines->capacity, 1);
-	/* A rewritten line may be longer than what it came from. */
 	lines->out = BUF_INIT(4 * LIMIT_MESSAGE_BYTES);
 	lines->inject = BUF_INIT(4 * LIMIT_MESSAGE_BYTES);
 	return lines;
@@ -98,6 +98,7 @@ static void line_is_over(struct lines *lines, size_t next)
 	lines->searched = 0;
 	lines->looked = 0;
 	lines->look = LINES_MORE;
+	lines->watched = false;
 	lines->ready = next;
 }
 
@@ -125,6 +126,15 @@ static void look_further(struct lines *lines, size_t available)
 	}
 }
 
+/* The next bytes of the line are to be put out. */
+static void go_on(struct lines *lines, size_t count)
+{
+	if (lines->rules.watch != NULL && count > 0)
+		lines->rules.watch(lines->rules.context, lines->bytes + lines->ready, count, !lines->watched);
+	lines->watched = true;
+	lines->ready += count;
+}
+
 /* The rest of a line that is not kept. */
 static void process_rest(struct lines *lines)
 {
@@ -138,7 +148,7 @@ static void process_rest(struct lines *lines)
 		return;
 	case STATE_PASSING:
 		lines->unterminated = newline == NULL && lines->finished;
-		lines->ready += count;
+		go_on(lines, count);
 		if (last)
 			line_is_over(lines, lines->ready);
 		return;
@@ -164,7 +174,7 @@ static void line_is_too_long(struct lines *lines)
 
 	if (lines->rules.too_long == NULL || !lines->rules.too_long(lines->rules.context)) {
 		lines->state = STATE_PASSING;
-		lines->ready = lines->end;
+		go_on(lines, count);
 		return;
 	}
 	(void)lines->rules.look(lines->rules.context, line + lines->looked, count - lines->looked, lines->looked == 0);
@@ -182,7 +192,7 @@ static void process_whole(struct lines *lines, size_t next)
 	case LINES_PASS:
 		break;
 	case LINES_HOLD:
-		if (lines->rules.decide(lines->rules.context, line, length, &lines->out) != LINES_SAME) {
+		if (lines->rules.decide(lines->rules.context, line, length) != LINES_SAME) {
 			skip_to(lines, next);
 			return;
 		}
@@ -193,6 +203,7 @@ static void process_whole(struct lines *lines, size_t next)
 		return;
 	}
 	lines->unterminated = lines->bytes[next - 1] != '\n';
+	go_on(lines, length);
 	line_is_over(lines, next);
 }
 
@@ -213,7 +224,7 @@ static bool process_line(struct lines *lines)
 	switch (lines->look) {
 	case LINES_PASS:
 		lines->state = STATE_PASSING;
-		lines->ready = lines->end;
+		go_on(lines, available);
 		return false;
 	case LINES_DIVERT:
 		lines->rules.divert(lines->rules.context, line, available, true, false);

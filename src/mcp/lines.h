@@ -7,8 +7,8 @@
 #include <stddef.h>
 
 /*
- * One direction of the relay where lines matter: bytes go in as they come, and come out unchanged but for lines that
- * somebody decides about. A line that needs no decision streams through however long it is; one that does is kept until
+ * One direction of the relay where lines matter: bytes go in as they come, and come out unchanged, but for lines that
+ * do not go on at all. A line that needs no decision streams through however long it is; one that does is kept until
  * it is whole. Pure: it neither reads nor writes.
  *
  *     room = lines_room(l, &count);  (read something there)  lines_filled(l, n);
@@ -27,7 +27,6 @@ enum lines_look {
 /* What becomes of a whole line. */
 enum lines_verdict {
 	LINES_SAME,
-	LINES_CHANGED, /* what was appended to `out` takes its place */
 	LINES_DROPPED, /* nothing of it goes on */
 };
 
@@ -36,7 +35,10 @@ struct lines_rules {
 	 * else than LINES_MORE, and for the rest of a line that is dropped because it is too long. */
 	enum lines_look (*look)(void *context, const char *bytes, size_t count, bool first);
 	/* `line` with its newline, or without at the end of input. NULL where look never says LINES_HOLD. */
-	enum lines_verdict (*decide)(void *context, const char *line, size_t length, struct buf *out);
+	enum lines_verdict (*decide)(void *context, const char *line, size_t length);
+	/* Each byte that goes on, before it does, newlines included: in pieces of lines, whole ones where they were
+	 * whole; `first`: they are a line's beginning. NULL: nobody wants to know. */
+	void (*watch)(void *context, const char *bytes, size_t count, bool first);
 	/* A kept line reaches max_bytes. True: it is dropped, and `dropped` is called when it has ended. False: it goes
 	 * on as it is. NULL: false. */
 	bool (*too_long)(void *context);

@@ -275,7 +275,6 @@ static void read_member(const char *text, struct json_span key, struct json_span
 
 	if (which == KEY_OTHER)
 		return;
-	message->repeated = message->repeated || (*seen >> which & 1) != 0;
 	*seen |= 1U << which;
 	switch (which) {
 	case KEY_ID:

@@ -86,7 +86,6 @@ struct message {
 	struct json_span id; /* length 0: absent, as below */
 	struct json_span params;
 	struct json_span result;
-	bool repeated; /* one of id, method, params, result, error occurs twice: others may read another message */
 };
 
 /*

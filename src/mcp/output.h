@@ -2,49 +2,47 @@
 #define NPXC_MCP_OUTPUT_H
 
 #include "base/error.h"
+#include "base/str.h"
 #include "mcp/publish.h"
-#include "mcp/scope.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 /*
- * Files that a server makes for a call: it writes to a private file, and what is there when the call has been answered
- * is put in its place on the host.
+ * Files that a server makes beneath the working directory: its mount there is writable, and what it made is put in
+ * place on the host where nothing is yet.
+ *
+ * Should: look at regular files alone; leave no half of one on the host; work where the file system knows no nameless
+ *   files and no renameat2.
+ * Mustn't: replace or follow anything that is on the host, but a file of this session that nobody touched since; move
+ *   the server's own inode, to which it could go on writing; put anything at a name that the host executes
+ *   (config/hazard).
  */
-
-struct output_box {
-	const char *directory;    /* borrowed; mounted writable at PUBLISH_OUTPUTS */
-	int fd;                   /* owned; of it */
-	uint64_t max_bytes;       /* of one file ... */
-	uint64_t max_total_bytes; /* ... and of all that are put in place; what a server writes is not bounded before */
-	uint64_t placed_bytes;
-	bool (*stop)(void *context); /* see base/copy.h */
+struct output_settings {
+	const char *files;                        /* borrowed; what is mounted at the working directory, writable */
+	const struct find_root *root;             /* borrowed; the working directory itself */
+	const struct strv *mount_points;          /* borrowed; see mcp/publish */
+	bool named_only;                          /* only what output_name was told of */
+	uint64_t max_file_bytes, max_total_bytes; /* LIMIT_OUTPUT_* */
+	size_t max_entries;
+	bool (*stop)(void *context); /* see base/copy.h; may be NULL */
 	void *context;
+	void (*say)(void *say_context, const char *line); /* a line for the user: what was placed, what was not */
+	void *say_context;
 };
 
-bool output_box_open(struct output_box *box, struct npxc_error *err) NPXC_MUST_CHECK; /* fills fd */
-void output_box_close(struct output_box *box);
-
 struct output;
+bool output_start(const struct output_settings *settings, struct publish *publish, struct output **ret_output,
+                  struct npxc_error *err) NPXC_MUST_CHECK;
+void output_free(struct output *output); /* NULL is allowed */
 
-/* An empty private directory for it, and its path inside (output_inside). `parent` is taken on success. ERROR_IO. */
-bool output_make(const struct output_box *box, struct publish *publish, const struct scope_name *name,
-                 struct scope_parent *parent, struct output **ret_output, struct npxc_error *err) NPXC_MUST_CHECK;
-const char *output_inside(const struct output *output);
+/* An argument for outputs names this path. */
+void output_name(struct output *output, const char *path);
 
-/*
- * The call has been answered. A regular file is copied into the directory that was opened when the call came, under a
- * name of its own that is given the right one at once; without one it is a success with `*ret_placed` false.
- * Should: leave no half of a file; work where the file system knows no links (renameat2, renamex_np).
- * Mustn't: replace anything that is there; follow a link that the server made; move the server's own inode, which it
- * could go on writing to.
- * Errors: ERROR_PATH_OUT_OF_SCOPE (something has that name by now, or it is no regular file), ERROR_IO (the ceiling, a
- * full disk). The private directory is removed in every case. Frees `output`.
- */
-bool output_finish(struct output_box *box, struct output *output, bool *ret_placed,
-                   struct npxc_error *err) NPXC_MUST_CHECK;
-/* The call came to nothing: what is there is removed. NULL is allowed. */
-void output_drop(const struct output_box *box, struct output *output);
+/* Puts in place what is there, and says so. What goes wrong with one file is said, and the others go on. */
+void output_collect(struct output *output);
+
+/* Whether what the server wrote has become too much; `ret_bytes`: how much it is. */
+bool output_is_over(struct output *output, uint64_t *ret_bytes);
 
 #endif

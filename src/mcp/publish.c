@@ -2,22 +2,26 @@
 
 #include "base/copy.h"
 #include "base/fd.h"
-#include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/str.h"
 #include "base/tree.h"
+#include "config/hazard.h"
+#include "mcp/watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { SHOWN_BYTES = 160, LEFT_OUT_NAMED = 8, NO_ENTRY = -1 };
+enum { SHOWN_BYTES = 160, NO_ENTRY = -1 };
+
+/* entries: that are looked at with each request because nothing watches them. */
+enum { UNWATCHED_MAX = 64 };
+
+enum entry_kind { ENTRY_FILE, ENTRY_TREE, ENTRY_LINK };
 
 /* What tells whether a file or a tree is still the same. */
 struct identity {
@@ -29,114 +33,160 @@ struct identity {
 };
 
 struct entry {
-	char *path;   /* owned; as the client means it */
-	char *inside; /* owned; the path inside */
-	char *host;   /* owned; the host's directory that the id stands for */
-	char id[PUBLISH_ID_DIGITS + 1];
+	char *path; /* owned */
+	enum entry_kind kind;
 	struct identity identity;
+	char *target; /* owned; of a link */
+	ino_t copy;   /* of a file */
 	uint64_t bytes;
-	size_t files;    /* directories too */
-	bool superseded; /* another entry stands for `path` now */
-	bool is_tree;
+	size_t files; /* directories too */
+	bool dirty, unwatched;
 	long next; /* in its bucket, or NO_ENTRY */
 };
 
 struct publish {
 	struct publish_settings settings;
-	int fd; /* of its directory */
-	char session[PUBLISH_ID_DIGITS / 2 + 1];
-	struct entry **entries; /* owned; the index is the second half of an id */
+	int files, stage;
+	size_t staged;          /* counts */
+	struct entry **entries; /* owned */
 	size_t count, capacity;
-	long *buckets; /* as many as `capacity`: by path, current entries only */
+	long *buckets; /* as many as `capacity` */
 	uint64_t bytes;
-	size_t files;
+	size_t file_count;
+	size_t dirty, unwatched;
+	struct watch *watch;
+	bool watch_failed; /* of what is being made */
 };
 
 /* ---- the table ---- */
 
-static uint64_t mix(uint64_t hash, const void *bytes, size_t count)
+static uint64_t hash_text(const char *text)
 {
-	const unsigned char *next = bytes;
+	uint64_t hash = 0xcbf29ce484222325ULL;
 
-	for (size_t i = 0; i < count; i++)
-		hash = (hash ^ next[i]) * 0x100000001b3ULL;
+	for (; *text != '\0'; text++)
+		hash = (hash ^ (unsigned char)*text) * 0x100000001b3ULL;
 	return hash;
 }
 
-static uint64_t hash_text(const char *text)
-{
-	return mix(0xcbf29ce484222325ULL, text, strlen(text));
-}
-
-static size_t bucket_of(const struct publish *publish, const char *path)
+static long *bucket_of(const struct publish *publish, const char *path)
 {
 	// NOLINTNEXTLINE(clang-analyzer-core.DivideZero): asked only of a table that has entries
-	return (size_t)(hash_text(path) % publish->capacity);
+	return &publish->buckets[hash_text(path) % publish->capacity];
 }
 
 static void link_entry(struct publish *publish, size_t index)
 {
 	struct entry *entry = publish->entries[index];
-	long *bucket = &publish->buckets[bucket_of(publish, entry->path)];
+	long *bucket = bucket_of(publish, entry->path);
 
 	entry->next = *bucket;
 	*bucket = (long)index;
 }
 
-static void unlink_entry(struct publish *publish, const struct entry *entry)
+static void relink(struct publish *publish)
 {
-	long *at = &publish->buckets[bucket_of(publish, entry->path)];
-
-	while (publish->entries[*at] != entry)
-		at = &publish->entries[*at]->next;
-	*at = entry->next;
-}
-
-static void grow(struct publish *publish)
-{
-	publish->capacity = publish->capacity == 0 ? 64 : publish->capacity * 2;
-	publish->entries = mem_realloc(publish->entries, publish->capacity, sizeof(struct entry *));
-	publish->buckets = mem_realloc(publish->buckets, publish->capacity, sizeof(*publish->buckets));
 	for (size_t i = 0; i < publish->capacity; i++)
 		publish->buckets[i] = NO_ENTRY;
 	for (size_t i = 0; i < publish->count; i++)
-		if (!publish->entries[i]->superseded)
-			link_entry(publish, i);
+		link_entry(publish, i);
 }
 
-static struct entry *find(const struct publish *publish, const char *path)
+static struct entry *find_entry(const struct publish *publish, const char *path)
 {
 	if (publish->capacity == 0)
 		return NULL;
-	for (long i = publish->buckets[bucket_of(publish, path)]; i != NO_ENTRY; i = publish->entries[i]->next)
+	for (long i = *bucket_of(publish, path); i != NO_ENTRY; i = publish->entries[i]->next)
 		if (strcmp(publish->entries[i]->path, path) == 0)
 			return publish->entries[i];
 	return NULL;
 }
 
-static void free_entry(struct entry *entry)
+static void free_entry(struct publish *publish, struct entry *entry)
 {
+	publish->bytes -= entry->bytes;
+	publish->file_count -= entry->files;
+	publish->dirty -= entry->dirty;
+	publish->unwatched -= entry->unwatched;
 	free(entry->path);
-	free(entry->inside);
-	free(entry->host);
+	free(entry->target);
 	free(entry);
+}
+
+/* Those beneath the path, and with `itself` the one at it. Goes through all: what calls it is rare. */
+static void drop_entries(struct publish *publish, const char *path, bool itself)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < publish->count; i++) {
+		struct entry *entry = publish->entries[i];
+		const size_t length = strlen(path);
+		const bool beneath =
+		    path[0] == '\0' || (strncmp(entry->path, path, length) == 0 && entry->path[length] == '/');
+
+		if (beneath || (itself && strcmp(entry->path, path) == 0))
+			free_entry(publish, entry);
+		else
+			publish->entries[kept++] = entry;
+	}
+	if (kept == publish->count)
+		return;
+	publish->count = kept;
+	relink(publish);
+}
+
+static struct entry *make_entry(struct publish *publish, const char *path)
+{
+	struct entry *entry = find_entry(publish, path);
+
+	if (entry != NULL) {
+		publish->bytes -= entry->bytes;
+		publish->file_count -= entry->files;
+		free(MEM_TAKE(entry->target));
+		entry->bytes = 0;
+		entry->files = 0;
+		return entry;
+	}
+	if (publish->count == publish->capacity) {
+		publish->capacity = publish->capacity == 0 ? 64 : publish->capacity * 2;
+		publish->entries = mem_realloc(publish->entries, publish->capacity, sizeof(struct entry *));
+		publish->buckets = mem_realloc(publish->buckets, publish->capacity, sizeof(*publish->buckets));
+		relink(publish);
+	}
+	entry = mem_alloc(sizeof(*entry));
+	entry->path = str_dup(path);
+	publish->entries[publish->count] = entry;
+	link_entry(publish, publish->count++);
+	return entry;
+}
+
+static void set_dirty(struct publish *publish, struct entry *entry, bool dirty)
+{
+	publish->dirty += (size_t)dirty - (size_t)entry->dirty;
+	entry->dirty = dirty;
+}
+
+static void set_unwatched(struct publish *publish, struct entry *entry, bool unwatched)
+{
+	publish->unwatched += (size_t)unwatched - (size_t)entry->unwatched;
+	entry->unwatched = unwatched;
 }
 
 /* ---- start and end ---- */
 
 bool publish_start(const struct publish_settings *settings, struct publish **ret_publish, struct npxc_error *err)
 {
+	FD_CLEANUP int files = -1;
+	FD_CLEANUP int stage = -1;
 	struct publish *publish;
-	mem_cleanup char *random = NULL;
-	int fd;
 
-	if (!tree_open(settings->directory, &fd, err))
+	if (!tree_open(settings->files, &files, err) || !tree_open(settings->stage, &stage, err))
 		return false;
-	random = file_random_hex(PUBLISH_ID_DIGITS / 2);
 	publish = mem_alloc(sizeof(*publish));
 	publish->settings = *settings;
-	publish->fd = fd;
-	memcpy(publish->session, random, sizeof(publish->session));
+	publish->files = fd_take(&files);
+	publish->stage = fd_take(&stage);
+	publish->watch = watch_new();
 	*ret_publish = publish;
 	return true;
 }
@@ -146,307 +196,203 @@ void publish_free(struct publish *publish)
 	if (publish == NULL)
 		return;
 	for (size_t i = 0; i < publish->count; i++)
-		free_entry(publish->entries[i]);
+		free_entry(publish, publish->entries[i]);
 	free(publish->entries);
 	free(publish->buckets);
-	fd_close(&publish->fd);
+	watch_free(publish->watch);
+	fd_close(&publish->files);
+	fd_close(&publish->stage);
 	free(publish);
 }
 
-bool publish_is_empty(const struct publish *publish)
+bool publish_knows(const struct publish *publish, const char *path)
 {
-	return publish->count == 0;
+	mem_cleanup char *part = str_dup(path);
+
+	for (;;) {
+		const struct entry *entry = find_entry(publish, part);
+		char *slash = strrchr(part, '/');
+
+		if (entry != NULL && (entry->kind == ENTRY_TREE || strcmp(part, path) == 0))
+			return true;
+		if (slash == NULL)
+			return false;
+		*slash = '\0';
+	}
 }
 
-/* ---- what a file is ---- */
+/* ---- mount points ---- */
 
-#ifdef __APPLE__
-#define MTIME(info) ((info)->st_mtimespec)
-#define CTIME(info) ((info)->st_ctimespec)
-#else
-#define MTIME(info) ((info)->st_mtim)
-#define CTIME(info) ((info)->st_ctim)
-#endif
-
-static int64_t milliseconds(struct timespec time)
+static bool is_within(const char *path, const char *directory)
 {
-	return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+	const size_t length = strlen(directory);
+
+	return length == 0 || (strncmp(path, directory, length) == 0 && (path[length] == '/' || path[length] == '\0'));
 }
 
-/* Whether a change from now on gives the file other times than it has. */
-static bool is_settled(const struct stat *info)
+static bool is_mounted(const struct publish *publish, const char *path)
 {
-	const bool coarse = MTIME(info).tv_nsec == 0 && CTIME(info).tv_nsec == 0;
-	const int64_t patience = coarse ? LIMIT_COARSE_STAMP_MS : LIMIT_STAMP_MS;
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return milliseconds(MTIME(info)) + patience < milliseconds(now) &&
-	       milliseconds(CTIME(info)) + patience < milliseconds(now);
+	for (size_t i = 0; i < publish->settings.mount_points->count; i++)
+		if (is_within(path, publish->settings.mount_points->v[i]))
+			return true;
+	return false;
 }
 
-static uint64_t mix_stat(uint64_t hash, const struct stat *info)
+static bool holds_mount(const struct publish *publish, const char *path)
 {
-	const struct timespec modified = MTIME(info), changed = CTIME(info);
-
-	hash = mix(hash, &info->st_dev, sizeof(info->st_dev));
-	hash = mix(hash, &info->st_ino, sizeof(info->st_ino));
-	hash = mix(hash, &info->st_size, sizeof(info->st_size));
-	hash = mix(hash, &info->st_mode, sizeof(info->st_mode));
-	hash = mix(hash, &modified.tv_sec, sizeof(modified.tv_sec));
-	hash = mix(hash, &modified.tv_nsec, sizeof(modified.tv_nsec));
-	hash = mix(hash, &changed.tv_sec, sizeof(changed.tv_sec));
-	return mix(hash, &changed.tv_nsec, sizeof(changed.tv_nsec));
+	for (size_t i = 0; i < publish->settings.mount_points->count; i++)
+		if (is_within(publish->settings.mount_points->v[i], path))
+			return true;
+	return false;
 }
 
-static bool is_same(const struct identity *a, const struct identity *b)
-{
-	return a->device == b->device && a->inode == b->inode && a->size == b->size && a->mark == b->mark;
-}
+/* ---- into place ---- */
 
-/* ---- trees ---- */
-
-struct tree {
-	const struct publish *publish;
-	const char *path; /* for messages */
-	int to;           /* where the copy goes; -1: only measured */
-	uint64_t room;    /* bytes ... */
-	size_t places;    /* ... and files and directories that it may have */
-	size_t files;
-	uint64_t bytes;
-	uint64_t mark;
-	bool settled;
-	struct strv left_out; /* the first few */
-	size_t left_out_count;
+/* Where something that is made beside `files` comes to: the topmost part of its path that is to be renamed. */
+struct spot {
+	char name[24]; /* in `stage`: of what is renamed */
+	char *staged;  /* owned; in `stage`: where the thing itself stands */
+	char *top;     /* owned; in `files` */
+	bool exchange; /* something is there that a rename does not replace */
 };
 
-static void leave_out(struct tree *tree, const char *relative, const char *why)
+static void spot_done(struct spot *spot)
 {
-	if (tree->to == -1)
-		return;
-	if (tree->left_out_count++ < LEFT_OUT_NAMED)
-		strv_pushf(&tree->left_out, "%s (%s)", relative, why);
+	free(spot->staged);
+	free(spot->top);
 }
 
-static bool too_much(const struct tree *tree, struct npxc_error *err, const char *what)
+static char *parent_of(const char *path)
 {
-	mem_cleanup char *shown = str_escape(tree->path, strlen(tree->path));
+	const char *slash = strrchr(path, '/');
 
-	return error_set(err, ERROR_IO, "\"%.*s\" %s; name a part of it, or show it to the server with --mount",
-	                 (int)SHOWN_BYTES, shown, what);
+	return str_dup_n(path, slash == NULL ? 0 : (size_t)(slash - path));
 }
 
-static bool check_tree(const struct tree *tree, uint64_t file_bytes, unsigned depth, struct npxc_error *err)
+static bool find_top(const struct publish *publish, const char *path, bool is_directory, struct spot *spot,
+                     struct npxc_error *err)
 {
-	const struct publish_settings *limits = &tree->publish->settings;
-	char what[96];
-
-	if (tree->files > tree->places)
-		snprintf(what, sizeof(what), "holds more than %zu files and directories", tree->places);
-	else if (depth > LIMIT_PUBLISH_DEPTH)
-		snprintf(what, sizeof(what), "is more than %d directories deep", LIMIT_PUBLISH_DEPTH);
-	else if (file_bytes > limits->max_file_bytes)
-		snprintf(what, sizeof(what), "holds a file of more than %llu bytes",
-		         (unsigned long long)limits->max_file_bytes);
-	else if (tree->bytes > tree->room)
-		snprintf(what, sizeof(what), "holds more than %llu bytes", (unsigned long long)tree->room);
-	else
-		return true;
-	return too_much(tree, err, what);
-}
-
-/* Whether a link in a directory that many levels below the tree's root names something in the tree, as far as its text
- * tells. Where that is not the whole truth it leads to the sandbox's own files. */
-static bool link_stays(const char *target, unsigned depth)
-{
-	long level = (long)depth;
-
-	if (target[0] == '/')
-		return false;
-	for (const char *at = target; *at != '\0' && level >= 0;) {
-		const size_t length = strcspn(at, "/");
-
-		if (length == 2 && memcmp(at, "..", 2) == 0)
-			level--;
-		else if (length > 1 || (length == 1 && at[0] != '.'))
-			level++;
-		at += length;
-		at += strspn(at, "/");
-	}
-	return level >= 0;
-}
-
-static bool copy_link(struct tree *tree, const struct tree_entry *entry, struct npxc_error *err)
-{
-	mem_cleanup char *target = NULL;
-	struct npxc_error ignored;
-
-	if (!tree_read_link(entry->directory, entry->name, &target, &ignored)) {
-		leave_out(tree, entry->path, "cannot be read");
-		return true;
-	}
-	if (!link_stays(target, (unsigned)entry->depth - 1)) {
-		leave_out(tree, entry->path, "a link that leads out");
-		return true;
-	}
-	return tree->to == -1 || tree_make_link(tree->to, entry->path, target, err);
-}
-
-static mode_t copy_mode(const struct stat *info)
-{
-	return (info->st_mode & S_IXUSR) != 0 ? 0555 : 0444;
-}
-
-/* A file may have as many bytes as are left, and never more than one may have. */
-static struct copy_rules rules_of(const struct publish *publish, uint64_t left)
-{
-	const uint64_t most = publish->settings.max_file_bytes;
-
-	return (struct copy_rules){ .max_bytes = left < most ? left : most,
-		                    .stop = publish->settings.stop,
-		                    .context = publish->settings.context };
-}
-
-static bool copy_leaf(struct tree *tree, const struct tree_entry *entry, struct npxc_error *err)
-{
-	const struct copy_rules rules = rules_of(tree->publish, tree->room - tree->bytes);
-	FD_CLEANUP int fd = -1;
+	mem_cleanup char *parent = parent_of(path);
 	struct npxc_error ignored;
 	struct stat info;
-	uint64_t bytes = 0;
+	size_t at = parent[0] == '\0' || tree_is_directory(publish->files, parent) ? strlen(path) : 0;
 
-	if (!tree_open_file(entry->directory, entry->name, &fd, &info, &ignored)) {
-		leave_out(tree, entry->path, "cannot be read");
-		return true;
-	}
-	if (!tree_copy(fd, tree->to, entry->path, copy_mode(&info), &rules, &bytes, err))
-		return false;
-	tree->bytes += bytes;
-	return check_tree(tree, bytes, 0, err);
-}
+	for (;;) {
+		const bool last = at >= strlen(path);
 
-static bool walk_entry(struct tree *tree, const struct tree_entry *entry, struct npxc_error *err)
-{
-	const struct stat *info = &entry->info;
-	const unsigned depth = (unsigned)entry->depth - 1; /* of the directory that holds it */
-
-	tree->files++;
-	/* The order in which a directory is read means nothing: a sum. */
-	tree->mark += mix_stat(hash_text(entry->path), info);
-	tree->settled = tree->settled && is_settled(info);
-	if (S_ISDIR(info->st_mode))
-		return check_tree(tree, 0, depth + 1, err) &&
-		       (tree->to == -1 || tree_make_directory(tree->to, entry->path, 0755, NULL, err));
-	if (S_ISLNK(info->st_mode))
-		return check_tree(tree, 0, depth, err) && copy_link(tree, entry, err);
-	if (!S_ISREG(info->st_mode)) {
-		leave_out(tree, entry->path, "no ordinary file");
-		return check_tree(tree, 0, depth, err);
-	}
-	if (tree->to != -1)
-		return check_tree(tree, 0, depth, err) && copy_leaf(tree, entry, err);
-	tree->bytes += (uint64_t)info->st_size;
-	return check_tree(tree, (uint64_t)info->st_size, depth, err);
-}
-
-static enum tree_next on_entry(void *context, const struct tree_entry *entry, struct npxc_error *err)
-{
-	return walk_entry(context, entry, err) ? TREE_ENTER : TREE_STOP;
-}
-
-static enum tree_next on_refused(void *context, const struct tree_entry *entry, int number, struct npxc_error *err)
-{
-	struct tree *tree = context;
-
-	leave_out(tree, entry->path, number == EXDEV ? "another file system" : "cannot be read");
-	return tree->to == -1 || tree_remove_entry(tree->to, entry->path, err) ? TREE_ON : TREE_STOP;
-}
-
-/* `directory` is borrowed. */
-static bool walk_directory(struct tree *tree, int directory, struct npxc_error *err)
-{
-	const struct tree_visitor visitor = { .context = tree, .entry = on_entry, .refused = on_refused };
-
-	return tree_walk(directory, "", &visitor, err);
-}
-
-static void report_left_out(const struct tree *tree)
-{
-	struct buf line BUF_CLEANUP = BUF_INIT(64 * KIB);
-	struct npxc_error ignored;
-
-	for (size_t i = 0; i < tree->left_out.count; i++)
-		if (!buf_appendf(&line, &ignored, "%s%s", i == 0 ? "" : ", ", tree->left_out.v[i]))
-			break;
-	if (tree->left_out_count > 0)
-		log_warn("publish", "%s: %zu left out: %s%s", tree->path, tree->left_out_count,
-		         line.data == NULL ? "" : line.data, tree->left_out_count > LEFT_OUT_NAMED ? ", ..." : "");
-}
-
-/* ---- one publication ---- */
-
-static bool identify(const struct publish *publish, const struct scope_name *name, const struct scope_file *file,
-                     struct identity *ret_identity, size_t *ret_files, struct npxc_error *err)
-{
-	struct identity identity = { .device = file->info.st_dev,
-		                     .inode = file->info.st_ino,
-		                     .size = (uint64_t)file->info.st_size,
-		                     .mark = mix_stat(0, &file->info),
-		                     .settled = is_settled(&file->info) };
-	struct tree tree = { .publish = publish,
-		             .path = name->path,
-		             .to = -1,
-		             .room = publish->settings.max_total_bytes,
-		             .places = publish->settings.max_tree_entries,
-		             .settled = identity.settled };
-
-	if (S_ISDIR(file->info.st_mode)) {
-		if (!walk_directory(&tree, file->fd, err))
+		if (!last)
+			at += strcspn(path + at, "/");
+		free(spot->top);
+		spot->top = str_dup_n(path, at);
+		if (!tree_look(publish->files, spot->top, &info, &ignored)) {
+			if (ignored.sys_errno == ENOENT)
+				return true;
+			*err = ignored;
 			return false;
-		identity.size = tree.bytes;
-		identity.mark += tree.mark;
-		identity.settled = tree.settled;
+		}
+		if (path[at] == '\0') {
+			spot->exchange = is_directory || S_ISDIR(info.st_mode);
+			return true;
+		}
+		if (!S_ISDIR(info.st_mode)) {
+			spot->exchange = true;
+			return true;
+		}
+		at++;
 	}
-	*ret_files = tree.files + 1;
-	*ret_identity = identity;
+}
+
+static bool spot_find(struct publish *publish, const char *path, bool is_directory, struct spot *spot,
+                      struct npxc_error *err)
+{
+	mem_cleanup char *parent = NULL;
+
+	if (!find_top(publish, path, is_directory, spot, err))
+		return false;
+	snprintf(spot->name, sizeof(spot->name), "%zu", publish->staged++);
+	spot->staged = str_printf("%s%s", spot->name, path + strlen(spot->top));
+	if (strcmp(spot->staged, spot->name) == 0)
+		return true;
+	parent = parent_of(spot->staged);
+	return tree_make_directories(publish->stage, parent, publish->settings.writable ? 0777 : 0755, err);
+}
+
+static void discard(struct publish *publish, const char *name)
+{
+	struct npxc_error why;
+
+	if (!tree_remove(publish->stage, name, &why))
+		log_warn("publish", "%s", why.message);
+}
+
+/* False with errno. */
+static bool swap_names(int stage, const char *name, int directory, const char *leaf)
+{
+#if defined(__linux__) && defined(RENAME_EXCHANGE)
+	return renameat2(stage, name, directory, leaf, RENAME_EXCHANGE) == 0;
+#elif defined(__APPLE__) && defined(RENAME_SWAP)
+	return renameatx_np(stage, name, directory, leaf, RENAME_SWAP) == 0;
+#else
+	(void)stage;
+	(void)name;
+	(void)directory;
+	(void)leaf;
+	errno = ENOSYS;
+	return false;
+#endif
+}
+
+static bool exchange(struct publish *publish, const struct spot *spot, struct npxc_error *err)
+{
+	mem_cleanup char *parent = parent_of(spot->top);
+	const char *leaf = spot->top + strlen(parent) + (parent[0] != '\0');
+	FD_CLEANUP int directory = -1;
+	mem_cleanup char *old = str_printf("%s.old", spot->name);
+
+	if (!tree_open_directory(publish->files, parent, &directory, err))
+		return false;
+	if (!swap_names(publish->stage, spot->name, directory, leaf)) {
+		/* A file system without it: there is a moment in which nothing has the name. */
+		if (!tree_rename(publish->files, spot->top, publish->stage, old, err) ||
+		    !tree_rename(publish->stage, spot->name, publish->files, spot->top, err))
+			return false;
+		discard(publish, old);
+	} else {
+		discard(publish, spot->name);
+	}
+	drop_entries(publish, spot->top, true);
 	return true;
 }
 
-static bool has_room(const struct publish *publish, uint64_t bytes, size_t files)
+static bool spot_place(struct publish *publish, const struct spot *spot, struct npxc_error *err)
 {
-	return bytes <= publish->settings.max_total_bytes - publish->bytes &&
-	       files <= publish->settings.max_entries - publish->files;
+	const bool placed = spot->exchange ? exchange(publish, spot, err)
+	                                   : tree_rename(publish->stage, spot->name, publish->files, spot->top, err);
+
+	if (!placed)
+		discard(publish, spot->name);
+	return placed;
 }
 
-static void remove_copy(struct publish *publish, struct entry *entry)
+static bool name_in_error(struct npxc_error *err, const char *path)
 {
-	struct npxc_error err;
+	mem_cleanup char *shown = str_escape(path, strlen(path));
 
-	if (!tree_remove(publish->fd, entry->id, &err)) {
-		log_warn("publish", "%s", err.message);
-		return;
-	}
-	publish->bytes -= entry->bytes;
-	publish->files -= entry->files;
-	entry->bytes = 0;
-	entry->files = 0;
+	return error_prefix(err, "\"%.*s\"", (int)SHOWN_BYTES, shown);
 }
 
-static bool make_room(struct publish *publish, const struct scope_name *name, uint64_t bytes, size_t files,
-                      struct npxc_error *err)
+/* ---- room ---- */
+
+static bool check_room(const struct publish *publish, const struct entry *before, const char *path, uint64_t bytes,
+                       size_t files, struct npxc_error *err)
 {
+	const uint64_t have = publish->bytes - (before == NULL ? 0 : before->bytes);
+	const size_t count = publish->file_count - (before == NULL ? 0 : before->files);
 	mem_cleanup char *shown = NULL;
 
-	/* Each entry is looked at anew every time: little beside a copy, and only when all is full. */
-	for (size_t i = 0; i < publish->count && !has_room(publish, bytes, files); i++) {
-		struct entry *entry = publish->entries[i];
-
-		if (entry->superseded && entry->inside != NULL && entry->files > 0)
-			remove_copy(publish, entry);
-	}
-	if (has_room(publish, bytes, files))
+	if (bytes <= publish->settings.max_total_bytes - have && files <= publish->settings.max_entries - count)
 		return true;
-	shown = str_escape(name->path, strlen(name->path));
+	shown = str_escape(path, strlen(path));
 	return error_set(
 	    err, ERROR_IO,
 	    "no room for a copy of \"%.*s\": all files given to this server together may have %llu bytes and "
@@ -455,120 +401,52 @@ static bool make_room(struct publish *publish, const struct scope_name *name, ui
 	    publish->settings.max_entries);
 }
 
-static bool check_file_size(const struct publish *publish, const struct scope_name *name, uint64_t bytes,
-                            struct npxc_error *err)
-{
-	const struct tree file = { .publish = publish, .path = name->path };
-	char what[96];
+/* ---- watching ---- */
 
-	if (bytes <= publish->settings.max_file_bytes)
+static void watch_directory(void *context, int directory, const char *path)
+{
+	struct publish *publish = context;
+
+	if (!watch_add(publish->watch, directory, path))
+		publish->watch_failed = true;
+}
+
+static void watch_parent(struct publish *publish, struct entry *entry)
+{
+	mem_cleanup char *parent = parent_of(entry->path);
+	FD_CLEANUP int fd = find_open_parent(publish->settings.root, entry->path);
+
+	set_unwatched(publish, entry, fd == -1 || !watch_add(publish->watch, fd, parent));
+}
+
+/* ---- links ---- */
+
+static bool put_link(struct publish *publish, const struct find_link *link, struct npxc_error *err)
+{
+	struct entry *entry = find_entry(publish, link->path);
+	struct spot spot __attribute__((cleanup(spot_done))) = { 0 };
+
+	if (is_mounted(publish, link->path) || holds_mount(publish, link->path))
 		return true;
-	snprintf(what, sizeof(what), "is a file of more than %llu bytes",
-	         (unsigned long long)publish->settings.max_file_bytes);
-	return too_much(&file, err, what);
-}
-
-/* The host's directory that stands for /workspace/<id>: whatever the client wrote before the name. Owned. */
-static char *host_directory(const struct scope_name *name)
-{
-	const char *last = strrchr(name->path, '/') + 1;
-	mem_cleanup char *clean = strcmp(last, "..") == 0 ? str_path_clean(name->path) : str_dup(name->path);
-	const size_t length = (size_t)(strrchr(clean, '/') - clean);
-
-	return length == 0 ? str_dup("/") : str_dup_n(clean, length);
-}
-
-static struct entry *new_entry(const struct publish *publish, const struct scope_name *name)
-{
-	struct entry *entry = mem_alloc(sizeof(*entry));
-
-	entry->path = str_dup(name->path);
-	entry->host = host_directory(name);
-	snprintf(entry->id, sizeof(entry->id), "%s%08zx", publish->session, publish->count);
-	return entry;
-}
-
-static void add_entry(struct publish *publish, struct entry *entry)
-{
-	struct entry *before = find(publish, entry->path);
-
-	if (before != NULL && !entry->superseded) {
-		unlink_entry(publish, before);
-		before->superseded = true;
-	}
-	if (publish->count == publish->capacity)
-		grow(publish);
-	publish->entries[publish->count] = entry;
-	if (!entry->superseded)
-		link_entry(publish, publish->count);
-	publish->count++;
-	publish->bytes += entry->bytes;
-	publish->files += entry->files;
-}
-
-static bool copy_tree(const struct publish *publish, const struct scope_name *name, const struct scope_file *file,
-                      int directory, const char *leaf, struct entry *entry, struct npxc_error *err)
-{
-	FD_CLEANUP int to = -1;
-	const size_t most = publish->settings.max_tree_entries;
-	const size_t left = publish->settings.max_entries - publish->files - 1;
-	struct tree tree = { .publish = publish,
-		             .path = name->path,
-		             .room = publish->settings.max_total_bytes - publish->bytes,
-		             .places = left < most ? left : most };
-	bool copied;
-
-	if (!tree_make_directory(directory, leaf, 0755, &to, err))
+	if (entry != NULL && entry->kind == ENTRY_LINK && str_equal(entry->target, link->target) &&
+	    !publish->settings.writable)
+		return true;
+	if (!check_room(publish, entry, link->path, 0, 1, err))
 		return false;
-	tree.to = to;
-	copied = walk_directory(&tree, file->fd, err);
-	if (copied)
-		report_left_out(&tree);
-	strv_done(&tree.left_out);
-	entry->bytes = tree.bytes;
-	entry->files = tree.files + 1;
-	return copied;
-}
-
-static bool copy_into(const struct publish *publish, const struct scope_name *name, const struct scope_file *file,
-                      struct entry *entry, struct npxc_error *err)
-{
-	const struct copy_rules rules = rules_of(publish, publish->settings.max_total_bytes - publish->bytes);
-	mem_cleanup char *leaf = scope_last_component(name);
-	FD_CLEANUP int directory = -1;
-
-	/* Whatever the umask: the sandbox's user may be another one. */
-	if (!tree_make_directory(publish->fd, entry->id, 0755, &directory, err))
-		return false;
-	entry->inside = str_printf("%s/%s/%s", PUBLISH_INSIDE, entry->id, leaf);
-	entry->is_tree = S_ISDIR(file->info.st_mode);
-	if (entry->is_tree)
-		return copy_tree(publish, name, file, directory, leaf, entry, err);
+	if (!spot_find(publish, link->path, false, &spot, err) ||
+	    !tree_make_link(publish->stage, spot.staged, link->target, err) || !spot_place(publish, &spot, err))
+		return name_in_error(err, link->path);
+	drop_entries(publish, link->path, false);
+	entry = make_entry(publish, link->path);
+	entry->kind = ENTRY_LINK;
+	entry->target = str_dup(link->target);
 	entry->files = 1;
-	return copy_file(file->fd, directory, leaf, copy_mode(&file->info), &rules, &entry->bytes, err);
+	publish->file_count++;
+	watch_parent(publish, entry);
+	return true;
 }
 
-static bool copy_new(struct publish *publish, const struct scope_name *name, const struct scope_file *file,
-                     const struct identity *identity, const char **ret_inside, struct npxc_error *err)
-{
-	struct entry *entry = new_entry(publish, name);
-	mem_cleanup char *shown = NULL;
-	struct npxc_error why = { 0 };
-
-	entry->identity = *identity;
-	if (copy_into(publish, name, file, entry, &why)) {
-		add_entry(publish, entry);
-		*ret_inside = entry->inside;
-		return true;
-	}
-	entry->bytes = 0;
-	entry->files = 0;
-	remove_copy(publish, entry);
-	free_entry(entry);
-	shown = str_escape(name->path, strlen(name->path));
-	*err = why;
-	return error_prefix(err, "\"%.*s\"", (int)SHOWN_BYTES, shown);
-}
+/* ---- files ---- */
 
 static bool same_bytes(int a, int b)
 {
@@ -594,115 +472,358 @@ static bool same_bytes(int a, int b)
 	}
 }
 
-/* Whether the entry's copy is what the file holds now. Its times may not tell yet; of a tree they have to. */
-static bool is_current(const struct publish *publish, const struct scope_file *file, const struct identity *identity,
+static struct identity identity_of(const struct stat *info)
+{
+	return (struct identity){ .device = info->st_dev,
+		                  .inode = info->st_ino,
+		                  .size = (uint64_t)info->st_size,
+		                  .mark = publish_mix_stat(0, info),
+		                  .settled = publish_is_settled(info) };
+}
+
+static bool is_same(const struct identity *a, const struct identity *b)
+{
+	return a->device == b->device && a->inode == b->inode && a->size == b->size && a->mark == b->mark;
+}
+
+/* Whether the server sees the very copy; it may have written there itself. */
+static bool is_in_place(const struct publish *publish, const struct entry *entry)
+{
+	struct npxc_error ignored;
+	struct stat info;
+
+	return !publish->settings.writable ||
+	       (tree_look(publish->files, entry->path, &info, &ignored) && info.st_ino == entry->copy);
+}
+
+/* Whether the copy is what the file holds now. Its times may not tell yet. */
+static bool is_current(struct publish *publish, const struct find *found, const struct identity *identity,
                        struct entry *entry)
 {
 	FD_CLEANUP int copy = -1;
+	FD_CLEANUP int file = -1;
 	struct npxc_error ignored;
 
-	if (!is_same(&entry->identity, identity))
+	if (entry == NULL || entry->kind != ENTRY_FILE || !is_same(&entry->identity, identity) ||
+	    !is_in_place(publish, entry))
 		return false;
 	if (entry->identity.settled)
 		return true;
-	if (S_ISDIR(file->info.st_mode))
-		return false;
-	if (!tree_open_file(publish->fd, entry->inside + strlen(PUBLISH_INSIDE "/"), &copy, NULL, &ignored) ||
-	    !same_bytes(file->fd, copy))
+	if (!find_open(publish->settings.root, found, &file) ||
+	    !tree_open_file(publish->files, entry->path, &copy, NULL, &ignored) || !same_bytes(file, copy))
 		return false;
 	entry->identity.settled = identity->settled;
 	return true;
 }
 
-bool publish_take(struct publish *publish, const struct scope_name *name, const struct scope_file *file,
-                  const char **ret_inside, struct npxc_error *err)
+static bool check_file_size(const struct publish *publish, const char *path, uint64_t bytes, struct npxc_error *err)
 {
-	struct entry *entry = find(publish, name->path);
-	struct identity identity;
-	size_t files;
+	mem_cleanup char *shown = NULL;
 
-	if (!S_ISDIR(file->info.st_mode) && !check_file_size(publish, name, (uint64_t)file->info.st_size, err))
-		return false;
-	if (!identify(publish, name, file, &identity, &files, err))
-		return false;
-	if (entry != NULL && is_current(publish, file, &identity, entry)) {
-		*ret_inside = entry->inside;
+	if (bytes <= publish->settings.max_file_bytes)
 		return true;
-	}
-	return make_room(publish, name, identity.size, files, err) &&
-	       copy_new(publish, name, file, &identity, ret_inside, err);
+	shown = str_escape(path, strlen(path));
+	return error_set(err, ERROR_IO,
+	                 "\"%.*s\" is a file of more than %llu bytes; show it to the server with --mount",
+	                 (int)SHOWN_BYTES, shown, (unsigned long long)publish->settings.max_file_bytes);
 }
 
-bool publish_reserve(struct publish *publish, const struct scope_name *name, const char **ret_id,
-                     struct npxc_error *err)
+/* What cannot be read, or was swapped meanwhile, is left: the server says what it finds. */
+static bool put_file(struct publish *publish, const struct find *found, struct npxc_error *err)
 {
-	mem_cleanup char *target = NULL;
-	struct entry *entry;
+	struct entry *entry = find_entry(publish, found->path);
+	const struct identity identity = identity_of(&found->info);
+	struct spot spot __attribute__((cleanup(spot_done))) = { 0 };
+	const uint64_t left = publish->settings.max_total_bytes - publish->bytes + (entry == NULL ? 0 : entry->bytes);
+	const uint64_t most = publish->settings.max_file_bytes;
+	const struct copy_rules rules = { .max_bytes = left < most ? left : most,
+		                          .stop = publish->settings.stop,
+		                          .context = publish->settings.context };
+	FD_CLEANUP int from = -1;
+	struct npxc_error ignored;
+	struct stat copy;
+	uint64_t bytes = 0;
 
-	if (!make_room(publish, name, 0, 1, err))
+	if (is_mounted(publish, found->path) || holds_mount(publish, found->path) ||
+	    is_current(publish, found, &identity, entry))
+		return true;
+	if (!check_file_size(publish, found->path, (uint64_t)found->info.st_size, err) ||
+	    !check_room(publish, entry, found->path, (uint64_t)found->info.st_size, 1, err))
 		return false;
-	entry = new_entry(publish, name);
-	target = str_printf("%s/%s", PUBLISH_OUTPUTS_NAME, entry->id);
-	if (!tree_make_link(publish->fd, entry->id, target, err)) {
-		error_prefix(err, "make a place for %s", name->path);
-		free_entry(entry);
-		return false;
+	if (!find_open(publish->settings.root, found, &from)) {
+		log_info("publish", "%s cannot be opened: %s", found->path, strerror(errno));
+		return true;
 	}
-	/* Not to be found by its path: what is made there is not what a later call publishes. */
-	entry->superseded = true;
+	if (!spot_find(publish, found->path, false, &spot, err))
+		return name_in_error(err, found->path);
+	if (!tree_copy(from, publish->stage, spot.staged, publish_copy_mode(&found->info), &rules, &bytes, err)) {
+		discard(publish, spot.name);
+		return name_in_error(err, found->path);
+	}
+	if (!tree_look(publish->stage, spot.staged, &copy, &ignored))
+		copy.st_ino = 0;
+	if (!spot_place(publish, &spot, err))
+		return name_in_error(err, found->path);
+	entry = make_entry(publish, found->path);
+	entry->kind = ENTRY_FILE;
+	entry->identity = identity;
+	entry->copy = copy.st_ino;
+	entry->bytes = bytes;
 	entry->files = 1;
-	add_entry(publish, entry);
-	*ret_id = entry->id;
+	publish->bytes += bytes;
+	publish->file_count++;
+	watch_parent(publish, entry);
 	return true;
 }
 
-char *publish_known(const struct publish *publish, const struct scope_name *name)
+/* ---- directories ---- */
+
+static bool put_children(struct publish *publish, const struct find *found, int directory, struct npxc_error *err)
 {
-	mem_cleanup char *path = str_dup(name->path);
-	mem_cleanup char *clean = str_path_clean(name->path);
-	/* Where ".." leads only the file system knows. */
-	const bool plain = strcmp(clean, path) == 0;
+	struct strv names __attribute__((cleanup(strv_done))) = { 0 };
+	struct strv left_out __attribute__((cleanup(strv_done))) = { 0 };
+	bool fine = true;
 
+	if (!tree_list(directory, "", publish->settings.max_tree_entries, &names, err))
+		return name_in_error(err, found->path);
+	for (size_t i = 0; fine && i < names.count; i++) {
+		mem_cleanup char *path =
+		    str_printf("%s%s%s", found->path, found->path[0] == '\0' ? "" : "/", names.v[i]);
+		struct find child;
+
+		if (hazard_of(path) != 0) {
+			strv_pushf(&left_out, "%s (may hold secrets, or what this machine executes)", path);
+			continue;
+		}
+		find_path(publish->settings.root, path, &child);
+		fine = publish_put(publish, &child, err);
+		find_done(&child);
+	}
+	publish_report_left_out(found->path, &left_out, left_out.count);
+	return fine;
+}
+
+static bool measure(const struct publish *publish, const struct find *found, int directory,
+                    struct identity *ret_identity, size_t *ret_files, struct npxc_error *err)
+{
+	struct identity identity = identity_of(&found->info);
+	struct publish_tree tree = { .settings = &publish->settings,
+		                     .path = found->path,
+		                     .stage = -1,
+		                     .room = publish->settings.max_total_bytes,
+		                     .places = publish->settings.max_tree_entries,
+		                     .settled = identity.settled };
+	const bool fine = publish_tree_go(&tree, directory, err);
+
+	publish_tree_done(&tree);
+	identity.size = tree.bytes;
+	identity.mark += tree.mark;
+	identity.settled = tree.settled;
+	*ret_identity = identity;
+	*ret_files = tree.files + 1;
+	return fine;
+}
+
+static bool copy_tree(struct publish *publish, const struct find *found, int directory, struct entry *before,
+                      const struct identity *identity, struct npxc_error *err)
+{
+	struct spot spot __attribute__((cleanup(spot_done))) = { 0 };
+	const size_t left =
+	    publish->settings.max_entries - publish->file_count - 1 + (before == NULL ? 0 : before->files);
+	const size_t most = publish->settings.max_tree_entries;
+	struct publish_tree tree = { .settings = &publish->settings,
+		                     .path = found->path,
+		                     .stage = publish->stage,
+		                     .room = publish->settings.max_total_bytes - publish->bytes +
+		                             (before == NULL ? 0 : before->bytes),
+		                     .places = left < most ? left : most,
+		                     .watching = publish,
+		                     .on_directory = watch_directory };
+	struct entry *entry;
+	bool fine;
+
+	if (!spot_find(publish, found->path, true, &spot, err))
+		return name_in_error(err, found->path);
+	tree.staged = spot.staged;
+	publish->watch_failed = false;
+	fine = publish_tree_go(&tree, directory, err);
+	if (!fine)
+		discard(publish, spot.name);
+	fine = fine && spot_place(publish, &spot, err);
+	if (!fine) {
+		publish_tree_done(&tree);
+		return name_in_error(err, found->path);
+	}
+	publish_report_left_out(found->path, &tree.left_out, tree.left_out_count);
+	publish_tree_done(&tree);
+	const bool unwatched = publish->watch_failed;
+	drop_entries(publish, found->path, false);
+	entry = make_entry(publish, found->path);
+	entry->kind = ENTRY_TREE;
+	entry->identity = *identity;
+	entry->bytes = tree.bytes;
+	entry->files = tree.files + 1;
+	publish->bytes += entry->bytes;
+	publish->file_count += entry->files;
+	watch_parent(publish, entry);
+	set_unwatched(publish, entry, entry->unwatched || unwatched);
+	return true;
+}
+
+static bool put_directory(struct publish *publish, const struct find *found, struct npxc_error *err)
+{
+	struct entry *entry = find_entry(publish, found->path);
+	struct identity identity;
+	FD_CLEANUP int directory = -1;
+	size_t files;
+
+	if (found->path[0] != '\0' && is_mounted(publish, found->path))
+		return true;
+	if (!find_open(publish->settings.root, found, &directory)) {
+		log_info("publish", "%s cannot be opened: %s", found->path, strerror(errno));
+		return true;
+	}
+	if (found->path[0] == '\0' || holds_mount(publish, found->path))
+		return put_children(publish, found, directory, err);
+	if (!measure(publish, found, directory, &identity, &files, err))
+		return false;
+	if (entry != NULL && entry->kind == ENTRY_TREE && entry->identity.settled &&
+	    is_same(&entry->identity, &identity) && !publish->settings.writable)
+		return true;
+	return check_room(publish, entry, found->path, identity.size, files, err) &&
+	       copy_tree(publish, found, directory, entry, &identity, err);
+}
+
+/* ---- what is gone ---- */
+
+static void remove_copy(struct publish *publish, const char *path)
+{
+	char name[32];
+	struct npxc_error why;
+
+	snprintf(name, sizeof(name), "%zu", publish->staged++);
+	if (tree_rename(publish->files, path, publish->stage, name, &why))
+		discard(publish, name);
+	else if (why.sys_errno != ENOENT)
+		log_warn("publish", "%s", why.message);
+}
+
+static void remove_gone(struct publish *publish, const char *path)
+{
+	struct npxc_error ignored;
+	struct stat info;
+
+	if (path[0] == '\0' || is_mounted(publish, path) || holds_mount(publish, path))
+		return;
+	if (!publish->settings.writable) {
+		if (publish->count > 0 && tree_look(publish->files, path, &info, &ignored))
+			remove_copy(publish, path);
+	} else {
+		/* What the server made is its own. */
+		for (size_t i = 0; i < publish->count; i++)
+			if (is_within(publish->entries[i]->path, path))
+				remove_copy(publish, publish->entries[i]->path);
+	}
+	drop_entries(publish, path, true);
+}
+
+/* ---- all of it ---- */
+
+bool publish_put(struct publish *publish, const struct find *found, struct npxc_error *err)
+{
+	if (found->kind == FIND_OUTSIDE || found->kind == FIND_DENIED)
+		return true;
+	for (size_t i = 0; i < found->link_count; i++)
+		if (!put_link(publish, &found->links[i], err))
+			return false;
+	switch (found->kind) {
+	case FIND_FILE:
+		return put_file(publish, found, err);
+	case FIND_DIRECTORY:
+		return put_directory(publish, found, err);
+	case FIND_MISSING:
+	case FIND_OTHER:
+		remove_gone(publish, found->path);
+		return true;
+	case FIND_OUTSIDE:
+	case FIND_DENIED:
+		break;
+	}
+	return true;
+}
+
+void publish_adopt(struct publish *publish, const char *path, const struct stat *host)
+{
+	struct entry *entry = make_entry(publish, path);
+	struct npxc_error ignored;
+	struct stat copy;
+
+	entry->kind = ENTRY_FILE;
+	entry->identity = identity_of(host);
+	entry->identity.settled = true; /* what npxc has put there holds what the copy holds */
+	entry->copy = tree_look(publish->files, path, &copy, &ignored) ? copy.st_ino : 0;
+	entry->files = 1;
+	publish->file_count++;
+	watch_parent(publish, entry);
+}
+
+/* Each entry that the path is, or lies in. */
+static void on_change(void *context, const char *path)
+{
+	struct publish *publish = context;
+	mem_cleanup char *part = str_dup(path);
+
+	if (path == NULL) {
+		for (size_t i = 0; i < publish->count; i++)
+			set_dirty(publish, publish->entries[i], true);
+		return;
+	}
 	for (;;) {
-		const struct entry *entry = find(publish, path);
-		const char *rest = name->path + strlen(path);
-		char *slash = strrchr(path, '/');
+		struct entry *entry = find_entry(publish, part);
+		char *slash = strrchr(part, '/');
 
-		if (entry != NULL && (rest[0] == '\0' || entry->is_tree))
-			return str_printf("%s%s", entry->inside, rest);
-		if (!plain || slash == path)
-			return NULL;
+		if (entry != NULL)
+			set_dirty(publish, entry, true);
+		if (slash == NULL)
+			return;
 		*slash = '\0';
 	}
 }
 
-/* ---- the way back ---- */
-
-static bool read_hex(const char *text, size_t digits, size_t *ret_value)
+static void renew(struct publish *publish, const char *path)
 {
-	size_t value = 0;
+	struct find found;
+	struct npxc_error why;
 
-	for (size_t i = 0; i < digits; i++) {
-		const char c = text[i];
-
-		if (c >= '0' && c <= '9')
-			value = value * 16 + (size_t)(c - '0');
-		else if (c >= 'a' && c <= 'f')
-			value = value * 16 + (size_t)(c - 'a' + 10);
-		else
-			return false;
-	}
-	*ret_value = value;
-	return true;
+	find_path(publish->settings.root, path, &found);
+	/* A link that came into its way meanwhile was named by nobody. */
+	if (found.kind == FIND_OUTSIDE || found.kind == FIND_DENIED)
+		remove_gone(publish, path);
+	else if (hazard_of(found.path) != 0 && !str_equal(found.path, path))
+		remove_gone(publish, path);
+	else if (!publish_put(publish, &found, &why))
+		log_warn("publish", "not renewed: %s", why.message);
+	find_done(&found);
 }
 
-const char *publish_host(const struct publish *publish, const char *id, size_t length)
+void publish_refresh(struct publish *publish)
 {
-	const size_t half = PUBLISH_ID_DIGITS / 2;
-	size_t index;
+	struct strv paths __attribute__((cleanup(strv_done))) = { 0 };
+	size_t unwatched = 0;
 
-	if (length != PUBLISH_ID_DIGITS || memcmp(id, publish->session, half) != 0 ||
-	    !read_hex(id + half, half, &index) || index >= publish->count)
-		return NULL;
-	return publish->entries[index]->host;
+	if (publish->count == 0)
+		return;
+	watch_read(publish->watch, on_change, publish);
+	if (publish->dirty == 0 && publish->unwatched == 0)
+		return;
+	for (size_t i = publish->count; i > 0; i--) {
+		struct entry *entry = publish->entries[i - 1];
+
+		if (!entry->dirty && !(entry->unwatched && unwatched++ < UNWATCHED_MAX))
+			continue;
+		set_dirty(publish, entry, false);
+		strv_push(&paths, entry->path);
+	}
+	for (size_t i = 0; i < paths.count; i++)
+		renew(publish, paths.v[i]);
 }

@@ -98,6 +98,7 @@ struct pump {
 	bool server_ended;
 	int64_t last_activity_ms; /* kept only while a clock runs */
 	int64_t until_ms;         /* of pump_set_wake; 0: for ever */
+	int64_t next_tick_ms;
 };
 
 static size_t smaller(size_t a, size_t b)
@@ -792,6 +793,24 @@ static int earlier(int a, int b)
 	return a == -1 || (b != -1 && b < a) ? b : a;
 }
 
+/* The sooner of a timeout and the next tick, at which `ret_tick` is true. */
+static int tick_timeout(struct pump *pump, int timeout, bool *ret_tick)
+{
+	int64_t now, left;
+
+	*ret_tick = false;
+	if (pump->ends.tick_ms == 0)
+		return timeout;
+	now = clock_now_ms();
+	if (pump->next_tick_ms == 0)
+		pump->next_tick_ms = now + (int64_t)pump->ends.tick_ms;
+	*ret_tick = pump->next_tick_ms <= now;
+	if (*ret_tick)
+		pump->next_tick_ms = now + (int64_t)pump->ends.tick_ms;
+	left = pump->next_tick_ms - now;
+	return timeout >= 0 && timeout < left ? timeout : (int)left;
+}
+
 static void server_has_ended(struct pump *pump)
 {
 	pump->server_ended = true;
@@ -879,8 +898,9 @@ static bool run(struct pump *pump, enum pump_end *ret_end, struct npxc_error *er
 		struct pollfd fds[SLOTS];
 		bool client_gone = false;
 		uint64_t before = progress(pump);
-		int timeout;
+		int timeout, wait;
 		int count;
+		bool tick;
 
 		if (!pump->server_ended && pump->ends.server_exit < 0 && pump->to_client.ended && pump->to_stderr.ended)
 			server_has_ended(pump);
@@ -891,8 +911,12 @@ static bool run(struct pump *pump, enum pump_end *ret_end, struct npxc_error *er
 		}
 		poll_prepare(pump, fds);
 		timeout = poll_timeout(pump);
-		count =
-		    poll(fds, SLOTS, earlier(timeout, pump->until_ms != 0 ? milliseconds_until(pump->until_ms) : -1));
+		wait = tick_timeout(pump, timeout, &tick);
+		if (tick && pump->ends.is_over(pump->ends.tick_context)) {
+			*ret_end = PUMP_OVER;
+			return true;
+		}
+		count = poll(fds, SLOTS, earlier(wait, pump->until_ms != 0 ? milliseconds_until(pump->until_ms) : -1));
 		if (count < 0) {
 			if (is_later(errno))
 				continue;
@@ -917,7 +941,7 @@ static bool run(struct pump *pump, enum pump_end *ret_end, struct npxc_error *er
 		if (progress(pump) != before) {
 			if (pump->input_closed || pump->server_ended)
 				pump->last_activity_ms = clock_now_ms();
-		} else if (count == 0 || timeout == 0) {
+		} else if ((count == 0 && wait == timeout) || timeout == 0) {
 			/* The second: a terminal may say "writable" and take nothing; time passes all the same. */
 			pump->last_activity_ms = clock_now_ms();
 			*ret_end = pump->server_ended ? PUMP_SERVER_ENDED : PUMP_SERVER_STUCK;

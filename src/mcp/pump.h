@@ -33,6 +33,10 @@ struct pump_ends {
 	int aside; /* borrowed */
 	bool (*on_aside)(void *context);
 	void *aside_context;
+	/* Asked every tick_ms milliseconds; true: PUMP_OVER. 0: never. */
+	unsigned tick_ms;
+	bool (*is_over)(void *context);
+	void *tick_context;
 };
 
 enum pump_end {
@@ -40,6 +44,7 @@ enum pump_end {
 	PUMP_CLIENT_GONE,  /* the client's stdout is closed: nobody is left to answer */
 	PUMP_SERVER_STUCK, /* stdin was passed on as closed, and the server neither ended nor wrote for drain_quiet_ms
 	                    */
+	PUMP_OVER,         /* is_over said so */
 	PUMP_WOKEN,        /* wake is readable; reading it is the caller's part. Or the time of pump_set_wake is over */
 };
 

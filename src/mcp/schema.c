@@ -67,33 +67,18 @@ static bool is_one_of(const char *word, const char *list)
 	return false;
 }
 
-static bool has_one_of(const struct words *words, const char *list)
-{
-	for (size_t i = 0; i < words->count; i++)
-		if (is_one_of(words->word[i], list))
-			return true;
-	return false;
-}
-
 static const char path_words[] = "path paths filepath filepaths pathname pathnames";
-static const char directory_words[] = "directory directories folder folders";
+static const char directory_words[] = "directory directories folder folders dir dirs cwd workdir workingdir";
+static const char file_words[] = "file files filename filenames";
 
 /* A verdict of a name, or of what stands above a subschema. */
 enum verdict {
 	VERDICT_NONE,
-	VERDICT_WEAK, /* "file": a path if the description says so too */
 	VERDICT_YES,
-	VERDICT_NO,
 };
 
 static enum verdict judge_name(const char *name)
 {
-	static const char against[] = "url urls uri uris exclude excluded include included ignore ignored glob globs "
-	                              "regex regexp json xml svg api http route field key repo repository bucket vault "
-	                              "pattern patterns content contents text";
-	static const char no_path_last[] = "data body query code prompt message id ids uid title type format search "
-	                                   "description branch sha token language encoding mode selector expression "
-	                                   "count size limit extension extensions ext mime name names";
 	struct words words;
 	const char *last;
 
@@ -103,65 +88,23 @@ static enum verdict judge_name(const char *name)
 	last = words.word[words.count - 1];
 	/* "file_name" and "path_name" are one word each. */
 	if (words.count > 1 && is_one_of(last, "name names") && is_one_of(words.word[words.count - 2], "file path"))
-		return VERDICT_WEAK;
-	if (has_one_of(&words, against) || is_one_of(last, no_path_last))
-		return VERDICT_NO;
-	if (is_one_of(last, path_words) || is_one_of(last, directory_words) ||
-	    is_one_of(last, "dir dirs cwd workdir workingdir"))
 		return VERDICT_YES;
-	return is_one_of(last, "file files filename filenames") ? VERDICT_WEAK : VERDICT_NONE;
+	return is_one_of(last, path_words) || is_one_of(last, directory_words) || is_one_of(last, file_words)
+	           ? VERDICT_YES
+	           : VERDICT_NONE;
 }
 
-/* "Field path", "URL path": what stands before the word says that it is no file's. */
-static bool is_other_path(const struct words *words, size_t at)
-{
-	return at > 0 && is_one_of(words->word[at - 1],
-	                           "field url uri json documentation docs doc key object property dot dotted class svg "
-	                           "api request http route import module package xml node critical or");
-}
-
-/* "Directory to search in", "The output directory": a description that is about a directory from its first words on. */
-static bool opens_with_directory(const struct words *words)
-{
-	size_t i = 0;
-
-	while (i < words->count &&
-	       is_one_of(words->word[i], "the a an optional output root target source destination working current "
-	                                 "project workspace base absolute relative local"))
-		i++;
-	return i < words->count && is_one_of(words->word[i], directory_words) &&
-	       (i + 1 == words->count ||
-	        is_one_of(words->word[i + 1], "to in for where containing of path from with that"));
-}
-
-static bool follows(const struct words *words, const char *first, const char *second)
-{
-	for (size_t i = 0; i + 1 < words->count; i++)
-		if (strcmp(words->word[i], first) == 0 && strcmp(words->word[i + 1], second) == 0)
-			return true;
-	return false;
-}
-
-/* What a description or title says by itself; VERDICT_WEAK: it speaks of files, which makes a weak name a path. */
+/* "Path to the file", "The output directory": a description that means a file by its first words. */
 static enum verdict judge_text(const char *text)
 {
-	static const char against[] =
-	    "repository repositories repo github gitlab bucket s3 vault regex regexp glob url "
-	    "urls xpath jsonpath notation";
 	struct words words;
 
 	split_words(text, false, &words);
-	if (has_one_of(&words, against) || follows(&words, "filename", "filter") ||
-	    (has_one_of(&words, "relative") && follows(&words, "the", "server")) ||
-	    follows(&words, "filter", "pattern"))
-		return VERDICT_NO;
 	for (size_t i = 0; i < words.count && i < OPENING_WORDS; i++)
-		if (is_one_of(words.word[i], path_words))
-			return is_other_path(&words, i) ? VERDICT_NO : VERDICT_YES;
-	if (opens_with_directory(&words))
-		return VERDICT_YES;
-	return has_one_of(&words, "path paths absolute relative directory folder workspace") ? VERDICT_WEAK
-	                                                                                     : VERDICT_NONE;
+		if (is_one_of(words.word[i], path_words) || is_one_of(words.word[i], directory_words) ||
+		    is_one_of(words.word[i], "file files filename filenames"))
+			return VERDICT_YES;
+	return VERDICT_NONE;
 }
 
 /* One tool's schema */
@@ -170,7 +113,6 @@ static enum verdict judge_text(const char *text)
 struct part {
 	struct json_span span;
 	enum verdict above; /* of its name, or of the list that it is an element of */
-	bool remote;        /* beside it stands what names a repository */
 	uint32_t state;
 };
 
@@ -197,14 +139,14 @@ static bool spend(struct reading *reading, size_t bytes)
 }
 
 /* The state of a part, which is read later if it was not met before. */
-static uint32_t state_of(struct reading *reading, struct json_span span, enum verdict above, bool remote)
+static uint32_t state_of(struct reading *reading, struct json_span span, enum verdict above)
 {
-	size_t slot = (span.offset * 8 + (size_t)above * 2 + remote) * 0x9e3779b1U & (SLOTS - 1);
+	size_t slot = (span.offset * 8 + (size_t)above) * 0x9e3779b1U & (SLOTS - 1);
 	struct part *part;
 
 	for (; reading->slots[slot] != 0; slot = (slot + 1) & (SLOTS - 1)) {
 		part = &reading->parts[reading->slots[slot] - 1];
-		if (part->span.offset == span.offset && part->above == above && part->remote == remote)
+		if (part->span.offset == span.offset && part->above == above)
 			return part->state;
 	}
 	if (reading->count == LIMIT_SCHEMA_PARTS)
@@ -215,7 +157,7 @@ static uint32_t state_of(struct reading *reading, struct json_span span, enum ve
 	}
 	part = &reading->parts[reading->count++];
 	reading->slots[slot] = (uint32_t)reading->count;
-	*part = (struct part){ span, above, remote, pattern_add(reading->pattern) };
+	*part = (struct part){ span, above, pattern_add(reading->pattern) };
 	return part->state;
 }
 
@@ -294,7 +236,6 @@ static bool resolve(struct reading *reading, const char *reference, struct json_
 /* What a subschema says of the value itself; the places beneath it are read in a second pass. */
 struct said {
 	bool path_format, uri_format, other_format;
-	bool chosen; /* enum, const, or content in another encoding */
 	bool typed, text;
 	enum verdict words;
 };
@@ -358,10 +299,6 @@ static void read_said(const char *text, struct json_span span, struct said *ret_
 				read_type(text, value, &said);
 			else if (json_equals(text, key, "description") || json_equals(text, key, "title"))
 				read_words(text, value, &said);
-			else if (json_equals(text, key, "enum") || json_equals(text, key, "const") ||
-			         json_equals(text, key, "contentEncoding") ||
-			         json_equals(text, key, "contentMediaType"))
-				said.chosen = true;
 		}
 	}
 	*ret_said = said;
@@ -371,36 +308,9 @@ static enum verdict judge(const struct said *said, const struct part *part)
 {
 	if (said->path_format)
 		return VERDICT_YES;
-	if (said->other_format || said->chosen || part->remote || said->words == VERDICT_NO ||
-	    part->above == VERDICT_NO)
-		return VERDICT_NO;
-	if (said->words == VERDICT_YES || part->above == VERDICT_YES)
-		return VERDICT_YES;
-	if (part->above == VERDICT_WEAK)
-		return said->words == VERDICT_WEAK ? VERDICT_YES : VERDICT_WEAK;
-	return VERDICT_NONE;
-}
-
-/* Arguments with both an owner and a repository, or with a bucket, speak of files that are not here. */
-static bool names_remote(const char *text, struct json_span properties)
-{
-	struct json_reader r;
-	struct json_span key;
-	struct json_span value;
-	bool owner = false;
-	bool repository = false;
-
-	json_start_at(&r, text, properties);
-	if (json_enter(&r, JSON_OBJECT)) {
-		while (json_member(&r, &key) && json_skip(&r, &value)) {
-			owner = owner || json_equals(text, key, "owner");
-			repository =
-			    repository || json_equals(text, key, "repo") || json_equals(text, key, "repository");
-			if (json_equals(text, key, "bucket"))
-				return true;
-		}
-	}
-	return owner && repository;
+	if (said->other_format || said->uri_format)
+		return VERDICT_NONE;
+	return said->words == VERDICT_YES || part->above == VERDICT_YES ? VERDICT_YES : VERDICT_NONE;
 }
 
 static void read_properties(struct reading *reading, const struct part *part, struct json_span properties)
@@ -409,11 +319,9 @@ static void read_properties(struct reading *reading, const struct part *part, st
 	struct json_reader r;
 	struct json_span key;
 	struct json_span value;
-	bool remote;
 
 	if (text[properties.offset] != '{' || !spend(reading, 2 * properties.length))
 		return;
-	remote = part->remote || names_remote(text, properties);
 	json_start_at(&r, text, properties);
 	if (!json_enter(&r, JSON_OBJECT))
 		return;
@@ -426,8 +334,7 @@ static void read_properties(struct reading *reading, const struct part *part, st
 		if (text[value.offset] != '{' || !json_decode(text, key, &name, &length, &ignored) ||
 		    strlen(name) != length)
 			continue;
-		pattern_lead(reading->pattern, part->state, name, length,
-		             state_of(reading, value, judge_name(name), remote));
+		pattern_lead(reading->pattern, part->state, name, length, state_of(reading, value, judge_name(name)));
 	}
 }
 
@@ -435,13 +342,13 @@ static void read_properties(struct reading *reading, const struct part *part, st
 static void read_each(struct reading *reading, const struct part *part, struct json_span value, enum verdict verdict)
 {
 	if (reading->text[value.offset] == '{')
-		pattern_lead(reading->pattern, part->state, NULL, 0, state_of(reading, value, verdict, part->remote));
+		pattern_lead(reading->pattern, part->state, NULL, 0, state_of(reading, value, verdict));
 }
 
 static void read_same(struct reading *reading, const struct part *part, struct json_span value, enum verdict verdict)
 {
 	if (reading->text[value.offset] == '{')
-		pattern_also(reading->pattern, part->state, state_of(reading, value, verdict, part->remote));
+		pattern_also(reading->pattern, part->state, state_of(reading, value, verdict));
 }
 
 typedef void reader(struct reading *reading, const struct part *part, struct json_span value, enum verdict verdict);
@@ -512,7 +419,7 @@ static void read_part(struct reading *reading, const struct part *part)
 	verdict = judge(&said, part);
 	if (verdict == VERDICT_YES && (said.text || !said.typed))
 		pattern_mark(reading->pattern, part->state, SCHEMA_PATH);
-	else if (said.uri_format && !said.chosen)
+	else if (said.uri_format)
 		pattern_mark(reading->pattern, part->state, SCHEMA_URI);
 	json_start_at(&r, reading->text, part->span);
 	if (json_enter(&r, JSON_OBJECT))
@@ -527,7 +434,7 @@ static void compile(const char *text, struct json_span schema, size_t *work, str
 	pattern_start(pattern);
 	if (schema.length <= LIMIT_SCHEMA_BYTES && text[schema.offset] == '{') {
 		reading.slots = mem_alloc(SLOTS * sizeof(reading.slots[0]));
-		pattern_also(pattern, 0, state_of(&reading, schema, VERDICT_NONE, false));
+		pattern_also(pattern, 0, state_of(&reading, schema, VERDICT_NONE));
 		/* Reading one adds others behind it. */
 		for (size_t i = 0; i < reading.count; i++) {
 			const struct part part = reading.parts[i];

@@ -12,12 +12,11 @@
  * What tools say about their arguments. A server's answer to tools/list is read in passing; of each tool's inputSchema
  * is kept which places hold paths. Pure.
  *
- * Says "path": `format` (path, file-path, directory, ...), a description that begins by speaking of a path or a
- * directory, a name such as filePath, output_dir or paths; of strings, and of the strings in a list or map that says
- * so. Says "URI": the formats uri, uri-reference, iri, iri-reference, url, file-uri. Says "no path" against a name or
- * description: one that speaks of a repository, a bucket, a vault, a URL, a pattern, dot notation or the like; a name
- * such as content or query; an enum or const; another format; arguments that also name a repository's owner. A
- * description is prose: what it says is a guess that non_path_arguments and path_arguments correct.
+ * Says "path": `format` (path, file-path, directory, ...), a description or title that speaks of a file, a path or a
+ * directory in its first words, a name that ends so (filePath, output_dir, paths); of strings, and of the strings in a
+ * list or map that says so. Says "URI": the formats uri, uri-reference, iri, iri-reference, url, file-uri. Another
+ * format says "neither". A guess that is wrong costs a copy, so nothing is known here of repositories, buckets and the
+ * like.
  *
  * Read at any depth through properties, patternProperties, additionalProperties, items, prefixItems, contains,
  * oneOf/anyOf/allOf, if/then/else, dependentSchemas and $ref within the schema, circles included. Never fetched: a $ref

@@ -1,7 +1,5 @@
 #include "mcp/scope.h"
 
-#include "base/buf.h"
-#include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -79,68 +77,43 @@ static const char *read_uri(const char *text, size_t length, char *to, size_t *r
 	return decode_percent(text + at, length - at, to, ret_length);
 }
 
-/* The next component at *at, which moves behind it; false at the end. */
-static bool next_component(const char *path, size_t *at, size_t *ret_start, size_t *ret_length)
+/* Whether all names are short enough for a file. NULL, or why not. */
+static const char *check_names(const char *clean)
 {
-	size_t start = *at;
+	for (const char *at = clean; *at != '\0';) {
+		const size_t length = strcspn(at, "/");
 
-	while (path[start] == '/')
-		start++;
-	if (path[start] == '\0')
-		return false;
-	*ret_start = start;
-	*ret_length = strcspn(path + start, "/");
-	*at = start + *ret_length;
-	return true;
-}
-
-static bool is_dots(const char *component, size_t length, size_t dots)
-{
-	return length == dots && memcmp(component, "..", dots) == 0;
-}
-
-/*
- * Without empty components and ".", every other one with a slash before it. NULL, or why not. `to` has room for the
- * path and two bytes.
- */
-static const char *tidy(const char *path, char *to, bool *ret_directory)
-{
-	size_t at = 0, start = 0, length = 0, used = 0;
-	bool directory = true; /* "/" itself */
-
-	while (next_component(path, &at, &start, &length)) {
 		if (length > NAME_BYTES)
 			return "holds a name that is too long for a file (255 bytes)";
-		directory = path[at] == '/' || is_dots(path + start, length, 1) || is_dots(path + start, length, 2);
-		if (is_dots(path + start, length, 1))
-			continue;
-		to[used++] = '/';
-		memcpy(to + used, path + start, length);
-		used += length;
+		at += length + (at[length] == '/');
 	}
-	if (used == 0)
-		to[used++] = '/';
-	to[used] = '\0';
-	if (used > PATH_BYTES)
-		return "is too long for a path (4095 bytes)";
-	*ret_directory = directory;
-	return NULL;
+	return strlen(clean) > PATH_BYTES ? "is too long for a path (4095 bytes)" : NULL;
 }
 
-/* What of a tidy path follows `directory`, or NULL. */
+/* What follows `directory` in a text that begins with it, or NULL. */
 static const char *behind(const char *path, const char *directory)
 {
 	const size_t length = strlen(directory);
 
 	if (length == 1)
-		return path + 1;
-	// NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): tidy() has filled it
+		return path[0] == '/' ? path + 1 : NULL;
 	if (strncmp(path, directory, length) != 0 || (path[length] != '/' && path[length] != '\0'))
 		return NULL;
 	return path[length] == '/' ? path + length + 1 : path + length;
 }
 
-/* The path that the string means, absolute but not tidy yet; owned. NULL: `*ret_why` says why it means none. */
+const char *scope_behind(const struct scope_place *place, const char *path)
+{
+	for (size_t i = 0; i < SCOPE_SPELLINGS_MAX && place->spellings[i] != NULL; i++) {
+		const char *rest = behind(path, place->spellings[i]);
+
+		if (rest != NULL)
+			return rest;
+	}
+	return NULL;
+}
+
+/* The path that the string means, absolute but not clean yet; owned. NULL: `*ret_why` says why it means none. */
 static char *absolute_of(const struct scope_place *place, const char *text, size_t length, bool is_uri,
                          const char **ret_why)
 {
@@ -164,7 +137,7 @@ static char *absolute_of(const struct scope_place *place, const char *text, size
 	if (plain[0] == '/')
 		return MEM_TAKE(plain);
 	if (plain[0] != '~' || (plain[1] != '/' && plain[1] != '\0'))
-		return str_printf("%s/%s", place->cwd, plain);
+		return str_printf("%s/%s", place->spellings[0], plain);
 	if (place->home == NULL) {
 		*ret_why = "begins with ~, and there is no home directory";
 		return NULL;
@@ -176,26 +149,22 @@ bool scope_read(const struct scope_place *place, const char *text, size_t length
                 struct npxc_error *err)
 {
 	const bool is_uri = scope_is_uri(text, length);
-	struct scope_name name = { .is_uri = is_uri };
+	struct scope_name name = { 0 };
 	const char *why = NULL;
 	/* A string of any length may come; what is longer than a path with everything encoded is none. */
 	mem_cleanup char *absolute =
 	    length > 4 * (size_t)PATH_BYTES ? NULL : absolute_of(place, text, length, is_uri, &why);
 	mem_cleanup char *path = NULL;
-	const char *relative;
 
 	if (absolute == NULL)
 		return refuse(err, text, length < SHOWN_BYTES ? length : SHOWN_BYTES,
 		              why != NULL ? why : "is too long for a path (4095 bytes)");
-	path = mem_alloc(strlen(absolute) + 2);
-	why = tidy(absolute, path, &name.directory);
+	path = str_path_clean(absolute);
+	why = check_names(path);
 	if (why != NULL)
 		return refuse(err, text, length, why);
-	relative = behind(path, place->cwd);
-	if (relative == NULL)
-		relative = behind(path, place->real);
-	name.relative = str_dup(relative);
-	name.directory = name.directory || (relative != NULL && relative[0] == '\0');
+	if (is_uri || text[0] != '/' || scope_behind(place, absolute) != NULL)
+		name.relative = str_dup(scope_behind(place, path));
 	name.path = MEM_TAKE(path);
 	*ret_name = name;
 	return true;
@@ -206,12 +175,4 @@ void scope_name_done(struct scope_name *name)
 	free(name->path);
 	free(name->relative);
 	*name = (struct scope_name){ 0 };
-}
-
-char *scope_last_component(const struct scope_name *name)
-{
-	mem_cleanup char *clean = str_path_clean(name->path);
-	const char *last = strrchr(clean, '/') + 1;
-
-	return str_dup(last[0] == '\0' ? "root" : last);
 }

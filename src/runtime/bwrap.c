@@ -30,6 +30,7 @@ bool bwrap_knows_descriptors(const char *program, size_t length)
 struct layer {
 	char *target;       /* owned, cleaned */
 	const char *source; /* borrowed; NULL: tmpfs */
+	const char *link;   /* borrowed; where a symbolic link leads, and this is one */
 	bool writable;
 	int fd; /* the number of the descriptor to be bound; -1: the source by its name */
 	uint64_t bytes;
@@ -122,12 +123,16 @@ static bool collect_layers(const struct runtime *runtime, const struct launch *l
 {
 	int next = first_source(runtime, launch);
 	const int end = next + (int)bound_count(runtime);
+	mem_cleanup char *home = launch_real(launch, launch->home);
 	uint64_t tmp = launch->tmp_bytes != 0 ? launch->tmp_bytes : LIMIT_TMPFS_TMP_BYTES;
 
 	if (!add_tmpfs(layers, "tmpfs", "/tmp", tmp, 01777, err) ||
 	    !add_tmpfs(layers, "tmpfs", "/run", LIMIT_TMPFS_RUN_BYTES, 0755, err) ||
-	    !add_tmpfs(layers, "HOME", launch->home, LIMIT_TMPFS_HOME_BYTES, 0700, err))
+	    !add_tmpfs(layers, "HOME", home, LIMIT_TMPFS_HOME_BYTES, 0700, err))
 		return false;
+	for (size_t i = 0; i < launch->spelling_count; i++)
+		layers_add(layers, (struct layer){ .target = str_path_clean(launch->spellings[i].path),
+		                                   .link = launch->spellings[i].target });
 	for (size_t i = 0; i < launch->tmpfs_count; i++) {
 		const struct launch_tmpfs *tmpfs = &launch->tmpfs[i];
 
@@ -194,7 +199,9 @@ static void push_layers(struct strv *argv, const struct layers *layers)
 	for (size_t i = 0; i < layers->count; i++) {
 		const struct layer *layer = &layers->v[i];
 
-		if (layer->source == NULL) {
+		if (layer->link != NULL) {
+			push3(argv, "--symlink", layer->link, layer->target);
+		} else if (layer->source == NULL) {
 			push_tmpfs(argv, layer->target, layer->bytes, layer->mode);
 		} else if (layer->fd != -1) {
 			push_number(argv, layer->writable ? "--bind-fd" : "--ro-bind-fd", (unsigned)layer->fd);
@@ -501,6 +508,7 @@ static bool make_argv(const struct runtime *runtime, const struct launch *launch
                       struct runtime_start *start, struct npxc_error *err)
 {
 	struct strv checks __attribute__((cleanup(strv_done))) = { 0 };
+	mem_cleanup char *directory = launch_real(launch, launch->directory);
 	struct strv *argv = &start->argv;
 
 	launch_checks(launch, bound_count(runtime), 'f', &checks);
@@ -518,7 +526,7 @@ static bool make_argv(const struct runtime *runtime, const struct launch *launch
 	/* Last of all: every mount point before it has been made in this root. */
 	/* Where nothing of the working directory is mounted it is an empty directory, read-only like all of the root.
 	 */
-	push2(argv, "--dir", launch->directory);
+	push2(argv, "--dir", directory);
 	for (size_t i = 0; i < runtime->system_hidden.count; i++)
 		push2(argv, "--remount-ro", runtime->system_hidden.v[i]);
 	push2(argv, "--remount-ro", "/");

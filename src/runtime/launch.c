@@ -98,6 +98,22 @@ void launch_add_tmpfs(struct launch *launch, const char *target, uint64_t bytes,
 	};
 }
 
+void launch_add_spelling(struct launch *launch, const char *path, const char *target)
+{
+	launch->spellings = mem_realloc(launch->spellings, launch->spelling_count + 1, sizeof(*launch->spellings));
+	launch->spellings[launch->spelling_count++] =
+	    (struct launch_spelling){ .path = str_dup(path), .target = str_dup(target) };
+}
+
+char *launch_real(const struct launch *launch, const char *path)
+{
+	for (size_t i = 0; i < launch->spelling_count; i++)
+		if (str_path_within(path, launch->spellings[i].path))
+			return str_printf("%s%s", launch->spellings[i].target,
+			                  path + strlen(launch->spellings[i].path));
+	return str_dup(path);
+}
+
 void launch_add_env(struct launch *launch, const char *name, const char *value)
 {
 	for (size_t i = 0; i < launch->env_count; i++) {
@@ -136,6 +152,11 @@ void launch_done(struct launch *launch)
 	strv_done(&launch->links);
 	free(launch->name);
 	free(launch->directory);
+	for (size_t i = 0; i < launch->spelling_count; i++) {
+		free(launch->spellings[i].path);
+		free(launch->spellings[i].target);
+	}
+	free(launch->spellings);
 	free(launch->home);
 	free(launch->path_prefix);
 	free(launch->term);

@@ -58,6 +58,10 @@ struct launch_tmpfs {
 	unsigned mode; /* permission bits */
 };
 
+struct launch_spelling {
+	char *path, *target; /* owned, absolute; nothing else stands at `path` */
+};
+
 struct launch_variable {
 	char *name, *value; /* owned; the value never goes into an argument list */
 };
@@ -67,6 +71,8 @@ struct launch {
 	struct strv command; /* inside; command.v[0] is an absolute path inside or a name looked up on PATH inside */
 	char *directory;     /* owned; working directory inside */
 	char *home;          /* owned; HOME inside, a tmpfs */
+	struct launch_spelling *spellings; /* bwrap: links for other spellings of HOME and the working directory */
+	size_t spelling_count;
 	struct launch_mount
 	    *mounts; /* any order: what lies beneath another is mounted after it; equal targets: last wins */
 	size_t mount_count;
@@ -111,6 +117,9 @@ void launch_checks(const struct launch *launch, size_t bound, char mask_kind, st
 #define LAUNCH_REPLACED \
 	"%s was renamed or replaced while the sandbox was being started; nothing was run, start it again"
 void launch_add_tmpfs(struct launch *launch, const char *target, uint64_t bytes, unsigned mode);
+void launch_add_spelling(struct launch *launch, const char *path, const char *target);
+/* The path with the link that it begins with followed; owned. */
+char *launch_real(const struct launch *launch, const char *path);
 void launch_add_env(struct launch *launch, const char *name, const char *value); /* replaces an equal name */
 void launch_done(struct launch *launch);
 

@@ -5,6 +5,8 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "config/hazard.h"
+#include "mcp/scope.h"
+#include "mcp/words.h"
 #include "session/sockets.h"
 #include "session/source.h"
 
@@ -23,8 +25,8 @@ struct gather {
 bool mounts_check_target(const char *target, struct npxc_error *err)
 {
 	static const char *const OWN[] = { "/proc", "/sys", "/dev", "/opt/npxc" };
-	static const char *const WHOLE[] = { "/",      "/usr", "/etc", "/bin", "/sbin", "/lib",      "/lib32",
-		                             "/lib64", "/opt", "/run", "/tmp", "/data", "/workspace" };
+	static const char *const WHOLE[] = { "/",      "/usr",   "/etc", "/bin", "/sbin", "/lib",
+		                             "/lib32", "/lib64", "/opt", "/run", "/tmp",  "/data" };
 	if (target[0] != '/')
 		return error_set(err, ERROR_CONFIG, "%s: a path inside the sandbox is absolute", target);
 	mem_cleanup char *clean = str_path_clean(target);
@@ -112,16 +114,29 @@ static bool is_asked_for(const struct gather *g, const char *path)
 	return false;
 }
 
+/* The path that a word means, absolute; owned. NULL: none. */
+static char *path_of(const struct scope_place *place, const char *word)
+{
+	struct scope_name name;
+	struct npxc_error ignored;
+	if (!scope_read(place, word, strlen(word), &name, &ignored))
+		return NULL;
+	char *path = MEM_TAKE(name.path);
+	scope_name_done(&name);
+	return path;
+}
+
 /*
  * One word that may name a file. Nothing is mounted unless it exists as a file or directory beneath the working
  * directory, both as written and as resolved.
  */
-static void consider(struct gather *g, const char *word, const char *origin)
+static void consider(struct gather *g, const struct words_part *part, const char *origin)
 {
-	const bool from_home = str_starts(word, "~/");
-	if (word[0] == '\0' || strlen(word) > 4096)
+	const struct scope_place place = { .spellings = { g->in->cwd, g->out.real_cwd }, .home = g->in->home };
+	mem_cleanup char *word = str_dup_n(part->text, part->length);
+	mem_cleanup char *path = path_of(&place, word);
+	if (path == NULL)
 		return;
-	mem_cleanup char *path = from_home ? str_path_join(g->in->home, word + 2) : str_path_join(g->in->cwd, word);
 	struct source source __attribute__((cleanup(source_done))) = SOURCE_NONE;
 	struct npxc_error ignored;
 	if (!source_open(path, &source, &ignored))
@@ -131,7 +146,7 @@ static void consider(struct gather *g, const char *word, const char *origin)
 	if (!S_ISREG(source.info.st_mode) && !S_ISDIR(source.info.st_mode))
 		return;
 	const bool inside =
-	    g->out.cwd_in_scope && str_path_within(path, g->in->cwd) && str_path_within(source.path, g->out.real_cwd);
+	    g->out.cwd_in_scope && scope_behind(&place, path) != NULL && str_path_within(source.path, g->out.real_cwd);
 	const char *link, *tree = source_leads_out_of(&source, g->in->written, &link);
 	if (inside && tree != NULL) {
 		strv_pushf(&g->out.notes,
@@ -147,10 +162,10 @@ static void consider(struct gather *g, const char *word, const char *origin)
 		add(g, &source, path, g->in->writable, origin);
 		return;
 	}
-	const bool names_a_path = word[0] == '/' || from_home || str_starts(word, "../") || str_starts(word, "./");
+	const bool names_a_path = part->is_absolute || str_starts(word, "../") || str_starts(word, "./");
 	if (!names_a_path || str_equal(path, "/") || is_asked_for(g, path))
 		return;
-	if (!g->out.cwd_in_scope && str_path_within(path, g->in->cwd))
+	if (!g->out.cwd_in_scope && scope_behind(&place, path) != NULL)
 		strv_pushf(&g->out.notes,
 		           "%s names %s, which is not mounted: the working directory %s is too wide to take "
 		           "files from; "
@@ -162,27 +177,26 @@ static void consider(struct gather *g, const char *word, const char *origin)
 		           origin, path, path);
 }
 
-/* The word itself, and in --flag=value the value. */
+/* The word itself and its parts; of a flag only its value. */
 static void consider_argument(struct gather *g, const char *word, size_t number)
 {
 	mem_cleanup char *origin = str_printf("argument %zu", number);
-	if (word[0] != '-') {
-		consider(g, word, origin);
-		return;
-	}
-	const char *value = strchr(word, '=');
-	if (value != NULL)
-		consider(g, value + 1, origin);
+	struct words_part parts[WORDS_PARTS_MAX];
+	const size_t count = words_find(word, strlen(word), parts);
+	for (size_t i = 0; i < count; i++)
+		if (parts[i].text[0] != '-')
+			consider(g, &parts[i], origin);
 }
 
 /* Variables hold more than paths ("1", "debug"): only what is written as a path counts, unlike arguments. */
 static void consider_variable(struct gather *g, const struct config_variable *variable)
 {
-	const char *value = variable->value;
-	if (value[0] != '/' && !str_starts(value, "./") && !str_starts(value, "../") && !str_starts(value, "~/"))
-		return;
 	mem_cleanup char *origin = str_printf("variable %s", variable->name);
-	consider(g, value, origin);
+	struct words_part parts[WORDS_PARTS_MAX];
+	const size_t count = words_find(variable->value, strlen(variable->value), parts);
+	for (size_t i = 0; i < count; i++)
+		if (parts[i].is_absolute || str_starts(parts[i].text, "./") || str_starts(parts[i].text, "../"))
+			consider(g, &parts[i], origin);
 }
 
 static int by_target(const void *a, const void *b)

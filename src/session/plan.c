@@ -1,15 +1,16 @@
 #include "session/plan.h"
 
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "guest/guest.h"
-#include "mcp/publish.h"
 #include "session/shares.h"
 #include "store/node.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { NAME_MAX_LENGTH = 63 };
 
@@ -32,14 +33,13 @@ char *plan_session_name(const char *package, const char *session_id)
 	return str_printf("npxc-%s-%s", length == 0 ? "package" : slug, session_id);
 }
 
-char *plan_home(const char *home)
+char *plan_home(const char *home, const struct mounts *mounts)
 {
 	struct npxc_error ignored;
-	static const char *const SYSTEM[] = { "/usr",   "/etc",   "/bin", "/sbin", "/lib",
-		                              "/lib32", "/lib64", "/run", "/tmp" };
-	bool fine = home != NULL && home[0] == '/' && mounts_check_target(home, &ignored);
-	for (size_t i = 0; fine && i < sizeof(SYSTEM) / sizeof(SYSTEM[0]); i++)
-		fine = !str_path_within(home, SYSTEM[i]);
+	/* It stands in a line of /etc/passwd. */
+	bool fine = home != NULL && mounts_check_target(home, &ignored) && strpbrk(home, ":\n") == NULL;
+	for (size_t i = 0; fine && mounts != NULL && i < mounts->count; i++)
+		fine = !str_path_within(home, mounts->v[i].target);
 	return str_dup(fine ? home : "/home/npxc");
 }
 
@@ -89,27 +89,83 @@ char *plan_files_directory(const struct plan *plan)
 	return str_printf("%s/files", plan->workspace);
 }
 
-char *plan_outputs_directory(const struct plan *plan)
+char *plan_stage_directory(const struct plan *plan)
 {
-	return str_printf("%s/out", plan->workspace);
+	return str_printf("%s/stage", plan->workspace);
 }
 
-/* What calls name later is shown there: read-only, but for the files that the server is allowed to make. */
+/* What stands there inside is the sandbox's own; beneath them all is well. */
+static bool is_place_of_its_own(const char *path)
+{
+	static const char *const PLACES[] = { "/usr/local", "/usr/bin", "/usr/lib", "/usr/share", "/var", "/home" };
+	struct npxc_error ignored;
+	if (!mounts_check_target(path, &ignored))
+		return true;
+	for (size_t i = 0; i < sizeof(PLACES) / sizeof(PLACES[0]); i++)
+		if (str_equal(path, PLACES[i]))
+			return true;
+	return false;
+}
+
+/* The working directory's paths inside: without links, and where no link can be made a second one. */
+static bool has_second(const struct plan_input *in)
+{
+	return in->runtime->kind != RUNTIME_BWRAP && !str_equal(in->cwd, in->mounts->real_cwd);
+}
+
+/* A path beneath the working directory, in whichever spelling, relative to it; borrowed, or NULL. */
+static const char *beneath(const struct plan_input *in, const char *path)
+{
+	const char *const spellings[] = { in->cwd, in->mounts->real_cwd };
+	for (size_t i = 0; i < 2; i++)
+		if (str_path_within(path, spellings[i]))
+			return path[strlen(spellings[i])] == '/' ? path + strlen(spellings[i]) + 1 : "";
+	return NULL;
+}
+
+static char *at(const char *directory, const char *relative)
+{
+	return relative[0] == '\0' ? str_dup(directory) : str_printf("%s/%s", directory, relative);
+}
+
+/* Other spellings of HOME and of the working directory, as links where the root can be given some. */
+static void add_links(const struct plan_input *in, struct plan *plan)
+{
+	struct launch *launch = &plan->launch;
+	mem_cleanup char *real_home = NULL;
+	struct npxc_error ignored;
+	if (in->runtime->kind != RUNTIME_BWRAP)
+		return;
+	if (str_equal(launch->home, in->home) && file_real_path(in->home, &real_home, &ignored) &&
+	    !str_equal(real_home, in->home) && !is_place_of_its_own(real_home))
+		launch_add_spelling(launch, in->home, real_home);
+	mem_cleanup char *by_home = launch_real(launch, in->cwd);
+	if (in->mounts->cwd_in_scope && !str_equal(by_home, in->mounts->real_cwd) && !is_place_of_its_own(in->cwd) &&
+	    !str_path_within("/usr", in->cwd) && !str_path_within(in->cwd, "/usr"))
+		launch_add_spelling(launch, in->cwd, in->mounts->real_cwd);
+}
+
+/* What calls name later is shown at the working directory itself, unless a mount shows that already. */
 static void add_workspace(const struct plan_input *in, struct plan *plan)
 {
-	mem_cleanup char *files = NULL;
-	mem_cleanup char *outputs = NULL;
-	plan->workspace = str_path_join(in->sessions, plan->launch.name);
-	plan->outputs = in->package_config->outputs || in->package_config->output_arguments != NULL;
-	files = plan_files_directory(plan);
-	launch_add_mount(&plan->launch, files, PUBLISH_INSIDE, false);
+	struct launch *launch = &plan->launch;
+	const char *cwd = in->mounts->real_cwd;
+	plan->workspace = str_path_join(in->sessions, launch->name);
 	/* bubblewrap gets it through a descriptor; a guest of Apple's sees other numbers than the host. */
 	if ((in->runtime->kind == RUNTIME_PODMAN || in->runtime->kind == RUNTIME_DOCKER) && GUEST_FIRST_LENGTH > 0)
-		plan->launch.first = str_path_join(plan->workspace, "first");
-	if (!plan->outputs)
+		launch->first = str_path_join(plan->workspace, "first");
+	plan->shows = in->mounts->cwd_in_scope && !is_place_of_its_own(cwd);
+	for (size_t i = 0; i < in->mounts->count; i++)
+		if (str_path_within(cwd, in->mounts->v[i].target) || str_path_within(in->cwd, in->mounts->v[i].target))
+			plan->shows = false;
+	if (!plan->shows)
 		return;
-	outputs = plan_outputs_directory(plan);
-	launch_add_mount(&plan->launch, outputs, PUBLISH_OUTPUTS, true);
+	plan->cwd = str_dup(cwd);
+	plan->outputs = in->package_config->outputs || in->package_config->output_arguments != NULL;
+	mem_cleanup char *files = plan_files_directory(plan);
+	launch_add_mount(launch, files, cwd, plan->outputs);
+	if (has_second(in) && !is_place_of_its_own(in->cwd))
+		launch_add_mount(launch, files, in->cwd, plan->outputs);
 }
 
 char *plan_guards_directory(const char *sessions)
@@ -130,6 +186,37 @@ static const char *copy_of(struct plan *plan, const struct mounts_entry *e)
 	return plan->copies[plan->copy_count++].path;
 }
 
+/*
+ * A file that an argument names is copied to its place like those that calls name: one that an editor replaces is seen
+ * anew, which a mount of a single file is not.
+ */
+static bool is_shown(const struct plan_input *in, const struct plan *plan, const struct mounts_entry *e)
+{
+	const bool named = str_starts(e->origin, "argument ") || str_starts(e->origin, "variable ");
+	struct stat info;
+	return plan->shows && named && !e->directory && !e->writable && beneath(in, e->target) != NULL &&
+	       fstat(e->identity.fd, &info) == 0 && (uint64_t)info.st_size <= LIMIT_ARGUMENT_COPY_BYTES;
+}
+
+/* Where a mount stands inside: at its own path without links, and where links cannot be made in both. */
+static void add_mount(const struct plan_input *in, struct plan *plan, const char *source, const struct mounts_entry *e)
+{
+	const char *relative = beneath(in, e->target);
+	if (relative == NULL) {
+		mem_cleanup char *target = launch_real(&plan->launch, e->target);
+		launch_add_judged(&plan->launch, source, target, e->writable, &e->identity);
+		return;
+	}
+	mem_cleanup char *target = at(in->mounts->real_cwd, relative);
+	launch_add_judged(&plan->launch, source, target, e->writable, &e->identity);
+	if (plan->shows && relative[0] != '\0')
+		strv_push(&plan->mount_points, relative);
+	if (has_second(in)) {
+		mem_cleanup char *second = at(in->cwd, relative);
+		launch_add_judged(&plan->launch, source, second, e->writable, &e->identity);
+	}
+}
+
 static void add_mounts(const struct plan_input *in, struct plan *plan)
 {
 	const struct mounts *m = in->mounts;
@@ -138,7 +225,10 @@ static void add_mounts(const struct plan_input *in, struct plan *plan)
 	for (size_t i = 0; i < m->count; i++) {
 		const struct mounts_entry *e = &m->v[i];
 		const bool copied = apple && e->kept && !e->directory;
-		launch_add_judged(launch, copied ? copy_of(plan, e) : e->source, e->target, e->writable, &e->identity);
+		if (is_shown(in, plan, e))
+			strv_push(&plan->arguments, beneath(in, e->target));
+		else
+			add_mount(in, plan, copied ? copy_of(plan, e) : e->source, e);
 	}
 	for (size_t i = 0; i < m->pin_count; i++) {
 		const struct mounts_pin *pin = &m->pins[i];
@@ -162,7 +252,8 @@ static bool fill_launch(const struct plan_input *in, struct plan *plan, struct n
 	launch->name = plan_session_name(store_package_label(package), in->session_id);
 	strv_push_all(&launch->command, (const char *const *)package->command.v, package->command.count);
 	strv_push_all(&launch->command, (const char *const *)in->arguments->v, in->arguments->count);
-	launch->home = plan_home(in->home);
+	launch->home = plan_home(in->home, in->mounts);
+	add_links(in, plan);
 
 	launch_add_mount(launch, package->directory, STORE_GUEST_PACKAGE, false);
 	const bool own_node = node_add_mounts(&package->node.files, STORE_GUEST_NODE, false, launch);
@@ -173,7 +264,16 @@ static bool fill_launch(const struct plan_input *in, struct plan *plan, struct n
 	add_workspace(in, plan);
 	add_mounts(in, plan);
 	add_storage(in, plan);
-	strv_push_all(&launch->masks, (const char *const *)in->mounts->masks.v, in->mounts->masks.count);
+	for (size_t i = 0; i < in->mounts->masks.count; i++) {
+		const char *relative = beneath(in, in->mounts->masks.v[i]);
+		mem_cleanup char *path =
+		    relative != NULL ? at(in->mounts->real_cwd, relative) : launch_real(launch, in->mounts->masks.v[i]);
+		strv_push(&launch->masks, path);
+		if (relative != NULL && has_second(in)) {
+			mem_cleanup char *second = at(in->cwd, relative);
+			strv_push(&launch->masks, second);
+		}
+	}
 
 	for (size_t i = 0; i < in->env_count; i++)
 		launch_add_env(launch, in->env[i].name, in->env[i].value);
@@ -189,10 +289,15 @@ static bool fill_launch(const struct plan_input *in, struct plan *plan, struct n
 	launch->pids = LIMIT_SANDBOX_PIDS;
 	launch->image = str_dup(in->config->defaults.node_image);
 
-	struct npxc_error ignored;
-	/* The server starts where npx would start it. Where nothing of that directory is in scope, it is empty. */
-	launch->directory =
-	    str_dup(in->mounts->cwd_in_scope && mounts_check_target(in->cwd, &ignored) ? in->cwd : launch->home);
+	/* The server starts where npx would start it; where nothing of that directory can be shown, at home. */
+	const bool there = in->mounts->cwd_in_scope && !is_place_of_its_own(in->mounts->real_cwd);
+	/* With a link inside both are as they are on the host: PWD as the user knows it, the directory without links.
+	 */
+	const bool linked = plan->launch.spelling_count > 0 && in->runtime->kind == RUNTIME_BWRAP;
+	mem_cleanup char *leads_to = launch_real(launch, in->cwd);
+	launch->directory = str_dup(!there                                                ? launch->home
+	                            : linked && str_equal(leads_to, in->mounts->real_cwd) ? in->cwd
+	                                                                                  : in->mounts->real_cwd);
 	return add_network(in, launch, err);
 }
 
@@ -233,6 +338,9 @@ void plan_done(struct plan *plan)
 	for (size_t i = 0; i < plan->copy_count; i++)
 		free(plan->copies[i].path);
 	free(plan->copies);
+	free(plan->cwd);
+	strv_done(&plan->mount_points);
+	strv_done(&plan->arguments);
 	strv_done(&plan->env_names);
 	*plan = (struct plan){ 0 };
 }

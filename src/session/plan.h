@@ -30,9 +30,9 @@ struct plan_input { /* borrowed */
 	const struct strv *arguments;      /* the server's */
 	const struct config_variable *env; /* declared variables with their values; a later one wins */
 	size_t env_count;
-	uint64_t memory_bytes; /* from a flag; 0: configuration decides */
-	unsigned cpu_millis;   /* the same */
-	const char *cwd;
+	uint64_t memory_bytes;                       /* from a flag; 0: configuration decides */
+	unsigned cpu_millis;                         /* the same */
+	const char *cwd;                             /* as the user knows it; mounts->real_cwd has no links */
 	const char *home;                            /* the user's; HOME inside when it can be */
 	const char *data_directory;                  /* the package's own, for storage.persist */
 	const struct launch_identity *data_identity; /* what it was opened as; NULL: inspect, and it is not there yet */
@@ -57,8 +57,12 @@ struct plan {
 	struct plan_copy
 	    *copies; /* of single files that are kept read-only, on runtimes that share their directory too */
 	size_t copy_count;
-	bool outputs;          /* the server may make files: a part of the workspace is writable */
-	struct strv env_names; /* of all variables inside */
+	bool shows;               /* files that calls name are shown at the working directory */
+	bool outputs;             /* ... where the server may write, too */
+	char *cwd;                /* owned; the working directory without links; NULL unless `shows` */
+	struct strv mount_points; /* beneath the working directory, relative to it; to be made in the workspace */
+	struct strv arguments;    /* the same of files that arguments name, to be shown from the start */
+	struct strv env_names;    /* of all variables inside */
 };
 
 /*
@@ -69,17 +73,17 @@ struct plan {
 bool plan_make(const struct plan_input *input, struct plan *ret_plan, struct npxc_error *err) NPXC_MUST_CHECK;
 void plan_done(struct plan *plan);
 
-/* The two directories in plan.workspace that the sandbox sees, at PUBLISH_INSIDE and PUBLISH_OUTPUTS; owned. */
+/* Two directories in plan.workspace: what the sandbox sees at the working directory, and where that is made; owned. */
 char *plan_files_directory(const struct plan *plan);
-char *plan_outputs_directory(const struct plan *plan);
+char *plan_stage_directory(const struct plan *plan);
 
 /* The directory of guards_file, beside `sessions`; owned. */
 char *plan_guards_directory(const char *sessions);
 
 /* npxc-<slug of the package>-<id>, at most 63 characters of [a-z0-9-]; owned. */
 char *plan_session_name(const char *package, const char *session_id);
-/* HOME inside: the user's own path where nothing of the sandbox stands there, else /home/npxc; owned. */
-char *plan_home(const char *home);
+/* HOME inside: the user's own path where nothing else stands there (`mounts` may be NULL), else /home/npxc; owned. */
+char *plan_home(const char *home, const struct mounts *mounts);
 /* What a sandbox of this kind never shows, for try and inspect. */
 const char *plan_hidden_text(void);
 

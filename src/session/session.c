@@ -11,7 +11,6 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "guest/guest.h"
-#include "mcp/publish.h"
 #include "session/guards.h"
 #include "session/lease.h"
 #include "session/shares.h"
@@ -146,7 +145,7 @@ bool session_provision(struct session *session, const struct policy *policy, str
 	return network_provision(&session->runtime, policy, announce_network, session, ret_choice, err);
 }
 
-/* A mount beneath the workspace needs something to be mounted on, in a directory that is read-only inside. */
+/* A mount needs something to be mounted on, in a directory that is read-only inside. */
 static bool make_mount_point(int files, const char *relative, bool is_directory, struct npxc_error *err)
 {
 	const char *slash = strrchr(relative, '/');
@@ -157,15 +156,16 @@ static bool make_mount_point(int files, const char *relative, bool is_directory,
 	       (tree_is_file(files, relative) || tree_create(files, relative, "", 0, 0444, NULL, err));
 }
 
-static bool make_mount_points(const struct launch *launch, int files, struct npxc_error *err)
+static bool make_mount_points(const struct plan *plan, int files, struct npxc_error *err)
 {
+	const struct launch *launch = &plan->launch;
 	for (size_t i = 0; i < launch->mount_count; i++) {
 		const struct launch_mount *mount = &launch->mounts[i];
-		if (!str_starts(mount->target, PUBLISH_INSIDE "/"))
+		if (!str_path_within(mount->target, plan->cwd) || str_equal(mount->target, plan->cwd))
 			continue;
 		const bool is_directory =
 		    mount->judged ? mount->identity.kind == 'd' : file_is_directory(mount->source);
-		if (!make_mount_point(files, mount->target + strlen(PUBLISH_INSIDE "/"), is_directory, err))
+		if (!make_mount_point(files, mount->target + strlen(plan->cwd) + 1, is_directory, err))
 			return false;
 	}
 	return true;
@@ -209,7 +209,7 @@ static bool make_workspace(struct session *session, const struct plan *plan, str
 {
 	mem_cleanup char *sessions = str_path_join(plan->workspace, "..");
 	mem_cleanup char *files_path = plan_files_directory(plan);
-	mem_cleanup char *outputs_path = plan_outputs_directory(plan);
+	mem_cleanup char *stage_path = plan_stage_directory(plan);
 	FD_CLEANUP int root = -1;
 	FD_CLEANUP int workspace = -1;
 	FD_CLEANUP int files = -1;
@@ -225,10 +225,12 @@ static bool make_workspace(struct session *session, const struct plan *plan, str
 	if (plan->launch.first != NULL &&
 	    !tree_create(workspace, last_of(plan->launch.first), GUEST_FIRST, GUEST_FIRST_LENGTH, 0555, NULL, err))
 		return false;
-	return make_copies(plan, workspace, err) &&
-	       tree_make_directory(workspace, last_of(files_path), 0755, &files, err) &&
-	       (!plan->outputs || tree_make_directory(workspace, last_of(outputs_path), 0777, NULL, err)) &&
-	       make_mount_points(&plan->launch, files, err);
+	if (!make_copies(plan, workspace, err))
+		return false;
+	return !plan->shows ||
+	       (tree_make_directory(workspace, last_of(files_path), plan->outputs ? 0777 : 0755, &files, err) &&
+	        tree_make_directory(workspace, last_of(stage_path), 0700, NULL, err) &&
+	        make_mount_points(plan, files, err));
 }
 
 /* On disk before anything can write to the trees. */
@@ -275,13 +277,18 @@ static void tell_guards(struct session *session)
 		log_info("session", "%s", err.message);
 }
 
-bool session_start(struct session *session, const struct plan *plan, struct outlet *outlet, struct sandbox *ret_sandbox,
-                   struct npxc_error *err)
+bool session_prepare(struct session *session, const struct plan *plan, struct npxc_error *err)
 {
 	if (!make_workspace(session, plan, err))
 		return error_prefix(err, "workspace");
 	if (!hold_guards(session, plan, err))
 		return error_prefix(err, "what this machine would execute");
+	return true;
+}
+
+bool session_start(struct session *session, const struct plan *plan, struct outlet *outlet, struct sandbox *ret_sandbox,
+                   struct npxc_error *err)
+{
 	/* The workspace is held, and with it all that was said of this session stands on its lease. */
 	if (plan->shares.count == 0)
 		return start(session, &plan->launch, &plan->start, outlet, ret_sandbox, err);
@@ -503,6 +510,11 @@ static bool on_aside(void *context)
 	return false;
 }
 
+static bool is_over(void *context)
+{
+	return relay_is_over(context);
+}
+
 static void log_counts(const struct pump *pump)
 {
 	const struct pump_counts counts = pump_counts(pump);
@@ -543,7 +555,7 @@ static bool end_early(struct session *session, struct pump *pump, unsigned grace
 
 static bool relay(struct session *session, struct pump *pump, bool *ret_by_itself, struct npxc_error *err)
 {
-	enum pump_end end;
+	enum pump_end end = PUMP_SERVER_ENDED;
 	if (!pump_run(pump, &end, err))
 		return false;
 	*ret_by_itself = end == PUMP_SERVER_ENDED;
@@ -556,14 +568,18 @@ static bool relay(struct session *session, struct pump *pump, bool *ret_by_itsel
 	case PUMP_SERVER_STUCK:
 		log_warn("session", "the server did not end after the client closed its side; it is told to");
 		break;
+	case PUMP_OVER:
+		break; /* that has been said */
 	case PUMP_WOKEN:
 		log_info("session", "signal %d: the session ends", signals_caught());
 		break;
 	}
-	return end_early(session, pump, LIMIT_GRACE_MS, err);
+	if (!end_early(session, pump, LIMIT_GRACE_MS, err))
+		return false;
+	return end != PUMP_OVER || error_set(err, ERROR_RUNTIME, "the server has written too much");
 }
 
-bool session_relay(struct session *session, struct sandbox *sandbox, struct translate *translate,
+bool session_relay(struct session *session, struct sandbox *sandbox, struct relay *looks,
                    const struct session_says *says, int *ret_status, struct npxc_error *err)
 {
 	const char *package = says->package;
@@ -583,13 +599,16 @@ bool session_relay(struct session *session, struct sandbox *sandbox, struct tran
 		.aside = outlet == NULL ? -1 : outlet->egress.control,
 		.on_aside = outlet == NULL ? NULL : on_aside,
 		.aside_context = &aside,
+		.tick_ms = relay_writes(looks) ? LIMIT_OUTPUT_LOOK_MS : 0,
+		.is_over = is_over,
+		.tick_context = looks,
 	};
 	struct pump *pump = NULL;
 	bool by_itself = false;
 	if (!pump_new(&ends, LIMIT_DRAIN_QUIET_MS, &pump, err))
 		return false;
 	aside.pump = pump;
-	translate_attach(translate, pump);
+	relay_attach(looks, pump);
 	FAULT_POINT("session.relay");
 	bool fine = relay(session, pump, &by_itself, err);
 	size_t tail_length = 0;
@@ -597,12 +616,14 @@ bool session_relay(struct session *session, struct sandbox *sandbox, struct tran
 	mem_cleanup char *errors = str_dup_n(tail == NULL ? "" : tail, tail_length);
 	const struct pump_counts counts = pump_counts(pump);
 	log_counts(pump);
+	relay_detach(looks);
 	pump_free(pump);
 	FAULT_POINT("session.relayed");
 
 	int status = 0;
 	struct npxc_error judged = { 0 };
 	const bool ran = session_finish(session, sandbox, errors, &status, &judged);
+	relay_finish(looks);
 	if (!fine)
 		return false;
 	if (!ran && by_itself) {

@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "base/proc.h"
 #include "mcp/pump.h"
-#include "mcp/translate.h"
+#include "mcp/relay.h"
 #include "runtime/cgroup.h"
 #include "runtime/network.h"
 #include "runtime/runtime.h"
@@ -60,8 +60,9 @@ bool session_run(struct session *session, const struct launch *launch, struct ou
 bool session_provision(struct session *session, const struct policy *policy, struct network_choice *ret_choice,
                        struct npxc_error *err) NPXC_MUST_CHECK;
 
-/* Makes the plan's directories first. The workspace lies where only this user gets through (0700); the janitor removes
- * it. */
+/* Makes the plan's directories. The workspace lies where only this user gets through (0700); the janitor removes it. */
+bool session_prepare(struct session *session, const struct plan *plan, struct npxc_error *err) NPXC_MUST_CHECK;
+/* After session_prepare, and after what the server shall find in the workspace is there. */
 bool session_start(struct session *session, const struct plan *plan, struct outlet *outlet, struct sandbox *ret_sandbox,
                    struct npxc_error *err) NPXC_MUST_CHECK;
 
@@ -78,11 +79,11 @@ struct session_says {
 bool session_report_denials(const struct session_says *says);
 
 /*
- * Relays between the client's descriptors 0, 1, 2 and the server, with `translate` deciding about lines. `ret_status`
+ * Relays between the client's descriptors 0, 1, 2 and the server, with `relay` deciding about lines. `ret_status`
  * is what npxc exits with: 0 after the client closed its side, else the server's own status. Consumes the sandbox's
  * descriptors. What `says` is to say goes to the client's stderr, whatever its own `say`.
  */
-bool session_relay(struct session *session, struct sandbox *sandbox, struct translate *translate,
+bool session_relay(struct session *session, struct sandbox *sandbox, struct relay *relay,
                    const struct session_says *says, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* Ends what is left of the sandbox and judges how it ended (runtime_judge_end). `errors`: the tail of its stderr. */

@@ -1,9 +1,9 @@
+#include "mcp/relay.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "config/config.h"
 #include "mcp/pump.h"
-#include "mcp/translate.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -173,16 +173,17 @@ static struct child start(char **argv, bool sockets, int *ret_err)
 /* ---- the relay with its decisions ---- */
 
 struct world {
-	char *root, *cwd, *files;
+	char *root, *cwd, *files, *stage;
 	struct config config;
 	struct config_package package;
-	struct translate *translate;
+	struct relay *relay;
+	struct strv none;
 };
 
 static void open_world(struct world *w)
 {
 	struct npxc_error err;
-	struct translate_settings settings;
+	struct relay_settings settings;
 
 	if (!file_make_temporary_directory("/tmp", "bench-relay-", &w->root, &err) ||
 	    !config_parse(NULL, 0, "npxc.json", &w->config, &err) ||
@@ -190,15 +191,20 @@ static void open_world(struct world *w)
 		fail(err.message);
 	w->cwd = str_printf("%s/work", w->root);
 	w->files = str_printf("%s/files", w->root);
-	if (mkdir(w->cwd, 0755) != 0 || mkdir(w->files, 0755) != 0)
+	w->stage = str_printf("%s/stage", w->root);
+	if (mkdir(w->cwd, 0755) != 0 || mkdir(w->files, 0755) != 0 || mkdir(w->stage, 0755) != 0)
 		fail("mkdir");
-	settings = (struct translate_settings){ .config = &w->config,
-		                                .package = &w->package,
-		                                .label = "server",
-		                                .place = { .cwd = w->cwd, .real = w->cwd, .home = "/nobody" },
-		                                .in_scope = true,
-		                                .workspace = w->files };
-	if (!translate_start(&settings, &w->translate, &err))
+	settings = (struct relay_settings){ .config = &w->config,
+		                            .package = &w->package,
+		                            .label = "server",
+		                            .place = { .spellings = { w->cwd }, .home = "/nobody" },
+		                            .in_scope = true,
+		                            .cwd = w->cwd,
+		                            .files = w->files,
+		                            .stage = w->stage,
+		                            .mount_points = &w->none,
+		                            .arguments = &w->none };
+	if (!relay_start(&settings, &w->relay, &err))
 		fail(err.message);
 }
 
@@ -206,7 +212,7 @@ static void close_world(struct world *w)
 {
 	struct npxc_error err;
 
-	translate_free(w->translate);
+	relay_free(w->relay);
 	config_package_done(&w->package);
 	config_done(&w->config);
 	if (!file_remove_tree(w->root, &err))
@@ -214,6 +220,7 @@ static void close_world(struct world *w)
 	free(w->root);
 	free(w->cwd);
 	free(w->files);
+	free(w->stage);
 }
 
 static void put_file(const struct world *w, size_t index)
@@ -226,29 +233,23 @@ static void put_file(const struct world *w, size_t index)
 	free(path);
 }
 
-static void call_with(struct world *w, size_t index, struct buf *out, struct buf *reply)
+/* Its length; the line is in `text`. */
+static void call_with(struct world *w, size_t index, struct buf *text, struct buf *reply)
 {
-	char *line = str_printf("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"t\","
-	                        "\"arguments\":{\"x\":\"%s/f%zu\",\"pad\":\"%0850d\"}}}\n",
-	                        w->cwd, index, 0);
+	struct npxc_error err;
 
-	out->length = reply->length = 0;
-	if (translate_client_line(w->translate, line, strlen(line), out, reply) != LINES_CHANGED)
-		fail("a call was not translated");
-	free(line);
-}
-
-/* The answer is the call's own text: it holds the path inside. */
-static void answer_to(struct world *w, const struct buf *call, struct buf *out)
-{
-	out->length = 0;
-	if (translate_server_line(w->translate, call->data, call->length, out) != LINES_CHANGED)
-		fail("an answer was not translated");
+	text->length = reply->length = 0;
+	if (!buf_appendf(text, &err,
+	                 "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"t\","
+	                 "\"arguments\":{\"x\":\"%s/f%zu\",\"pad\":\"%0850d\"}}}\n",
+	                 w->cwd, index, 0) ||
+	    relay_client_line(w->relay, text->data, text->length, reply) != LINES_SAME)
+		fail("a call did not pass");
 }
 
 static int run_calls(size_t rounds, size_t earlier)
 {
-	struct buf out = BUF_INIT(MIB), reply = BUF_INIT(MIB), back = BUF_INIT(MIB);
+	struct buf out = BUF_INIT(MIB), reply = BUF_INIT(MIB);
 	struct world w = { 0 };
 
 	open_world(&w);
@@ -263,13 +264,13 @@ static int run_calls(size_t rounds, size_t earlier)
 		const double before = now_us();
 
 		call_with(&w, earlier / 2, &out, &reply);
-		answer_to(&w, &out, &back);
+		/* The answer is the call's own text: it holds the path. */
+		relay_server_bytes(w.relay, out.data, out.length, true);
 		if (i >= WARM_UP_ROUNDS)
 			printf("%.2f\n", now_us() - before);
 	}
 	buf_done(&out);
 	buf_done(&reply);
-	buf_done(&back);
 	close_world(&w);
 	return 0;
 }
@@ -296,7 +297,7 @@ static int run_pump(char **argv, bool by_lines)
 		pump_set_portable(pump);
 	if (ok && by_lines) {
 		open_world(&world);
-		translate_attach(world.translate, pump);
+		relay_attach(world.relay, pump);
 	}
 	if (!ok || !pump_run(pump, &end, &err)) {
 		fprintf(stderr, "bench: %s\n", err.message);

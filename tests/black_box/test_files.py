@@ -28,8 +28,8 @@ def files(world):
     return world
 
 
-def client_of(world, probe, *flags):
-    client = world.client(*flags, probe)
+def client_of(world, probe, *flags, **more):
+    client = world.client(*flags, probe, **more)
     client.handshake()
     return client
 
@@ -38,73 +38,118 @@ def raw_call(client, name, **arguments):
     return client.request("tools/call", name=name, arguments=arguments)
 
 
-def test_a_named_file_is_read(files, probe):
+def stderr_of(client):
+    return client.close()[2]
+
+
+def test_a_named_file_is_read_at_its_own_path(files, probe):
     client = client_of(files, probe)
-    before = os.stat(files.project / "a.txt")
-    assert client.call("read", path=str(files.project / "a.txt")) == {"ok": True, "value": "content of a"}
-    assert client.call("read", path=f"file://{files.project}/a.txt")["code"] == "ENOENT"  # readFileSync takes no URI
-    assert client.call("read", path=str(files.project / "sub" / 'odd "näme" \\.txt')) == {"ok": True, "value": "odd"}
+    a = files.project / "a.txt"
+    before = os.stat(a)
+    assert client.call("cwd") == {"ok": True, "value": str(files.project)}
+    assert client.call("list", path=".")["value"] == []
+    for name in (str(a), f"file://{a}", "~/project/a.txt"):
+        client.call("read", path=name)
+        assert client.call("list", path=".")["value"] == ["a.txt"], name
+    assert client.call("read", path=str(a)) == {"ok": True, "value": "content of a"}
+    odd = files.project / "sub" / 'odd "näme" \\.txt'
+    assert client.call("read", path=str(odd)) == {"ok": True, "value": "odd"}
     # It cannot be written to, and the host's file is another one.
-    assert client.call("write", path=str(files.project / "a.txt"), text="x")["code"] == "EROFS"
-    after = os.stat(files.project / "a.txt")
+    assert client.call("write", path=str(a), text="x")["code"] in ("EROFS", "EACCES")
+    after = os.stat(a)
     assert (before.st_ino, before.st_mtime_ns, after.st_nlink) == (after.st_ino, after.st_mtime_ns, 1)
-    # Changed, and the server sees the change.
-    (files.project / "a.txt").write_text("another content")
-    assert client.call("read", path=str(files.project / "a.txt"))["value"] == "another content"
+    # Changed, replaced and removed, and the server sees it, also in a call that does not name it.
+    a.write_text("another content")
+    assert client.call("read", path=str(a))["value"] == "another content"
+    (files.project / "a.new").write_text("a third")
+    os.rename(files.project / "a.new", a)
+    assert client.call("spawn", command="cat", args=["a.txt"])["value"]["stdout"] == "a third"
+    a.unlink()
+    assert client.call("read", path=str(a))["code"] == "ENOENT"
+    assert client.call("list", path=".")["value"] == ["sub"]
     assert client.close()[0] == 0
 
 
 def test_what_was_not_named_is_not_there(files, probe):
     client = client_of(files, probe)
     client.call("read", path=str(files.project / "a.txt"))
-    found = client.call("spawn", command="find", args=["/workspace", "-type", "f"])["value"]["stdout"]
-    assert found.splitlines() == [str(files.project / "a.txt")]  # which is how the client reads the path inside
-    seen = client.call("spawn", command="sh", args=["-c", "cat /workspace/*/unnamed.txt; cat unnamed.txt"])
+    found = client.call("spawn", command="find", args=[str(files.project), "-type", "f"])["value"]["stdout"]
+    assert found.splitlines() == [str(files.project / "a.txt")]
+    seen = client.call("spawn", command="sh", args=["-c", "cat unnamed.txt */unnamed.txt"])
     assert "not named" not in json.dumps(seen)
     client.close()
 
 
-def test_errors_speak_of_the_host(files, probe):
+def test_a_named_directory_is_there_with_what_it_holds_but_secrets(files, probe):
+    (files.project / "sub" / ".env").write_text("SECRET")
+    (files.project / "sub" / "deep").mkdir()
+    (files.project / "sub" / "deep" / "b").write_text("b")
     client = client_of(files, probe)
-    directory = client.call("read", path=str(files.project / "sub"))
-    assert directory["code"] == "EISDIR"
     listed = client.call("list", path=str(files.project / "sub"))
-    assert listed["value"] == ['odd "näme" \\.txt']
-    missing = raw_call(client, "read", path=str(files.project / "nothing.txt"))
-    assert missing["error"]["code"] == -32602
-    assert missing["error"]["data"]["cwd"] == str(files.project)
-    assert "non_path_arguments" in missing["error"]["data"]["hint"]
-    client.close()
+    assert listed["value"] == ["deep", 'odd "näme" \\.txt']
+    assert client.call("read", path=str(files.project / "sub/deep/b"))["value"] == "b"
+    assert ".env" in stderr_of(client)
 
 
 @pytest.mark.parametrize("text", [
-    "/etc/passwd", "~/outside/secret", "{home}/outside/secret", "{home}/project2/secret", "{project}/../outside/secret",
-    "{project}/link", "{project}/middle/secret", "{project}/sub/../../outside/secret", "file://{home}/outside/secret",
-    "file://{project}/%2e%2e/outside/secret", "file://{project}/..%2foutside%2fsecret", "file://elsewhere{project}/a.txt",
+    "/etc/shadow", "~/outside/secret", "{home}/outside/secret", "{home}/project2/secret", "{project}/../outside/secret",
+    "{project}/link", "{project}/middle/secret", "{project}/sub/../../outside/secret", "{project}/nothing",
 ])
-def test_outside_is_refused(files, probe, text):
+def test_outside_is_the_servers_own_answer(files, probe, text):
     client = client_of(files, probe)
     path = text.format(home=files.home, project=files.project)
     answer = raw_call(client, "read", path=path)
-    assert answer["error"]["code"] == -32602, answer
-    assert answer["error"]["data"]["path"] == path
     assert "SECRET" not in json.dumps(answer)
-    # The session goes on.
+    assert json.loads(answer["result"]["content"][0]["text"])["code"] in ("ENOENT", "EACCES"), answer
     assert client.call("read", path=str(files.project / "a.txt"))["ok"]
-    assert client.close()[0] == 0
+    told = stderr_of(client)
+    assert ("--mount" in told) == (not text.endswith("nothing")), told
+
+
+def test_outside_is_refused_where_that_is_asked(files, probe):
+    files.configure({"outside": "refuse"})
+    client = client_of(files, probe)
+    answer = raw_call(client, "read", path=str(files.home / "outside/secret"))
+    assert answer["error"]["code"] == -32602
+    assert answer["error"]["data"]["path"] == str(files.home / "outside/secret")
+    assert client.call("read", path=str(files.project / "a.txt"))["ok"]
+    client.close()
+
+
+def test_a_write_without_outputs_fails_and_stderr_says_once_what_would_keep_it(files, probe):
+    client = client_of(files, probe)
+    for name in ("new.txt", str(files.project / "new.txt"), str(files.project / "never" / "new.txt")):
+        assert client.call("write", path=name, text="x")["code"] in ("EROFS", "ENOENT")
+    assert client.call("spawn", command="mkdir", args=["d"])["value"]["status"] != 0
+    told = stderr_of(client)
+    assert told.count('"outputs": true') == 1
+    assert not (files.project / "new.txt").exists()
 
 
 def test_outputs(files, probe):
     files.configure_probe({"outputs": True})
     client = client_of(files, probe)
-    target = files.project / "sub" / "new.txt"
+    target = files.project / "made" / "new.txt"
+    assert client.call("spawn", command="mkdir", args=["made"])["value"]["status"] == 0
     assert client.call("write", path=str(target), text="made inside")["ok"]
     assert target.read_text() == "made inside"
     assert client.call("read", path=str(target)) == {"ok": True, "value": "made inside"}
-    assert client.call("write", path=str(target), text="again")["code"] == "EROFS"
-    assert client.call("read", path=str(files.project / "never"))["code"] == "ENOENT"
-    assert not (files.project / "never").exists()
-    assert sorted(os.listdir(files.project / "sub")) == ["new.txt", 'odd "näme" \\.txt']
+    # What is there already is nobody's to replace, and what this machine would execute is not made.
+    client.call("spawn", command="sh", args=["-c", "echo x > unnamed.txt; echo x > .envrc; ln -s /etc/passwd l"])
+    assert (files.project / "unnamed.txt").read_text() == "not named"
+    assert not (files.project / ".envrc").exists() and not (files.project / "l").is_symlink()
+    told = stderr_of(client)
+    assert "made by the server: made/new.txt" in told and "not kept: unnamed.txt" in told
+
+
+def test_output_arguments_narrow_it(files, probe):
+    files.configure_probe({"output_arguments": {"write": ["path"]}})
+    client = client_of(files, probe)
+    written = client.call("write", path="new.txt", text="x")
+    assert written["ok"], written
+    client.call("spawn", command="sh", args=["-c", "echo x > other.txt"])
+    assert (files.project / "new.txt").read_text() == "x"
+    assert not (files.project / "other.txt").exists()
     client.close()
 
 
@@ -125,17 +170,72 @@ def test_the_workspace_goes(files, probe):
 
 def test_a_working_directory_that_is_too_wide(files, probe):
     client = client_of(files, probe, "--cwd", str(files.home))
-    answer = raw_call(client, "read", path=str(files.project / "a.txt"))
-    assert answer["error"]["code"] == -32602
-    assert "--cwd DIR" in answer["error"]["data"]["hint"]
+    assert client.call("read", path=str(files.project / "a.txt"))["code"] == "ENOENT"
+    assert client.call("cwd")["value"] == str(files.home)
+    assert "--cwd DIR" in stderr_of(client)
+
+
+def test_home_is_the_hosts_path_and_empty(files, probe):
+    client = client_of(files, probe)
+    assert client.call("whoami")["value"]["home"] == str(files.home)
+    assert client.call("write", path=str(files.home / "x"), text="x")["ok"]
+    assert not (files.home / "x").exists()
+    assert client.call("read", path=str(files.home / "outside/secret"))["code"] == "ENOENT"
+    client.close()
+
+
+def test_both_spellings_of_a_linked_working_directory(files, probe):
+    os.symlink(files.project, files.home / "linked")
+    client = client_of(files, probe, cwd=str(files.home / "linked"), env={**os.environ, "PWD": str(files.home / "linked")})
+    assert client.call("cwd")["value"] == str(files.project)
+    assert client.call("env")["value"]["PWD"] == str(files.home / "linked")
+    assert client.call("read", path=str(files.home / "linked/a.txt"))["value"] == "content of a"
+    assert client.call("read", path=str(files.project / "a.txt"))["value"] == "content of a"
+    client.close()
+
+
+def test_arguments_name_files_in_every_way(files, probe):
+    (files.project / "d").mkdir()
+    (files.project / "d/e.txt").write_text("e")
+    ways = [f"--x=file://{files.project}/a.txt", f"db=sqlite://{files.project}/unnamed.txt", "sub,d"]
+    client = files.client(probe, "serve", *ways)
+    client.handshake()
+    for name, text in (("a.txt", "content of a"), ("unnamed.txt", "not named"), ("d/e.txt", "e")):
+        assert client.call("spawn", command="cat", args=[name])["value"]["stdout"] == text
+    # One that is replaced, as editors do it.
+    (files.project / "new").write_text("saved")
+    os.rename(files.project / "new", files.project / "a.txt")
+    assert client.call("spawn", command="cat", args=["a.txt"])["value"]["stdout"] == "saved"
     client.close()
 
 
 def test_mounted_paths_are_left_alone(files, probe):
-    client = client_of(files, probe, "--mount", str(files.home / "outside"))
+    (files.project / "m").mkdir()
+    (files.project / "m/x").write_text("in m")
+    client = client_of(files, probe, "--mount", str(files.home / "outside"), "--mount", str(files.project / "m"))
     assert client.call("read", path=str(files.home / "outside/secret"))["value"] == "SECRET"
+    assert client.call("read", path=str(files.project / "m/x"))["value"] == "in m"
+    assert client.call("read", path=str(files.project / "a.txt"))["value"] == "content of a"
+    assert client.call("list", path=".")["value"] == ["a.txt", "m"]
     client.close()
 
+
+def test_a_guest_that_attacks_what_it_was_shown_reaches_nothing(files, probe):
+    """Where it may write: links in the place of copies and of their directories."""
+    files.configure_probe({"outputs": True})
+    victim = files.home / "victim"
+    victim.write_text("mine")
+    client = client_of(files, probe)
+    client.call("read", path=str(files.project / "sub"))
+    for attack in ("rm -rf a.txt; ln -s %s a.txt" % victim, "rm -rf sub; ln -s %s sub" % files.home,
+                   "rm -rf a.txt; mkfifo a.txt", "rm -rf sub; mkdir -p sub; ln -s / sub/deep"):
+        client.call("spawn", command="sh", args=["-c", attack])
+        (files.project / "a.txt").write_text("again " + attack)
+        client.request("tools/call", name="read", arguments={"path": str(files.project / "a.txt")})
+        client.request("tools/call", name="list", arguments={"path": str(files.project / "sub")})
+    assert victim.read_text() == "mine"
+    assert sorted(os.listdir(files.project / "sub")) == ['odd "näme" \\.txt']
+    client.close()
 
 
 def test_stdout_is_clean(files, probe):
@@ -165,7 +265,7 @@ def test_a_call_that_is_too_long_is_answered(files, probe):
 def random_value(rng, depth):
     kind = rng.randrange(8 if depth else 5)
     if kind == 0:
-        return rng.choice(["", "text", "é漢😀", "\\u002f", "a/b", "workspace", "x\\/y"])
+        return rng.choice(["", "text", "é漢😀", "\\u002f", "a/b", "x\\/y", *PATHS])
     if kind == 1:
         return rng.choice([0, -1, 12345678901234567890, 1.5])
     if kind in (2, 3):
@@ -177,10 +277,18 @@ def random_value(rng, depth):
     return {rng.choice("abcpm") * rng.randrange(1, 3): random_value(rng, depth - 1) for _ in range(rng.randrange(4))}
 
 
+METHODS = ["tools/call", "resources/read", "resources/subscribe", "resources/unsubscribe", "resources/list", "ping", "prompts/get",
+           "prompts/list", "notifications/cancelled", "tools/list", "initialize", "server/discover", "subscriptions/listen",
+           "completion/complete", "tasks/update", "logging/setLevel", "sampling/createMessage", "elicitation/create", "roots/list"]
+PATHS = []  # of this test's project
+
+
 def random_line(rng):
-    method = rng.choice(["tools/call", "resources/read", "ping", "prompts/get", "notifications/cancelled", "tools/list"])
+    method = rng.choice(METHODS)
     message = {"jsonrpc": "2.0", "method": method, "id": rng.randrange(1000),
-               "params": {"name": "t", "arguments": {"q": random_value(rng, 3)}, "requestState": "a\\/b"}}
+               "params": {"name": "t", "arguments": {"q": random_value(rng, 3)}, "requestState": "a\\/b", "uri": random_value(rng, 0),
+                          "inputResponses": {"k": {"action": "accept", "content": random_value(rng, 2)}},
+                          "notifications": {"resourceSubscriptions": [random_value(rng, 0)]}}}
     if rng.random() < 0.3:
         message = {"jsonrpc": "2.0", "id": 4, "result": random_value(rng, 3)}
     items = list(message.items())
@@ -196,8 +304,10 @@ def random_line(rng):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_without_paths_every_byte_is_the_same(files, probe, seed):
+def test_every_byte_is_the_same(files, probe, seed):
     rng = random.Random(seed)
+    PATHS[:] = [f"{files.project}/a.txt", f"file://{files.project}/sub", "~/project/a.txt", f"{files.project}/link", "/etc/passwd",
+                f"{files.project}/nothing", str(files.project), "file:///%zz", f"k={files.project}/unnamed.txt,/x"]
     payload = b"".join(random_line(rng) for _ in range(300))
     result = files.run(probe, "echo", stdin=payload)
     assert result.returncode == 0

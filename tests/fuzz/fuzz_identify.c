@@ -41,8 +41,8 @@ static void check_found(const char *text, const struct message *message, const s
 		end = value->string.offset + value->string.length;
 		json_start_at(&r, text, value->string);
 		REQUIRE(json_peek(&r) == JSON_STRING && json_skip(&r, &string) && json_end(&r));
-		REQUIRE(!value->may_be_output || !value->translate_only);
-		REQUIRE(message->kind != MESSAGE_OTHER && !message->repeated);
+		REQUIRE(!value->is_output || value->reason == IDENTIFY_BY_CONFIG);
+		REQUIRE(message->kind != MESSAGE_OTHER);
 	}
 	REQUIRE(end <= message->whole.offset + message->whole.length);
 }
@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			check_found(text, &message, &found);
 			REQUIRE(err.kind == ERROR_NONE);
 		} else {
-			require_refusal(&err, ERROR_JSON);
+			require_refusal(&err, ERROR_IO);
 			REQUIRE(found.count == 0);
 			err = (struct npxc_error){ 0 };
 		}

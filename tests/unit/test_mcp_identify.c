@@ -10,8 +10,8 @@
 #include <string.h>
 
 /*
- * What is found is written as one word for each value: the bytes between its quotes, then letters: P path or U URI; c,
- * s, h, p for the strategy config, schema, heuristic or the protocol; o it may be an output; t translate only.
+ * What is found is written as one word for each value: the bytes between its quotes, then letters: c, s, h, p for
+ * config, schema, heuristic or the protocol; o for output_arguments.
  */
 static void print_found(const char *text, const struct identify_found *found, char *to, size_t size)
 {
@@ -21,10 +21,9 @@ static void print_found(const char *text, const struct identify_found *found, ch
 	for (size_t i = 0; i < found->count && used < size; i++) {
 		const struct identify_value *v = &found->values[i];
 
-		used += (size_t)snprintf(to + used, size - used, "%s%.*s:%c%c%s%s", i > 0 ? " " : "",
-		                         (int)v->string.length - 2, text + v->string.offset + 1,
-		                         v->kind == IDENTIFY_URI ? 'U' : 'P', "cshp"[v->reason],
-		                         v -> may_be_output ? "o" : "", v->translate_only ? "t" : "");
+		used +=
+		    (size_t)snprintf(to + used, size - used, "%s%.*s:%c%s", i > 0 ? " " : "", (int)v->string.length - 2,
+		                     text + v->string.offset + 1, "cshp"[v->reason], v -> is_output ? "o" : "");
 	}
 }
 
@@ -61,7 +60,7 @@ static void end_world(struct world *world)
 	schema_free(world->schema);
 }
 
-/* All messages of a line; `ret_text` gets what is found, or "refused: " and why. */
+/* All messages of a line; `ret_text` gets what is found. */
 static void look(const struct world *world, const char *text, char *ret_text, size_t size)
 {
 	struct identify_found found = { 0 };
@@ -77,10 +76,7 @@ static void look(const struct world *world, const char *text, char *ret_text, si
 		if (used > 0 && used < size - 2)
 			used += (size_t)snprintf(ret_text + used, size - used, " ");
 		if (!identify_message(world->identify, world->schema, text, &message, &found, &err)) {
-			assert_int_equal(err.kind, ERROR_JSON);
-			assert_int_equal(found.count, 0);
-			used += (size_t)snprintf(ret_text + used, size - used, "refused: %s", err.message);
-			continue;
+			fail_msg("%s: %s", text, err.message);
 		}
 		print_found(text, &found, ret_text + used, size - used);
 		used = strlen(ret_text);
@@ -101,62 +97,63 @@ static const struct {
 	const char *found;
 } cases[] = {
 	/* the heuristic */
-	{ NULL, NULL, NULL, CALL("{\"a\":\"/x/y\"}"), "/x/y:Ph" },
-	{ NULL, NULL, NULL, CALL("{\"a\":\"~/y\"}"), "~/y:Ph" },
-	{ NULL, NULL, NULL, CALL("{\"a\":\"file:///y\"}"), "file:///y:Uh" },
-	{ NULL, NULL, NULL, CALL("{\"a\":\"FILE:///y\"}"), "FILE:///y:Uh" },
-	{ NULL, NULL, NULL, CALL("{\"a\":\"\\/y\",\"b\":\"\\u002fz\"}"), "\\/y:Ph \\u002fz:Ph" },
-	{ NULL, NULL, NULL, CALL("{\"a\":{\"b\":[1,[{\"c\":\"/d\"}],\"/e\"]},\"f\":\"g\"}"), "/d:Ph /e:Ph" },
-	{ NULL, NULL, NULL, CALL("[\"/a\"]"), "/a:Ph" },
-	{ NULL, NULL, NULL, CALL("\"/a\""), "/a:Ph" },
-	{ NULL, NULL, NULL, CALL("{\"a\":\"//etc/passwd\"}"), "//etc/passwd:Ph" },
-	{ NULL, NULL, NULL, CALL("{\"a\":\"/x\\u0000y\"}"), "/x\\u0000y:Ph" },
+	{ NULL, NULL, NULL, CALL("{\"a\":\"/x/y\"}"), "/x/y:h" },
+	{ NULL, NULL, NULL, CALL("{\"a\":\"~/y\"}"), "~/y:h" },
+	{ NULL, NULL, NULL, CALL("{\"a\":\"file:///y\"}"), "file:///y:h" },
+	{ NULL, NULL, NULL, CALL("{\"a\":\"FILE:///y\"}"), "FILE:///y:h" },
+	{ NULL, NULL, NULL, CALL("{\"a\":\"\\/y\",\"b\":\"\\u002fz\"}"), "\\/y:h \\u002fz:h" },
+	{ NULL, NULL, NULL, CALL("{\"a\":{\"b\":[1,[{\"c\":\"/d\"}],\"/e\"]},\"f\":\"g\"}"), "/d:h /e:h" },
+	{ NULL, NULL, NULL, CALL("[\"/a\"]"), "/a:h" },
+	{ NULL, NULL, NULL, CALL("\"/a\""), "/a:h" },
+	{ NULL, NULL, NULL, CALL("{\"a\":\"//etc/passwd\"}"), "" },
+	{ NULL, NULL, NULL, CALL("{\"a\":\"/x\\u0000y\"}"), "" },
 	{ NULL, NULL, NULL, CALL("{\"/key\":\"x\",\"b\":{\"/c\":1}}"), "" },
 	{ NULL, NULL, NULL, CALL("{\"a\":\"\",\"b\":\"x\",\"c\":\"x/y\",\"d\":\"./x\",\"e\":\"../x\",\"f\":\" /x\"}"),
 	  "" },
 	{ NULL, NULL, NULL, CALL("{\"a\":\"~\",\"b\":\"~x/y\",\"c\":\"~\\n/\",\"d\":\"/\"}"), "" },
 	{ NULL, NULL, NULL, CALL("{\"a\":\"/* x */\",\"b\":\"// x\",\"c\":\"//\",\"d\":\"/ x\"}"), "" },
 	{ NULL, NULL, NULL, CALL("{\"a\":\"/x\\ny\",\"b\":\"/x\\u000dy\"}"), "" },
-	{ NULL, NULL, NULL, CALL("{\"a\":\"https://x/y\",\"b\":\"data:/x\",\"c\":\"http:///x\"}"), "" },
+	{ NULL, NULL, NULL, CALL("{\"a\":\"https://x/y\",\"b\":\"data:/x\",\"c\":\"http:///x\"}"), "http:///x:h" },
 	{ NULL, NULL, NULL, CALL("{\"a\":7,\"b\":null,\"c\":true,\"d\":{},\"e\":[]}"), "" },
 	{ "{\"paths\":{\"heuristic\":{\"absolute_prefix\":false}}}", NULL, NULL,
-	  CALL("{\"a\":\"/x\",\"b\":\"~/x\",\"c\":\"file:///x\"}"), "~/x:Ph file:///x:Uh" },
+	  CALL("{\"a\":\"/x\",\"b\":\"~/x\",\"c\":\"file:///x\"}"), "~/x:h file:///x:h" },
 	{ "{\"paths\":{\"heuristic\":{\"home_prefix\":false}}}", NULL, NULL, CALL("{\"a\":\"/x\",\"b\":\"~/x\"}"),
-	  "/x:Ph" },
+	  "/x:h" },
 	{ "{\"paths\":{\"heuristic\":{\"uri_prefix\":[]}}}", NULL, NULL, CALL("{\"a\":\"file:///x\",\"b\":\"/x\"}"),
-	  "/x:Ph" },
+	  "/x:h" },
 	{ "{\"paths\":{\"heuristic\":{\"uri_prefix\":\"vscode-remote:\"}}}", NULL, NULL,
-	  CALL("{\"a\":\"vscode-remote://h/x\",\"b\":\"vscode://h/x\"}"), "vscode-remote://h/x:Uh" },
+	  CALL("{\"a\":\"vscode-remote:/x\",\"b\":\"vscode:/x\"}"), "vscode-remote:/x:h" },
 	{ NO_HEURISTIC, NULL, NULL, CALL("{\"a\":\"/x\",\"b\":\"~/x\",\"c\":\"file:///x\"}"), "" },
 	{ "{\"paths\":{\"strategies\":[]}}", "{\"path_arguments\":{\"t\":[\"a\"]}}",
 	  "{\"properties\":{\"a\":{\"format\":\"path\"}}}", CALL("{\"a\":\"/x\"}"), "" },
 
 	/* the configuration */
-	{ NULL, "{\"path_arguments\":{\"t\":[\"a\"]}}", NULL, CALL("{\"a\":\"x\",\"b\":\"y\"}"), "x:Pc" },
+	{ NULL, "{\"path_arguments\":{\"t\":[\"a\"]}}", NULL, CALL("{\"a\":\"x\",\"b\":\"y\"}"), "x:c" },
 	{ NULL, "{\"path_arguments\":{\"t\":[\"a\"]}}", NULL, CALL("{\"b\":{\"a\":\"x\"}}"), "" },
-	{ NULL, "{\"path_arguments\":{\"t\":[\"a\"]}}", NULL, CALL("{\"a\":[\"x\",{\"k\":\"y\"},3]}"), "x:Pc y:Pc" },
-	{ NULL, "{\"path_arguments\":{\"*\":[\"a\"]}}", NULL, CALL("{\"\\u0061\":\"x\"}"), "x:Pc" },
+	{ NULL, "{\"path_arguments\":{\"t\":[\"a\"]}}", NULL, CALL("{\"a\":[\"x\",{\"k\":\"y\"},3]}"), "x:c y:c" },
+	{ NULL, "{\"path_arguments\":{\"*\":[\"a\"]}}", NULL, CALL("{\"\\u0061\":\"x\"}"), "x:c" },
 	{ NULL, "{\"path_arguments\":{\"u\":[\"a\"]}}", NULL, CALL("{\"a\":\"x\"}"), "" },
 	{ NULL, "{\"path_arguments\":{\"T\":[\"a\"],\"t\":[\"A\"]}}", NULL, CALL("{\"a\":\"x\"}"), "" },
 	{ NULL, "{\"path_arguments\":{\"t\":[\"a\"]}}", NULL,
-	  REQUEST("tools/call", "{\"arguments\":{\"a\":\"x\"},\"name\":\"\\u0074\"}"), "x:Pc" },
+	  REQUEST("tools/call", "{\"arguments\":{\"a\":\"x\"},\"name\":\"\\u0074\"}"), "x:c" },
 	{ NULL, "{\"path_arguments\":{\"t\":[\"a\"]}}", NULL, REQUEST("tools/call", "{\"arguments\":{\"a\":\"x\"}}"),
 	  "" },
 	{ NULL, "{\"path_arguments\":{\"t\":[\"a\"]}}", NULL,
 	  REQUEST("tools/call", "{\"name\":[\"t\"],\"arguments\":{\"a\":\"x\"}}"), "" },
 	{ NULL, "{\"path_arguments\":{\"t\":[\"/a/*/f\"]}}", NULL,
-	  CALL("{\"a\":[{\"f\":\"x\",\"g\":\"y\"},{\"f\":\"z\"}],\"f\":\"w\"}"), "x:Pc z:Pc" },
+	  CALL("{\"a\":[{\"f\":\"x\",\"g\":\"y\"},{\"f\":\"z\"}],\"f\":\"w\"}"), "x:c z:c" },
 	{ NULL, "{\"path_arguments\":{\"t\":[\"a\"]}}", NULL,
-	  CALL("{\"a\":[\"\",\"https://h/x\",\"data:x\",\"x:y\",\"line\\nline\"]}"), "x:y:Pc line\\nline:Pc" },
-	{ NULL, "{\"path_arguments\":{\"t\":[\"a\"]}}", NULL, CALL("{\"a\":\"file:x\"}"), "file:x:Uc" },
+	  CALL("{\"a\":[\"\",\"https://h/x\",\"data:x\",\"x:y\",\"line\\nline\"]}"),
+	  "https://h/x:c data:x:c x:y:c line\\nline:c" },
+	{ NULL, "{\"path_arguments\":{\"t\":[\"a\"]}}", NULL, CALL("{\"a\":\"file:x\"}"), "file:x:c" },
 	{ "{\"paths\":{\"strategies\":[\"heuristic\",\"config\"]}}", "{\"path_arguments\":{\"t\":[\"a\"]}}", NULL,
-	  CALL("{\"a\":\"/x\"}"), "/x:Ph" },
-	{ NULL, "{\"path_arguments\":{\"t\":[\"a\"]}}", NULL, CALL("{\"a\":\"/x\"}"), "/x:Pc" },
+	  CALL("{\"a\":\"/x\"}"), "/x:c" },
+	{ NULL, "{\"path_arguments\":{\"t\":[\"a\"]}}", NULL, CALL("{\"a\":\"/x\"}"), "/x:c" },
 	{ "{\"paths\":{\"strategies\":[\"heuristic\"]}}", "{\"path_arguments\":{\"t\":[\"a\"]}}", NULL,
 	  CALL("{\"a\":\"x\"}"), "" },
 
 	/* what is no path */
-	{ NULL, "{\"non_path_arguments\":{\"t\":[\"a\"]}}", NULL, CALL("{\"a\":\"/x\",\"b\":\"/y\"}"), "/y:Ph" },
+	{ NULL, "{\"non_path_arguments\":{\"t\":[\"a\"]}}", NULL, CALL("{\"a\":\"/x\",\"b\":\"/y\"}"), "/y:h" },
 	{ NULL, "{\"non_path_arguments\":{\"t\":[\"a\"]}}", NULL, CALL("{\"a\":{\"b\":[\"/x\"]}}"), "" },
 	{ NULL, "{\"non_path_arguments\":{\"*\":[\"a\"]},\"path_arguments\":{\"t\":[\"a\"]}}", NULL,
 	  CALL("{\"a\":\"x\"}"), "" },
@@ -164,67 +161,66 @@ static const struct {
 	  CALL("{\"a\":\"x\"}"), "" },
 	{ NULL, "{\"non_path_arguments\":{\"t\":[\"a\"]}}", "{\"properties\":{\"a\":{\"format\":\"path\"}}}",
 	  CALL("{\"a\":\"x\"}"), "" },
-	{ NULL, "{\"non_path_arguments\":{\"t\":[\"/a/0\"]}}", NULL, CALL("{\"a\":[\"/x\",\"/y\"]}"), "/y:Ph" },
+	{ NULL, "{\"non_path_arguments\":{\"t\":[\"/a/0\"]}}", NULL, CALL("{\"a\":[\"/x\",\"/y\"]}"), "/y:h" },
 	{ NULL, "{\"non_path_arguments\":{\"t\":[\"/a/b\"]}}", NULL,
-	  CALL("{\"a\":{\"b\":\"/x\",\"c\":\"/y\"},\"b\":\"/z\"}"), "/y:Ph /z:Ph" },
-	{ NULL, "{\"non_path_arguments\":{\"u\":[\"a\"]}}", NULL, CALL("{\"a\":\"/x\"}"), "/x:Ph" },
+	  CALL("{\"a\":{\"b\":\"/x\",\"c\":\"/y\"},\"b\":\"/z\"}"), "/y:h /z:h" },
+	{ NULL, "{\"non_path_arguments\":{\"u\":[\"a\"]}}", NULL, CALL("{\"a\":\"/x\"}"), "/x:h" },
 	{ "{\"paths\":{\"strategies\":[\"heuristic\"]}}", "{\"non_path_arguments\":{\"t\":[\"a\"]}}", NULL,
 	  CALL("{\"a\":\"/x\"}"), "" },
 
 	/* the schema */
 	{ NULL, NULL, "{\"properties\":{\"path\":{\"type\":\"string\"}}}", CALL("{\"path\":\"x\",\"q\":\"y\"}"),
-	  "x:Ps" },
+	  "x:s" },
 	{ NULL, NULL, "{\"properties\":{\"p\":{\"items\":{\"format\":\"path\"}}}}", CALL("{\"p\":[\"x\",\"/y\"]}"),
-	  "x:Ps /y:Ps" },
+	  "x:s /y:s" },
 	{ NULL, NULL, "{\"properties\":{\"u\":{\"format\":\"uri\"}}}",
-	  CALL("{\"u\":\"file:///x\",\"v\":\"file:///y\"}"), "file:///x:Us file:///y:Uh" },
+	  CALL("{\"u\":\"file:///x\",\"v\":\"file:///y\"}"), "file:///x:s file:///y:h" },
 	{ NO_HEURISTIC, NULL, "{\"properties\":{\"u\":{\"format\":\"uri\"}}}", CALL("{\"u\":\"x/y\"}"), "" },
 	{ NO_HEURISTIC, NULL, "{\"properties\":{\"u\":{\"format\":\"uri\"}}}", CALL("{\"u\":\"https://x\"}"), "" },
-	{ NO_HEURISTIC, NULL, "{\"properties\":{\"path\":{}}}", CALL("{\"path\":\"two\\nlines\"}"), "" },
-	{ NO_HEURISTIC, NULL, "{\"properties\":{\"path\":{}}}", CALL("{\"path\":\"https://x\"}"), "" },
+	{ NO_HEURISTIC, NULL, "{\"properties\":{\"path\":{}}}", CALL("{\"path\":\"two\\nlines\"}"), "two\\nlines:s" },
+	{ NO_HEURISTIC, NULL, "{\"properties\":{\"path\":{}}}", CALL("{\"path\":\"https://x\"}"), "https://x:s" },
 	{ NULL, NULL, "{\"properties\":{\"path\":{}}}",
 	  REQUEST("tools/call", "{\"name\":\"other\",\"arguments\":{\"path\":\"x\"}}"), "" },
 	{ NULL, NULL, "{\"properties\":{\"path\":{}}}",
 	  REQUEST("prompts/get", "{\"name\":\"t\",\"arguments\":{\"path\":\"x\"}}"), "" },
 
 	/* outputs */
-	{ NULL, "{\"output_arguments\":{\"t\":[\"o\"]}}", NULL, CALL("{\"o\":\"x\",\"b\":\"/y\"}"), "x:Pco /y:Ph" },
-	{ NULL, "{\"output_arguments\":{\"*\":[\"o\"]}}", NULL, CALL("{\"o\":\"x\"}"), "x:Pco" },
-	{ NULL, "{\"outputs\":true}", NULL, CALL("{\"o\":\"x\",\"b\":\"/y\"}"), "/y:Pho" },
+	{ NULL, "{\"output_arguments\":{\"t\":[\"o\"]}}", NULL, CALL("{\"o\":\"x\",\"b\":\"/y\"}"), "x:co /y:h" },
+	{ NULL, "{\"output_arguments\":{\"*\":[\"o\"]}}", NULL, CALL("{\"o\":\"x\"}"), "x:co" },
+	{ NULL, "{\"outputs\":true}", NULL, CALL("{\"o\":\"x\",\"b\":\"/y\"}"), "/y:h" },
 	{ NULL, "{\"output_arguments\":{\"t\":[\"o\"]},\"non_path_arguments\":{\"t\":[\"o\"]}}", NULL,
 	  CALL("{\"o\":\"/x\"}"), "" },
-	{ NULL, "{\"outputs\":true}", NULL, REQUEST("resources/read", "{\"uri\":\"file:///x\"}"), "file:///x:Up" },
+	{ NULL, "{\"outputs\":true}", NULL, REQUEST("resources/read", "{\"uri\":\"file:///x\"}"), "file:///x:p" },
 	{ "{\"paths\":{\"strategies\":[\"heuristic\"]}}", "{\"output_arguments\":{\"t\":[\"o\"]}}", NULL,
-	  CALL("{\"o\":\"/x\",\"p\":\"y\"}"), "/x:Pho" },
+	  CALL("{\"o\":\"/x\",\"p\":\"y\"}"), "/x:ho" },
 
 	/* the other requests */
-	{ NULL, NULL, NULL, REQUEST("resources/read", "{\"uri\":\"file:///x\",\"other\":\"/y\"}"), "file:///x:Up" },
-	{ NULL, NULL, NULL, REQUEST("resources/read", "{\"uri\":\"/x\"}"), "/x:Ph" },
+	{ NULL, NULL, NULL, REQUEST("resources/read", "{\"uri\":\"file:///x\",\"other\":\"/y\"}"), "file:///x:p" },
+	{ NULL, NULL, NULL, REQUEST("resources/read", "{\"uri\":\"/x\"}"), "/x:p" },
 	{ "{\"paths\":{\"strategies\":[]}}", NULL, NULL, REQUEST("resources/read", "{\"uri\":\"file:///x\"}"),
-	  "file:///x:Up" },
+	  "file:///x:p" },
 	{ NULL, NULL, NULL, REQUEST("resources/read", "{\"uri\":\"memo://x\"}"), "" },
 	{ NULL, NULL, NULL, REQUEST("resources/read", "{\"uri\":[\"file:///x\"]}"), "" },
 	{ NULL, NULL, NULL, REQUEST("resources/read", "{\"x\":{\"uri\":\"file:///x\"}}"), "" },
-	{ NULL, NULL, NULL, REQUEST("resources/subscribe", "{\"uri\":\"file:///x\"}"), "file:///x:Up" },
-	{ NULL, NULL, NULL, REQUEST("resources/unsubscribe", "{\"uri\":\"file:///x\"}"), "file:///x:Upt" },
+	{ NULL, NULL, NULL, REQUEST("resources/subscribe", "{\"uri\":\"file:///x\"}"), "file:///x:p" },
+	{ NULL, NULL, NULL, REQUEST("resources/unsubscribe", "{\"uri\":\"file:///x\"}"), "file:///x:p" },
 	{ NULL, NULL, NULL,
 	  REQUEST(
 	      "subscriptions/listen",
 	      "{\"notifications\":{\"resourceSubscriptions\":[\"file:///x\",\"memo:x\",7],\"y\":\"/z\"},\"z\":\"/z\"}"),
-	  "file:///x:Up" },
+	  "file:///x:p memo:x:p" },
 	{ NULL, NULL, NULL, REQUEST("subscriptions/listen", "{\"notifications\":[\"file:///x\"]}"), "" },
 	{ NULL, "{\"path_arguments\":{\"*\":[\"f\"],\"p\":[\"g\"]}}", NULL,
-	  REQUEST("prompts/get", "{\"name\":\"p\",\"arguments\":{\"f\":\"x\",\"g\":\"y\",\"h\":\"/z\"}}"),
-	  "x:Pc /z:Ph" },
+	  REQUEST("prompts/get", "{\"name\":\"p\",\"arguments\":{\"f\":\"x\",\"g\":\"y\",\"h\":\"/z\"}}"), "x:c /z:h" },
 	{ NULL, "{\"non_path_arguments\":{\"*\":[\"h\"]}}", NULL,
 	  REQUEST("prompts/get", "{\"arguments\":{\"h\":\"/z\"}}"), "" },
 	{ NULL, NULL, NULL,
 	  REQUEST("completion/complete", "{\"ref\":{\"type\":\"ref/resource\",\"uri\":\"file:///"
 	                                 "{p}\"},\"argument\":{\"name\":\"/n\",\"value\":\"/x/y\"},"
 	                                 "\"context\":{\"arguments\":{\"a\":\"/z\",\"b\":\"w\"},\"o\":\"/o\"}}"),
-	  "file:///{p}:Upt /x/y:Pht /z:Pht" },
+	  "/z:h" },
 	{ NULL, "{\"path_arguments\":{\"*\":[\"n\"]},\"outputs\":true}", NULL,
-	  REQUEST("completion/complete", "{\"argument\":{\"value\":\"x\",\"name\":\"n\"}}"), "x:Pct" },
+	  REQUEST("completion/complete", "{\"argument\":{\"value\":\"x\",\"name\":\"n\"}}"), "" },
 	{ NULL, "{\"non_path_arguments\":{\"*\":[\"n\"]}}", NULL,
 	  REQUEST("completion/complete", "{\"argument\":{\"name\":\"n\",\"value\":\"/x\"}}"), "" },
 	{ NULL, NULL, NULL, REQUEST("tools/list", "{\"cursor\":\"/x\"}"), "" },
@@ -245,16 +241,16 @@ static const struct {
 	/* answers */
 	{ NULL, NULL, NULL,
 	  RESULT("{\"roots\":[{\"uri\":\"file:///x\",\"name\":\"/n\",\"o\":\"/o\"},{\"name\":\"project\"},\"/z\"]}"),
-	  "file:///x:Upt /n:Pht" },
+	  "file:///x:p" },
 	{ NULL, NULL, NULL,
 	  RESULT("{\"action\":\"accept\",\"content\":{\"a\":\"/x\",\"b\":[\"~/y\"],\"c\":\"z\"},\"o\":\"/o\"}"),
-	  "/x:Ph ~/y:Ph" },
+	  "/x:h ~/y:h" },
 	{ NULL, "{\"path_arguments\":{\"*\":[\"c\"]}}", NULL,
-	  RESULT("{\"action\":\"accept\",\"content\":{\"c\":\"z\"}}"), "z:Pc" },
+	  RESULT("{\"action\":\"accept\",\"content\":{\"c\":\"z\"}}"), "z:c" },
 	{ NULL, NULL, NULL,
 	  RESULT(
 	      "{\"role\":\"assistant\",\"model\":\"/m\",\"content\":{\"type\":\"text\",\"text\":\"/x\",\"o\":\"/o\"}}"),
-	  "/x:Pht" },
+	  "/x:h" },
 	{ NULL, NULL, NULL,
 	  RESULT("{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"/id\",\"name\":\"/"
 	         "n\",\"input\":{\"p\":\"/x\"}},"
@@ -263,7 +259,7 @@ static const struct {
 	         "\"content\":[{\"type\":\"resource\",\"resource\":{\"uri\":\"file:///r\",\"text\":\"/t\",\"blob\":\"/"
 	         "b\"}}],"
 	         "\"structuredContent\":{\"s\":\"/y\"}}]}"),
-	  "/x:Pht file:///r:Upt /t:Pht /y:Pht" },
+	  "/x:h file:///r:p /t:h /y:h" },
 	{ NULL, NULL, NULL, RESULT("{\"role\":\"assistant\",\"content\":\"/x\"}"), "" },
 	{ NULL, NULL, NULL, RESULT("{\"content\":[{\"text\":\"/x\"}],\"tools\":[\"/y\"]}"), "" },
 	{ NULL, NULL, NULL, RESULT("\"/x\""), "" },
@@ -275,63 +271,43 @@ static const struct {
 	                        "\"file:///r\"}]},\"k2\":{\"action\":\"accept\",\"content\":{\"e\":\"/"
 	                        "e\"}},\"k3\":{\"role\":\"user\",\"content\":{"
 	                        "\"text\":\"/m\"}},\"k4\":\"/z\",\"k5\":{\"z\":\"/z\"}}}"),
-	  "/x:Ph file:///r:Upt /e:Ph /m:Pht" },
+	  "/x:h file:///r:p /e:h /m:h" },
 	{ NULL, NULL, NULL,
 	  REQUEST("tasks/update", "{\"taskId\":\"/k\",\"inputResponses\":{\"k\":{\"action\":\"accept\",\"content\":"
 	                          "{\"e\":\"/e\"}}}}"),
-	  "/e:Ph" },
+	  "/e:h" },
 	{ NULL, NULL, NULL,
 	  REQUEST("resources/read", "{\"inputResponses\":{\"k\":{\"roots\":[{\"uri\":\"file:///r\"}]}}}"),
-	  "file:///r:Upt" },
+	  "file:///r:p" },
 
 	/* batches */
 	{ NULL, NULL, NULL, "[" CALL("{\"a\":\"/x\"}") ",7," RESULT("{\"roots\":[{\"uri\":\"file:///r\"}]}") "]",
-	  "/x:Ph  file:///r:Upt" },
+	  "/x:h  file:///r:p" },
 	{ NULL, NULL, NULL, "[]", "" },
 	{ NULL, NULL, NULL, "[[" CALL("{\"a\":\"/x\"}") "]]", "" },
 
-	/* keys that occur twice: refused only on the way to a path */
-	{ NULL, NULL, NULL, CALL("{\"a\":\"/x\",\"a\":\"y\"}"), "refused: the key \"a\" occurs twice" },
-	{ NULL, NULL, NULL, CALL("{\"a\":\"y\",\"a\":\"/x\"}"), "refused: the key \"a\" occurs twice" },
-	{ NULL, NULL, NULL, CALL("{\"a\":\"/x\",\"\\u0061\":1}"), "refused: the key \"a\" occurs twice" },
-	{ NULL, NULL, NULL, CALL("{\"a\":{\"p\":\"/x\"},\"b\":1,\"a\":2}"), "refused: the key \"a\" occurs twice" },
-	{ NULL, NULL, NULL, CALL("{\"a\":[{\"p\":\"/x\",\"q\":1,\"p\":2}]}"), "refused: the key \"p\" occurs twice" },
-	{ NULL, NULL, NULL, CALL("{\"a\":\"y\",\"a\":\"z\",\"b\":\"/x\"}"), "/x:Ph" },
-	{ NULL, NULL, NULL, CALL("{\"b\":\"/x\",\"c\":{\"a\":1,\"a\":2}}"), "/x:Ph" },
-	{ NULL, NULL, NULL, CALL("{\"a\":\"y\",\"a\":\"z\"}"), "" },
-	{ NULL, NULL, NULL, CALL("{\"a\":\"/x\",\"A\":\"/y\"}"), "/x:Ph /y:Ph" },
-	{ NULL, NULL, NULL, CALL("{\"a\":\"/x\"},\"arguments\":{}"), "refused: the key \"arguments\" occurs twice" },
-	{ NULL, NULL, NULL, CALL("{},\"arguments\":{\"a\":\"/x\"}"), "refused: the key \"arguments\" occurs twice" },
-	{ NULL, NULL, NULL, CALL("{\"a\":\"/x\"},\"name\":\"u\""), "refused: the key \"name\" occurs twice" },
-	{ NULL, NULL, NULL, CALL("{\"a\":\"x\"},\"name\":\"u\""), "" },
-	{ NULL, NULL, NULL, CALL("{\"a\":\"/x\"},\"_meta\":1,\"_meta\":2"), "/x:Ph" },
-	{ NULL, NULL, NULL,
-	  "{\"id\":1,\"method\":\"tools/call\",\"params\":{\"arguments\":{\"a\":\"/x\"}},\"params\":{}}",
-	  "refused: the key \"params\" occurs twice" },
-	{ NULL, NULL, NULL, "{\"id\":1,\"id\":2,\"method\":\"tools/call\",\"params\":{\"arguments\":{\"a\":\"/x\"}}}",
-	  "refused: one of id, method" },
-	{ NULL, NULL, NULL, "{\"id\":1,\"id\":2,\"method\":\"tools/call\",\"params\":{\"arguments\":{\"a\":\"x\"}}}",
-	  "" },
-	{ NULL, NULL, NULL, REQUEST("resources/read", "{\"uri\":\"file:///x\",\"uri\":\"memo:x\"}"),
-	  "refused: the key \"uri\" occurs twice" },
-	{ NULL, NULL, NULL, RESULT("{\"roots\":[{\"uri\":\"file:///x\",\"uri\":\"file:///y\"}]}"),
-	  "refused: the key \"uri\" occurs twice" },
-	{ NULL, NULL, NULL, "[" CALL("{\"a\":\"/x\",\"a\":1}") "," CALL("{\"a\":\"/y\"}") "]",
-	  "refused: the key \"a\" occurs" },
-	{ NULL, NULL, NULL, REQUEST("tools/call", "{\"name\":\"\\ud800\",\"arguments\":{\"a\":\"/x\"}}"),
-	  "refused: the tool's name: half of a surrogate pair" },
+	/* keys that occur twice: each is looked at */
+	{ NULL, NULL, NULL, CALL("{\"a\":\"/x\",\"a\":\"y\"}"), "/x:h" },
+	{ NULL, NULL, NULL, CALL("{\"a\":\"/x\",\"a\":\"/y\"}"), "/x:h /y:h" },
+	{ NULL, NULL, NULL, CALL("{},\"arguments\":{\"a\":\"/x\"}"), "/x:h" },
+	{ NULL, NULL, NULL, REQUEST("resources/read", "{\"uri\":\"file:///x\",\"uri\":\"file:///y\"}"),
+	  "file:///x:p file:///y:p" },
+	{ NULL, NULL, NULL, REQUEST("tools/call", "{\"name\":\"\\ud800\",\"arguments\":{\"a\":\"/x\"}}"), "/x:h" },
+
+	/* parts of values */
+	{ NULL, NULL, NULL, CALL("{\"a\":\"k=/x\",\"b\":\"sqlite:///x\",\"c\":\"/x,/y\",\"d\":\"k=x\"}"),
+	  "k=/x:h sqlite:///x:h /x,/y:h" },
 };
 
-static void values_are_found_or_refused(void **state)
+static void values_are_found(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct world world = make_world(cases[i].config, cases[i].package, cases[i].schema);
-		const bool refused = str_starts(cases[i].found, "refused");
 		char found[1024];
 
 		look(&world, cases[i].text, found, sizeof(found));
-		if (refused ? !str_starts(found, cases[i].found) : strcmp(found, cases[i].found) != 0)
+		if (strcmp(found, cases[i].found) != 0)
 			fail_msg("case %zu: %s\nfound %s\nnot   %s", i, cases[i].text, found, cases[i].found);
 		end_world(&world);
 	}
@@ -354,25 +330,27 @@ static char *long_call(const char *piece, size_t count, const char *last)
 static void a_text_longer_than_any_path_is_none(void **state)
 {
 	struct world world = make_world(NULL, "{\"path_arguments\":{\"*\":[\"p\"]}}", NULL);
-	mem_cleanup char *fits = mem_alloc(8192);
+	mem_cleanup char *fits = mem_alloc(16384);
 	mem_cleanup char *longer = NULL;
 	mem_cleanup char *named = NULL;
 	mem_cleanup char *escaped = NULL;
-	char found[8192];
+	char found[32768];
 
 	(void)state;
-	memset(fits, 'x', 4095);
+	memset(fits, 'x', 12280);
 	fits[0] = '/';
-	longer = str_printf("{\"id\":1,\"method\":\"tools/call\",\"params\":{\"arguments\":{\"a\":\"%sx\"}}}", fits);
-	named = str_printf("{\"id\":1,\"method\":\"tools/call\",\"params\":{\"arguments\":{\"p\":\"%sx\"}}}", fits);
+	longer =
+	    str_printf("{\"id\":1,\"method\":\"tools/call\",\"params\":{\"arguments\":{\"a\":\"%sxxxxxxxxx\"}}}", fits);
+	named =
+	    str_printf("{\"id\":1,\"method\":\"tools/call\",\"params\":{\"arguments\":{\"p\":\"%sxxxxxxxxx\"}}}", fits);
 	escaped = str_printf("{\"id\":1,\"method\":\"tools/call\",\"params\":{\"arguments\":{\"a\":\"\\u002f%s\"}}}",
 	                     fits + 1);
 	look(&world, longer, found, sizeof(found));
 	assert_string_equal(found, "");
-	look(&world, named, found, sizeof(found)); /* what is said to be a path is refused where it is opened */
-	assert_true(str_ends(found, ":Pc"));
-	look(&world, escaped, found, sizeof(found)); /* 4095 bytes, in more */
-	assert_true(str_ends(found, ":Ph"));
+	look(&world, named, found, sizeof(found));
+	assert_string_equal(found, "");
+	look(&world, escaped, found, sizeof(found));
+	assert_true(str_ends(found, ":h"));
 	end_world(&world);
 }
 
@@ -398,7 +376,6 @@ static void more_paths_than_the_ceiling_are_refused(void **state)
 	end_world(&world);
 }
 
-/* A key is looked at once for its object, not once for each path beneath it: this would not end otherwise. */
 static void many_keys_and_paths_take_their_time_once(void **state)
 {
 	struct world world = make_world(NULL, NULL, NULL);
@@ -435,7 +412,7 @@ static void the_deepest_message_is_gone_through(void **state)
 		strcat(text, i % 2 == 0 ? "]" : "}");
 	strcat(text, "}}");
 	look(&world, text, found, sizeof(found));
-	assert_string_equal(found, "/x:Ph");
+	assert_string_equal(found, "/x:h");
 	end_world(&world);
 }
 
@@ -457,7 +434,7 @@ static void no_package_and_no_schema_will_do(void **state)
 	assert_true(message_open(text, strlen(text), &line, &err) && message_next(&line, &message));
 	assert_true(identify_message(identify, NULL, text, &message, &found, &err));
 	print_found(text, &found, printed, sizeof(printed));
-	assert_string_equal(printed, "/x:Ph");
+	assert_string_equal(printed, "/x:h");
 	identify_found_done(&found);
 	identify_free(identify);
 	identify_free(NULL);
@@ -466,7 +443,7 @@ static void no_package_and_no_schema_will_do(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(values_are_found_or_refused),
+		cmocka_unit_test(values_are_found),
 		cmocka_unit_test(a_text_longer_than_any_path_is_none),
 		cmocka_unit_test(more_paths_than_the_ceiling_are_refused),
 		cmocka_unit_test(many_keys_and_paths_take_their_time_once),

@@ -201,35 +201,33 @@ static void a_message_is_what_it_is(void **state)
 		enum message_kind kind;
 		enum message_method method;
 		const char *id, *params, *result;
-		bool repeated;
 	} cases[] = {
 		{ "{\"id\":1,\"method\":\"tools/call\",\"params\":{\"a\":[1]}}", MESSAGE_REQUEST, MESSAGE_TOOLS_CALL,
-		  "1", "{\"a\":[1]}", NULL, false },
-		{ "{\"id\":\"1\",\"method\":\"x\"}", MESSAGE_REQUEST, MESSAGE_METHOD_OTHER, "\"1\"", NULL, NULL,
-		  false },
-		{ "{\"id\":null,\"method\":\"x\"}", MESSAGE_REQUEST, MESSAGE_METHOD_OTHER, "null", NULL, NULL, false },
+		  "1", "{\"a\":[1]}", NULL },
+		{ "{\"id\":\"1\",\"method\":\"x\"}", MESSAGE_REQUEST, MESSAGE_METHOD_OTHER, "\"1\"", NULL, NULL },
+		{ "{\"id\":null,\"method\":\"x\"}", MESSAGE_REQUEST, MESSAGE_METHOD_OTHER, "null", NULL, NULL },
 		{ "{\"method\":\"notifications/cancelled\",\"params\":{}}", MESSAGE_NOTIFICATION, MESSAGE_CANCELLED,
-		  NULL, "{}", NULL, false },
+		  NULL, "{}", NULL },
 		{ "{\"id\":12345678901234567890,\"result\":{}}", MESSAGE_RESPONSE, MESSAGE_METHOD_NONE,
-		  "12345678901234567890", NULL, "{}", false },
+		  "12345678901234567890", NULL, "{}" },
 		{ "{\"id\":null,\"error\":{\"code\":-32700}}", MESSAGE_RESPONSE, MESSAGE_METHOD_NONE, "null", NULL,
-		  NULL, false },
-		{ "{\"method\":1,\"id\":2}", MESSAGE_REQUEST, MESSAGE_METHOD_OTHER, "2", NULL, NULL, false },
+		  NULL },
+		{ "{\"method\":1,\"id\":2}", MESSAGE_REQUEST, MESSAGE_METHOD_OTHER, "2", NULL, NULL },
 		{ "{\"method\":\"prompts/get\",\"result\":1}", MESSAGE_NOTIFICATION, MESSAGE_PROMPTS_GET, NULL, NULL,
-		  "1", false },
-		{ "{\"id\":1}", MESSAGE_OTHER, MESSAGE_METHOD_NONE, "1", NULL, NULL, false },
-		{ "{}", MESSAGE_OTHER, MESSAGE_METHOD_NONE, NULL, NULL, NULL, false },
+		  "1" },
+		{ "{\"id\":1}", MESSAGE_OTHER, MESSAGE_METHOD_NONE, "1", NULL, NULL },
+		{ "{}", MESSAGE_OTHER, MESSAGE_METHOD_NONE, NULL, NULL, NULL },
 		{ "{\"params\":{\"method\":\"tools/call\",\"id\":1}}", MESSAGE_OTHER, MESSAGE_METHOD_NONE, NULL,
-		  "{\"method\":\"tools/call\",\"id\":1}", NULL, false },
-		{ "\"tools/call\"", MESSAGE_OTHER, MESSAGE_METHOD_NONE, NULL, NULL, NULL, false },
-		{ "{\"id\":1,\"\\u0069d\":2,\"method\":\"x\"}", MESSAGE_REQUEST, MESSAGE_METHOD_OTHER, "2", NULL, NULL,
-		  true },
+		  "{\"method\":\"tools/call\",\"id\":1}", NULL },
+		{ "\"tools/call\"", MESSAGE_OTHER, MESSAGE_METHOD_NONE, NULL, NULL, NULL },
+		{ "{\"id\":1,\"\\u0069d\":2,\"method\":\"x\"}", MESSAGE_REQUEST, MESSAGE_METHOD_OTHER, "2", NULL,
+		  NULL },
 		{ "{\"method\":\"tools/call\",\"method\":\"x\"}", MESSAGE_NOTIFICATION, MESSAGE_METHOD_OTHER, NULL,
-		  NULL, NULL, true },
+		  NULL, NULL },
 		{ "{\"method\":\"x\",\"params\":[],\"params\":{}}", MESSAGE_NOTIFICATION, MESSAGE_METHOD_OTHER, NULL,
-		  "{}", NULL, true },
+		  "{}", NULL },
 		{ "{\"a\":1,\"a\":2,\"ID\":3,\"id\":4,\"error\":1}", MESSAGE_RESPONSE, MESSAGE_METHOD_NONE, "4", NULL,
-		  NULL, false },
+		  NULL },
 	};
 
 	(void)state;
@@ -242,8 +240,7 @@ static void a_message_is_what_it_is(void **state)
 		assert_true(message_open(line, strlen(line), &open, &err));
 		assert_false(open.is_batch);
 		assert_true(message_next(&open, &message));
-		if (message.kind != cases[i].kind || message.method != cases[i].method ||
-		    message.repeated != cases[i].repeated)
+		if (message.kind != cases[i].kind || message.method != cases[i].method)
 			fail_msg("%s: kind %d, method %d", line, (int)message.kind, (int)message.method);
 		assert_true(span_is(line, message.id, cases[i].id));
 		assert_true(span_is(line, message.params, cases[i].params));

@@ -1,5 +1,7 @@
 #include "unit.h"
 
+#include "base/beneath.h"
+#include "base/fd.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -9,808 +11,683 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#ifdef __linux__
-#include <seccomp.h>
-#include <sys/wait.h>
-#endif
-
-/* A working directory and a workspace, both new for each test. */
-struct world {
-	char *root, *cwd, *workspace;
-	struct scope scope;
-	struct publish *publish;
+struct rig {
+	char *root, *cwd, *files, *stage, *outside;
+	struct scope_place place;
+	struct find_root find;
+	struct strv mount_points;
 	struct publish_settings settings;
+	struct publish *publish;
 };
 
-static void start_publish(struct world *w)
+static char *in(const char *directory, const char *name)
 {
-	struct npxc_error err;
-
-	publish_free(w->publish);
-	assert_true(publish_start(&w->settings, &w->publish, &err));
+	return name[0] == '\0' ? str_dup(directory) : str_printf("%s/%s", directory, name);
 }
 
-static int set_up(void **state)
+static void make(const char *directory, const char *name)
 {
-	struct world *w = mem_alloc(sizeof(*w));
+	mem_cleanup char *path = in(directory, name);
 	struct npxc_error err;
 
-	assert_true(file_make_temporary_directory("/tmp", "test-publish-", &w->root, &err));
-	w->cwd = str_printf("%s/work", w->root);
-	w->workspace = str_printf("%s/workspace", w->root);
-	assert_int_equal(mkdir(w->cwd, 0755) | mkdir(w->workspace, 0755), 0);
-	assert_true(scope_start(w->cwd, w->cwd, &w->scope, &err));
-	w->settings = (struct publish_settings){ .directory = w->workspace,
-		                                 .max_file_bytes = LIMIT_PUBLISH_FILE_BYTES,
-		                                 .max_total_bytes = LIMIT_PUBLISH_TOTAL_BYTES,
-		                                 .max_tree_entries = LIMIT_PUBLISH_TREE_ENTRIES,
-		                                 .max_entries = LIMIT_PUBLISH_ENTRIES };
-	start_publish(w);
-	*state = w;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct world *w = *state;
-	struct npxc_error err;
-
-	publish_free(w->publish);
-	scope_done(&w->scope);
-	if (!file_remove_tree(w->root, &err))
+	if (!file_make_directories(path, 0755, &err))
 		fail_msg("%s", err.message);
-	free(w->root);
-	free(w->cwd);
-	free(w->workspace);
-	free(w);
-	return 0;
 }
 
-static char *host_path(const struct world *w, const char *path)
+static void put(const char *directory, const char *name, const char *text)
 {
-	return str_path_join(w->cwd, path);
-}
-
-static void put_bytes(const struct world *w, const char *path, const char *bytes, size_t count)
-{
-	mem_cleanup char *whole = host_path(w, path);
-	FILE *file = fopen(whole, "w");
-
-	assert_non_null(file);
-	assert_int_equal(fwrite(bytes, 1, count, file), count);
-	fclose(file);
-}
-
-static void put(const struct world *w, const char *path, const char *text)
-{
-	put_bytes(w, path, text, strlen(text));
-}
-
-static void make(const struct world *w, const char *path)
-{
-	mem_cleanup char *whole = host_path(w, path);
-
-	assert_int_equal(mkdir(whole, 0755), 0);
-}
-
-static void leads(const struct world *w, const char *path, const char *to)
-{
-	mem_cleanup char *whole = host_path(w, path);
-
-	assert_int_equal(symlink(to, whole), 0);
-}
-
-/* Owned; NULL after a failure. */
-static char *take(struct world *w, const char *text, struct npxc_error *err)
-{
-	const struct scope_place place = { .cwd = w->cwd, .real = w->cwd };
-	struct scope_name name;
-	struct scope_file file;
-	const char *inside = NULL;
-	char *copy = NULL;
-
-	*err = (struct npxc_error){ 0 };
-	assert_true(scope_read(&place, text, strlen(text), &name, err));
-	if (!scope_open(&w->scope, &name, &file, err))
-		fail_msg("%s", err->message);
-	if (publish_take(w->publish, &name, &file, &inside, err))
-		copy = str_dup(inside);
-	scope_file_done(&file);
-	scope_name_done(&name);
-	return copy;
-}
-
-static char *taken(struct world *w, const char *text)
-{
-	struct npxc_error err;
-	char *inside = take(w, text, &err);
-
-	if (inside == NULL)
-		fail_msg("%s: %s", text, err.message);
-	return inside;
-}
-
-static void refused(struct world *w, const char *text, const char *words)
-{
-	struct npxc_error err;
-	mem_cleanup char *inside = take(w, text, &err);
-
-	if (inside != NULL)
-		fail_msg("%s was published", text);
-	if (err.kind != ERROR_IO || strstr(err.message, words) == NULL)
-		fail_msg("%s: %s", text, err.message);
-}
-
-/* Where a path inside lies on the host; owned. */
-static char *on_host(const struct world *w, const char *inside)
-{
-	assert_true(str_starts(inside, PUBLISH_INSIDE "/"));
-	return str_printf("%s%s", w->workspace, inside + strlen(PUBLISH_INSIDE));
-}
-
-static void holds(const struct world *w, const char *inside, const char *text)
-{
-	struct buf bytes BUF_CLEANUP = BUF_INIT(64 * MIB);
-	mem_cleanup char *path = on_host(w, inside);
+	mem_cleanup char *path = in(directory, name);
+	mem_cleanup char *parent = str_path_join(path, "..");
 	struct npxc_error err;
 
-	if (!file_read(path, &bytes, &err))
+	if (!file_make_directories(parent, 0755, &err) || !file_write_atomic(path, text, strlen(text), 0644, &err))
 		fail_msg("%s", err.message);
-	assert_string_equal(bytes.data == NULL ? "" : bytes.data, text);
 }
 
-/* ls -A, sorted, with blanks between; owned. */
-static char *listing(const char *directory)
+static void lead(const char *directory, const char *name, const char *target)
 {
-	mem_cleanup char *command =
-	    str_printf("cd '%s' && find . -mindepth 1 | sort | cut -c3- | tr '\\n' ' '", directory);
-	FILE *pipe = popen(command, "r");
-	char text[4096] = "";
-	const size_t count = fread(text, 1, sizeof(text) - 1, pipe);
+	mem_cleanup char *path = in(directory, name);
 
-	text[count] = '\0';
-	assert_int_equal(pclose(pipe), 0);
-	return str_dup(text);
+	unlink(path);
+	assert_return_code(symlink(target, path), errno);
 }
 
-static char *directory_of(const struct world *w, const char *inside)
+static void start(struct rig *rig, bool writable, const char *mount_point)
 {
-	char *path = on_host(w, inside);
+	struct npxc_error err = { 0 };
 
-	*strrchr(path, '/') = '\0';
-	return path;
+	*rig = (struct rig){ 0 };
+	assert_true(file_make_temporary_directory("/tmp", "npxc-publish-", &rig->root, &err));
+	rig->cwd = in(rig->root, "work");
+	rig->files = in(rig->root, "files");
+	rig->stage = in(rig->root, "stage");
+	rig->outside = in(rig->root, "outside");
+	make(rig->root, "work");
+	make(rig->root, "files");
+	make(rig->root, "stage");
+	put(rig->outside, "secret", "SECRET");
+	rig->place = (struct scope_place){ .spellings = { rig->cwd } };
+	rig->find = (struct find_root){ .fd = open(rig->cwd, BENEATH_WALK_FLAGS), .place = &rig->place };
+	if (mount_point != NULL) {
+		strv_push(&rig->mount_points, mount_point);
+		make(rig->files, mount_point);
+	}
+	rig->settings = (struct publish_settings){ .files = rig->files,
+		                                   .stage = rig->stage,
+		                                   .root = &rig->find,
+		                                   .mount_points = &rig->mount_points,
+		                                   .writable = writable,
+		                                   .max_file_bytes = 1000,
+		                                   .max_total_bytes = 5000,
+		                                   .max_tree_entries = 20,
+		                                   .max_entries = 40 };
+	if (!publish_start(&rig->settings, &rig->publish, &err))
+		fail_msg("%s", err.message);
 }
 
-static void test_a_file(void **state)
+static void stop(struct rig *rig)
 {
-	struct world *w = *state;
+	struct npxc_error err;
 
-	make(w, "sub");
-	put(w, "sub/report.txt", "text");
-	put(w, "sub/secret.txt", "not named");
-	mem_cleanup char *inside = taken(w, "sub/report.txt");
-	mem_cleanup char *path = on_host(w, inside);
-	mem_cleanup char *source = host_path(w, "sub/report.txt");
-	mem_cleanup char *alone = directory_of(w, inside);
-	mem_cleanup char *beside = listing(alone);
-	struct stat copy, original;
-
-	assert_int_equal(strlen(inside), strlen("/workspace/0123456789abcdef/report.txt"));
-	assert_true(str_ends(inside, "/report.txt"));
-	holds(w, inside, "text");
-	assert_string_equal(beside, "report.txt ");
-	assert_int_equal(stat(path, &copy) | stat(source, &original), 0);
-	assert_true(copy.st_ino != original.st_ino);
-	assert_int_equal(original.st_nlink, 1);
-	assert_int_equal(copy.st_mode & 07777, 0444);
-	/* What is done to the copy does not reach the original. */
-	assert_int_equal(chmod(path, 0644), 0);
-	FILE *file = fopen(path, "w");
-	fputs("changed inside", file);
-	fclose(file);
-	assert_int_equal(stat(source, &copy), 0);
-	assert_int_equal(copy.st_ino, original.st_ino);
-	assert_int_equal(copy.st_size, 4);
+	publish_free(rig->publish);
+	close(rig->find.fd);
+	if (!file_remove_tree(rig->root, &err))
+		fail_msg("%s", err.message);
+	strv_done(&rig->mount_points);
+	free(rig->root);
+	free(rig->cwd);
+	free(rig->files);
+	free(rig->stage);
+	free(rig->outside);
 }
 
-static void test_modes_whatever_the_umask(void **state)
+static bool show(struct rig *rig, const char *path, struct npxc_error *err)
 {
-	struct world *w = *state;
-	const mode_t before = umask(0777);
-	struct stat info;
+	struct find found;
 
-	umask(before);
-	put(w, "script", "#!/bin/sh\n");
-	mem_cleanup char *source = host_path(w, "script");
-	chmod(source, 0700);
-	umask(0777);
-	mem_cleanup char *inside = taken(w, "script");
-	umask(before);
-	mem_cleanup char *path = on_host(w, inside);
-	mem_cleanup char *directory = directory_of(w, inside);
-	assert_int_equal(stat(path, &info), 0);
-	assert_int_equal(info.st_mode & 07777, 0555);
-	assert_int_equal(stat(directory, &info), 0);
-	assert_int_equal(info.st_mode & 07777, 0755);
+	find_path(&rig->find, path, &found);
+	const bool fine = publish_put(rig->publish, &found, err);
+	find_done(&found);
+	return fine;
 }
 
-static void test_names_stay(void **state)
+static void shown(struct rig *rig, const char *path)
 {
-	static const char *const names[] = {
-		"a b", "quote\"back\\slash", "line\nbreak", "\xc3\xa4\xe2\x82\xac", "\xff\xfe", ".hidden", "-", "%2F",
-		"~"
+	struct npxc_error err = { 0 };
+
+	if (!show(rig, path, &err))
+		fail_msg("%s: %s", path, err.message);
+}
+
+/* What a server reads there; owned, "-" for nothing. Links are followed as in the guest: from the same path. */
+static char *seen(struct rig *rig, const char *path)
+{
+	mem_cleanup char *full = in(rig->files, path);
+	struct buf text = BUF_INIT(MIB);
+	struct npxc_error err;
+
+	if (!file_read(full, &text, &err)) {
+		buf_done(&text);
+		return str_dup("-");
+	}
+	return buf_take(&text);
+}
+
+static void expect(struct rig *rig, const char *path, const char *text)
+{
+	mem_cleanup char *got = seen(rig, path);
+
+	if (strcmp(got, text) != 0)
+		fail_msg("%s holds \"%s\", not \"%s\"", path, got, text);
+}
+
+static void expect_link(struct rig *rig, const char *path, const char *target)
+{
+	mem_cleanup char *full = in(rig->files, path);
+	char got[256];
+	const ssize_t length = readlink(full, got, sizeof(got) - 1);
+
+	if (length < 0)
+		fail_msg("%s is no link", path);
+	got[length] = '\0';
+	assert_string_equal(got, target);
+}
+
+static bool is_empty(const char *directory)
+{
+	return rmdir(directory) == 0 && mkdir(directory, 0755) == 0;
+}
+
+/* ---- finding ---- */
+
+static void ways_are_found(void **state)
+{
+	static const struct {
+		const char *path;
+		enum find_kind kind;
+		const char *leads_to;
+		size_t links;
+	} cases[] = {
+		{ "a.txt", FIND_FILE, "a.txt", 0 },
+		{ "sub", FIND_DIRECTORY, "sub", 0 },
+		{ "", FIND_DIRECTORY, "", 0 },
+		{ "nothing", FIND_MISSING, "nothing", 0 },
+		{ "nothing/x", FIND_MISSING, "nothing", 0 },
+		{ "a.txt/x", FIND_MISSING, "a.txt", 0 },
+		{ "l", FIND_FILE, "a.txt", 1 },
+		{ "sub/up", FIND_FILE, "a.txt", 1 },
+		{ "d/b", FIND_FILE, "sub/b", 1 },
+		{ "abs", FIND_FILE, "a.txt", 1 },
+		{ "two", FIND_FILE, "a.txt", 2 },
+		{ "dd/b", FIND_FILE, "sub/b", 2 },
+		{ "through", FIND_FILE, "a.txt", 2 },
+		{ "self", FIND_DIRECTORY, "", 1 },
+		{ "dangling", FIND_MISSING, "gone", 1 },
+		{ "out", FIND_OUTSIDE, NULL, 0 },
+		{ "outd/secret", FIND_OUTSIDE, NULL, 0 },
+		{ "sub/far", FIND_OUTSIDE, NULL, 1 },
+		{ "tricky", FIND_OUTSIDE, NULL, 0 },
+		{ "round", FIND_OUTSIDE, NULL, 40 },
+		{ "fifo", FIND_OTHER, "fifo", 0 },
 	};
-	struct world *w = *state;
+	struct rig rig;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		mem_cleanup char *text = str_printf("./%s", names[i]);
+	(void)state;
+	start(&rig, false, NULL);
+	mem_cleanup char *fifo = in(rig.cwd, "fifo");
+	mem_cleanup char *absolute = in(rig.cwd, "a.txt");
+	mem_cleanup char *secret = in(rig.outside, "secret");
+	mem_cleanup char *tricky = str_printf("%s/sub/../../outside/secret", rig.cwd);
+	put(rig.cwd, "a.txt", "a");
+	put(rig.cwd, "sub/b", "b");
+	lead(rig.cwd, "l", "a.txt");
+	lead(rig.cwd, "sub/up", "../a.txt");
+	lead(rig.cwd, "d", "sub");
+	lead(rig.cwd, "dd", "d/");
+	lead(rig.cwd, "abs", absolute);
+	lead(rig.cwd, "two", "./l");
+	lead(rig.cwd, "through", "d/../a.txt");
+	lead(rig.cwd, "self", ".");
+	lead(rig.cwd, "dangling", "gone");
+	lead(rig.cwd, "out", secret);
+	lead(rig.cwd, "outd", "../outside");
+	lead(rig.cwd, "sub/far", "../../outside/secret");
+	lead(rig.cwd, "tricky", tricky);
+	lead(rig.cwd, "round", "round");
+	assert_return_code(mkfifo(fifo, 0644), errno);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct find found;
 
-		put(w, names[i], names[i]);
-		mem_cleanup char *inside = taken(w, text);
-		assert_string_equal(strrchr(inside, '/') + 1, names[i]);
-		holds(w, inside, names[i]);
+		find_path(&rig.find, cases[i].path, &found);
+		if (found.kind != cases[i].kind ||
+		    (cases[i].leads_to != NULL && strcmp(found.path, cases[i].leads_to) != 0) ||
+		    (cases[i].leads_to != NULL && found.link_count != cases[i].links))
+			fail_msg("%s: kind %d, %s, %zu links", cases[i].path, found.kind, found.path, found.link_count);
+		find_done(&found);
 	}
+	stop(&rig);
 }
 
-static void test_unchanged_or_not(void **state)
+/* ---- publications ---- */
+
+static void a_file_appears_at_its_own_path(void **state)
 {
-	struct world *w = *state;
+	struct rig rig;
+	struct stat host, copy;
 
-	put(w, "a", "one");
-	put(w, "b", "one");
-	leads(w, "link", "a");
-	mem_cleanup char *first = taken(w, "a");
-	mem_cleanup char *again = taken(w, "./a");
-	mem_cleanup char *other = taken(w, "b");
-	mem_cleanup char *link = taken(w, "link");
-	assert_string_equal(again, first);
-	assert_string_not_equal(other, first);
-	assert_string_not_equal(link, first);
-	assert_true(str_ends(link, "/link"));
-	holds(w, link, "one");
-
-	/* Same size, and in all likelihood within the same tick of the file system's clock. */
-	put(w, "a", "two");
-	mem_cleanup char *second = taken(w, "a");
-	assert_string_not_equal(second, first);
-	holds(w, second, "two");
-	holds(w, first, "one");
-	put(w, "a", "one");
-	mem_cleanup char *third = taken(w, "a");
-	holds(w, third, "one");
-	mem_cleanup char *fourth = taken(w, "a");
-	assert_string_equal(fourth, third);
+	(void)state;
+	start(&rig, false, NULL);
+	mem_cleanup char *on_host = in(rig.cwd, "x/y/a.txt");
+	mem_cleanup char *inside = in(rig.files, "x/y/a.txt");
+	put(rig.cwd, "x/y/a.txt", "one");
+	put(rig.cwd, "x/y/other", "OTHER");
+	assert_return_code(chmod(on_host, 0400), errno);
+	shown(&rig, "x/y/a.txt");
+	expect(&rig, "x/y/a.txt", "one");
+	expect(&rig, "x/y/other", "-");
+	assert_return_code(stat(on_host, &host), errno);
+	assert_return_code(stat(inside, &copy), errno);
+	assert_true(host.st_ino != copy.st_ino && host.st_nlink == 1);
+	assert_int_equal(copy.st_mode & 0777, 0444);
+	assert_true(is_empty(rig.stage));
+	assert_true(publish_knows(rig.publish, "x/y/a.txt") && !publish_knows(rig.publish, "x/y/other"));
+	shown(&rig, "x/y/a.txt");
+	stop(&rig);
 }
 
-/* In the same tick and with the time stamps put back: only the bytes tell. */
-static void test_young_stamps_do_not_tell(void **state)
+static void what_changed_is_copied_again_and_what_is_gone_goes(void **state)
 {
-	struct world *w = *state;
-	mem_cleanup char *path = host_path(w, "a");
+	struct rig rig;
 
-	for (int i = 0; i < 200; i++) {
-		char text[32];
+	(void)state;
+	start(&rig, false, NULL);
+	mem_cleanup char *path = in(rig.cwd, "d/a");
+	put(rig.cwd, "d/a", "one");
+	shown(&rig, "d/a");
+	put(rig.cwd, "d/a", "two"); /* the same size, and perhaps the same time */
+	shown(&rig, "d/a");
+	expect(&rig, "d/a", "two");
+	FILE *file = fopen(path, "r+");
+	assert_true(fputs("thr", file) >= 0 && fclose(file) == 0);
+	shown(&rig, "d/a");
+	expect(&rig, "d/a", "thr");
+	/* without being named, as somebody else's request finds it */
+	put(rig.cwd, "d/a", "four");
+	publish_refresh(rig.publish);
+	expect(&rig, "d/a", "four");
+	unlink(path);
+	publish_refresh(rig.publish);
+	expect(&rig, "d/a", "-");
+	put(rig.cwd, "d/a", "five");
+	shown(&rig, "d/a");
+	expect(&rig, "d/a", "five");
+	/* gone with its directory */
+	mem_cleanup char *directory = in(rig.cwd, "d");
+	unlink(path);
+	rmdir(directory);
+	shown(&rig, "d/a");
+	expect(&rig, "d/a", "-");
+	assert_true(is_empty(rig.files) && is_empty(rig.stage));
+	stop(&rig);
+}
 
-		snprintf(text, sizeof(text), "%03d", i);
-		const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-		assert_int_equal(write(fd, text, 3), 3);
-		close(fd);
-		mem_cleanup char *inside = taken(w, "a");
-		holds(w, inside, text);
+static void types_follow_the_host(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	start(&rig, false, NULL);
+	mem_cleanup char *path = in(rig.cwd, "a");
+	mem_cleanup char *beneath = in(rig.cwd, "a/b");
+	put(rig.cwd, "a", "file");
+	shown(&rig, "a");
+	unlink(path);
+	put(rig.cwd, "a/b", "b");
+	shown(&rig, "a/b"); /* a file that became a directory */
+	expect(&rig, "a/b", "b");
+	unlink(beneath);
+	rmdir(path);
+	put(rig.cwd, "a", "file again");
+	shown(&rig, "a");
+	expect(&rig, "a", "file again");
+	unlink(path);
+	put(rig.cwd, "c", "c");
+	lead(rig.cwd, "a", "c");
+	shown(&rig, "a");
+	expect_link(&rig, "a", "c");
+	expect(&rig, "a", "c");
+	unlink(path);
+	put(rig.cwd, "a/b", "b");
+	shown(&rig, "a"); /* a link that became a tree */
+	expect(&rig, "a/b", "b");
+	assert_true(is_empty(rig.stage));
+	stop(&rig);
+}
+
+static void links_are_links(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	start(&rig, false, NULL);
+	mem_cleanup char *secret = in(rig.outside, "secret");
+	put(rig.cwd, "config/real.json", "{}");
+	lead(rig.cwd, "c.json", "config/real.json");
+	lead(rig.cwd, "out", secret);
+	lead(rig.cwd, "outd", "../outside");
+	shown(&rig, "c.json");
+	expect_link(&rig, "c.json", "config/real.json");
+	expect(&rig, "c.json", "{}");
+	shown(&rig, "out");
+	expect(&rig, "out", "-");
+	shown(&rig, "outd/secret");
+	expect(&rig, "outd/secret", "-");
+	/* led elsewhere meanwhile */
+	put(rig.cwd, "config/other.json", "other");
+	lead(rig.cwd, "c.json", "config/other.json");
+	publish_refresh(rig.publish);
+	expect(&rig, "c.json", "other");
+	lead(rig.cwd, "c.json", secret);
+	publish_refresh(rig.publish);
+	expect(&rig, "c.json", "-");
+	stop(&rig);
+}
+
+static void trees_are_copied_but_for_what_is_dangerous(void **state)
+{
+	struct rig rig;
+	struct npxc_error err = { 0 };
+
+	(void)state;
+	start(&rig, false, NULL);
+	mem_cleanup char *secret = in(rig.outside, "secret");
+	mem_cleanup char *fifo = in(rig.cwd, "t/fifo");
+	put(rig.cwd, "t/a", "a");
+	put(rig.cwd, "t/d/b", "b");
+	put(rig.cwd, "t/.env", "SECRET");
+	put(rig.cwd, "t/.git/config", "SECRET");
+	lead(rig.cwd, "t/in", "d/b");
+	lead(rig.cwd, "t/out", secret);
+	lead(rig.cwd, "t/d/out", "../../../outside");
+	assert_return_code(mkfifo(fifo, 0644), errno);
+	shown(&rig, "t");
+	expect(&rig, "t/a", "a");
+	expect(&rig, "t/d/b", "b");
+	expect_link(&rig, "t/in", "d/b");
+	static const char *const left_out[] = { "t/.env", "t/.git/config", "t/out", "t/d/out/secret", "t/fifo" };
+	for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++) {
+		mem_cleanup char *path = in(rig.files, left_out[i]);
+
+		if (access(path, F_OK) == 0)
+			fail_msg("%s is there", left_out[i]);
 	}
+	put(rig.cwd, "t/d/b", "b2");
+	put(rig.cwd, "t/new", "new");
+	publish_refresh(rig.publish);
+	expect(&rig, "t/d/b", "b2");
+	expect(&rig, "t/new", "new");
+	/* one of it by its own name, and then all again */
+	put(rig.cwd, "t/d/b", "b3");
+	shown(&rig, "t/d/b");
+	expect(&rig, "t/d/b", "b3");
+	shown(&rig, "t");
+	expect(&rig, "t/d/b", "b3");
+	/* ceilings */
+	for (int i = 0; i < 30; i++) {
+		mem_cleanup char *name = str_printf("many/%d", i);
+
+		put(rig.cwd, name, "x");
+	}
+	assert_false(show(&rig, "many", &err));
+	assert_int_equal(err.kind, ERROR_IO);
+	assert_non_null(strstr(err.message, "more than 20 files"));
+	expect(&rig, "many/1", "-");
+	assert_true(is_empty(rig.stage));
+	stop(&rig);
 }
 
-static void test_replaced_by_another_file(void **state)
+static void ceilings_are_kept(void **state)
 {
-	struct world *w = *state;
-	struct timespec times[2];
-	struct stat info;
+	struct rig rig;
+	struct npxc_error err = { 0 };
+	char text[1002];
 
-	put(w, "a", "one");
-	put(w, "new", "two");
-	mem_cleanup char *path = host_path(w, "a");
-	mem_cleanup char *other = host_path(w, "new");
-	mem_cleanup char *first = taken(w, "a");
-	stat(path, &info);
-	times[0] = info.st_atim;
-	times[1] = info.st_mtim;
-	assert_int_equal(utimensat(AT_FDCWD, other, times, 0), 0);
-	assert_int_equal(rename(other, path), 0);
-	mem_cleanup char *second = taken(w, "a");
-	assert_string_not_equal(second, first);
-	holds(w, second, "two");
+	(void)state;
+	start(&rig, false, NULL);
+	memset(text, 'x', sizeof(text) - 1);
+	text[1001] = '\0';
+	put(rig.cwd, "large", text);
+	assert_false(show(&rig, "large", &err));
+	assert_int_equal(err.kind, ERROR_IO);
+	text[1000] = '\0';
+	for (int i = 0; i < 5; i++) {
+		mem_cleanup char *name = str_printf("f%d", i);
+
+		put(rig.cwd, name, text);
+		shown(&rig, name);
+	}
+	put(rig.cwd, "f5", "x");
+	assert_false(show(&rig, "f5", &err));
+	assert_non_null(strstr(err.message, "no room"));
+	put(rig.cwd, "f0", "small"); /* what is replaced makes room */
+	shown(&rig, "f0");
+	shown(&rig, "f5");
+	expect(&rig, "f5", "x");
+	stop(&rig);
 }
 
-static void test_ceilings(void **state)
+static void sparse_files_stay_sparse(void **state)
 {
-	struct world *w = *state;
+	struct rig rig;
+	struct stat copy;
 
-	w->settings.max_file_bytes = 10;
-	w->settings.max_total_bytes = 25;
-	w->settings.max_entries = 4;
-	start_publish(w);
-	put(w, "eleven", "12345678901");
-	refused(w, "eleven", "more than 10 bytes");
-	put(w, "a", "1234567890");
-	put(w, "b", "1234567890");
-	put(w, "c", "1234567890");
-	put(w, "empty1", "");
-	put(w, "empty2", "");
-	put(w, "empty3", "");
-	mem_cleanup char *a = taken(w, "a");
-	free(taken(w, "b"));
-	refused(w, "c", "no room");
-	refused(w, "c", "--mount");
-	mem_cleanup char *again = taken(w, "a");
-	assert_string_equal(again, a);
-	free(taken(w, "empty1"));
-	free(taken(w, "empty2"));
-	refused(w, "empty3", "4 entries");
-	mem_cleanup char *left = listing(w->workspace);
-	/* Nothing of what was refused stays. */
-	assert_null(strstr(left, "eleven"));
-	assert_null(strstr(left, "empty3"));
+	(void)state;
+	start(&rig, false, NULL);
+	rig.settings.max_file_bytes = 64 * MIB;
+	mem_cleanup char *path = in(rig.cwd, "sparse");
+	mem_cleanup char *inside = in(rig.files, "sparse");
+	FD_CLEANUP int fd = open(path, O_WRONLY | O_CREAT, 0644);
+	struct publish_settings wide = rig.settings;
+	struct npxc_error err;
+
+	wide.max_total_bytes = 128 * MIB;
+	publish_free(rig.publish);
+	assert_true(publish_start(&wide, &rig.publish, &err));
+	assert_true(ftruncate(fd, 32 * (off_t)MIB) == 0 && pwrite(fd, "end", 3, 32 * (off_t)MIB - 3) == 3);
+	shown(&rig, "sparse");
+	assert_return_code(stat(inside, &copy), errno);
+	assert_true(copy.st_size == 32 * (off_t)MIB);
+	assert_true(copy.st_blocks < 4096);
+	stop(&rig);
 }
 
-/* Only superseded copies make room, the oldest first, and no current one ever. */
-static void test_room_is_made(void **state)
+static void a_mount_point_is_never_touched(void **state)
 {
-	struct world *w = *state;
-	char text[32];
+	struct rig rig;
+	struct stat before, after;
 
-	w->settings.max_total_bytes = 30;
-	start_publish(w);
-	put(w, "kept", "0123456789");
-	mem_cleanup char *kept = taken(w, "kept");
-	mem_cleanup char *before = NULL;
-	for (int i = 0; i < 50; i++) {
-		snprintf(text, sizeof(text), "%010d", i);
-		put(w, "changing", text);
-		mem_cleanup char *inside = taken(w, "changing");
-		holds(w, inside, text);
-		if (before != NULL && i < 49) {
-			snprintf(text, sizeof(text), "%010d", i - 1);
-			holds(w, before, text);
+	(void)state;
+	start(&rig, false, "m/point");
+	mem_cleanup char *point = in(rig.files, "m/point");
+	mem_cleanup char *on_host = in(rig.cwd, "m/point/x");
+	assert_return_code(stat(point, &before), errno);
+	put(rig.cwd, "m/point/x", "x");
+	put(rig.cwd, "m/other", "other");
+	shown(&rig, "m/point/x");
+	shown(&rig, "m/point");
+	shown(&rig, "m");
+	shown(&rig, "");
+	expect(&rig, "m/other", "other");
+	expect(&rig, "m/point/x", "-");
+	unlink(on_host);
+	mem_cleanup char *directory = in(rig.cwd, "m/point");
+	mem_cleanup char *other = in(rig.cwd, "m/other");
+	mem_cleanup char *above = in(rig.cwd, "m");
+	rmdir(directory);
+	shown(&rig, "m/point");
+	unlink(other);
+	rmdir(above);
+	put(rig.cwd, "m", "a file by now");
+	shown(&rig, "m");
+	publish_refresh(rig.publish);
+	assert_return_code(stat(point, &after), errno);
+	assert_true(before.st_ino == after.st_ino);
+	stop(&rig);
+}
+
+/* While a file is copied again and again, somebody swaps it for a link to a secret and back. */
+static void what_is_swapped_meanwhile_leads_nowhere(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	start(&rig, false, NULL);
+	mem_cleanup char *secret = in(rig.outside, "secret");
+	mem_cleanup char *a = in(rig.cwd, "s/a"), *b = in(rig.cwd, "s/b"), *d = in(rig.cwd, "s"), *e = in(rig.cwd, "e");
+	put(rig.cwd, "s/a", "fine");
+	put(rig.cwd, "s/keep", "fine");
+	lead(rig.cwd, "s/b", secret);
+	const pid_t swapper = fork();
+	assert_true(swapper >= 0);
+	if (swapper == 0) {
+		for (;;) {
+			(void)renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
+			if (symlink("../outside", e) == 0)
+				(void)renameat2(AT_FDCWD, e, AT_FDCWD, d, RENAME_EXCHANGE);
+			(void)renameat2(AT_FDCWD, e, AT_FDCWD, d, RENAME_EXCHANGE);
+			unlink(e);
 		}
-		free(before);
-		before = MEM_TAKE(inside);
 	}
-	holds(w, kept, "0123456789");
-	put(w, "third", "0123456789");
-	mem_cleanup char *third = taken(w, "third");
-	put(w, "fourth", "0123456789");
-	refused(w, "fourth", "no room");
-	holds(w, third, "0123456789");
-	holds(w, before, "0000000049");
-	/* Room that is there only now. */
-	put(w, "third", "x");
-	refused(w, "third", "no room");
-	put(w, "changing", "");
-	free(taken(w, "changing"));
-	mem_cleanup char *one = taken(w, "third");
-	holds(w, one, "x");
-}
+	int readable = 0;
+	for (int i = 0; i < 3000; i++) {
+		struct npxc_error err;
+		const bool fine = show(&rig, i % 2 == 0 ? "s/a" : "s", &err);
+		mem_cleanup char *one = seen(&rig, "s/a"), *two = seen(&rig, "s/b"), *three = seen(&rig, "s/secret");
 
-static void put_socket(const struct world *w, const char *name)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", w->cwd, name);
-	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	close(fd);
-}
-
-static void test_a_directory(void **state)
-{
-	struct world *w = *state;
-
-	put(w, "beside", "not named");
-	make(w, "tree");
-	make(w, "tree/sub");
-	make(w, "tree/sub/deep");
-	put(w, "tree/a", "a");
-	put(w, "tree/sub/deep/b", "b");
-	leads(w, "tree/stays", "sub/deep/b");
-	leads(w, "tree/sub/stays", "../a");
-	leads(w, "tree/sub/deep/stays", "../.././a");
-	leads(w, "tree/sub/deep/root", "../..");
-	leads(w, "tree/dangling", "nothing");
-	leads(w, "tree/leaves", "../beside");
-	leads(w, "tree/sub/leaves", "../../beside");
-	leads(w, "tree/round", "../tree/a");
-	leads(w, "tree/absolute", "/etc/passwd");
-	leads(w, "tree/sub/deep/leaves", "../../../beside");
-	put_socket(w, "tree/socket");
-	mem_cleanup char *fifo = host_path(w, "tree/fifo");
-	assert_int_equal(mkfifo(fifo, 0644), 0);
-
-	mem_cleanup char *inside = taken(w, "tree/");
-	mem_cleanup char *path = directory_of(w, inside);
-	mem_cleanup char *all = listing(path);
-	assert_true(str_ends(inside, "/tree"));
-	assert_string_equal(all, "tree tree/a tree/dangling tree/stays tree/sub tree/sub/deep tree/sub/deep/b "
-	                         "tree/sub/deep/root tree/sub/deep/stays tree/sub/stays ");
-	mem_cleanup char *through = str_printf("%s/sub/deep/stays", inside);
-	holds(w, through, "a");
-}
-
-static void test_a_directory_changes(void **state)
-{
-	struct world *w = *state;
-
-	make(w, "tree");
-	make(w, "tree/sub");
-	put(w, "tree/sub/a", "1");
-	mem_cleanup char *path = host_path(w, "tree/sub/a");
-	const struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000, .tv_nsec = 1 } };
-	mem_cleanup char *first = taken(w, "tree");
-	/* The change time cannot be set: once it is old enough, the same tree is recognised. */
-	mem_cleanup char *same = NULL;
-	mem_cleanup char *before = str_dup(first);
-	for (int i = 0; i < 100000; i++) {
-		free(same);
-		same = taken(w, "tree");
-		if (str_equal(same, before))
-			break;
-		free(before);
-		before = str_dup(same);
+		readable += fine && strcmp(one, "fine") == 0;
+		if (strstr(one, "SECRET") != NULL || strstr(two, "SECRET") != NULL || strstr(three, "SECRET") != NULL) {
+			kill(swapper, SIGKILL);
+			fail_msg("round %d: %s %s %s", i, one, two, three);
+		}
 	}
-	assert_string_equal(same, before);
-	put(w, "tree/sub/b", "new");
-	mem_cleanup char *second = taken(w, "tree");
-	assert_string_not_equal(second, same);
-	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
-	mem_cleanup char *third = taken(w, "tree");
-	assert_string_not_equal(third, second);
-	mem_cleanup char *all = on_host(w, third);
-	mem_cleanup char *files = listing(all);
-	assert_string_equal(files, "sub sub/a sub/b ");
+	kill(swapper, SIGKILL);
+	waitpid(swapper, NULL, 0);
+	assert_true(readable > 0);
+	rig.settings.max_entries = 0;
+	stop(&rig);
 }
 
-static void test_ceilings_of_trees(void **state)
-{
-	struct world *w = *state;
+/* ---- outputs ---- */
 
-	w->settings.max_tree_entries = 5;
-	w->settings.max_file_bytes = 10;
-	w->settings.max_total_bytes = 25;
-	start_publish(w);
-	make(w, "many");
-	for (int i = 0; i < 6; i++) {
-		char name[32];
-
-		snprintf(name, sizeof(name), "many/%d", i);
-		put(w, name, "");
-	}
-	refused(w, "many", "more than 5 files and directories");
-	refused(w, ".", "more than 5 files and directories");
-	make(w, "large");
-	put(w, "large/a", "12345678901");
-	refused(w, "large", "a file of more than 10 bytes");
-	make(w, "sum");
-	put(w, "sum/a", "1234567890");
-	put(w, "sum/b", "1234567890");
-	put(w, "sum/c", "1234567890");
-	refused(w, "sum", "holds more than 25 bytes");
-	mem_cleanup char *left = listing(w->workspace);
-	assert_string_equal(left, "");
-	put(w, "sum/c", "");
-	free(taken(w, "sum"));
-	put(w, "x", "123456");
-	refused(w, "x", "no room");
-}
-
-static void test_a_deep_tree(void **state)
-{
-	struct world *w = *state;
-	mem_cleanup char *path = str_dup("deep");
-
-	make(w, path);
-	for (int i = 0; i <= LIMIT_PUBLISH_DEPTH; i++) {
-		char *longer = str_printf("%s/d", path);
-
-		free(path);
-		path = longer;
-		make(w, path);
-	}
-	refused(w, "deep", "directories deep");
-	mem_cleanup char *inside = taken(w, "deep/d");
-	assert_true(str_ends(inside, "/d"));
-}
-
-static void test_what_may_not_be_read(void **state)
-{
-	struct world *w = *state;
-
-	make(w, "tree");
-	put(w, "tree/a", "a");
-	put(w, "tree/closed", "x");
-	make(w, "tree/shut");
-	put(w, "tree/shut/x", "x");
-	mem_cleanup char *closed = host_path(w, "tree/closed");
-	mem_cleanup char *shut = host_path(w, "tree/shut");
-	chmod(closed, 0);
-	chmod(shut, 0);
-	/* Root may read anything. */
-	if (geteuid() == 0) {
-		chown(w->workspace, 65534, 65534);
-		assert_int_equal(chmod(w->root, 0755), 0);
-		assert_int_equal(seteuid(65534), 0);
-	}
-	mem_cleanup char *inside = taken(w, "tree");
-	if (getuid() == 0)
-		assert_int_equal(seteuid(0), 0);
-	chmod(shut, 0755);
-	mem_cleanup char *path = on_host(w, inside);
-	mem_cleanup char *all = listing(path);
-	assert_string_equal(all, "a ");
-}
-
-static bool stop_now(void *context)
-{
-	(void)context;
-	return true;
-}
-
-static void test_a_copy_is_stopped(void **state)
-{
-	struct world *w = *state;
-
-	w->settings.stop = stop_now;
-	start_publish(w);
-	put(w, "a", "a");
-	refused(w, "a", "Interrupted");
-	mem_cleanup char *left = listing(w->workspace);
-	assert_string_equal(left, "");
-}
-
-struct growth {
-	char *path; /* owned */
-	bool done;
+struct telling {
+	struct buf said;
 };
 
-/* Between being measured and being copied. */
-static bool grow(void *context)
+static void note(void *context, const char *line)
 {
-	struct growth *growth = context;
-	FILE *file = growth->done ? NULL : fopen(growth->path, "a");
+	struct telling *telling = context;
+	struct npxc_error err;
 
-	if (file != NULL) {
-		fputs("12345678901234567890", file);
-		fclose(file);
-	}
-	growth->done = true;
-	return false;
+	assert_true(buf_append_text(&telling->said, line, &err) && buf_append_text(&telling->said, "\n", &err));
 }
 
-static void test_files_that_grow(void **state)
+static struct output *start_output(struct rig *rig, struct telling *telling, bool named_only)
 {
-	struct world *w = *state;
-	struct growth growth = { .path = host_path(w, "b"), .done = true };
-
-	w->settings.max_total_bytes = 25;
-	w->settings.stop = grow;
-	w->settings.context = &growth;
-	start_publish(w);
-	put(w, "a", "1234567890");
-	free(taken(w, "a"));
-	put(w, "b", "1");
-	growth.done = false;
-	refused(w, "b", "more than 15 bytes");
-	free(growth.path);
-	growth.path = host_path(w, "tree/leaf");
-	make(w, "tree");
-	put(w, "tree/leaf", "1");
-	growth.done = false;
-	refused(w, "tree", "more than 15 bytes");
-	/* What was refused takes no room, and the ceiling is where it was. */
-	put(w, "c", "123456789012345");
-	free(taken(w, "c"));
-	put(w, "d", "1");
-	refused(w, "d", "no room");
-	free(growth.path);
-}
-
-/* The server makes a file of that many bytes; false: it is not put in place. */
-static bool makes(struct world *w, struct output_box *box, const char *leaf, int bytes, struct npxc_error *err)
-{
-	const struct scope_place place = { .cwd = w->cwd, .real = w->cwd };
-	mem_cleanup char *host = host_path(w, leaf);
-	struct scope_parent parent;
-	struct scope_name name;
+	const struct output_settings settings = { .files = rig->files,
+		                                  .root = &rig->find,
+		                                  .mount_points = &rig->mount_points,
+		                                  .named_only = named_only,
+		                                  .max_file_bytes = 1000,
+		                                  .max_total_bytes = 100000,
+		                                  .max_entries = 40,
+		                                  .say = note,
+		                                  .say_context = telling };
 	struct output *output;
-	struct stat info;
-	bool placed = false;
-
-	*err = (struct npxc_error){ 0 };
-	assert_true(scope_read(&place, leaf, strlen(leaf), &name, err));
-	assert_true(scope_open_parent(&w->scope, &name, &parent, err));
-	if (!output_make(box, w->publish, &name, &parent, &output, err))
-		fail_msg("%s", err->message);
-	mem_cleanup char *private =
-	    str_printf("%s/out/%s", w->workspace, output_inside(output) + strlen(PUBLISH_INSIDE "/"));
-	FILE *file = fopen(private, "w");
-	assert_non_null(file);
-	fprintf(file, "%*s", bytes, "");
-	fclose(file);
-	scope_name_done(&name);
-	const bool fine = output_finish(box, output, &placed, err);
-	assert_int_equal(fine, placed);
-	assert_int_equal(lstat(host, &info) == 0, placed);
-	assert_int_not_equal(lstat(private, &info), 0);
-	return placed;
-}
-
-static void test_outputs_have_ceilings(void **state)
-{
-	struct world *w = *state;
-	mem_cleanup char *directory = str_printf("%s/out", w->workspace);
-	struct output_box box = { .directory = directory, .fd = -1, .max_bytes = 10, .max_total_bytes = 25 };
 	struct npxc_error err;
 
-	assert_int_equal(mkdir(directory, 0755), 0);
-	assert_true(output_box_open(&box, &err));
-	assert_false(makes(w, &box, "eleven", 11, &err));
-	assert_non_null(strstr(err.message, "more than 10 bytes"));
-	assert_true(makes(w, &box, "a", 10, &err));
-	assert_true(makes(w, &box, "b", 10, &err));
-	assert_false(makes(w, &box, "c", 6, &err));
-	assert_non_null(strstr(err.message, "more than 5 bytes"));
-	assert_true(makes(w, &box, "d", 5, &err));
-	assert_true(makes(w, &box, "empty", 0, &err));
-	assert_false(makes(w, &box, "e", 1, &err));
-	output_box_close(&box);
+	*telling = (struct telling){ .said = BUF_INIT(MIB) };
+	assert_true(output_start(&settings, rig->publish, &output, &err));
+	return output;
 }
 
-static void test_the_way_back(void **state)
+static void on_host(struct rig *rig, const char *path, const char *text)
 {
-	struct world *w = *state;
-
-	make(w, "sub");
-	put(w, "sub/a", "a");
-	assert_true(publish_is_empty(w->publish));
-	mem_cleanup char *inside = taken(w, "sub/a");
-	mem_cleanup char *tree = taken(w, "sub/..");
-	mem_cleanup char *sub = host_path(w, "sub");
-	const char *id = inside + strlen(PUBLISH_INSIDE "/");
-	char other[PUBLISH_ID_DIGITS + 1];
-
-	assert_false(publish_is_empty(w->publish));
-	assert_string_equal(publish_host(w->publish, id, PUBLISH_ID_DIGITS), sub);
-	assert_string_equal(publish_host(w->publish, tree + strlen(PUBLISH_INSIDE "/"), PUBLISH_ID_DIGITS), w->root);
-	assert_true(str_ends(tree, "/work"));
-	assert_null(publish_host(w->publish, id, PUBLISH_ID_DIGITS - 1));
-	assert_null(publish_host(w->publish, id, PUBLISH_ID_DIGITS + 1));
-	assert_null(publish_host(w->publish, "", 0));
-	memcpy(other, id, sizeof(other) - 1);
-	other[PUBLISH_ID_DIGITS] = '\0';
-	other[PUBLISH_ID_DIGITS - 1] = '2'; /* two were given out, 0 and 1 */
-	assert_null(publish_host(w->publish, other, PUBLISH_ID_DIGITS));
-	other[PUBLISH_ID_DIGITS - 1] = 'g';
-	assert_null(publish_host(w->publish, other, PUBLISH_ID_DIGITS));
-	other[PUBLISH_ID_DIGITS - 1] = '1';
-	assert_non_null(publish_host(w->publish, other, PUBLISH_ID_DIGITS));
-	other[0] = other[0] == '0' ? '1' : '0';
-	assert_null(publish_host(w->publish, other, PUBLISH_ID_DIGITS));
-}
-
-static void test_reserved_ids(void **state)
-{
-	const struct scope_place place = { .cwd = "/home/u/work", .real = "/home/u/work" };
-	struct world *w = *state;
-	struct scope_name name;
+	mem_cleanup char *full = in(rig->cwd, path);
+	struct buf got BUF_CLEANUP = BUF_INIT(MIB);
 	struct npxc_error err;
-	const char *first, *second;
 
-	assert_true(scope_read(&place, "out/new", strlen("out/new"), &name, &err));
-	assert_true(publish_reserve(w->publish, &name, &first, &err));
-	assert_true(publish_reserve(w->publish, &name, &second, &err));
-	assert_string_not_equal(first, second);
-	assert_string_equal(publish_host(w->publish, first, PUBLISH_ID_DIGITS), "/home/u/work/out");
-	scope_name_done(&name);
+	if (text == NULL) {
+		if (access(full, F_OK) == 0)
+			fail_msg("%s is there", path);
+	} else if (!file_read(full, &got, &err) || strcmp(got.data == NULL ? "" : got.data, text) != 0) {
+		fail_msg("%s holds \"%s\"", path, got.data);
+	}
 }
 
-enum { MANY = 300 };
-
-static void test_many(void **state)
+static void what_a_server_makes_is_put_in_place(void **state)
 {
-	struct world *w = *state;
-	struct strv paths = { 0 };
+	struct rig rig;
+	struct telling telling;
+	struct stat made, placed;
 
-	for (int i = 0; i < MANY; i++) {
-		char name[32];
-
-		snprintf(name, sizeof(name), "f%d", i);
-		put(w, name, name);
-		strv_push_owned(&paths, taken(w, name));
-	}
-	for (int i = 0; i < MANY; i++) {
-		char name[32];
-
-		snprintf(name, sizeof(name), "f%d", i);
-		mem_cleanup char *inside = taken(w, name);
-		assert_string_equal(inside, paths.v[i]);
-		holds(w, inside, name);
-	}
-	strv_done(&paths);
+	(void)state;
+	start(&rig, true, "mounted");
+	mem_cleanup char *secret = in(rig.outside, "secret"), *inside = in(rig.files, "d/e/new.txt"),
+	                 *outside = in(rig.cwd, "d/e/new.txt");
+	struct output *output = start_output(&rig, &telling, false);
+	put(rig.cwd, "old.txt", "old");
+	put(rig.cwd, "named.txt", "named");
+	shown(&rig, "named.txt");
+	put(rig.files, "d/e/new.txt", "new");
+	put(rig.files, "old.txt", "replaced?");
+	put(rig.files, "named.txt", "replaced?");
+	put(rig.files, ".envrc", "evil");
+	put(rig.files, ".git/hooks/post-checkout", "evil");
+	put(rig.files, "mounted/x", "in a mount");
+	lead(rig.files, "link", secret);
+	lead(rig.cwd, "led", "../outside");
+	put(rig.files, "led/new", "out");
+	output_collect(output);
+	on_host(&rig, "d/e/new.txt", "new");
+	on_host(&rig, "old.txt", "old");
+	on_host(&rig, "named.txt", "named");
+	on_host(&rig, ".envrc", NULL);
+	on_host(&rig, ".git", NULL);
+	on_host(&rig, "mounted", NULL);
+	on_host(&rig, "link", NULL);
+	on_host(&rig, "../outside/new", NULL);
+	assert_non_null(strstr(telling.said.data, "made by the server: d/e/new.txt"));
+	assert_non_null(strstr(telling.said.data, "not kept: old.txt: it exists"));
+	assert_non_null(strstr(telling.said.data, "not kept: .envrc"));
+	assert_return_code(stat(inside, &made), errno);
+	assert_return_code(stat(outside, &placed), errno);
+	assert_true(made.st_ino != placed.st_ino && placed.st_nlink == 1);
+	/* it goes on writing, and nobody else touched it */
+	put(rig.files, "d/e/new.txt", "newer");
+	output_collect(output);
+	on_host(&rig, "d/e/new.txt", "newer");
+	/* now somebody did */
+	put(rig.cwd, "d/e/new.txt", "the user's");
+	put(rig.files, "d/e/new.txt", "newest");
+	output_collect(output);
+	on_host(&rig, "d/e/new.txt", "the user's");
+	output_free(output);
+	buf_done(&telling.said);
+	stop(&rig);
 }
 
-#ifdef __linux__
-/* Each way to copy gives the same bytes: as here, without reflinks, and with reading and writing alone. */
-static void test_ways_to_copy(void **state)
+static void only_named_outputs_where_that_was_asked(void **state)
 {
-	struct world *w = *state;
-	static char large[3 * 1024 * 1024 + 17];
-	mem_cleanup char *inside = NULL;
+	struct rig rig;
+	struct telling telling;
+	uint64_t bytes;
 
-	for (size_t i = 0; i < sizeof(large); i++)
-		large[i] = (char)('a' + i * i % 23);
-	large[sizeof(large) - 1] = '\0';
-	put(w, "large", large);
-	put(w, "none", "");
-	inside = taken(w, "large");
-	holds(w, inside, large);
-	for (int refused_calls = 1; refused_calls <= 2; refused_calls++) {
-		int status;
-		const pid_t pid = fork();
+	(void)state;
+	start(&rig, true, NULL);
+	struct output *output = start_output(&rig, &telling, true);
+	put(rig.files, "one", "1");
+	put(rig.files, "two", "2");
+	output_name(output, "one");
+	output_collect(output);
+	on_host(&rig, "one", "1");
+	on_host(&rig, "two", NULL);
+	assert_false(output_is_over(output, &bytes));
+	for (int i = 0; i < 41; i++) {
+		mem_cleanup char *name = str_printf("many%d", i);
 
-		if (pid == 0) {
-			scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-
-			if (seccomp_rule_add(filter, SCMP_ACT_ERRNO(EOPNOTSUPP), SCMP_SYS(ioctl), 0) != 0 ||
-			    (refused_calls == 2 &&
-			     seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(copy_file_range), 0) != 0) ||
-			    seccomp_load(filter) != 0)
-				_exit(93);
-			start_publish(w);
-			char *copied = taken(w, "large");
-			char *empty = taken(w, "none");
-			holds(w, copied, large);
-			holds(w, empty, "");
-			_exit(0);
-		}
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		assert_int_equal(status, 0);
+		put(rig.files, name, "x");
 	}
+	assert_true(output_is_over(output, &bytes));
+	output_free(output);
+	buf_done(&telling.said);
+	stop(&rig);
 }
-#endif
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		CASE(test_a_file),
-		CASE(test_modes_whatever_the_umask),
-		CASE(test_names_stay),
-		CASE(test_unchanged_or_not),
-		CASE(test_young_stamps_do_not_tell),
-		CASE(test_replaced_by_another_file),
-		CASE(test_ceilings),
-		CASE(test_room_is_made),
-		CASE(test_a_directory),
-		CASE(test_a_directory_changes),
-		CASE(test_ceilings_of_trees),
-		CASE(test_a_deep_tree),
-		CASE(test_what_may_not_be_read),
-		CASE(test_a_copy_is_stopped),
-		CASE(test_files_that_grow),
-		CASE(test_outputs_have_ceilings),
-		CASE(test_the_way_back),
-		CASE(test_reserved_ids),
-		CASE(test_many),
-#ifdef __linux__
-		CASE(test_ways_to_copy),
-#endif
+		cmocka_unit_test(ways_are_found),
+		cmocka_unit_test(a_file_appears_at_its_own_path),
+		cmocka_unit_test(what_changed_is_copied_again_and_what_is_gone_goes),
+		cmocka_unit_test(types_follow_the_host),
+		cmocka_unit_test(links_are_links),
+		cmocka_unit_test(trees_are_copied_but_for_what_is_dangerous),
+		cmocka_unit_test(ceilings_are_kept),
+		cmocka_unit_test(sparse_files_stay_sparse),
+		cmocka_unit_test(a_mount_point_is_never_touched),
+		cmocka_unit_test(what_is_swapped_meanwhile_leads_nowhere),
+		cmocka_unit_test(what_a_server_makes_is_put_in_place),
+		cmocka_unit_test(only_named_outputs_where_that_was_asked),
 	};
 
-	return cmocka_run_group_tests_name("publish", tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

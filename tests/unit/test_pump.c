@@ -217,12 +217,11 @@ static enum lines_look look_at_first(void *context, const char *bytes, size_t co
 	return (unsigned char)bytes[0] < 0x80 ? LINES_PASS : LINES_HOLD;
 }
 
-static enum lines_verdict keep_all(void *context, const char *line, size_t length, struct buf *out)
+static enum lines_verdict keep_all(void *context, const char *line, size_t length)
 {
 	(void)context;
 	(void)line;
 	(void)length;
-	(void)out;
 	return LINES_SAME;
 }
 

@@ -8,8 +8,9 @@
 #   stubborn       ignores signals and the end of input
 #   args           its arguments in hex, then its variables' names
 #   chatty         answers, and prints other things beside
-#   tell SED DIR   of each line: itself in hex; in hex what the file holds that it names beneath /workspace, looked for in
-#                  DIR; what sed makes of it. For a line with the method "look" what all files in DIR hold
+#   tell SED       of each line: itself in hex; in hex what the file holds that it names in a directory "project", looked
+#                  for where the server was started; what sed makes of it. For a line with the method "look" what all
+#                  files there hold; with "write" whether it can write there
 # Further arguments are only there to be seen.
 set -u
 mode=${1-}
@@ -63,9 +64,12 @@ chatty)
 tell)
 	while IFS= read -r line; do
 		printf '%s\n' "$line" | say saw
-		name=$(printf '%s\n' "$line" | sed -nE 's#%20# #g;s#.*"(file://)?/workspace/([^"\\]*)".*#\2#p')
-		[ -z "$name" ] || say read < "$3/$name"
-		case $line in *'"method":"look"'*) find "$3" -type f -exec cat {} + | say shown ;; esac
+		name=$(printf '%s\n' "$line" | sed -nE 's#\\/#/#g;s#\\u002f#/#g;s#\\u0074#t#g;s#%20# #g;s#.*"[^"]*/project/([^"\\]*)".*#\1#p')
+		[ -z "$name" ] || [ ! -f "$name" ] || say read < "$name"
+		case $line in
+		*'"method":"look"'*) find . -type f -exec cat {} + | say shown ;;
+		*'"method":"write"'*) { (echo lost > made.txt) 2>&1 || echo refused; } | say wrote ;;
+		esac
 		printf '%s\n' "$line" | sed -nE "$2"
 	done
 	;;
