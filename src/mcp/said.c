@@ -30,6 +30,7 @@ struct words {
 
 struct said {
 	const struct scope_place *place; /* borrowed */
+	size_t spelling_lengths[SCOPE_SPELLINGS_MAX];
 	said_resolver *resolve;
 	void *context;
 	struct words sorted, fresh; /* of the server: texts that begin with a path beneath the working directory */
@@ -54,6 +55,8 @@ struct said {
 	size_t escape_length;
 	bool windowed;
 	bool cut; /* the window has lost its beginning: it is no whole value any more */
+	/* of the bytes that are being looked at: where the next ones stand. Most strings have neither. */
+	size_t slash, backslash;
 };
 
 struct said *said_new(const struct scope_place *place, said_resolver *resolve, void *context)
@@ -61,6 +64,8 @@ struct said *said_new(const struct scope_place *place, said_resolver *resolve, v
 	struct said *said = mem_alloc(sizeof(*said));
 
 	said->place = place;
+	for (size_t i = 0; i < SCOPE_SPELLINGS_MAX && place->spellings[i] != NULL; i++)
+		said->spelling_lengths[i] = strlen(place->spellings[i]);
 	said->resolve = resolve;
 	said->context = context;
 	said->window = BUF_INIT((size_t)4 * WINDOW_BYTES);
@@ -281,7 +286,7 @@ static void add_home(struct said *said, const char *text, size_t length)
 static size_t spelling_at(const struct said *said, const char *text, size_t length)
 {
 	for (size_t i = 0; i < SCOPE_SPELLINGS_MAX && said->place->spellings[i] != NULL; i++) {
-		const size_t n = strlen(said->place->spellings[i]);
+		const size_t n = said->spelling_lengths[i];
 
 		if (length > n && text[n] == '/' && memcmp(text, said->place->spellings[i], n) == 0)
 			return n;
@@ -310,7 +315,7 @@ static void look_into(struct said *said, const char *text, size_t length, size_t
 			from = slash + n;
 		} else if (slash > text && slash[-1] == '~') {
 			add_home(said, slash + 1, left - 1);
-		} else if (slash - text >= 5 && strncasecmp(slash - 5, "file:", 5) == 0) {
+		} else if (slash - text >= 5 && slash[-1] == ':' && strncasecmp(slash - 5, "file:", 5) == 0) {
 			add_uri(said, slash, left);
 		}
 	}
@@ -341,12 +346,22 @@ static void string_is_whole(struct said *said, const char *text, size_t length)
 
 static bool is_marking(const char *key, size_t length)
 {
-	static const char *const keys[] = { "uri", "values", "const", "default", "enum", "examples", "example" };
-
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-		if (strlen(keys[i]) == length && memcmp(keys[i], key, length) == 0)
-			return true;
-	return false;
+	switch (length) {
+	case 3:
+		return memcmp(key, "uri", 3) == 0;
+	case 4:
+		return memcmp(key, "enum", 4) == 0;
+	case 5:
+		return memcmp(key, "const", 5) == 0;
+	case 6:
+		return memcmp(key, "values", 6) == 0;
+	case 7:
+		return memcmp(key, "default", 7) == 0 || memcmp(key, "example", 7) == 0;
+	case 8:
+		return memcmp(key, "examples", 8) == 0;
+	default:
+		return false;
+	}
 }
 
 /* What is in the window may go but for its end. */
@@ -374,6 +389,16 @@ static void append(struct said *said, const char *bytes, size_t count)
 		bytes += piece;
 		count -= piece;
 	}
+}
+
+/* A long piece without a slash: no path begins in it, but the last one may end there. */
+static void pass_over(struct said *said, const char *bytes, size_t count)
+{
+	append(said, bytes, OVERLAP_BYTES);
+	look_into(said, said->window.data, said->window.length, said->window.length);
+	said->window.length = 0;
+	said->cut = true;
+	append(said, bytes + count - OVERLAP_BYTES, OVERLAP_BYTES);
 }
 
 static void append_character(struct said *said, uint32_t c)
@@ -438,13 +463,23 @@ static bool step_escape(struct said *said, char c)
 	return rest_length == 0;
 }
 
-/* The rest of a string, to its quote or to the end of the bytes; where that is. */
-static size_t read_string(struct said *said, const char *bytes, size_t count)
+/* Where the next such byte stands, or `count`; `known` is what was found before, SIZE_MAX: nothing yet. */
+static size_t next_of(size_t *known, const char *bytes, size_t at, size_t count, char c)
 {
-	size_t at = 0;
+	if (*known < at || *known == SIZE_MAX) {
+		const char *next = memchr(bytes + at, c, count - at);
 
+		*known = next == NULL ? count : (size_t)(next - bytes);
+	}
+	return *known;
+}
+
+/* The rest of a string, from `at` to its quote or to the end of the bytes; where that is. */
+static size_t read_string(struct said *said, const char *bytes, size_t at, size_t count)
+{
 	while (at < count) {
-		const char *quote, *backslash;
+		const char *quote;
+		size_t backslash;
 
 		if (said->escape_length > 0) {
 			if (step_escape(said, bytes[at]))
@@ -453,12 +488,16 @@ static size_t read_string(struct said *said, const char *bytes, size_t count)
 		}
 		quote = memchr(bytes + at, '"', count - at);
 		const size_t end = quote == NULL ? count : (size_t)(quote - bytes);
-		backslash = memchr(bytes + at, '\\', end - at);
-		if (backslash == NULL) {
+		backslash = next_of(&said->backslash, bytes, at, count, '\\');
+		if (backslash >= end) {
 			if (quote != NULL && !said->windowed) {
-				string_is_whole(said, bytes + at, end - at);
+				if (said->whole || next_of(&said->slash, bytes, at, count, '/') < end)
+					string_is_whole(said, bytes + at, end - at);
 			} else {
-				append(said, bytes + at, end - at);
+				if (end - at > 2 * OVERLAP_BYTES && next_of(&said->slash, bytes, at, count, '/') >= end)
+					pass_over(said, bytes + at, end - at);
+				else
+					append(said, bytes + at, end - at);
 				said->windowed = true;
 			}
 			if (quote == NULL)
@@ -470,19 +509,27 @@ static size_t read_string(struct said *said, const char *bytes, size_t count)
 			said->in_string = false;
 			return end + 1;
 		}
-		append(said, bytes + at, (size_t)(backslash - (bytes + at)));
+		append(said, bytes + at, backslash - at);
 		said->windowed = true;
 		said->escape[0] = '\\';
 		said->escape_length = 1;
-		at = (size_t)(backslash - bytes) + 1;
+		at = backslash + 1;
 	}
 	return count;
 }
 
 /* Keys are kept as they are written: one with escapes is taken for each that means something, to be safe. */
-static size_t read_key(struct said *said, const char *bytes, size_t count)
+static size_t read_key(struct said *said, const char *bytes, size_t at, size_t count)
 {
-	for (size_t at = 0; at < count; at++) {
+	const char *quote = memchr(bytes + at, '"', count - at);
+
+	if (quote != NULL && said->key_length == 0 && !said->escaped &&
+	    next_of(&said->backslash, bytes, at, count, '\\') > (size_t)(quote - bytes)) {
+		said->in_string = false;
+		said->mark_next = said->mark_next || is_marking(bytes + at, (size_t)(quote - bytes) - at);
+		return (size_t)(quote - bytes) + 1;
+	}
+	for (; at < count; at++) {
 		const char c = bytes[at];
 
 		if (!said->escaped && c == '"') {
@@ -551,6 +598,7 @@ bool said_look(struct said *said, const char *bytes, size_t count, bool first)
 	if (said->full)
 		return false;
 	said->hit = false;
+	said->slash = said->backslash = SIZE_MAX;
 	if (first) {
 		said->in_string = said->key_due = said->mark_next = false;
 		said->is_object[0] = false;
@@ -558,8 +606,7 @@ bool said_look(struct said *said, const char *bytes, size_t count, bool first)
 	}
 	while (at < count) {
 		if (said->in_string) {
-			at += said->is_key ? read_key(said, bytes + at, count - at)
-			                   : read_string(said, bytes + at, count - at);
+			at = said->is_key ? read_key(said, bytes, at, count) : read_string(said, bytes, at, count);
 			continue;
 		}
 		if (bytes[at] == '"')

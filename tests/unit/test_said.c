@@ -164,6 +164,29 @@ static void long_texts_are_searched_to_their_end(void **state)
 		}
 }
 
+/* Whatever stands on both sides of where one piece ends and the next begins. */
+static void a_path_cut_in_two_is_seen(void **state)
+{
+	static const char *const texts[] = { "/home/u/work/a.txt ", "file:///home/u/work/a.txt ", "~/work/a.txt " };
+	enum { PIECE = 65536, LENGTH = 3 * PIECE };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		for (size_t before = 1; before < strlen(texts[i]); before++) {
+			struct said *said = said_new(&place, resolve, NULL);
+			mem_cleanup char *line = mem_alloc(LENGTH + 1);
+
+			memset(line, 'x', LENGTH);
+			memcpy(line, "{\"t\":\"", 6);
+			memcpy(line + 2 * PIECE - before, texts[i], strlen(texts[i]));
+			memcpy(line + LENGTH - 3, "\"}\n", 3);
+			say(said, line, PIECE);
+			if (said_claim(said, "a.txt", NULL))
+				fail_msg("%s, %zu bytes before", texts[i], before);
+			said_free(said);
+		}
+}
+
 static void many_words_are_told_apart(void **state)
 {
 	struct said *said = said_new(&place, resolve, NULL);
@@ -207,6 +230,7 @@ int main(void)
 		cmocka_unit_test(who_was_first),
 		cmocka_unit_test(what_the_client_named_first_stays_the_clients),
 		cmocka_unit_test(long_texts_are_searched_to_their_end),
+		cmocka_unit_test(a_path_cut_in_two_is_seen),
 		cmocka_unit_test(many_words_are_told_apart),
 		cmocka_unit_test(there_is_a_ceiling),
 	};
