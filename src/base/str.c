@@ -320,6 +320,14 @@ bool strv_contains(const struct strv *list, const char *text)
 	return false;
 }
 
+bool strv_holds_path(const struct strv *directories, const char *path)
+{
+	for (size_t i = 0; i < directories->count; i++)
+		if (str_path_within(path, directories->v[i]))
+			return true;
+	return false;
+}
+
 char **strv_argv(struct strv *list)
 {
 	if (list->v == NULL) {

@@ -120,11 +120,8 @@ static void drop_entries(struct publish *publish, const char *path, bool itself)
 
 	for (size_t i = 0; i < publish->count; i++) {
 		struct entry *entry = publish->entries[i];
-		const size_t length = strlen(path);
-		const bool beneath =
-		    path[0] == '\0' || (strncmp(entry->path, path, length) == 0 && entry->path[length] == '/');
 
-		if (beneath || (itself && strcmp(entry->path, path) == 0))
+		if (str_path_within(entry->path, path) && (itself || strcmp(entry->path, path) != 0))
 			free_entry(publish, entry);
 		else
 			publish->entries[kept++] = entry;
@@ -223,27 +220,18 @@ bool publish_knows(const struct publish *publish, const char *path)
 
 /* ---- mount points ---- */
 
-static bool is_within(const char *path, const char *directory)
-{
-	const size_t length = strlen(directory);
-
-	return length == 0 || (strncmp(path, directory, length) == 0 && (path[length] == '/' || path[length] == '\0'));
-}
-
-static bool is_mounted(const struct publish *publish, const char *path)
-{
-	for (size_t i = 0; i < publish->settings.mount_points->count; i++)
-		if (is_within(path, publish->settings.mount_points->v[i]))
-			return true;
-	return false;
-}
-
 static bool holds_mount(const struct publish *publish, const char *path)
 {
 	for (size_t i = 0; i < publish->settings.mount_points->count; i++)
-		if (is_within(publish->settings.mount_points->v[i], path))
+		if (str_path_within(publish->settings.mount_points->v[i], path))
 			return true;
 	return false;
+}
+
+/* At, above or beneath it. */
+static bool has_mount(const struct publish *publish, const char *path)
+{
+	return strv_holds_path(publish->settings.mount_points, path) || holds_mount(publish, path);
 }
 
 /* ---- into place ---- */
@@ -426,7 +414,7 @@ static bool put_link(struct publish *publish, const struct find_link *link, stru
 	struct entry *entry = find_entry(publish, link->path);
 	struct spot spot __attribute__((cleanup(spot_done))) = { 0 };
 
-	if (is_mounted(publish, link->path) || holds_mount(publish, link->path))
+	if (has_mount(publish, link->path))
 		return true;
 	if (entry != NULL && entry->kind == ENTRY_LINK && str_equal(entry->target, link->target) &&
 	    !publish->settings.writable)
@@ -544,8 +532,7 @@ static bool put_file(struct publish *publish, const struct find *found, struct n
 	struct stat copy;
 	uint64_t bytes = 0;
 
-	if (is_mounted(publish, found->path) || holds_mount(publish, found->path) ||
-	    is_current(publish, found, &identity, entry))
+	if (has_mount(publish, found->path) || is_current(publish, found, &identity, entry))
 		return true;
 	if (!check_file_size(publish, found->path, (uint64_t)found->info.st_size, err) ||
 	    !check_room(publish, entry, found->path, (uint64_t)found->info.st_size, 1, err))
@@ -596,7 +583,11 @@ static bool put_children(struct publish *publish, const struct find *found, int 
 			continue;
 		}
 		find_path(publish->settings.root, path, &child);
-		fine = publish_put(publish, &child, err);
+		/* A link is made again and not followed, as in a tree. */
+		if (child.link_count == 0)
+			fine = publish_put(publish, &child, err);
+		else if (child.kind != FIND_OUTSIDE && child.kind != FIND_DENIED)
+			fine = put_link(publish, &child.links[0], err);
 		find_done(&child);
 	}
 	publish_report_left_out(found->path, &left_out, left_out.count);
@@ -677,7 +668,7 @@ static bool put_directory(struct publish *publish, const struct find *found, str
 	FD_CLEANUP int directory = -1;
 	size_t files;
 
-	if (found->path[0] != '\0' && is_mounted(publish, found->path))
+	if (strv_holds_path(publish->settings.mount_points, found->path))
 		return true;
 	if (!find_open(publish->settings.root, found, &directory)) {
 		log_info("publish", "%s cannot be opened: %s", found->path, strerror(errno));
@@ -713,7 +704,7 @@ static void remove_gone(struct publish *publish, const char *path)
 	struct npxc_error ignored;
 	struct stat info;
 
-	if (path[0] == '\0' || is_mounted(publish, path) || holds_mount(publish, path))
+	if (path[0] == '\0' || has_mount(publish, path))
 		return;
 	if (!publish->settings.writable) {
 		if (publish->count > 0 && tree_look(publish->files, path, &info, &ignored))
@@ -721,7 +712,7 @@ static void remove_gone(struct publish *publish, const char *path)
 	} else {
 		/* What the server made is its own. */
 		for (size_t i = 0; i < publish->count; i++)
-			if (is_within(publish->entries[i]->path, path))
+			if (str_path_within(publish->entries[i]->path, path))
 				remove_copy(publish, publish->entries[i]->path);
 	}
 	drop_entries(publish, path, true);
@@ -799,7 +790,7 @@ static void renew(struct publish *publish, const char *path)
 	/* A link that came into its way meanwhile was named by nobody. */
 	if (found.kind == FIND_OUTSIDE || found.kind == FIND_DENIED)
 		remove_gone(publish, path);
-	else if (hazard_of(found.path) != 0 && !str_equal(found.path, path))
+	else if (hazard_along(found.path, 0) != 0 && !publish_knows(publish, found.path))
 		remove_gone(publish, path);
 	else if (!publish_put(publish, &found, &why))
 		log_warn("publish", "not renewed: %s", why.message);

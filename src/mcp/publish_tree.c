@@ -193,10 +193,11 @@ static enum tree_next on_entry(void *context, const struct tree_entry *entry, st
 {
 	struct publish_tree *tree = context;
 	mem_cleanup char *staged = tree->stage == -1 ? NULL : str_printf("%s/%s", tree->staged, entry->path);
+	mem_cleanup char *path = str_printf("%s/%s", tree->path, entry->path);
 	const mode_t type = entry->info.st_mode & S_IFMT;
 	bool fine;
 
-	if (hazard_of(entry->path) != 0) {
+	if (hazard_of(path) != 0) {
 		leave_out(tree, entry->path, "may hold secrets, or what this machine executes");
 		return TREE_ON;
 	}

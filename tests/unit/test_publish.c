@@ -359,6 +359,24 @@ static void links_are_links(void **state)
 	lead(rig.cwd, "c.json", secret);
 	publish_refresh(rig.publish);
 	expect(&rig, "c.json", "-");
+	/* to secrets, that nobody has named; and to one that was */
+	put(rig.cwd, ".ssh/known", "SECRET");
+	put(rig.cwd, "d/known", "d");
+	shown(&rig, "d/known");
+	mem_cleanup char *file = in(rig.cwd, "d/known");
+	mem_cleanup char *directory = in(rig.cwd, "d");
+	unlink(file);
+	rmdir(directory);
+	lead(rig.cwd, "d", ".ssh");
+	publish_refresh(rig.publish);
+	expect(&rig, ".ssh/known", "-");
+	put(rig.cwd, ".env", "A=1");
+	lead(rig.cwd, "e", ".env");
+	shown(&rig, "e");
+	put(rig.cwd, ".env", "A=2");
+	lead(rig.cwd, "e", "./.env");
+	publish_refresh(rig.publish);
+	expect(&rig, "e", "A=2");
 	stop(&rig);
 }
 
@@ -378,6 +396,11 @@ static void trees_are_copied_but_for_what_is_dangerous(void **state)
 	lead(rig.cwd, "t/in", "d/b");
 	lead(rig.cwd, "t/out", secret);
 	lead(rig.cwd, "t/d/out", "../../../outside");
+	put(rig.cwd, "node_modules/p/index.js", "p");
+	put(rig.cwd, "node_modules/.bin/tool", "RUN");
+	shown(&rig, "node_modules"); /* one of two names that mean something together */
+	expect(&rig, "node_modules/p/index.js", "p");
+	expect(&rig, "node_modules/.bin/tool", "-");
 	assert_return_code(mkfifo(fifo, 0644), errno);
 	shown(&rig, "t");
 	expect(&rig, "t/a", "a");
@@ -482,12 +505,22 @@ static void a_mount_point_is_never_touched(void **state)
 	assert_return_code(stat(point, &before), errno);
 	put(rig.cwd, "m/point/x", "x");
 	put(rig.cwd, "m/other", "other");
+	put(rig.cwd, ".env", "SECRET");
+	lead(rig.cwd, "m/in", "other");
+	lead(rig.cwd, "m/env", "../.env");
+	lead(rig.cwd, "m/out", "../../outside/secret");
 	shown(&rig, "m/point/x");
 	shown(&rig, "m/point");
 	shown(&rig, "m");
 	shown(&rig, "");
 	expect(&rig, "m/other", "other");
 	expect(&rig, "m/point/x", "-");
+	/* what lies above a mount point is shown name by name, and links are followed no more than in a tree */
+	expect(&rig, "m/in", "other");
+	expect_link(&rig, "m/in", "other");
+	expect_link(&rig, "m/env", "../.env");
+	expect(&rig, "m/env", "-");
+	expect(&rig, "m/out", "-");
 	unlink(on_host);
 	mem_cleanup char *directory = in(rig.cwd, "m/point");
 	mem_cleanup char *other = in(rig.cwd, "m/other");
@@ -495,6 +528,12 @@ static void a_mount_point_is_never_touched(void **state)
 	rmdir(directory);
 	shown(&rig, "m/point");
 	unlink(other);
+	static const char *const links[] = { "m/in", "m/env", "m/out" };
+	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+		mem_cleanup char *link = in(rig.cwd, links[i]);
+
+		unlink(link);
+	}
 	rmdir(above);
 	put(rig.cwd, "m", "a file by now");
 	shown(&rig, "m");
