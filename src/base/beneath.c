@@ -19,10 +19,7 @@
 #endif
 #endif
 
-/* As many links as Linux follows in one path. */
-enum { LINKS_MAX = 40 };
-
-/* A directory that is being renamed makes the kernel give up on a ".."; so often it is asked again. */
+/* What is being renamed or mounted meanwhile may make the kernel give up; so often it is asked again. */
 enum { ATTEMPTS = 32 };
 
 static bool is_absent; /* openat2 */
@@ -100,38 +97,6 @@ static bool stays_on(const struct mount *mount, int fd)
 
 /* ---- the walk ---- */
 
-struct place { /* what a directory is, to know it again */
-	dev_t device;
-	ino_t inode;
-};
-
-struct walk {
-	enum beneath_rule rule;
-	struct mount mount;  /* that the base is on */
-	int here;            /* owned */
-	struct place *above; /* owned: of each directory from the base down to, without, here */
-	size_t depth, capacity;
-	unsigned links;
-	char *rest; /* owned; what is still to be walked */
-	size_t at;
-};
-
-static void walk_done(struct walk *walk)
-{
-	fd_close(&walk->here);
-	free(walk->above);
-	free(walk->rest);
-}
-
-static bool walk_replace_here(struct walk *walk, int fd)
-{
-	if (fd == -1)
-		return false;
-	fd_close(&walk->here);
-	walk->here = fd;
-	return true;
-}
-
 /* What openat says of a link when a directory was wanted, and what openat2 says. */
 static void name_link(int directory, const char *name)
 {
@@ -143,161 +108,32 @@ static void name_link(int directory, const char *name)
 	            : saved;
 }
 
-static bool walk_down_plain(struct walk *walk, const char *name)
-{
-	FD_CLEANUP int fd = openat(walk->here, name, BENEATH_WALK_FLAGS | O_NOFOLLOW);
-
-	if (fd == -1) {
-		name_link(walk->here, name);
-		return false;
-	}
-	return stays_on(&walk->mount, fd) && walk_replace_here(walk, fd_take(&fd));
-}
-
-static bool walk_down(struct walk *walk, const char *name)
-{
-	struct stat info;
-
-	if (walk->rule == BENEATH_PLAIN)
-		return walk_down_plain(walk, name);
-	if (fstat(walk->here, &info) != 0)
-		return false;
-	if (walk->depth == walk->capacity) {
-		walk->capacity = walk->capacity == 0 ? 16 : walk->capacity * 2;
-		walk->above = mem_realloc(walk->above, walk->capacity, sizeof(*walk->above));
-	}
-	walk->above[walk->depth] = (struct place){ info.st_dev, info.st_ino };
-	if (!walk_replace_here(walk, openat(walk->here, name, BENEATH_WALK_FLAGS | O_NOFOLLOW))) {
-		if (errno == ELOOP) /* not a link just now, when readlink looked */
-			errno = EAGAIN;
-		return false;
-	}
-	walk->depth++;
-	return true;
-}
-
-/* ".." is asked of the file system, and must be where the walk came from: a directory may have been moved meanwhile. */
-static bool walk_up(struct walk *walk)
-{
-	struct stat info;
-
-	if (walk->depth == 0) {
-		errno = EXDEV;
-		return false;
-	}
-	if (!walk_replace_here(walk, openat(walk->here, "..", BENEATH_WALK_FLAGS | O_NOFOLLOW)) ||
-	    fstat(walk->here, &info) != 0)
-		return false;
-	walk->depth--;
-	if (info.st_dev != walk->above[walk->depth].device || info.st_ino != walk->above[walk->depth].inode) {
-		errno = EAGAIN;
-		return false;
-	}
-	return true;
-}
-
-/* Puts what a link says in front of the rest. False with errno 0 when `name` is no link. */
-static bool walk_link(struct walk *walk, const char *name)
-{
-	char target[PATH_MAX];
-	const ssize_t length = readlinkat(walk->here, name, target, sizeof(target));
-	char *rest;
-
-	if (length < 0) {
-		/* Not there, or a part that is not even a directory: whoever opens it says so. */
-		errno = 0;
-		return false;
-	}
-	if (length == (ssize_t)sizeof(target)) {
-		errno = ENAMETOOLONG;
-		return false;
-	}
-	if (walk->links++ == LINKS_MAX) {
-		errno = ELOOP;
-		return false;
-	}
-	if (target[0] == '/') {
-		errno = EXDEV;
-		return false;
-	}
-	target[length] = '\0';
-	rest = str_printf("%s%s", target, walk->rest + walk->at);
-	free(walk->rest);
-	walk->rest = rest;
-	walk->at = 0;
-	return true;
-}
-
-/*
- * Walks to the last component. `*ret_last` is that, owned, with walk->here the directory that holds it; or NULL when
- * the path ends in walk->here itself. `*ret_directory`: the last one was written with a slash behind it.
- */
-static bool walk_to_last(struct walk *walk, char **ret_last, bool *ret_directory)
-{
-	for (;;) {
-		mem_cleanup char *name = NULL;
-		size_t length;
-
-		walk->at += strspn(walk->rest + walk->at, "/");
-		length = strcspn(walk->rest + walk->at, "/");
-		if (length == 0) {
-			*ret_last = NULL;
-			return true;
-		}
-		name = str_dup_n(walk->rest + walk->at, length);
-		walk->at += length;
-		if (strcmp(name, ".") == 0)
-			continue;
-		if (strcmp(name, "..") == 0) {
-			if (!walk_up(walk))
-				return false;
-			continue;
-		}
-		if (walk->rule == BENEATH_LINKS) {
-			if (walk_link(walk, name))
-				continue;
-			if (errno != 0)
-				return false;
-		}
-		if (walk->rest[walk->at + strspn(walk->rest + walk->at, "/")] == '\0') {
-			*ret_directory = walk->rest[walk->at] == '/';
-			*ret_last = MEM_TAKE(name);
-			return true;
-		}
-		if (!walk_down(walk, name))
-			return false;
-	}
-}
-
-static bool walk_start(struct walk *walk, int base, const char *relative, enum beneath_rule rule)
-{
-	walk->rule = rule;
-	walk->rest = str_dup(relative);
-	walk->here = openat(base, ".", BENEATH_WALK_FLAGS);
-	return walk->here != -1 && mount_of(walk->here, &walk->mount);
-}
-
-/* As openat2 would. -1 with errno. */
+/* As openat2 would, one component at a time. -1 with errno. */
 static int walk_open(int base, const char *relative, int flags, mode_t mode, enum beneath_rule rule)
 {
-	struct walk walk __attribute__((cleanup(walk_done))) = { .here = -1 };
-	mem_cleanup char *last = NULL;
-	bool directory = false;
-	FD_CLEANUP int fd = -1;
+	struct mount mount;
+	FD_CLEANUP int here = openat(base, ".", BENEATH_WALK_FLAGS);
 
-	if (!walk_start(&walk, base, relative, rule) || !walk_to_last(&walk, &last, &directory))
+	if (here == -1 || !mount_of(here, &mount))
 		return -1;
-	if (last == NULL)
-		return openat(walk.here, ".", flags | O_NOFOLLOW, mode);
-	fd = openat(walk.here, last, flags | O_NOFOLLOW | (directory ? O_DIRECTORY : 0), mode);
-	if (fd == -1 && rule == BENEATH_PLAIN)
-		name_link(walk.here, last);
-	/* A link that has only just appeared. With O_PATH it is opened itself, and its kind refused later. */
-	if (fd == -1 && errno == ELOOP && rule == BENEATH_LINKS)
-		errno = EAGAIN;
-	if (fd == -1 || (rule == BENEATH_PLAIN && !stays_on(&walk.mount, fd)))
-		return -1;
-	return fd_take(&fd);
+	for (const char *at = relative;;) {
+		const size_t length = strcspn(at, "/");
+		const bool last = at[length] == '\0';
+		mem_cleanup char *name = length == 0 ? str_dup(".") : str_dup_n(at, length);
+		FD_CLEANUP int next = openat(here, name, (last ? flags : BENEATH_WALK_FLAGS) | O_NOFOLLOW, mode);
+
+		if (next == -1) {
+			name_link(here, name);
+			return -1;
+		}
+		if (rule == BENEATH_PLAIN && !stays_on(&mount, next))
+			return -1;
+		if (last)
+			return fd_take(&next);
+		fd_close(&here);
+		here = fd_take(&next);
+		at += length + 1;
+	}
 }
 
 /* ---- both ways ---- */
@@ -306,16 +142,16 @@ static int walk_open(int base, const char *relative, int flags, mode_t mode, enu
 /* -1 with errno; ENOSYS: there is no such call. */
 static int open_by_kernel(int base, const char *relative, int flags, mode_t mode, enum beneath_rule rule)
 {
-	struct open_how how = { .flags = (unsigned)flags, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
+	struct open_how how = { .flags = (unsigned)flags, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
 	long fd;
 
 	if ((flags & O_CREAT) != 0)
 		how.mode = mode;
 	if (rule == BENEATH_PLAIN)
-		how.resolve |= RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+		how.resolve |= RESOLVE_NO_XDEV;
 	fd = syscall(SYS_openat2, base, relative[0] == '\0' ? "." : relative, &how, sizeof(how));
 	/* Of a link where a directory was wanted the kernel says ENOTDIR: asked what it is, without following it. */
-	if (fd == -1 && errno == ENOTDIR && rule == BENEATH_PLAIN && (flags & O_DIRECTORY) != 0) {
+	if (fd == -1 && errno == ENOTDIR && (flags & O_DIRECTORY) != 0) {
 		FD_CLEANUP int there = open_by_kernel(base, relative, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, rule);
 		struct stat info;
 
@@ -369,22 +205,13 @@ bool beneath_is_clean(const char *relative)
 	}
 }
 
-static bool check_relative(const char *relative, enum beneath_rule rule)
-{
-	if (rule == BENEATH_PLAIN && !beneath_is_clean(relative))
-		errno = EINVAL;
-	else if (rule == BENEATH_PLAIN && strlen(relative) >= PATH_MAX)
-		errno = ENAMETOOLONG;
-	else
-		return true;
-	return false;
-}
-
 int beneath_open(int base, const char *relative, int flags, mode_t mode, enum beneath_rule rule)
 {
-	if (!check_relative(relative, rule))
+	if (!beneath_is_clean(relative) || strlen(relative) >= PATH_MAX) {
+		errno = beneath_is_clean(relative) ? ENAMETOOLONG : EINVAL;
 		return -1;
-	flags |= O_CLOEXEC | (rule == BENEATH_PLAIN ? O_NOFOLLOW : 0);
+	}
+	flags |= O_CLOEXEC | O_NOFOLLOW;
 	for (int i = 0;; i++) {
 		const int fd = open_once(base, relative, flags, mode, rule);
 
@@ -393,29 +220,16 @@ int beneath_open(int base, const char *relative, int flags, mode_t mode, enum be
 	}
 }
 
-static int open_parent_by_walk(int base, const char *relative, char **ret_leaf)
-{
-	struct walk walk __attribute__((cleanup(walk_done))) = { .here = -1 };
-	mem_cleanup char *last = NULL;
-	bool ignored = false;
-
-	if (!walk_start(&walk, base, relative, BENEATH_LINKS) || !walk_to_last(&walk, &last, &ignored))
-		return -1;
-	*ret_leaf = MEM_TAKE(last);
-	return fd_take(&walk.here);
-}
-
 int beneath_open_parent(int base, const char *relative, enum beneath_rule rule, char **ret_leaf)
 {
 	const char *slash = strrchr(relative, '/');
-	mem_cleanup char *parent = NULL;
+	mem_cleanup char *parent = str_dup_n(relative, slash == NULL ? 0 : (size_t)(slash - relative));
 	int fd;
 
-	if (rule == BENEATH_LINKS)
-		return open_parent_by_walk(base, relative, ret_leaf);
-	if (!check_relative(relative, rule))
+	if (!beneath_is_clean(relative)) {
+		errno = EINVAL;
 		return -1;
-	parent = str_dup_n(relative, slash == NULL ? 0 : (size_t)(slash - relative));
+	}
 	fd = beneath_open(base, parent, BENEATH_WALK_FLAGS, 0, rule);
 	if (fd != -1)
 		*ret_leaf = relative[0] == '\0' ? NULL : str_dup(slash == NULL ? relative : slash + 1);

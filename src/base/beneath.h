@@ -7,36 +7,30 @@
 
 /*
  * Opening beneath a directory: the one place where npxc resolves a path that somebody else may be changing. base/tree.h
- * (trees that hostile code wrote) and mcp/scope.h (the user's own working directory) stand on it.
+ * (trees that hostile code wrote) and mcp/find.h (the user's own working directory) stand on it.
  *
  * openat2(2) (Linux 5.6) decides where it is there; elsewhere (macOS, older kernels, a filter that refuses the call) a
  * walk, one component at a time with O_NOFOLLOW, decides the same.
  */
 enum beneath_rule {
-	/*
-	 * No symbolic link in any place of the path, no magic link of /proc, no mount point below `base`. `relative`
-	 * has to be clean.
-	 */
-	BENEATH_PLAIN,
-	/* Links are followed, ".." and mounts are passed, as long as none leads out: EXDEV. Magic links never. */
-	BENEATH_LINKS,
+	BENEATH_PLAIN,  /* no mount point below `base` */
+	BENEATH_MOUNTS, /* mount points are passed */
 };
 
 /*
- * As openat(2); "" is `base` itself. O_CLOEXEC is added, with BENEATH_PLAIN O_NOFOLLOW too. `mode` counts with O_CREAT
- * only.
+ * As openat(2), with O_CLOEXEC and O_NOFOLLOW; "" is `base` itself. `mode` counts with O_CREAT only.
  * Mustn't: open anything that does not lie beneath `base` at the moment of opening, whatever is renamed or swapped
- *   meanwhile.
- * -1 with errno: ELOOP (BENEATH_PLAIN: a link; BENEATH_LINKS: more than 40), EXDEV (it leads out, or BENEATH_PLAIN: a
- * mount point), EINVAL (`relative` is not clean), EAGAIN (it kept changing), ENAMETOOLONG, and what openat(2) gives.
+ *   meanwhile; follow a link in any place of the path.
+ * -1 with errno: ELOOP (a link), EXDEV (BENEATH_PLAIN: a mount point), EINVAL (`relative` is not clean), EAGAIN (it
+ * kept changing), ENAMETOOLONG, and what openat(2) gives.
  *
  * Without openat2 a mount point is known by its mount's id (statx, Linux 5.8), else a directory by its device: a bind
  * mount of the same file system passes there. Nobody but the user and root can make one that npxc sees.
  */
 int beneath_open(int base, const char *relative, int flags, mode_t mode, enum beneath_rule rule);
 
-/* The directory that holds what `relative` names, of which the last component is left out. BENEATH_LINKS: for whoever
- * has no O_PATH and looks by name. `*ret_leaf` is owned; NULL: `relative` ends in the directory itself. */
+/* The directory that holds what `relative` names, of which the last component is left out. `*ret_leaf` is owned; NULL:
+ * `relative` is "". */
 int beneath_open_parent(int base, const char *relative, enum beneath_rule rule, char **ret_leaf);
 
 /* To walk through a directory one need not be allowed to list it. */
@@ -48,7 +42,7 @@ int beneath_open_parent(int base, const char *relative, enum beneath_rule rule, 
 #define BENEATH_WALK_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 #endif
 
-/* Whether BENEATH_PLAIN takes it: no "..", no ".", no empty component, no slash at either end; "" is clean. */
+/* Whether it takes that: no "..", no ".", no empty component, no slash at either end; "" is clean. */
 bool beneath_is_clean(const char *relative);
 
 /* Whether openat2 turned out not to be there; so for the rest of the process. */

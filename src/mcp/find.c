@@ -16,7 +16,7 @@
 enum { LINKS_MAX = 40 };
 
 /* A FIFO or a device that gets into the way after all is neither waited for nor made our terminal. */
-#define READ_FLAGS (O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW)
+#define READ_FLAGS (O_RDONLY | O_NONBLOCK | O_NOCTTY)
 
 void find_done(struct find *found)
 {
@@ -37,11 +37,11 @@ static void judge(struct find *found)
 		found->kind = S_ISDIR(found->info.st_mode) ? FIND_DIRECTORY : FIND_OTHER;
 }
 
-/* Where no link is on the way, and no other mount: nearly always. */
+/* Where no link is on the way: nearly always. */
 static bool find_at_once(const struct find_root *root, const char *relative, struct find *found)
 {
 #ifdef O_PATH
-	FD_CLEANUP int fd = beneath_open(root->fd, relative, O_PATH, 0, BENEATH_PLAIN);
+	FD_CLEANUP int fd = beneath_open(root->fd, relative, O_PATH, 0, BENEATH_MOUNTS);
 
 	if (fd == -1 || fstat(fd, &found->info) != 0 || S_ISLNK(found->info.st_mode))
 		return false;
@@ -54,30 +54,6 @@ static bool find_at_once(const struct find_root *root, const char *relative, str
 	(void)found;
 	return false;
 #endif
-}
-
-/* Through components none of which may be a link; mounts are passed. -1 with errno. */
-static int open_clean(const struct find_root *root, const char *path, size_t length, int flags)
-{
-	FD_CLEANUP int here = openat(root->fd, ".", BENEATH_WALK_FLAGS);
-
-	for (size_t at = 0; here != -1 && at < length;) {
-		const size_t n = strcspn(path + at, "/") < length - at ? strcspn(path + at, "/") : length - at;
-		mem_cleanup char *name = str_dup_n(path + at, n);
-		const bool last = at + n >= length;
-		const int next = openat(here, name, (last ? flags : BENEATH_WALK_FLAGS) | O_NOFOLLOW);
-
-		fd_close(&here);
-		here = next;
-		at += n + 1;
-	}
-	if (length == 0 && here != -1) {
-		const int again = openat(here, ".", flags);
-
-		fd_close(&here);
-		here = again;
-	}
-	return fd_take(&here);
 }
 
 struct walk {
@@ -99,7 +75,7 @@ static void walk_done(struct walk *walk)
 static bool go_to(struct walk *walk, const char *path, size_t length)
 {
 	mem_cleanup char *to = str_dup_n(path, length);
-	const int fd = open_clean(walk->root, to, length, BENEATH_WALK_FLAGS);
+	const int fd = beneath_open(walk->root->fd, to, BENEATH_WALK_FLAGS, 0, BENEATH_MOUNTS);
 
 	if (fd == -1)
 		return false;
@@ -223,11 +199,9 @@ void find_path(const struct find_root *root, const char *relative, struct find *
 bool find_open(const struct find_root *root, const struct find *found, int *ret_fd)
 {
 	const int only = found->kind == FIND_DIRECTORY ? O_DIRECTORY : 0;
-	FD_CLEANUP int fd = beneath_open(root->fd, found->path, READ_FLAGS | only, 0, BENEATH_PLAIN);
+	FD_CLEANUP int fd = beneath_open(root->fd, found->path, READ_FLAGS | only, 0, BENEATH_MOUNTS);
 	struct stat info;
 
-	if (fd == -1 && errno == EXDEV)
-		fd = open_clean(root, found->path, strlen(found->path), READ_FLAGS | only);
 	if (fd == -1 || fstat(fd, &info) != 0)
 		return false;
 	if (info.st_dev != found->info.st_dev || info.st_ino != found->info.st_ino ||
@@ -241,7 +215,7 @@ bool find_open(const struct find_root *root, const struct find *found, int *ret_
 
 int find_open_parent(const struct find_root *root, const char *path)
 {
-	const char *slash = strrchr(path, '/');
+	mem_cleanup char *leaf = NULL;
 
-	return open_clean(root, path, slash == NULL ? 0 : (size_t)(slash - path), BENEATH_WALK_FLAGS);
+	return beneath_open_parent(root->fd, path, BENEATH_MOUNTS, &leaf);
 }

@@ -139,30 +139,6 @@ static void remember(struct output *output, struct placed *before, const char *p
 	before->host = publish_mix_stat(0, host);
 }
 
-static bool is_mount_point(const struct output *output, const char *path)
-{
-	for (size_t i = 0; i < output->settings.mount_points->count; i++) {
-		const char *point = output->settings.mount_points->v[i];
-		const size_t length = strlen(point);
-
-		if (strncmp(path, point, length) == 0 && (path[length] == '\0' || path[length] == '/'))
-			return true;
-	}
-	return false;
-}
-
-/* Of the name and of each directory above it. */
-static bool is_executed(const char *path)
-{
-	for (const char *at = path; *at != '\0'; at += strcspn(at, "/"), at += *at == '/') {
-		mem_cleanup char *part = str_dup_n(path, (size_t)(at - path) + strcspn(at, "/"));
-
-		if ((hazard_of(part) & HAZARD_RUN) != 0)
-			return true;
-	}
-	return false;
-}
-
 static bool open_parent(struct output *output, const char *path, int *ret_directory, const char **ret_leaf,
                         struct npxc_error *err)
 {
@@ -191,7 +167,7 @@ static void place_one(struct output *output, const struct tree_entry *entry)
 
 	if (before != NULL && before->made == publish_mix_stat(0, &entry->info))
 		return;
-	if (is_executed(entry->path)) {
+	if ((hazard_along(entry->path, 0) & HAZARD_RUN) != 0) {
 		leave(output, entry->path, "this machine executes what has that name");
 		return;
 	}
@@ -236,7 +212,7 @@ static enum tree_next on_entry(void *context, const struct tree_entry *entry, st
 		error_set(err, ERROR_IO, "more than %zu files and directories", output->settings.max_entries);
 		return TREE_STOP;
 	}
-	if (is_mount_point(output, entry->path))
+	if (strv_holds_path(output->settings.mount_points, entry->path))
 		return TREE_ON;
 	if (S_ISDIR(entry->info.st_mode))
 		return TREE_ENTER;

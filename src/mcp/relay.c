@@ -252,24 +252,12 @@ static bool is_visible_by_mount(const struct relay *relay, const char *path)
 	return false;
 }
 
-/* Of the name and of each directory above it. */
-static bool is_hazard(const char *path)
-{
-	for (const char *at = path; *at != '\0'; at += strcspn(at, "/"), at += *at == '/') {
-		mem_cleanup char *part = str_dup_n(path, (size_t)(at - path) + strcspn(at, "/"));
-
-		if (hazard_of(part) != 0)
-			return true;
-	}
-	return false;
-}
-
 static bool has_hazard(const char *relative, const struct find *found)
 {
 	for (size_t i = 0; i < found->link_count; i++)
-		if (is_hazard(found->links[i].path))
+		if (hazard_along(found->links[i].path, 0) != 0)
 			return true;
-	return is_hazard(relative) || is_hazard(found->path);
+	return hazard_along(relative, 0) != 0 || hazard_along(found->path, 0) != 0;
 }
 
 /* A path that lies elsewhere: it passes as it is, unless the user wants it refused. */

@@ -47,18 +47,10 @@ bool written_read(const char *file, struct strv *ret_trees, struct npxc_error *e
 	return true;
 }
 
-static bool is_within_one(const struct strv *trees, const char *path)
-{
-	for (size_t i = 0; i < trees->count; i++)
-		if (str_path_within(path, trees->v[i]))
-			return true;
-	return false;
-}
-
 static bool has_all(const struct strv *known, const struct strv *trees)
 {
 	for (size_t i = 0; i < trees->count; i++)
-		if (!is_within_one(known, trees->v[i]))
+		if (!strv_holds_path(known, trees->v[i]))
 			return false;
 	return true;
 }
@@ -70,10 +62,10 @@ static char *text_of(const struct strv *old, const struct strv *added)
 	char *text = str_dup("");
 
 	for (size_t i = 0; i < old->count; i++)
-		if (file_exists(old->v[i]) && !is_within_one(added, old->v[i]))
+		if (file_exists(old->v[i]) && !strv_holds_path(added, old->v[i]))
 			strv_push(&kept, old->v[i]);
 	for (size_t i = 0; i < added->count; i++)
-		if (!is_within_one(&kept, added->v[i]))
+		if (!strv_holds_path(&kept, added->v[i]))
 			strv_push(&kept, added->v[i]);
 	for (size_t i = kept.count > LIMIT_WRITTEN_TREES ? kept.count - LIMIT_WRITTEN_TREES : 0; i < kept.count; i++) {
 		cJSON *json = cJSON_CreateString(kept.v[i]);
