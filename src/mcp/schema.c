@@ -483,13 +483,6 @@ void schema_free(struct schema *schema)
 	free(schema);
 }
 
-bool schema_may_learn(const char *line, size_t length)
-{
-	static const char key[] = "\"inputSchema\"";
-
-	return memmem(line, length, key, sizeof(key) - 1) != NULL;
-}
-
 static uint64_t hash_name(const char *name, size_t length)
 {
 	uint64_t hash = 14695981039346656037U;

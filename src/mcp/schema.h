@@ -39,11 +39,6 @@ struct schema *schema_new(void);
 void schema_free(struct schema *schema); /* NULL is allowed */
 
 /*
- * Whether a line may be an answer to tools/list: fast, never false for one whose keys are written without escapes (as
- * every server writes them).
- */
-bool schema_may_learn(const char *line, size_t length);
-/*
  * Learns from one message's `result` (message.h), checked JSON. Returns how many tools were learned: 0 for every other
  * result. A schema above the ceilings (LIMIT_SCHEMA_*) is learned in part; what is odd in it is passed over.
  */

@@ -13,7 +13,7 @@
 /*
  * What of the host a session will see, worked out before the start: configured mounts, the project, and the files and
  * directories under the working directory that a server argument or a declared variable names. Looks at the file
- * system and changes nothing. All mounts of the working directory keep their path, so that no text has to be rewritten.
+ * system and changes nothing. All mounts of the working directory keep their path.
  */
 struct mounts_input {     /* borrowed */
 	const char *cwd;  /* absolute, existing */

@@ -498,17 +498,6 @@ static void ceilings_are_kept(void **state)
 	schema_free(schema);
 }
 
-static void only_lists_of_tools_are_looked_into(void **state)
-{
-	static const char list[] = "{\"id\":1,\"result\":{\"tools\":[" TOOL("t", "path") "]}}";
-	static const char other[] = "{\"id\":1,\"result\":{\"content\":[{\"text\":\"an \\\"inputSchema\\\"\"}]}}";
-
-	(void)state;
-	assert_true(schema_may_learn(list, sizeof(list) - 1));
-	assert_false(schema_may_learn(other, sizeof(other) - 1));
-	assert_false(schema_may_learn("", 0));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -523,7 +512,6 @@ int main(void)
 		cmocka_unit_test(all_that_was_learned_has_a_budget),
 		cmocka_unit_test(the_same_schema_is_not_read_again),
 		cmocka_unit_test(ceilings_are_kept),
-		cmocka_unit_test(only_lists_of_tools_are_looked_into),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,7 +66,7 @@ const modes = {
     endWithInput();
   },
   fills() {
-    say(Object.fromEntries(["/run", "/dev/shm", "/workspace", process.env.HOME, "/tmp", "/"].map((name) => [name, fill(name)])));
+    say(Object.fromEntries(["/run", "/dev/shm", process.env.HOME, "/tmp", "/"].map((name) => [name, fill(name)])));
     endWithInput();
   },
   shouts() {
