@@ -562,29 +562,19 @@ static void spell(struct prepared *p, struct scope_place *place)
 		place->spellings[count++] = p->cwd_by_home;
 }
 
-static void add_visible(struct prepared *p, size_t *count, const char *source, const char *target)
-{
-	p->visible_mounts = mem_realloc(p->visible_mounts, *count + 1, sizeof(*p->visible_mounts));
-	p->visible_mounts[(*count)++] = (struct relay_mount){ .source = source, .target = target };
-}
-
 /* What mounts show, by each spelling of its path. */
-static size_t find_visible(struct prepared *p, const struct scope_place *place)
+static void find_visible(struct prepared *p, const struct scope_place *place)
 {
-	size_t count = 0;
 	for (size_t i = 0; i < p->mounts.count; i++) {
 		const struct mounts_entry *e = &p->mounts.v[i];
 		const char *relative = scope_behind(place, e->target);
 		if (relative != NULL && strv_contains(&p->plan.arguments, relative))
 			continue; /* it is shown, not mounted */
-		add_visible(p, &count, e->source, e->target);
-		for (size_t k = 0; relative != NULL && k < SCOPE_SPELLINGS_MAX && place->spellings[k] != NULL; k++) {
-			strv_pushf(&p->visible_targets, "%s%s%s", place->spellings[k], relative[0] == '\0' ? "" : "/",
+		strv_push(&p->visible, e->target);
+		for (size_t k = 0; relative != NULL && k < SCOPE_SPELLINGS_MAX && place->spellings[k] != NULL; k++)
+			strv_pushf(&p->visible, "%s%s%s", place->spellings[k], relative[0] == '\0' ? "" : "/",
 			           relative);
-			add_visible(p, &count, e->source, p->visible_targets.v[p->visible_targets.count - 1]);
-		}
 	}
-	return count;
 }
 
 static bool start_relay(struct prepared *p, struct npxc_error *err)
@@ -599,14 +589,14 @@ static bool start_relay(struct prepared *p, struct npxc_error *err)
 		.cwd = p->mounts.real_cwd,
 		.files = p->plan.shows ? files : NULL,
 		.stage = stage,
+		.mounted = &p->visible,
 		.mount_points = &p->plan.mount_points,
 		.outputs = p->plan.outputs,
 		.arguments = &p->plan.arguments,
 		.stop = signals_interrupted,
 	};
 	spell(p, &settings.place);
-	settings.mount_count = find_visible(p, &settings.place);
-	settings.mounts = p->visible_mounts;
+	find_visible(p, &settings.place);
 	return relay_start(&settings, &p->relay, err);
 }
 
@@ -622,8 +612,7 @@ void prepare_done(struct prepared *p)
 		outlet_done(p->outlet);
 	free(p->outlet);
 	relay_free(p->relay);
-	free(p->visible_mounts);
-	strv_done(&p->visible_targets);
+	strv_done(&p->visible);
 	free(p->cwd_by_home);
 	if (p->has_session)
 		session_close(&p->session);

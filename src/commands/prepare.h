@@ -40,9 +40,8 @@ struct prepared {
 	struct config_variable *env; /* declared variables with their values */
 	size_t env_count;
 	struct mounts mounts;
-	struct source data;                 /* the package's own directory; SOURCE_NONE: none, or none yet */
-	struct relay_mount *visible_mounts; /* what `mounts` came to, for `relay` */
-	struct strv visible_targets;
+	struct source data;            /* the package's own directory; SOURCE_NONE: none, or none yet */
+	struct strv visible;           /* what mounts show, for `relay` */
 	char *cwd_by_home;             /* the working directory through a home that is a link; may be NULL */
 	struct relay *relay;           /* NULL before prepare_workspace */
 	struct network_choice network; /* what the policy came to */

@@ -244,14 +244,6 @@ struct work {
 	const char *hint;
 };
 
-static bool is_visible_by_mount(const struct relay *relay, const char *path)
-{
-	for (size_t i = 0; i < relay->settings.mount_count; i++)
-		if (str_path_within(path, relay->settings.mounts[i].target))
-			return true;
-	return false;
-}
-
 static bool has_hazard(const char *relative, const struct find *found)
 {
 	for (size_t i = 0; i < found->link_count; i++)
@@ -288,7 +280,7 @@ static bool is_users_choice(struct relay *relay, const struct scope_name *name, 
 		           "that calls name, but those of path_arguments and mounts");
 	}
 	if (!said_claim(relay->said, name->relative, found->link_count > 0 ? found->path : NULL)) {
-		if (there && !publish_knows(relay->publish, found->path))
+		if (there && !said_is_full(relay->said) && !publish_knows(relay->publish, found->path))
 			tell(relay, name->path, "it named this path itself, before anybody else did");
 		return false;
 	}
@@ -337,7 +329,7 @@ static bool consider(struct relay *relay, const char *text, size_t length, enum 
 
 	if (!scope_read(&settings->place, text, length, &name, &ignored))
 		return true;
-	if (is_visible_by_mount(relay, name.path))
+	if (strv_holds_path(settings->mounted, name.path))
 		;
 	else if (relay->publish != NULL && name.relative != NULL)
 		fine = show(relay, &name, reason, is_output, work);
@@ -537,22 +529,19 @@ static bool contains(const char *bytes, size_t count, const char *word)
 }
 
 /* A write that failed: nobody but the server sees it, and it says so as its library does. */
-static void look_for_failure(struct relay *relay, const char *bytes, size_t count)
+static void look_for_failure(struct relay *relay, const char *bytes, size_t count, bool mentions)
 {
-	const char *cwd = relay->settings.place.spellings[0];
-
 	/* As the C library, Python and Go say it; as Node says it of a directory whose parent cannot be made; a code
 	 * alone. Long words are found faster. */
 	if (!contains(bytes, count, "ead-only file system") &&
-	    !(contains(bytes, count, "or directory, mkdir '") && contains(bytes, count, cwd)) &&
-	    !contains(bytes, count, "EROFS"))
+	    !(mentions && contains(bytes, count, "or directory, mkdir '")) && !contains(bytes, count, "EROFS"))
 		return;
 	relay->told_read_only = true;
 	say(relay,
 	    "npxc: the server could not write; it sees %.*s read-only. \"outputs\": true in the package's "
 	    "configuration "
 	    "keeps what it makes there, --mount DIR:rw shows it a directory to write to",
-	    SHOWN_PATH_BYTES / 4, cwd);
+	    SHOWN_PATH_BYTES / 4, relay->settings.place.spellings[0]);
 }
 
 void relay_server_bytes(struct relay *relay, const char *bytes, size_t count, bool first)
@@ -562,7 +551,7 @@ void relay_server_bytes(struct relay *relay, const char *bytes, size_t count, bo
 	/* A longer answer that speaks of no path speaks of something else. */
 	const bool mentions = said_look(relay->said, bytes, count, first);
 	if (!relay->told_read_only && relay->output == NULL && count <= (mentions ? HINT_BYTES : SHORT_BYTES))
-		look_for_failure(relay, bytes, count);
+		look_for_failure(relay, bytes, count, mentions);
 }
 
 void relay_server_line(struct relay *relay, const char *line, size_t length)

@@ -18,17 +18,12 @@
  * and what tools say about their arguments (mcp/schema); what is no message goes to stderr.
  */
 
-struct relay_mount { /* borrowed; absolute, clean */
-	const char *source, *target;
-};
-
 struct relay_settings { /* borrowed; what it points to is kept by the caller for the relay's life */
 	const struct config *config;
 	const struct config_package *package; /* its configuration */
 	const char *label;                    /* stands before what the server prints beside messages: its name */
 	struct scope_place place;
-	const struct relay_mount *mounts;
-	size_t mount_count;
+	const struct strv *mounted;      /* what mounts show: absolute, clean paths in the guest */
 	const char *cwd;                 /* the working directory, without links */
 	const char *files;               /* what is mounted there; NULL: nothing is, and nothing can be shown */
 	const char *stage;               /* beside it */

@@ -202,6 +202,7 @@ static void open_world(struct world *w)
 		                            .cwd = w->cwd,
 		                            .files = w->files,
 		                            .stage = w->stage,
+		                            .mounted = &w->none,
 		                            .mount_points = &w->none,
 		                            .arguments = &w->none };
 	if (!relay_start(&settings, &w->relay, &err))

@@ -19,8 +19,7 @@ struct rig {
 	struct config config;
 	struct config_package package;
 	struct relay *relay;
-	struct strv mount_points, arguments;
-	struct relay_mount mount;
+	struct strv mount_points, mounted, arguments;
 	struct buf reply;
 };
 
@@ -53,14 +52,13 @@ static void start(struct rig *rig, const char *config, const char *package)
 		fail_msg("%s", err.message);
 	strv_push(&rig->mount_points, "mounted");
 	strv_push(&rig->arguments, "sub/b.txt");
-	rig->mount = (struct relay_mount){ .target = str_printf("%s/mounted", rig->cwd) };
+	strv_pushf(&rig->mounted, "%s/mounted", rig->cwd);
 	rig->reply = BUF_INIT(MIB);
 	const struct relay_settings settings = { .config = &rig->config,
 		                                 .package = &rig->package,
 		                                 .label = "server",
 		                                 .place = { .spellings = { rig->cwd }, .home = rig->root },
-		                                 .mounts = &rig->mount,
-		                                 .mount_count = 1,
+		                                 .mounted = &rig->mounted,
 		                                 .cwd = rig->cwd,
 		                                 .files = rig->files,
 		                                 .stage = rig->stage,
@@ -82,7 +80,7 @@ static void stop(struct rig *rig)
 	strv_done(&rig->mount_points);
 	strv_done(&rig->arguments);
 	buf_done(&rig->reply);
-	free((char *)rig->mount.target);
+	strv_done(&rig->mounted);
 	if (!file_remove_tree(rig->root, &err))
 		fail_msg("%s", err.message);
 	free(rig->root);
