@@ -516,6 +516,19 @@ static bool check_file_size(const struct publish *publish, const char *path, uin
 	                 (int)SHOWN_BYTES, shown, (unsigned long long)publish->settings.max_file_bytes);
 }
 
+/* What changed before it was watched is told by nobody. */
+static void watch_file(struct publish *publish, struct entry *entry)
+{
+	struct find found;
+
+	watch_parent(publish, entry);
+	find_path(publish->settings.root, entry->path, &found);
+	const struct identity identity = identity_of(&found.info);
+	if (found.link_count > 0 || !is_same(&identity, &entry->identity))
+		set_dirty(publish, entry, true);
+	find_done(&found);
+}
+
 /* What cannot be read, or was swapped meanwhile, is left: the server says what it finds. */
 static bool put_file(struct publish *publish, const struct find *found, struct npxc_error *err)
 {
@@ -559,7 +572,7 @@ static bool put_file(struct publish *publish, const struct find *found, struct n
 	entry->files = 1;
 	publish->bytes += bytes;
 	publish->file_count++;
-	watch_parent(publish, entry);
+	watch_file(publish, entry);
 	return true;
 }
 

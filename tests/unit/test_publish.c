@@ -27,6 +27,7 @@ struct rig {
 	struct strv mount_points;
 	struct publish_settings settings;
 	struct publish *publish;
+	int asked;
 };
 
 static char *in(const char *directory, const char *name)
@@ -297,6 +298,34 @@ static void what_changed_is_copied_again_and_what_is_gone_goes(void **state)
 	shown(&rig, "d/a");
 	expect(&rig, "d/a", "-");
 	assert_true(is_empty(rig.files) && is_empty(rig.stage));
+	stop(&rig);
+}
+
+/* Asked twice of a small copy: before it, and when all of it has been read. */
+static bool change_when_copied(void *context)
+{
+	struct rig *rig = context;
+
+	if (++rig->asked == 2)
+		put(rig->cwd, "a", "new");
+	return false;
+}
+
+static void what_changes_while_it_is_copied_is_copied_again(void **state)
+{
+	struct rig rig;
+	struct npxc_error err;
+
+	(void)state;
+	start(&rig, false, NULL);
+	publish_free(rig.publish);
+	rig.settings.stop = change_when_copied;
+	rig.settings.context = &rig;
+	assert_true(publish_start(&rig.settings, &rig.publish, &err));
+	put(rig.cwd, "a", "old");
+	shown(&rig, "a");
+	publish_refresh(rig.publish); /* as with a line that names nothing */
+	expect(&rig, "a", "new");
 	stop(&rig);
 }
 
@@ -717,6 +746,7 @@ int main(void)
 		cmocka_unit_test(ways_are_found),
 		cmocka_unit_test(a_file_appears_at_its_own_path),
 		cmocka_unit_test(what_changed_is_copied_again_and_what_is_gone_goes),
+		cmocka_unit_test(what_changes_while_it_is_copied_is_copied_again),
 		cmocka_unit_test(types_follow_the_host),
 		cmocka_unit_test(links_are_links),
 		cmocka_unit_test(trees_are_copied_but_for_what_is_dangerous),
