@@ -227,11 +227,10 @@ static void add_absolute(struct said *said, const char *text, size_t length)
 
 static size_t end_of_line(const char *text, size_t length)
 {
-	size_t end = length < PATH_BYTES + 1 ? length : PATH_BYTES + 1;
+	size_t end = 0;
 
-	for (size_t i = 0; i < end; i++)
-		if (text[i] == '\n' || text[i] == '\r' || text[i] == '\0')
-			return i;
+	while (end < length && end <= PATH_BYTES && text[end] != '\n' && text[end] != '\r' && text[end] != '\0')
+		end++;
 	return end;
 }
 
@@ -301,7 +300,7 @@ static void look_into(struct said *said, const char *text, size_t length, size_t
 	size_t pending = SIZE_MAX; /* where a path begins whose end is not known yet */
 
 	while (from < text + most && (slash = memchr(from, '/', (size_t)(text + most - from))) != NULL) {
-		const size_t left = (size_t)(end - slash);
+		const size_t before = (size_t)(slash - text), left = (size_t)(end - slash);
 		const size_t n = spelling_at(said, slash, left);
 
 		from = slash + 1;
@@ -309,13 +308,12 @@ static void look_into(struct said *said, const char *text, size_t length, size_t
 		if (n > 0) {
 			/* Where the next one begins this one ends. */
 			if (pending != SIZE_MAX)
-				add_absolute(said, text + pending,
-				             end_of_line(text + pending, (size_t)(slash - text) - pending));
-			pending = (size_t)(slash - text);
+				add_absolute(said, text + pending, end_of_line(text + pending, before - pending));
+			pending = before;
 			from = slash + n;
-		} else if (slash > text && slash[-1] == '~') {
+		} else if (before > 0 && slash[-1] == '~') {
 			add_home(said, slash + 1, left - 1);
-		} else if (slash - text >= 5 && slash[-1] == ':' && strncasecmp(slash - 5, "file:", 5) == 0) {
+		} else if (before >= 5 && slash[-1] == ':' && strncasecmp(slash - 5, "file:", 5) == 0) {
 			add_uri(said, slash, left);
 		}
 	}
@@ -502,9 +500,8 @@ static size_t read_string(struct said *said, const char *bytes, size_t at, size_
 			}
 			if (quote == NULL)
 				return count;
-			if (said->windowed)
-				string_is_whole(said, said->window.data == NULL ? "" : said->window.data,
-				                said->window.length);
+			if (said->window.length > 0)
+				string_is_whole(said, said->window.data, said->window.length);
 			said->window.length = 0;
 			said->in_string = false;
 			return end + 1;
@@ -643,7 +640,7 @@ static bool is_named(const struct said *said, const char *text)
 	return said->named_slots > 0 && *slot_of(said, text) != NULL;
 }
 
-static void name(struct said *said, const char *text)
+static void keep_name(struct said *said, const char *text)
 {
 	char **before = said->named;
 	const size_t slots = said->named_slots;
@@ -722,6 +719,6 @@ bool said_claim(struct said *said, const char *relative, const char *resolved)
 	resolve_fresh(said);
 	if (was_said(said, relative) || (resolved != NULL && was_said(said, resolved)))
 		return false;
-	name(said, relative);
+	keep_name(said, relative);
 	return true;
 }
