@@ -170,7 +170,7 @@ static bool step(struct walk *walk)
 		judge(walk->found);
 		return false;
 	}
-	fd = openat(walk->fd, name, BENEATH_WALK_FLAGS | O_NOFOLLOW);
+	fd = beneath_open(walk->fd, name, BENEATH_WALK_FLAGS, 0, BENEATH_MOUNTS);
 	if (fd == -1)
 		return end(walk, errno == EACCES ? FIND_DENIED : FIND_MISSING, MEM_TAKE(path));
 	fd_close(&walk->fd);

@@ -801,9 +801,8 @@ static void renew(struct publish *publish, const char *path)
 
 	find_path(publish->settings.root, path, &found);
 	/* A link that came into its way meanwhile was named by nobody. */
-	if (found.kind == FIND_OUTSIDE || found.kind == FIND_DENIED)
-		remove_gone(publish, path);
-	else if (hazard_along(found.path, 0) != 0 && !publish_knows(publish, found.path))
+	if (found.kind == FIND_OUTSIDE || found.kind == FIND_DENIED ||
+	    (hazard_along(found.path, 0) != 0 && !publish_knows(publish, found.path)))
 		remove_gone(publish, path);
 	else if (!publish_put(publish, &found, &why))
 		log_warn("publish", "not renewed: %s", why.message);
