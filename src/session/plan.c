@@ -71,19 +71,6 @@ static bool add_network(const struct plan_input *in, struct launch *launch, stru
 	return true;
 }
 
-static void add_storage(const struct plan_input *in, struct plan *plan)
-{
-	const struct config_package *package = in->package_config;
-	if (package->storage_persist) {
-		plan->data_directory = str_dup(in->data_directory);
-		const struct launch_identity nobody = { .fd = -1, .kind = 'd' };
-		launch_add_judged(&plan->launch, in->data_directory, "/data", true,
-		                  in->data_identity != NULL ? in->data_identity : &nobody);
-	}
-	for (size_t i = 0; i < package->storage_writable.count; i++)
-		launch_add_tmpfs(&plan->launch, package->storage_writable.v[i], LIMIT_TMPFS_TMP_BYTES, 0755);
-}
-
 char *plan_files_directory(const struct plan *plan)
 {
 	return str_printf("%s/files", plan->workspace);
@@ -158,6 +145,10 @@ static void add_workspace(const struct plan_input *in, struct plan *plan)
 	for (size_t i = 0; i < in->mounts->count; i++)
 		if (str_path_within(cwd, in->mounts->v[i].target) || str_path_within(in->cwd, in->mounts->v[i].target))
 			plan->shows = false;
+	for (size_t i = 0; i < in->package_config->storage_writable.count; i++)
+		if (str_equal(cwd, in->package_config->storage_writable.v[i]) ||
+		    str_equal(in->cwd, in->package_config->storage_writable.v[i]))
+			plan->shows = false;
 	if (!plan->shows)
 		return;
 	plan->cwd = str_dup(cwd);
@@ -166,6 +157,35 @@ static void add_workspace(const struct plan_input *in, struct plan *plan)
 	launch_add_mount(launch, files, cwd, plan->outputs);
 	if (has_second(in) && !is_place_of_its_own(in->cwd))
 		launch_add_mount(launch, files, in->cwd, plan->outputs);
+}
+
+/* A place that is empty, and writable inside. */
+static void add_writable(const struct plan_input *in, struct plan *plan, const char *path)
+{
+	const char *relative = beneath(in, path);
+	mem_cleanup char *target = relative == NULL ? str_dup(path) : at(in->mounts->real_cwd, relative);
+	launch_add_tmpfs(&plan->launch, target, LIMIT_TMPFS_TMP_BYTES, 0755);
+	if (relative == NULL)
+		return;
+	if (plan->shows)
+		strv_push(&plan->mount_points, relative);
+	if (has_second(in)) {
+		mem_cleanup char *second = at(in->cwd, relative);
+		launch_add_tmpfs(&plan->launch, second, LIMIT_TMPFS_TMP_BYTES, 0755);
+	}
+}
+
+static void add_storage(const struct plan_input *in, struct plan *plan)
+{
+	const struct config_package *package = in->package_config;
+	if (package->storage_persist) {
+		plan->data_directory = str_dup(in->data_directory);
+		const struct launch_identity nobody = { .fd = -1, .kind = 'd' };
+		launch_add_judged(&plan->launch, in->data_directory, "/data", true,
+		                  in->data_identity != NULL ? in->data_identity : &nobody);
+	}
+	for (size_t i = 0; i < package->storage_writable.count; i++)
+		add_writable(in, plan, package->storage_writable.v[i]);
 }
 
 char *plan_guards_directory(const char *sessions)

@@ -159,6 +159,12 @@ static bool make_mount_point(int files, const char *relative, bool is_directory,
 static bool make_mount_points(const struct plan *plan, int files, struct npxc_error *err)
 {
 	const struct launch *launch = &plan->launch;
+	for (size_t i = 0; i < launch->tmpfs_count; i++) {
+		const char *target = launch->tmpfs[i].target;
+		if (str_path_within(target, plan->cwd) &&
+		    !make_mount_point(files, target + strlen(plan->cwd) + 1, true, err))
+			return false;
+	}
 	for (size_t i = 0; i < launch->mount_count; i++) {
 		const struct launch_mount *mount = &launch->mounts[i];
 		if (!str_path_within(mount->target, plan->cwd) || str_equal(mount->target, plan->cwd))

@@ -312,3 +312,18 @@ def test_every_byte_is_the_same(files, probe, seed):
     result = files.run(probe, "echo", stdin=payload)
     assert result.returncode == 0
     assert result.stdout == payload
+
+
+@pytest.mark.parametrize("place", ["cache", "sub", "sub/deeper", "new/cache", "."])
+def test_a_writable_place_beneath_the_working_directory_stays_one(files, probe, place):
+    writable = os.path.normpath(files.project / place)
+    files.configure_probe({"storage": {"writable": [writable]}})
+    client = client_of(files, probe)
+    (files.project / "cache").mkdir(exist_ok=True)
+    (files.project / "cache" / "host").write_text("host")
+    assert client.call("write", path=f"{writable}/mine", text="mine")["ok"]
+    for name in ("cache/host", "cache", "sub", "a.txt", "new"):
+        client.call("read", path=str(files.project / name))
+    assert client.call("read", path=f"{writable}/mine") == {"ok": True, "value": "mine"}
+    client.close()
+    assert not (files.project / place / "mine").exists()
