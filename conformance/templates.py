@@ -1,6 +1,7 @@
 """Lines in which files are named. A template is the line with a mark in the place of each path:
 
     <<NAME>>           a file of the project, by its absolute path
+    <<SPELLING:>>      the project itself
     <<SPELLING:NAME>>  the same, spelled otherwise: uri, home (with ~), slashes and unicode (with JSON's escapes)
     <<>>               in what a server says: the path that the call names, as it stood in the call
 
@@ -30,12 +31,12 @@ SPELLINGS = {
 
 def filled(template, project):
     """What the client sends."""
-    return MARK.sub(lambda mark: SPELLINGS[mark[1]]("%s/%s" % (project, mark[2].decode())), template)
+    return MARK.sub(lambda mark: SPELLINGS[mark[1]](("%s/%s" % (project, mark[2].decode())).rstrip("/")), template)
 
 
 def names(template):
     """Of the files that it names, in their order."""
-    return [mark[2].decode() for mark in MARK.finditer(template)]
+    return [mark[2].decode() for mark in MARK.finditer(template) if mark[2]]
 
 
 def answered(template, host):
@@ -59,8 +60,8 @@ def sed(answers):
 
 def said(out):
     """What a client read of `light tell`: ({what it told of: [bytes]}, [all other lines])."""
-    told, other = {"saw": [], "read": [], "shown": [], "wrote": []}, []
-    form = re.compile(rb'\{"jsonrpc":"2.0","method":"notifications/(saw|read|shown|wrote)","params":\{"hex":"([0-9a-f]*)"\}\}')
+    told, other = {what: [] for what in ("saw", "at", "read", "place", "shown", "wrote", "before")}, []
+    form = re.compile(rb'\{"jsonrpc":"2.0","method":"notifications/(saw|at|read|place|shown|wrote|before)","params":\{"hex":"([0-9a-f]*)"\}\}')
     for line in out.split(b"\n"):
         match = form.fullmatch(line)
         if match:

@@ -10,6 +10,9 @@ BREAKS = {"relay-no-silent-drop"}
 
 
 class Relay(launcher.Relay):
+    def is_request(self, message):
+        return isinstance(message, dict) and "method" in message
+
     def refuse(self, text, message, why):
         message.setdefault("id", None)
         super().refuse(text, message, why)

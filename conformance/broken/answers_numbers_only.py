@@ -10,8 +10,9 @@ BREAKS = {"relay-no-silent-drop"}
 
 
 class Relay(launcher.Relay):
-    def is_request(self, message):
-        return super().is_request(message) and not isinstance(message["id"], str)
+    def refuse(self, text, message, why):
+        if not isinstance(message["id"], str):
+            super().refuse(text, message, why)
 
 
 class Launcher(launcher.Launcher):

@@ -17,7 +17,6 @@ class Relay(launcher.Relay):
         return path[len(self.cwd):].lstrip("/")
 
 
-
 class Launcher(launcher.Launcher):
     relay_class = Relay
 

@@ -14,7 +14,6 @@ class Relay(launcher.Relay):
         return path.startswith(self.cwd + "/") and launcher.os.path.isfile(path)
 
 
-
 class Launcher(launcher.Launcher):
     relay_class = Relay
 

@@ -14,7 +14,6 @@ class Relay(launcher.Relay):
         return False
 
 
-
 class Launcher(launcher.Launcher):
     relay_class = Relay
 

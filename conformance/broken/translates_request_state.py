@@ -14,7 +14,6 @@ class Relay(launcher.Relay):
         return line.replace(b'"requestState":"' + self.cwd.encode(), b'"requestState":"/workspace')
 
 
-
 class Launcher(launcher.Launcher):
     relay_class = Relay
 

@@ -16,7 +16,6 @@ class Relay(launcher.Relay):
         return launcher.json.dumps(launcher.json.loads(line), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-
 class Launcher(launcher.Launcher):
     relay_class = Relay
 

@@ -4,22 +4,25 @@ import json
 
 from checks.base import check, parts, worked
 from scenarios.base import FILES
-from scenarios.fs import NAMED
-from templates import answered, filled, in_string, names
+from scenarios.fs import READ, RELATIVE
+from templates import answered, filled, in_string
 
 
 def sources(part):
     """Host directories that are mounted for the package and its data."""
     argv, found = part.seen["argv"], {part.seen.get("data")} - {None}
     for index, word in enumerate(argv):
+        source, target = None, ""
         if word in ("-v", "--volume"):
-            found.add(argv[index + 1].split(":")[0])
-        elif word in ("--bind", "--ro-bind") and argv[index + 2].startswith(("/data", "/opt/")):
-            found.add(argv[index + 1])
+            source, target = argv[index + 1].split(":")[:2]
+        elif word in ("--bind", "--ro-bind"):
+            source, target = argv[index + 1:index + 3]
+        if target.startswith(("/data", "/opt/")):
+            found.add(source)
     return found
 
 
-@check("fs-keys-never-collide", "two_packages", on=("replay", "bwrap"),
+@check("fs-keys-never-collide", "two_packages",
        spoil=[lambda e: e.parts["@a/b-c"].seen.update(argv=e.parts["@a-b/c"].seen["argv"]),
               lambda e: e.parts["@a/b-c"].seen.update(data="8:1 /d") or e.parts["@a-b/c"].seen.update(data="8:1 /d"),
               lambda e: e.parts["@a/b-c"].seen.update(argv=None)])
@@ -48,18 +51,15 @@ def lost(name):
     return spoil
 
 
-CAN_BE_READ = [name for template in NAMED for name in names(template)[-1:] if '"' not in name]
-
-
 @check("fs-named-file-visible", "named_files",
        spoil=[lost("read"), lambda e: e.seen["read"].__setitem__(0, b""), lambda e: e.seen["shown"].__setitem__(0, b""),
               lambda e: e.seen["copies"].append("tmp/a.txt")])
 def _(e):
     wrong = told_off(e) + ["a copy is left behind: %s" % path for path in e.seen["copies"]]
-    contents = [FILES[name].encode() for name in CAN_BE_READ]
+    contents = [FILES[name].encode() for name in READ]
     if not wrong and e.seen["read"] != contents:
         wrong.append("of the files that were named the server read %s, not %s" % (e.seen["read"], contents))
-    return wrong + ["the server does not find what is in %s" % name for name in {name for call in NAMED for name in names(call)}
+    return wrong + ["the server does not find what is in %s" % name for name in sorted(set(READ))
                     if not wrong and FILES[name].encode() not in e.seen["shown"][0]]
 
 
@@ -140,11 +140,20 @@ def forwarded_as_sent(e, templates):
 
 
 @check("fs-same-path", "named_files",
-       spoil=[lost("read"), lambda e: e.seen["read"].clear(), lambda e: e.seen["saw"].pop(0)])
+       spoil=[lost("at"), lambda e: e.seen["at"].clear(), lambda e: e.seen["saw"].pop(0), lost("before"),
+              lambda e: e.seen["at"].__setitem__(0, b"/workspace/a.txt"), lambda e: e.seen["before"].__setitem__(0, b"there\n"),
+              lambda e: e.seen["place"].__setitem__(0, b"/") or e.seen.update(rooted=True)])
 def _(e):
     wrong = told_off(e) or forwarded_as_sent(e, e.seen["sent"])
-    if not wrong and e.seen["read"] != [FILES[name].encode() for name in CAN_BE_READ]:
-        wrong.append("beneath its working directory the server read %s" % e.seen["read"])
+    project = e.seen["project"].encode()
+    # what only a sandbox with a root of its own shows
+    paths = [(name if not e.seen["rooted"] or name == RELATIVE else "%s/%s" % (e.seen["project"], name)).encode() for name in READ]
+    if not wrong and e.seen["at"] != paths:
+        wrong.append("the server read under %s, not %s" % (e.seen["at"], paths))
+    if not wrong and e.seen["rooted"] and e.seen["place"] != [project]:
+        wrong.append("the server was started in %s, not in the client's root %s" % (e.seen["place"], project))
+    if not wrong and e.seen["before"] != [b"absent\n"]:
+        wrong.append("what had not been named yet was %s" % e.seen["before"])
     return wrong
 
 
@@ -158,11 +167,13 @@ def _(e):
 
 @check("fs-server-cannot-choose", "chosen_files",
        spoil=[lambda e: e.seen["shown"].__setitem__(0, e.seen["shown"][0] + b"NOT NAMED\n"), lambda e: e.seen["saw"].pop(1),
-              lambda e: e.seen["read"].append(b"NOT NAMED\n"), lambda e: e.seen["shown"].__setitem__(0, b"")])
+              lambda e: e.seen["read"].append(b"NOT NAMED\n"), lost("at"),
+              lambda e: e.seen["at"].__delitem__(slice(2))])
 def _(e):
     wrong = told_off(e) or forwarded_as_sent(e, e.seen["sent"])
-    if not wrong and FILES["a.txt"].encode() not in e.seen["shown"][0]:
-        wrong.append("what the client named by itself is not there")
+    for name in ("a.txt", "sub/b c.txt"):
+        if not any(path.endswith(name.encode()) for path in e.seen["at"]):
+            wrong.append("what the client named by itself is not there: %s" % name)
     return wrong + ["the server sees what it named itself, or a secret" for told in e.seen["read"] + e.seen["shown"] if b"NOT NAMED" in told]
 
 

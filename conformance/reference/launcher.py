@@ -438,12 +438,13 @@ class Relay:
     """Files that a line of the client names are copied to their own path before the line goes on as it came."""
 
     most = 1 << 30
+    code = -32603
     secret = re.compile(r"(^|/)(\.env|\.git|\.ssh|\.npmrc|id_)[^/]*(/|$)|\.pem$")
 
     def __init__(self, launcher, directory):
         self.launcher, self.directory = launcher, directory
         self.cwd = os.path.realpath(os.getcwd())
-        self.said, self.named = set(), set()
+        self.said, self.named, self.schema = set(), set(), set()
         self.to_client, self.to_server = threading.Lock(), threading.Lock()
 
     # -- to the server --
@@ -472,20 +473,22 @@ class Relay:
 
     def refuse(self, text, message, why):
         identity = [text[begin:end] for where, begin, end, _ in strings(text) if where == ("id",)] or [json.dumps(message["id"])]
-        error = json.dumps({"code": -32603, "message": why, "data": {"source": "launcher", "reason": why}})
+        error = json.dumps({"code": self.code, "message": why, "data": {"source": "launcher", "reason": why}})
         with self.to_client:
             self.launcher.write(1, ('{"jsonrpc":"2.0","id":%s,"error":%s}\n' % (identity[0], error)).encode(errors="surrogateescape"))
 
     def show(self, text):
         for where, _, _, found in strings(text):
             if self.may_be_path(where):
-                path = self.path_of(found)
-                if path is not None and self.is_wanted(path):
+                path = self.path_of(found) or (where[-1] in self.schema and os.path.normpath(os.path.join(self.cwd, found)))
+                if path and self.is_wanted(path):
                     self.publish_at(path)
 
     def may_be_path(self, where):
         where = tuple(key for key in where if not isinstance(key, int))
-        return where[:2] == ("params", "arguments") or where == ("params", "uri")
+        if where[:2] == ("params", "arguments"):
+            return not any(where[2] in names for names in self.launcher.config.package.get("non_path_arguments", {}).values())
+        return where == ("params", "uri")
 
     def path_of(self, found):
         """Absolute and clean; None: it is no path."""
@@ -538,14 +541,22 @@ class Relay:
         if line.lstrip()[:1] not in (b"{", b"[") and self.launcher.config.package.get("stdout_guard", True):
             self.set_aside(line)
             return b""
-        self.remember(line)
-        return line
-
-    def remember(self, line):
         try:
-            self.said.update(filter(None, (self.path_of(found) for _, _, _, found in strings(line.decode(errors="replace")))))
+            for where, _, _, found in strings(line.decode(errors="replace")):
+                self.remember(found)
+                self.learn(where)
         except (IndexError, ValueError, AttributeError):
             pass  # no JSON
+        return line
+
+    def remember(self, found):
+        texts = [found, *re.findall(r"(?:file:/|~/|/)[^\s,;\"'()]+", found)]
+        self.said.update(filter(None, map(self.path_of, texts)))
+
+    def learn(self, where):
+        """Of a tool's schema: a property that is called so is a path, also a relative one."""
+        if where[:2] == ("result", "tools") and where[-3:-2] == ("properties",) and where[-2].endswith("path"):
+            self.schema.add(where[-2])
 
     def set_aside(self, line):
         self.launcher.tell("%s: %s" % (self.launcher.package, line.decode(errors="replace").rstrip("\n")))

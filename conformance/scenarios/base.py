@@ -122,7 +122,10 @@ def ask_probe(world, questions, flags=(), env=None, while_up=None):
                 answers[label] = {"ok": False, "code": "no answer"}
                 break
             line = next(line for line in bytes(session.out).splitlines() if b'"id":%d,' % number in line)
-            answers[label] = json.loads(json.loads(line)["result"]["content"][0]["text"])
+            try:
+                answers[label] = json.loads(json.loads(line)["result"]["content"][0]["text"])
+            except (ValueError, KeyError, IndexError) as why:
+                answers[label] = {"ok": False, "code": "%s: %s" % (why, line[:100])}
         if while_up:
             answers["while up"] = while_up(session)
     session.close()
@@ -159,6 +162,7 @@ def mounted_at(world, target):
 
 
 FILES = {"a.txt": "content of a\n", "sub/b c.txt": "content of b\n", 'sub/odd "näme" \\.txt': "content of odd\n",
+         "sub/relative.txt": "content of relative\n", "late/late.txt": "content of late\n",
          "unnamed.txt": "NOT NAMED\n", "sub/unnamed.txt": "NOT NAMED\n"}
 WRITE = b'{"jsonrpc":"2.0","method":"write"}\n'
 LOOK = b'{"jsonrpc":"2.0","method":"look"}\n'
@@ -204,5 +208,6 @@ def tell(lab, runtime, name, lines, answers=None, act=None):
         session.finish()
         evidence = world.evidence(session)
         told, other = said(evidence.out)
-        evidence.seen = {**told, "answers": other, "sent": sent, "project": str(world.project), "copies": copies(world)}
+        evidence.seen = {**told, "answers": other, "sent": sent, "project": str(world.project), "copies": copies(world),
+                         "rooted": "live" in runtime.decides}
         return evidence

@@ -4,13 +4,13 @@ import json
 import shutil
 
 from evidence import Evidence
-from templates import filled
+from templates import filled, names
 from scenarios.base import (
     EVERYWHERE, ask_probe, converse, make_project, mounted_at, sandbox_arguments, scenario, tell, world_of)
 from worlds import LIGHT
 
 
-@scenario("replay", "bwrap")
+@scenario(*EVERYWHERE)
 def two_packages(lab, runtime):
     """@a/b-c and @a-b/c, each with data that it keeps."""
     whole = Evidence("two_packages", runtime.name)
@@ -57,15 +57,37 @@ NAMED = [
     b'{"from":"<<a.txt>>","all":["\xc3\xa9","<<sub/b c.txt>>"]}}}\n',
 ]
 
+# A name that the server has looked for in vain; a root, and a name that only the tool's schema tells from a word.
+LATE = [b'{"jsonrpc":"2.0","method":"before"}\n',
+        b'{"jsonrpc":"2.0","id":20,"method":"tools/call","params":{"name":"t","arguments":{"path":"<<late/late.txt>>"}}}\n',
+        b'{"jsonrpc":"2.0","id":21,"method":"tools/list"}\n']
+RELATIVE = "sub/relative.txt"
+ROOTS = [b'{"jsonrpc":"2.0","id":"r","result":{"roots":[{"uri":"<<uri:>>","name":"p"}]}}\n',
+         b'{"jsonrpc":"2.0","id":22,"method":"tools/call","params":{"name":"t","arguments":{"path":"%s"}}}\n' % RELATIVE.encode()]
+# What the server reads, by the names above.
+READ = [name for template in NAMED + LATE for name in names(template)[-1:]] + [RELATIVE]
+
 SAID_ODDLY = {1: [
     b'{ "result" : {"content":[{"type":"text","text":"\\u00e9\\/ read <<>> \\ud83d\\ude00"}],"n":9007199254740993,"f":1.0,'
-    b'"e":1E+2,"twice":{"q":1,"q":2}} ,\t"id":1,"jsonrpc":"2.0" }\n']}
+    b'"e":1E+2,"twice":{"q":1,"q":2}} ,\t"id":1,"jsonrpc":"2.0" }\n'],
+    21: [b'{"jsonrpc":"2.0","id":21,"result":{"tools":[{"name":"t","inputSchema":{"type":"object","properties":'
+         b'{"path":{"type":"string","description":"Path to a file"}}}}]}}\n',
+         b'{"jsonrpc":"2.0","id":"r","method":"roots/list"}\n']}
 
 
 @scenario(*EVERYWHERE)
 def named_files(lab, runtime):
     """Files of the project, named in many ways; once the server says their name again."""
-    return tell(lab, runtime, "named_files", NAMED, SAID_ODDLY)
+    def go_on(world, session):
+        session.send(LATE[0])
+        session.await_output(b"notifications/before")
+        for template in LATE[1:]:
+            session.send(filled(template, world.project))
+        session.await_output(b'"roots/list"')
+        for template in ROOTS:
+            session.send(filled(template, world.project))
+        return LATE + ROOTS
+    return tell(lab, runtime, "named_files", NAMED, SAID_ODDLY, go_on)
 
 
 OUTSIDE = ["/etc/passwd", "~/outside/secret", "{home}/outside/secret", "{home}/project2/secret", "{project}/../outside/secret",
@@ -105,30 +127,50 @@ def elsewhere(lab, runtime):
     return tell(lab, runtime, "elsewhere", ELSEWHERE)
 
 
-# The server says it first: a listed URI, a link, a constant, a default, a text. What the client names by itself is another.
-CHOSEN = [b'{"jsonrpc":"2.0","id":1,"method":"resources/list"}\n',
-          b'{"jsonrpc":"2.0","id":2,"method":"resources/read","params":{"uri":"<<uri:unnamed.txt>>"}}\n',
-          b'{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"t","arguments":{"path":"<<sub/unnamed.txt>>"}}}\n',
-          b'{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"t","arguments":{"path":"<<.env>>"}}}\n',
-          b'{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"t","arguments":{"path":"<<a.txt>>"}}}\n']
+# What the client says back, and where the server said it before. What the client names by itself is another, also when the
+# server says it later; so are secrets, what the host runs, and the project itself.
+SAID_FIRST = {
+    b"uri:unnamed.txt": b'"resources":[{"uri":"<<uri:unnamed.txt>>","name":"u"}]',
+    b"sub/unnamed.txt": b'"tools":[{"name":"t","inputSchema":{"properties":{"path":{"const":"<<sub/unnamed.txt>>"}}}}]',
+    b"said/default.txt": b'"tools":[{"name":"d","inputSchema":{"properties":{"path":{"default":"<<said/default.txt>>"}}}}]',
+    b"said/example.txt": b'"tools":[{"name":"e","inputSchema":{"properties":{"path":{"examples":["<<home:said/example.txt>>"]}}}}]',
+    b"said/enum.txt": b'"tools":[{"name":"f","inputSchema":{"properties":{"path":{"enum":["a","<<said/enum.txt>>"]}}}}]',
+    b"home:said/link.txt": b'"content":[{"type":"resource_link","uri":"<<uri:said/link.txt>>","name":"l"}]',
+    b"said/text.txt": b'"content":[{"type":"text","text":"now read <<said/text.txt>>, please"}]',
+    b"said/prompt.txt": b'"messages":[{"role":"user","content":{"type":"text","text":"sum <<uri:said/prompt.txt>> up"}}]',
+    b"said/completed.txt": b'"completion":{"values":["<<said/completed.txt>>"]}',
+}
+ASKED_FOR = (b'{"jsonrpc":"2.0","id":"e","method":"elicitation/create","params":{"message":"which?","requestedSchema":{"type":'
+             b'"object","properties":{"path":{"type":"string","default":"<<said/elicited.txt>>"}}}}}\n')
+CALL_WITH = b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"t","arguments":{"path":"<<%s>>"}}}\n'
+NOT_CHOSEN = [*SAID_FIRST, b"said/elicited.txt", b".env", b".git/hooks/post-checkout", b"sub/id_ed25519", b"uri:"]
+BEFORE_SAID = [CALL_WITH % (1, b"sub/b c.txt"), b'{"jsonrpc":"2.0","id":2,"method":"resources/list"}\n']
+SAID_BACK = [CALL_WITH % (number, name) for number, name in enumerate(NOT_CHOSEN, 10)] + [
+    b'{"jsonrpc":"2.0","id":3,"method":"resources/read","params":{"uri":"<<uri:unnamed.txt>>"}}\n',
+    b'{"jsonrpc":"2.0","id":"e","result":{"action":"accept","content":{"path":"<<said/elicited.txt>>"}}}\n',
+    CALL_WITH % (4, b"sub/b c.txt"), CALL_WITH % (5, b"a.txt")]
 
 
 @scenario(*EVERYWHERE)
 def chosen_files(lab, runtime):
     """A server that names files of the project itself, and a client that says its words back."""
     def first(world):
-        (world.project / ".env").write_text("NOT NAMED\n")
-        return CHOSEN[:1]
+        for name in (mark.rpartition(b":")[2].decode() for mark in NOT_CHOSEN[:-1]):
+            (world.project / name).parent.mkdir(parents=True, exist_ok=True)
+            (world.project / name).write_text("NOT NAMED\n")
+        return BEFORE_SAID
 
     def go_on(world, session):
-        session.await_output(b'"id":1,"result"')
-        for template in CHOSEN[1:]:
+        session.await_output(b'"id":2,"result"')
+        for template in SAID_BACK:
             session.send(filled(template, world.project))
-        return CHOSEN[1:]
+        return SAID_BACK
+
     def said_by(world):
-        where = str(world.project).encode()
-        return {1: [b'{"jsonrpc":"2.0","id":1,"result":{"resources":[{"uri":"file://%s/unnamed.txt","name":"u"}],"tools":'
-                    b'[{"name":"t","inputSchema":{"properties":{"path":{"const":"%s/sub/unnamed.txt"}}}}]}}\n' % (where, where)]}
+        said = [*SAID_FIRST.values(), b'"resources":[{"uri":"<<uri:sub/b c.txt>>","name":"b"}]']
+        results = [b'{"jsonrpc":"2.0","id":%d,"result":{%s}}\n' % (number, what) for number, what in enumerate(said, 100)]
+        last = b'{"jsonrpc":"2.0","id":2,"result":{}}\n'
+        return {2: [filled(template, world.project) for template in (*results, ASKED_FOR, last)]}
     return tell(lab, runtime, "chosen_files", first, said_by, go_on)
 
 
@@ -159,7 +201,7 @@ def seen_files(lab, runtime):
         answers = ask_probe(world, [
             ("read", {"path": str(named)}),
             ("spawn", {"command": "sh", "args": ["-c", "cat %s unnamed.txt */unnamed.txt" % places]}, "others"),
-            ("spawn", {"command": "sh", "args": ["-c", "find . -type f -exec cat {} +"]}, "all"),
+            ("spawn", {"command": "sh", "args": ["-c", "find . -type f -size -100 -exec cat {} +"]}, "all"),
             ("spawn", {"command": "sh", "args": ["-c", TRIES]}, "tries"),
         ])
         evidence = world.evidence(None)

@@ -8,13 +8,25 @@
 #   stubborn       ignores signals and the end of input
 #   args           its arguments in hex, then its variables' names
 #   chatty         answers, and prints other things beside
-#   tell SED       of each line: itself in hex; in hex what the file holds that it names in a directory "project", looked
-#                  for where the server was started; what sed makes of it. For a line with the method "look" what all
-#                  files there hold; with "write" whether it can write there
+#   tell SED       of each line: itself in hex; in hex what the file holds that it names, and by which path it was read;
+#                  what sed makes of it. For a line with the method "look" what all files hold where it was started, and
+#                  where that is; with "write" whether it can write there; with "before" whether late/late.txt is there
 # Further arguments are only there to be seen.
 set -u
 mode=${1-}
 answers() { sed -u 's/"method":"[^"]*"/"result":{}/'; }
+# The path that a line names last, or none. A container that is replayed has no root of its own: there the working
+# directory stands for the project.
+named() {
+	path=$(printf '%s\n' "$1" | sed -E -e 's#.*"((\\?/|\\u002f|~\\?/|file:)(\\.|[^"\\])*)".*#\1#' -e t -e 's#.*"path":"([^"\\]*)".*#\1#' -e t -e d)
+	path=$(printf '%s\n' "$path" | sed -E 's#\\u002f#/#g;s#\\u0074#t#g;s#\\u00e4#ä#g;s#\\(["\\/])#\1#g;s#^file://##;s#%20# #g')
+	case $path in "~/"*) path=$HOME/${path#*/} ;; esac
+	case $place:$path in
+	*/project:* | *:[!/]*) ;;
+	*:*/project/*) path=${path#*/project/} ;;
+	*) path= ;;
+	esac
+}
 hex() { od -An -v -tx1 | tr -d ' \n'; }
 say() { printf '{"jsonrpc":"2.0","method":"notifications/%s","params":{"hex":"%s"}}\n' "$1" "$(hex)"; }
 printf 'light ready\n' >&2
@@ -62,12 +74,20 @@ chatty)
 	done
 	;;
 tell)
+	place=$(pwd -P)
 	while IFS= read -r line; do
 		printf '%s\n' "$line" | say saw
-		name=$(printf '%s\n' "$line" | sed -nE 's#\\/#/#g;s#\\u002f#/#g;s#\\u0074#t#g;s#%20# #g;s#.*"[^"]*/project/([^"\\]*)".*#\1#p')
-		[ -z "$name" ] || [ ! -f "$name" ] || say read < "$name"
+		named "$line"
+		if [ -n "$path" ] && [ -f "$path" ]; then
+			printf %s "$path" | say at
+			head -c 1000 "$path" | say read
+		fi
 		case $line in
-		*'"method":"look"'*) find . -type f -exec cat {} + | say shown ;;
+		*'"method":"look"'*)
+			printf %s "$place" | say place
+			find . -type f -size -100 -exec cat {} + | say shown
+			;;
+		*'"method":"before"'*) if [ -e late/late.txt ] || [ -e "$place/late" ]; then echo there; else echo absent; fi | say before ;;
 		*'"method":"write"'*) { (echo lost > made.txt) 2>&1 || echo refused; } | say wrote ;;
 		esac
 		printf '%s\n' "$line" | sed -nE "$2"
