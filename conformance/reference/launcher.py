@@ -487,7 +487,8 @@ class Relay:
     def may_be_path(self, where):
         where = tuple(key for key in where if not isinstance(key, int))
         if where[:2] == ("params", "arguments"):
-            return not any(where[2] in names for names in self.launcher.config.package.get("non_path_arguments", {}).values())
+            spared = self.launcher.config.package.get("non_path_arguments", {}).values()
+            return not any(where[2] in names for names in spared if len(where) > 2)
         return where == ("params", "uri")
 
     def path_of(self, found):
@@ -538,7 +539,7 @@ class Relay:
     # -- to the client --
 
     def from_server(self, line):
-        if line.lstrip()[:1] not in (b"{", b"[") and self.launcher.config.package.get("stdout_guard", True):
+        if line.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] not in (b"{", b"[") and self.launcher.config.package.get("stdout_guard", True):
             self.set_aside(line)
             return b""
         try:
@@ -554,7 +555,7 @@ class Relay:
         self.said.update(filter(None, map(self.path_of, texts)))
 
     def learn(self, where):
-        """Of a tool's schema: a property that is called so is a path, also a relative one."""
+        """Of a tool's schema: what a property whose name ends so holds is a path, also where it is a bare name."""
         if where[:2] == ("result", "tools") and where[-3:-2] == ("properties",) and where[-2].endswith("path"):
             self.schema.add(where[-2])
 

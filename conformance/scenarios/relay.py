@@ -15,6 +15,7 @@ NASTY = [
     b'{"jsonrpc":"2.0","method":"esc","params":{"a":"\\u00e9\\/\\u0000\\ud83d\\ude00\\"\\\\"}}\n',
     '{"jsonrpc":"2.0","method":"utf8","params":{"a":"é漢字😀"}}\n'.encode(),
     b'{"jsonrpc":"2.0","method":"crlf","params":{}}\r\n',
+    b'\xef\xbb\xbf{"jsonrpc":"2.0","method":"mark","params":{}}\n',
     b'{"z":1,"jsonrpc":"2.0","a":2,"method":"order","params":{"b":[],"a":{}}}\n',
 ]
 

@@ -625,13 +625,19 @@ static void client_line_was_dropped(void *context)
 		log_warn("relay", "%s", err.message);
 }
 
+/* Before a message: blanks, and the bytes of a byte order mark, which may come one by one. */
+static bool may_precede(char byte)
+{
+	return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\xef' || byte == '\xbb' || byte == '\xbf';
+}
+
 static enum lines_look look_at_server(void *context, const char *bytes, size_t count, bool first)
 {
 	const struct relay *relay = context;
 
 	(void)first;
 	for (size_t i = 0; i < count; i++) {
-		if (bytes[i] == ' ' || bytes[i] == '\t' || bytes[i] == '\r')
+		if (may_precede(bytes[i]))
 			continue;
 		if (relay->guards && bytes[i] != '{' && bytes[i] != '[')
 			return LINES_DIVERT;

@@ -239,10 +239,10 @@ def test_a_guest_that_attacks_what_it_was_shown_reaches_nothing(files, probe):
 
 
 def test_stdout_is_clean(files, probe):
-    """What is printed beside messages goes to stderr, with the package in front."""
-    payload = b"hello\n{\"method\":\"a\"}\n  x\n[]\nlast"
+    """What is printed beside messages goes to stderr, with the package in front. A byte order mark is no print."""
+    payload = b"hello\n{\"method\":\"a\"}\n  x\n\xef\xbb\xbf[]\nlast"
     result = files.run(probe, "echo", stdin=payload)
-    assert result.stdout == b"{\"method\":\"a\"}\n[]\n"
+    assert result.stdout == b"{\"method\":\"a\"}\n\xef\xbb\xbf[]\n"
     assert [line for line in result.stderr.splitlines() if "ready" not in line] == [
         f"{probe}: hello", f"{probe}:   x", f"{probe}: last"]
     files.configure_probe({"stdout_guard": False})
