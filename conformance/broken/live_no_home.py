@@ -11,8 +11,8 @@ BREAKS = {"box-home-writable"}
 
 
 class Bwrap(launcher.Bwrap):
-    def writable(self):
-        return super().writable()[:-4]
+    def root(self):
+        return ["--remount-ro", launcher.os.environ["HOME"], *super().root()]
 
 
 class Launcher(launcher.Launcher):

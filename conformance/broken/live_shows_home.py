@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -S
-"""Shows the server what stands in the home of the user, but for the project."""
+"""Shows the server the home of the user, but for the project."""
 
 import sys
 
@@ -13,10 +13,8 @@ BREAKS = {"box-host-files-hidden", "fs-unnamed-invisible", "fs-outside-refused"}
 class Bwrap(launcher.Bwrap):
     def files(self, container):
         home = launcher.os.environ["HOME"]
-        paths = [launcher.os.path.join(home, name) for name in launcher.os.listdir(home)]
-        cwd = launcher.os.getcwd()
-        return super().files(container)[:-2] + [word for path in paths if not (cwd + "/").startswith(path + "/")
-                                                for word in ("--ro-bind", path, path)] + self.root()
+        paths = [launcher.os.path.join(home, name) for name in (".ssh", ".npmrc", "other", "outside")]
+        return super().files(container)[:-2] + [word for path in paths for word in ("--ro-bind-try", path, path)] + self.root()
 
 
 class Launcher(launcher.Launcher):

@@ -20,7 +20,7 @@ answers() { sed -u 's/"method":"[^"]*"/"result":{}/'; }
 named() {
 	path=$(printf '%s\n' "$1" | sed -E -e 's#.*"((\\?/|\\u002f|~\\?/|file:)(\\.|[^"\\])*)".*#\1#' -e t -e 's#.*"path":"([^"\\]*)".*#\1#' -e t -e d)
 	path=$(printf '%s\n' "$path" | sed -E 's#\\u002f#/#g;s#\\u0074#t#g;s#\\u00e4#ä#g;s#\\(["\\/])#\1#g;s#^file://##;s#%20# #g')
-	case $path in "~/"*) path=$HOME/${path#*/} ;; esac
+	case $path in \~/*) path=$HOME/${path#*/} ;; esac
 	case $place:$path in
 	*/project:* | *:[!/]*) ;;
 	*:*/project/*) path=${path#*/project/} ;;
