@@ -405,6 +405,28 @@ static bool gather(struct prepared *p, const char *data, bool starts, struct npx
 	return !starts || remember_written(p, file, &written, persists ? p->data.path : NULL, err);
 }
 
+/* The mount that shows all of the working directory; NULL: none does. The last one counts. */
+static const struct mounts_entry *find_cover(const struct prepared *p)
+{
+	const struct mounts_entry *cover = NULL;
+	for (size_t i = 0; i < p->mounts.count; i++)
+		if (str_path_within(p->mounts.real_cwd, p->mounts.v[i].target))
+			cover = &p->mounts.v[i];
+	return cover;
+}
+
+/* Outputs are what is made in files/, which such a mount replaces. */
+static void note_outputs(const struct prepared *p)
+{
+	const struct mounts_entry *cover = find_cover(p);
+	if ((!p->package_config.outputs && p->package_config.output_arguments == NULL) || cover == NULL ||
+	    cover->writable)
+		return;
+	log_notice("outputs have no effect: %s shows the server all of the working directory, read-only; "
+	           "--mount %s:rw lets it write there",
+	           cover->origin, cover->source);
+}
+
 bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct npxc_error *err)
 {
 	const int64_t began = clock_now_us();
@@ -423,6 +445,8 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 		return false;
 	if (notes)
 		note_rules(p);
+	if (notes)
+		note_outputs(p);
 	mem_cleanup char *sessions = prepare_sessions_directory(p);
 	const struct plan_input input = {
 		.config = &p->config,
@@ -595,6 +619,8 @@ static bool start_relay(struct prepared *p, struct npxc_error *err)
 		.arguments = &p->plan.arguments,
 		.stop = signals_interrupted,
 	};
+	const struct mounts_entry *cover = find_cover(p);
+	settings.is_read_only = cover != NULL && !cover->writable;
 	spell(p, &settings.place);
 	find_visible(p, &settings.place);
 	return relay_start(&settings, &p->relay, err);

@@ -537,19 +537,18 @@ static void look_for_failure(struct relay *relay, const char *bytes, size_t coun
 	    !(mentions && contains(bytes, count, "or directory, mkdir '")) && !contains(bytes, count, "EROFS"))
 		return;
 	relay->told_read_only = true;
-	say(relay,
-	    "npxc: the server could not write; it sees %.*s read-only. \"outputs\": true in the package's "
-	    "configuration "
-	    "keeps what it makes there, --mount DIR:rw shows it a directory to write to",
-	    SHOWN_PATH_BYTES / 4, relay->settings.place.spellings[0]);
+	say(relay, "npxc: the server could not write; it sees %.*s read-only. %s", SHOWN_PATH_BYTES / 4,
+	    relay->settings.place.spellings[0],
+	    relay->settings.is_read_only ? "--mount DIR:rw, or --project=rw for all of it, lets it write there"
+	                                 : "\"outputs\": true in the package's configuration keeps what it makes "
+	                                   "there, --mount DIR:rw shows it a "
+	                                   "directory to write to");
 }
 
 void relay_server_bytes(struct relay *relay, const char *bytes, size_t count, bool first)
 {
-	if (relay->publish == NULL)
-		return;
 	/* A longer answer that speaks of no path speaks of something else. */
-	const bool mentions = said_look(relay->said, bytes, count, first);
+	const bool mentions = relay->publish == NULL || said_look(relay->said, bytes, count, first);
 	if (!relay->told_read_only && relay->output == NULL && count <= (mentions ? HINT_BYTES : SHORT_BYTES))
 		look_for_failure(relay, bytes, count, mentions);
 }
@@ -720,7 +719,9 @@ void relay_attach(struct relay *relay, struct pump *pump)
 		                               .max_bytes = LIMIT_MESSAGE_BYTES };
 	const struct lines_rules to_client = { .look = look_at_server,
 		                               .decide = decide_for_client,
-		                               .watch = looks && relay->publish != NULL ? watch_server : NULL,
+		                               .watch = looks && (relay->publish != NULL || settings->is_read_only)
+		                                            ? watch_server
+		                                            : NULL,
 		                               .too_long = server_line_is_too_long,
 		                               .divert = divert,
 		                               .context = relay,
