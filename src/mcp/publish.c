@@ -56,6 +56,7 @@ struct publish {
 	size_t dirty, unwatched;
 	struct watch *watch;
 	bool watch_failed; /* of what is being made */
+	struct strv told;  /* directories of which it was said what was left out */
 };
 
 /* ---- the table ---- */
@@ -197,6 +198,7 @@ void publish_free(struct publish *publish)
 	free(publish->entries);
 	free(publish->buckets);
 	watch_free(publish->watch);
+	strv_done(&publish->told);
 	fd_close(&publish->files);
 	fd_close(&publish->stage);
 	free(publish);
@@ -603,7 +605,7 @@ static bool put_children(struct publish *publish, const struct find *found, int 
 			fine = put_link(publish, &child.links[0], err);
 		find_done(&child);
 	}
-	publish_report_left_out(found->path, &left_out, left_out.count);
+	publish_report_left_out(&publish->told, found->path, &left_out, left_out.count);
 	return fine;
 }
 
@@ -658,7 +660,7 @@ static bool copy_tree(struct publish *publish, const struct find *found, int dir
 		publish_tree_done(&tree);
 		return name_in_error(err, found->path);
 	}
-	publish_report_left_out(found->path, &tree.left_out, tree.left_out_count);
+	publish_report_left_out(&publish->told, found->path, &tree.left_out, tree.left_out_count);
 	publish_tree_done(&tree);
 	const bool unwatched = publish->watch_failed;
 	drop_entries(publish, found->path, false);

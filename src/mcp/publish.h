@@ -75,7 +75,8 @@ struct publish_tree {
 };
 bool publish_tree_go(struct publish_tree *tree, int directory, struct npxc_error *err) NPXC_MUST_CHECK;
 void publish_tree_done(struct publish_tree *tree);
-void publish_report_left_out(const char *path, const struct strv *left_out, size_t count);
+/* Once for each path. */
+void publish_report_left_out(struct strv *told, const char *path, const struct strv *left_out, size_t count);
 uint64_t publish_mix_stat(uint64_t hash, const struct stat *info);
 bool publish_is_settled(const struct stat *info);
 mode_t publish_copy_mode(const struct stat *info);

@@ -17,6 +17,9 @@
 
 enum { SHOWN_BYTES = 160, LEFT_OUT_NAMED = 8 };
 
+/* directories: of which is said what is missing in them, each once. */
+enum { TOLD_MAX = 256 };
+
 #ifdef __APPLE__
 #define MTIME(info) ((info)->st_mtimespec)
 #define CTIME(info) ((info)->st_ctimespec)
@@ -247,15 +250,17 @@ void publish_tree_done(struct publish_tree *tree)
 	strv_done(&tree->left_out);
 }
 
-void publish_report_left_out(const char *path, const struct strv *left_out, size_t count)
+void publish_report_left_out(struct strv *told, const char *path, const struct strv *left_out, size_t count)
 {
 	struct buf line BUF_CLEANUP = BUF_INIT(64 * KIB);
 	struct npxc_error ignored;
 
+	if (count == 0 || strv_contains(told, path) || told->count >= TOLD_MAX)
+		return;
+	strv_push(told, path);
 	for (size_t i = 0; i < left_out->count; i++)
 		if (!buf_appendf(&line, &ignored, "%s%s", i == 0 ? "" : ", ", left_out->v[i]))
 			break;
-	if (count > 0)
-		log_warn("publish", "%s: %zu left out: %s%s", path[0] == '\0' ? "." : path, count,
-		         line.data == NULL ? "" : line.data, count > LEFT_OUT_NAMED ? ", ..." : "");
+	log_warn("publish", "%s: %zu left out: %s%s", path[0] == '\0' ? "." : path, count,
+	         line.data == NULL ? "" : line.data, count > LEFT_OUT_NAMED ? ", ..." : "");
 }

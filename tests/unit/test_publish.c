@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "mcp/output.h"
@@ -11,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -572,46 +574,314 @@ static void a_mount_point_is_never_touched(void **state)
 	stop(&rig);
 }
 
-/* While a file is copied again and again, somebody swaps it for a link to a secret and back. */
+/* ---- somebody changes names meanwhile ---- */
+
+/* The warnings of thousands of rounds are nobody's. */
+static void be_quiet(bool quiet)
+{
+	struct npxc_error err;
+
+	assert_true(log_configure(quiet ? "off" : "warn", &err));
+}
+
+/* As an editor does it, but for the wait for the disk. */
+static void save(const char *directory, const char *name, const char *text)
+{
+	mem_cleanup char *path = in(directory, name);
+	mem_cleanup char *temporary = in(directory, "saved");
+	FD_CLEANUP int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+	assert_true(fd != -1 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	(void)rename(temporary, path);
+}
+
+/* A child that exchanges names until it is stopped: pairs of paths, the end a NULL. */
+static pid_t start_swapping(char *const pairs[][2])
+{
+	const pid_t swapper = fork();
+
+	be_quiet(true);
+	assert_true(swapper >= 0);
+	while (swapper == 0)
+		for (size_t i = 0; pairs[i][0] != NULL; i++)
+			(void)renameat2(AT_FDCWD, pairs[i][0], AT_FDCWD, pairs[i][1], RENAME_EXCHANGE);
+	return swapper;
+}
+
+static void stop_swapping(pid_t swapper)
+{
+	be_quiet(false);
+	kill(swapper, SIGKILL);
+	waitpid(swapper, NULL, 0);
+}
+
+static size_t found_secrets, found_entries;
+
+static int look_for_secret(const char *path, const struct stat *info, int type, struct FTW *ftw)
+{
+	char text[256] = "";
+	ssize_t length = 0;
+	int fd;
+
+	(void)info;
+	(void)ftw;
+	found_entries++;
+	if (type == FTW_SL)
+		length = readlink(path, text, sizeof(text) - 1);
+	else if (type == FTW_F && (fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)) != -1) {
+		length = read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
+	text[length < 0 ? 0 : length] = '\0';
+	found_secrets += strstr(text, "SECRET") != NULL || strstr(text, "outside") != NULL;
+	return 0;
+}
+
+/* What is in it itself, links as their text. */
+static bool has_secret(const char *directory)
+{
+	found_secrets = found_entries = 0;
+	(void)nftw(directory, look_for_secret, 16, FTW_PHYS);
+	return found_secrets > 0;
+}
+
+/* Beside `secret`: what has the names of things inside. */
+static void fill_outside(struct rig *rig)
+{
+	static const char *const names[] = { "a", "x", "d/f", "e/y", "made" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		put(rig->outside, names[i], "SECRET");
+}
+
+/* Nothing was made there, changed or removed. */
+static bool is_outside_whole(struct rig *rig)
+{
+	return has_secret(rig->outside) && found_secrets == 6 && found_entries == 9;
+}
+
+/* The host's names: files, directories and links to secrets change places while they are copied, one by one and as a
+ * tree. */
 static void what_is_swapped_meanwhile_leads_nowhere(void **state)
 {
+	static const char *const named[] = { "s/a", "s", "s/d/f", "t/a", "t", "" };
 	struct rig rig;
+	int readable = 0;
 
 	(void)state;
 	start(&rig, false, NULL);
+	fill_outside(&rig);
 	mem_cleanup char *secret = in(rig.outside, "secret");
-	mem_cleanup char *a = in(rig.cwd, "s/a"), *b = in(rig.cwd, "s/b"), *d = in(rig.cwd, "s"), *e = in(rig.cwd, "e");
+	mem_cleanup char *a = in(rig.cwd, "s/a"), *b = in(rig.cwd, "s/b"), *d = in(rig.cwd, "s/d"),
+	                 *l = in(rig.cwd, "s/l");
+	mem_cleanup char *t = in(rig.cwd, "t"), *u = in(rig.cwd, "u");
 	put(rig.cwd, "s/a", "fine");
-	put(rig.cwd, "s/keep", "fine");
+	put(rig.cwd, "s/d/f", "fine");
 	lead(rig.cwd, "s/b", secret);
-	const pid_t swapper = fork();
-	assert_true(swapper >= 0);
-	if (swapper == 0) {
-		for (;;) {
-			(void)renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
-			if (symlink("../outside", e) == 0)
-				(void)renameat2(AT_FDCWD, e, AT_FDCWD, d, RENAME_EXCHANGE);
-			(void)renameat2(AT_FDCWD, e, AT_FDCWD, d, RENAME_EXCHANGE);
-			unlink(e);
-		}
-	}
-	int readable = 0;
-	for (int i = 0; i < 3000; i++) {
+	lead(rig.cwd, "s/l", "../../outside/d");
+	put(rig.cwd, "t/a", "fine");
+	lead(rig.cwd, "u", rig.outside);
+	/* a file and a link, a directory and a link, a file and a directory, a tree and a link */
+	char *const pairs[][2] = { { a, b }, { d, l }, { a, d }, { t, u }, { NULL, NULL } };
+	const pid_t swapper = start_swapping(pairs);
+	for (int i = 0; i < 600; i++) {
 		struct npxc_error err;
-		const bool fine = show(&rig, i % 2 == 0 ? "s/a" : "s", &err);
-		mem_cleanup char *one = seen(&rig, "s/a"), *two = seen(&rig, "s/b"), *three = seen(&rig, "s/secret");
+		bool fine = show(&rig, named[i % 6], &err);
+		mem_cleanup char *one = seen(&rig, named[i % 6]);
 
 		readable += fine && strcmp(one, "fine") == 0;
-		if (strstr(one, "SECRET") != NULL || strstr(two, "SECRET") != NULL || strstr(three, "SECRET") != NULL) {
-			kill(swapper, SIGKILL);
-			fail_msg("round %d: %s %s %s", i, one, two, three);
+		if (i % 7 == 0)
+			publish_refresh(rig.publish);
+		if (has_secret(rig.files)) {
+			stop_swapping(swapper);
+			fail_msg("round %d: %zu secrets of %zu", i, found_secrets, found_entries);
 		}
 	}
-	kill(swapper, SIGKILL);
-	waitpid(swapper, NULL, 0);
+	stop_swapping(swapper);
 	assert_true(readable > 0);
-	rig.settings.max_entries = 0;
+	assert_true(is_outside_whole(&rig));
 	stop(&rig);
+}
+
+/* The guest's names: it may write, and puts links out of it where npxc puts, renews and removes copies. */
+static void a_guest_that_swaps_what_it_was_shown_writes_nowhere_else(void **state)
+{
+	static const char *const named[] = { "a", "d/f", "d", "e/y", "x" };
+	struct rig rig;
+	int shown_times = 0;
+
+	(void)state;
+	start(&rig, true, NULL);
+	fill_outside(&rig);
+	mem_cleanup char *a = in(rig.files, "a"), *d = in(rig.files, "d"), *e = in(rig.files, "e"),
+	                 *x = in(rig.files, "x");
+	mem_cleanup char *l = in(rig.files, "l"), *m = in(rig.files, "m");
+	put(rig.cwd, "d/f", "f");
+	put(rig.cwd, "e/y", "y");
+	mem_cleanup char *host_a = in(rig.cwd, "a"), *host_f = in(rig.cwd, "d/f");
+	put(rig.files, "d/own", "own");
+	put(rig.files, "e/own", "own");
+	lead(rig.files, "a", "../outside/a");
+	lead(rig.files, "x", "../outside/x");
+	lead(rig.files, "l", rig.outside);
+	lead(rig.files, "m", "../outside/d");
+	char *const pairs[][2] = { { d, m }, { e, l }, { a, d }, { x, e }, { a, m }, { NULL, NULL } };
+	const pid_t swapper = start_swapping(pairs);
+	for (int i = 0; i < 400 && is_outside_whole(&rig); i++) {
+		struct npxc_error err;
+
+		save(rig.cwd, "x", i % 2 == 0 ? "one" : "another");
+		save(rig.cwd, "e/y", i % 3 == 0 ? "one" : "another");
+		if (i % 5 != 0)
+			save(rig.cwd, "a", "a"), save(rig.cwd, "d/f", "f");
+		else
+			unlink(host_a), unlink(host_f);
+		shown_times += show(&rig, named[i % 5], &err);
+		publish_refresh(rig.publish);
+	}
+	stop_swapping(swapper);
+	assert_true(is_outside_whole(&rig));
+	assert_true(shown_times > 0);
+	assert_false(has_secret(rig.cwd));
+	stop(&rig);
+}
+
+/* The same at the worst moment: between the look and the opening, and while bytes are copied (each copy asks `stop`).
+ */
+struct exchange {
+	char *one, *other; /* owned */
+	int due;           /* it is done at the call of this number, counted down */
+	int times;
+};
+
+static bool exchange_now(void *context)
+{
+	struct exchange *exchange = context;
+
+	if (--exchange->due == 0)
+		exchange->times += renameat2(AT_FDCWD, exchange->one, AT_FDCWD, exchange->other, RENAME_EXCHANGE) == 0;
+	return false;
+}
+
+static void restart_with(struct rig *rig, struct exchange *exchange, const char *directory, const char *one,
+                         const char *other)
+{
+	struct npxc_error err;
+
+	*exchange = (struct exchange){ .one = in(directory, one), .other = in(directory, other) };
+	rig->settings.stop = exchange_now;
+	rig->settings.context = exchange;
+	publish_free(rig->publish);
+	assert_true(publish_start(&rig->settings, &rig->publish, &err));
+}
+
+static void exchange_done(struct exchange *exchange)
+{
+	free(exchange->one);
+	free(exchange->other);
+}
+
+static void what_is_swapped_after_the_look_is_not_followed(void **state)
+{
+	static const struct {
+		const char *path, *one, *other; /* named; what changes places */
+	} cases[] = { { "s/a", "s/a", "s/b" }, { "s/a", "s", "u" }, { "s", "s", "u" }, { "s/d", "s/d", "s/l" } };
+	struct rig rig;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct npxc_error err;
+		struct find found;
+
+		start(&rig, false, NULL);
+		fill_outside(&rig);
+		mem_cleanup char *secret = in(rig.outside, "secret");
+		mem_cleanup char *one = in(rig.cwd, cases[i].one), *other = in(rig.cwd, cases[i].other);
+		put(rig.cwd, "s/a", "fine");
+		put(rig.cwd, "s/d/f", "fine");
+		lead(rig.cwd, "s/b", secret);
+		lead(rig.cwd, "s/l", "../../outside/d");
+		lead(rig.cwd, "u", rig.outside);
+		find_path(&rig.find, cases[i].path, &found);
+		assert_true(found.kind == FIND_FILE || found.kind == FIND_DIRECTORY);
+		assert_return_code(renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE), errno);
+		const bool fine = publish_put(rig.publish, &found, &err);
+		find_done(&found);
+		if (!fine || has_secret(rig.files)) /* what was swapped is left: the server says what it finds */
+			fail_msg("%s: %s for %s: %zu of %zu", cases[i].path, cases[i].other, cases[i].one,
+			         found_secrets, found_entries);
+		stop(&rig);
+	}
+}
+
+static void a_tree_that_changes_while_it_is_copied_is_not_left(void **state)
+{
+	struct rig rig;
+	struct exchange exchange;
+
+	(void)state;
+	start(&rig, false, NULL);
+	fill_outside(&rig);
+	for (int i = 0; i < 6; i++) { /* whichever is read first */
+		mem_cleanup char *name = str_printf("t/%d", i);
+		put(rig.cwd, name, "fine");
+	}
+	put(rig.cwd, "t/d/f", "fine");
+	lead(rig.cwd, "t/l", "../../outside/d");
+	restart_with(&rig, &exchange, rig.cwd, "t/d", "t/l");
+	for (int i = 0; i < 8; i++) {
+		struct npxc_error err;
+
+		exchange.due = i + 1;
+		(void)show(&rig, "t", &err);
+		assert_false(has_secret(rig.files));
+	}
+	assert_true(exchange.times >= 4);
+	exchange_done(&exchange);
+	stop(&rig);
+}
+
+static void a_guest_that_swaps_while_a_copy_is_made_gets_none_elsewhere(void **state)
+{
+	static const struct {
+		const char *path, *one, *other; /* in the guest's directory */
+	} cases[] = {
+		{ "d/f", "d", "m" }, { "d/new", "d", "m" }, { "e/g/y", "e", "l" }, { "d", "d", "m" }, { "a", "a", "k" }
+	};
+	struct rig rig;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct exchange exchange;
+		struct npxc_error err;
+
+		start(&rig, true, NULL);
+		fill_outside(&rig);
+		put(rig.cwd, "a", "a");
+		put(rig.cwd, "d/f", "f");
+		put(rig.cwd, "d/new", "new");
+		put(rig.cwd, "e/g/y", "y");
+		put(rig.files, "a", "own");
+		put(rig.files, "d/own", "own");
+		put(rig.files, "e/own", "own");
+		lead(rig.files, "k", "../outside/a");
+		lead(rig.files, "m", "../outside/d");
+		lead(rig.files, "l", rig.outside);
+		restart_with(&rig, &exchange, rig.files, cases[i].one, cases[i].other);
+		for (int k = 0; k < 6; k++) {
+			exchange.due = k / 2 + 1;
+			(void)show(&rig, cases[i].path, &err);
+			exchange.due = k / 2 + 1;
+			save(rig.cwd, "e/g/y", k % 2 == 0 ? "1" : "2");
+			save(rig.cwd, "d/f", k % 2 == 0 ? "1" : "2");
+			publish_refresh(rig.publish);
+		}
+		if (exchange.times == 0 || !is_outside_whole(&rig))
+			fail_msg("%s: %d exchanges; outside %zu of %zu", cases[i].path, exchange.times, found_secrets,
+			         found_entries);
+		exchange_done(&exchange);
+		stop(&rig);
+	}
 }
 
 /* ---- outputs ---- */
@@ -637,6 +907,8 @@ static struct output *start_output(struct rig *rig, struct telling *telling, boo
 		                                  .max_file_bytes = 1000,
 		                                  .max_total_bytes = 100000,
 		                                  .max_entries = 40,
+		                                  .stop = rig->settings.stop,
+		                                  .context = rig->settings.context,
 		                                  .say = note,
 		                                  .say_context = telling };
 	struct output *output;
@@ -740,6 +1012,88 @@ static void only_named_outputs_where_that_was_asked(void **state)
 	stop(&rig);
 }
 
+/* Both sides change names while what the server made is put in place: no link is read through, none written through. */
+static void outputs_that_are_swapped_meanwhile_bring_and_make_nothing_foreign(void **state)
+{
+	struct rig rig;
+	struct telling telling;
+	int placed = 0;
+
+	(void)state;
+	start(&rig, true, NULL);
+	fill_outside(&rig);
+	mem_cleanup char *secret = in(rig.outside, "secret"), *made = in(rig.files, "made"),
+	                 *link = in(rig.files, "link");
+	mem_cleanup char *o = in(rig.files, "o"), *p = in(rig.files, "p"), *host_o = in(rig.cwd, "o"),
+	                 *host_p = in(rig.cwd, "p");
+	mem_cleanup char *host_made = in(rig.cwd, "made"), *host_x = in(rig.cwd, "o/new");
+	struct output *output = start_output(&rig, &telling, false);
+	put(rig.files, "made", "fine");
+	put(rig.files, "o/new", "fine");
+	lead(rig.files, "link", secret);
+	lead(rig.files, "p", "../outside");
+	put(rig.cwd, "o/there", "there");
+	lead(rig.cwd, "p", rig.outside);
+	char *const pairs[][2] = { { made, link }, { o, p }, { host_o, host_p }, { NULL, NULL } };
+	const pid_t swapper = start_swapping(pairs);
+	for (int i = 0; i < 250 && is_outside_whole(&rig); i++) {
+		output_collect(output);
+		placed += unlink(host_made) == 0;
+		(void)unlink(host_x);
+		/* What it makes anew is another file. */
+		mem_cleanup char *name = str_printf("n%d", i % 8);
+		save(rig.files, name, "fine");
+	}
+	stop_swapping(swapper);
+	assert_true(is_outside_whole(&rig));
+	assert_true(placed > 0);
+	unlink(host_p);
+	unlink(host_o);
+	assert_false(has_secret(rig.cwd));
+	output_free(output);
+	buf_done(&telling.said);
+	stop(&rig);
+}
+
+/* The host's directory becomes a link out, and the server's file one to a secret, while another file is put in place.
+ */
+static void outputs_do_not_follow_what_changes_under_them(void **state)
+{
+	struct rig rig;
+	struct telling telling;
+	struct exchange exchange;
+
+	(void)state;
+	for (int host = 0; host < 2; host++) {
+		start(&rig, true, NULL);
+		fill_outside(&rig);
+		mem_cleanup char *secret = in(rig.outside, "secret"), *p = in(rig.cwd, "p"), *o = in(rig.cwd, "o");
+		put(rig.cwd, "o/there", "there");
+		lead(rig.cwd, "p", rig.outside);
+		for (int i = 0; i < 6; i++) {
+			mem_cleanup char *name = str_printf("o/n%d", i);
+			put(rig.files, name, "fine");
+		}
+		lead(rig.files, "o/link", secret);
+		restart_with(&rig, &exchange, host == 0 ? rig.files : rig.cwd, host == 0 ? "o/n3" : "o",
+		             host == 0 ? "o/link" : "p");
+		struct output *output = start_output(&rig, &telling, false);
+		for (int i = 0; i < 4; i++) {
+			exchange.due = i + 1;
+			output_collect(output);
+		}
+		assert_true(exchange.times > 0);
+		assert_true(is_outside_whole(&rig));
+		unlink(p);
+		unlink(o); /* whichever of them is the link */
+		assert_false(has_secret(rig.cwd));
+		exchange_done(&exchange);
+		output_free(output);
+		buf_done(&telling.said);
+		stop(&rig);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -754,8 +1108,14 @@ int main(void)
 		cmocka_unit_test(sparse_files_stay_sparse),
 		cmocka_unit_test(a_mount_point_is_never_touched),
 		cmocka_unit_test(what_is_swapped_meanwhile_leads_nowhere),
+		cmocka_unit_test(what_is_swapped_after_the_look_is_not_followed),
+		cmocka_unit_test(a_tree_that_changes_while_it_is_copied_is_not_left),
+		cmocka_unit_test(a_guest_that_swaps_while_a_copy_is_made_gets_none_elsewhere),
+		cmocka_unit_test(a_guest_that_swaps_what_it_was_shown_writes_nowhere_else),
 		cmocka_unit_test(what_a_server_makes_is_put_in_place),
 		cmocka_unit_test(only_named_outputs_where_that_was_asked),
+		cmocka_unit_test(outputs_do_not_follow_what_changes_under_them),
+		cmocka_unit_test(outputs_that_are_swapped_meanwhile_bring_and_make_nothing_foreign),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
