@@ -95,11 +95,9 @@ static void print_files(const struct prepared *p)
 	else if (!p->plan.shows)
 		printf("%-10s%s is too wide to take files from: name a project with --cwd DIR\n", "files", p->cwd);
 	else
-		printf("%-10sa file of %s that a call names is copied to the same path inside, before the call goes "
-		       "on%s\n",
-		       "files", cwd, p->plan.outputs ? "; what the server makes there is put in place (outputs)" : "");
-	printf("%-10sanything else: --mount PATH, --project for all of the working directory (:rw, =rw to write)\n",
-	       "");
+		printf("%-10swhat a call names beneath %s is shown at its own path, as a copy%s\n", "files", cwd,
+		       p->plan.outputs ? ";\n          what the server makes there is put in place (outputs)" : "");
+	printf("%-10sanything else: --mount PATH[:rw]; all of the directory: --project[=rw]\n", "");
 }
 
 static void print_link(const struct prepared *p)

@@ -14,26 +14,37 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* ---- progress ---- */
 
 enum { PROGRESS_EVERY_MS = 100 };
 
+/* Bytes of a line that is drawn over itself: one that wraps would stay at each drawing. */
+static int columns(void)
+{
+	struct winsize size;
+
+	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 79;
+}
+
 static void show(struct install_progress *progress)
 {
 	mem_cleanup char *title = str_escape(progress->title, strnlen(progress->title, 60));
 	mem_cleanup char *line = NULL;
+	mem_cleanup char *drawn = NULL;
 	int64_t seconds;
 	ssize_t ignored;
 
 	progress->shown_ms = clock_now_ms();
 	seconds = (progress->shown_ms - progress->started_ms) / 1000;
 	line = progress->fetched > 0
-	           ? str_printf("\r\033[Knpxc: installing %s: %s, %zu files, %d s", title, progress->phase,
-	                        progress->fetched, (int)seconds)
-	           : str_printf("\r\033[Knpxc: installing %s: %s, %d s", title, progress->phase, (int)seconds);
-	ignored = write(STDERR_FILENO, line, strlen(line));
+	           ? str_printf("npxc: installing %s: %s, %zu files, %d s", title, progress->phase, progress->fetched,
+	                        (int)seconds)
+	           : str_printf("npxc: installing %s: %s, %d s", title, progress->phase, (int)seconds);
+	drawn = str_printf("\r\033[K%.*s", columns(), line);
+	ignored = write(STDERR_FILENO, drawn, strlen(drawn));
 	(void)ignored;
 }
 
