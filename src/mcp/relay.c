@@ -66,12 +66,13 @@ struct relay {
 static void say_line(void *context, const char *line)
 {
 	struct relay *relay = context;
+	mem_cleanup char *dressed = log_dress(line);
 	struct npxc_error ignored;
 
 	if (relay->pump == NULL)
 		log_notice("%s", str_starts(line, "npxc: ") ? line + strlen("npxc: ") : line);
 	else if (pump_say(relay->pump)->length < DIVERTED_BYTES &&
-	         !buf_appendf(pump_say(relay->pump), &ignored, "%s\n", line))
+	         !buf_appendf(pump_say(relay->pump), &ignored, "%s\n", dressed))
 		log_debug("relay", "%s", ignored.message);
 }
 
@@ -668,8 +669,7 @@ static bool server_line_is_too_long(void *context)
 /* A piece of what is no message, as a line of its own. */
 static void say_diverted(struct relay *relay)
 {
-	struct buf *to = pump_say(relay->pump);
-	struct npxc_error ignored;
+	const struct buf *to = pump_say(relay->pump);
 	size_t length = relay->diverted.length;
 
 	while (length > 0 && (relay->diverted.data[length - 1] == '\n' || relay->diverted.data[length - 1] == '\r'))
@@ -678,9 +678,9 @@ static void say_diverted(struct relay *relay)
 		if (relay->unsaid == 0)
 			log_debug("relay", "nobody reads what the server prints; some of it is thrown away");
 		relay->unsaid += length;
-	} else if (!buf_appendf(to, &ignored, "%s: ", relay->label) ||
-	           !buf_append(to, relay->diverted.data, length, &ignored) || !buf_append_text(to, "\n", &ignored)) {
-		log_debug("relay", "%s", ignored.message);
+	} else {
+		pump_pass_on(relay->pump, relay->label, relay->diverted.data == NULL ? "" : relay->diverted.data,
+		             length);
 	}
 	relay->diverted.length = 0;
 }

@@ -1,12 +1,15 @@
 """What a guest writes, where stderr is somebody's terminal: nothing of it acts, and nothing of it passes for npxc's."""
 
+import fcntl
 import json
 import os
 import pty
 import re
 import select
 import shutil
+import struct
 import subprocess
+import termios
 import time
 
 import pytest
@@ -41,12 +44,16 @@ def package(world):
     return directory
 
 
-def on_terminal(world, argv, done, stdout_too=False):
+def on_terminal(world, argv, done, stdout_too=False, columns=0, sends=b""):
     """All that a terminal gets as stderr (and stdout) of a program whose stdin stays open until `done` is seen."""
     outer, inner = pty.openpty()
+    if columns:
+        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
     process = subprocess.Popen(list(map(str, argv)), cwd=world.project, env={**world.env, "TERM": "xterm"}, stdin=subprocess.PIPE,
                                stdout=inner if stdout_too else subprocess.DEVNULL, stderr=inner, start_new_session=True)
     os.close(inner)
+    process.stdin.write(sends)
+    process.stdin.flush()
     shown, end = b"", time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if done in shown and process.stdin and not process.stdin.closed:
@@ -85,6 +92,13 @@ def test_npxcs_own_lines_begin_with_a_reset(world, package):
     shown = on_terminal(world, [NPXC, "--log-level", "info", package], b"\\xc2\\x9b")
     own = [line for line in shown.replace(b"\r\n", b"\n").split(b"\n") if b"npxc: info" in line]
     assert own and all(b"\x1b[0;1mnpxc: info" in line and line.endswith(b"\x1b[0m") for line in own), own
+
+
+def test_what_is_told_of_paths_begins_with_a_reset_too(world, package):
+    world.configure({})
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "t", "arguments": {"p": "/etc/hostname"}}}
+    shown = on_terminal(world, [NPXC, package], b"never", sends=json.dumps(call).encode() + b"\n")
+    assert b"\x1b[0;1mnpxc: the server cannot see /etc/hostname: " in shown, shown
 
 
 def test_try_shows_a_servers_words_as_text(world, package):
@@ -126,3 +140,13 @@ def test_what_stands_in_leases_and_logs_is_shown_as_text_everywhere(world):
         assert b"owned" in out and not ACTS.search(out), (words, out)
         if words == "ps --json":
             assert json.loads(out)[0]["package"] == bad
+
+
+@pytest.mark.parametrize("columns", [40, 0])
+def test_progress_stays_in_one_line_of_the_terminal(world, package, columns):
+    """A drawn line that wraps would not be drawn over: each drawing would stay."""
+    shown = on_terminal(world, [NPXC, "install", "--force", package], b"never", columns=columns)
+    drawn = [part.split(b"\r")[0].split(b"\n")[0] for part in shown.split(b"\r\x1b[K")[1:]]
+    assert any(line.startswith(b"npxc: installing ") for line in drawn), shown
+    longest = max(len(line) for line in drawn if line.startswith(b"npxc: installing "))
+    assert longest == columns - 1 if columns else longest < 80
