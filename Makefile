@@ -308,8 +308,10 @@ corpus-ci: all ## the six of them for every push, in the store of the black-box 
 		--cache "$${NPXC_TEST_CACHE:-$(BUILD)/test-cache-$$(id -u)}" $(CORPUS_FLAGS)
 
 .PHONY: corpus-files
-corpus-files: all ## six real servers read a file by its path as they do bare, and none outside; some 300 MB of packages
-	@$(PYTHON) conformance/corpus/files.py --npxc $(BUILD)/npxc --cache $(BUILD)/corpus-cache
+corpus-files: all ## real servers with files, bare beside npxc on bwrap and, as root, podman; some 900 MB of packages; CORPUS_FLAGS are files.py's
+	@$(if $(filter Linux0,$(UNAME)$(shell id -u)),ci/podman)
+	@$(PYTHON) conformance/corpus/files.py --npxc $(BUILD)/npxc \
+		--runtime bwrap$(if $(filter Linux0,$(UNAME)$(shell id -u)),$(comma)podman) $(CORPUS_FLAGS)
 
 test: ## every check: installs what is missing, builds with -Werror, unit tests, sanitizers, layers, format, black box
 	@$(MAKE) deps-test
