@@ -54,24 +54,6 @@ bool fd_fill_standard(struct npxc_error *err)
 	return true;
 }
 
-bool fd_path(int fd, char **ret_path, struct npxc_error *err)
-{
-	char path[PATH_MAX + 1] = "";
-#ifdef __linux__
-	mem_cleanup char *handle = str_printf("/proc/self/fd/%d", fd);
-	const bool known = readlink(handle, path, PATH_MAX) > 0;
-#elif defined(F_GETPATH)
-	const bool known = fcntl(fd, F_GETPATH, path) == 0;
-#else
-	const bool known = false;
-#endif
-
-	if (!known || path[0] != '/')
-		return error_set_errno(err, ERROR_IO, "ask where an open file lies");
-	*ret_path = str_dup(path);
-	return true;
-}
-
 bool fd_set_close_on_exec(int fd, bool on, struct npxc_error *err)
 {
 	int flags = fcntl(fd, F_GETFD);

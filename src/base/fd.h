@@ -28,8 +28,6 @@ bool fd_fill_standard(struct npxc_error *err) NPXC_MUST_CHECK;
 bool fd_pipe(int ret_ends[2], struct npxc_error *err) NPXC_MUST_CHECK;
 /* A connected UNIX stream socket pair. */
 bool fd_socket_pair(int ret_ends[2], struct npxc_error *err) NPXC_MUST_CHECK;
-/* Where what is open lies now: for judging by its name, never for opening it again. Owned. */
-bool fd_path(int fd, char **ret_path, struct npxc_error *err) NPXC_MUST_CHECK;
 bool fd_set_close_on_exec(int fd, bool on, struct npxc_error *err) NPXC_MUST_CHECK;
 /* Every descriptor from `lowest` on: for a forked child just before it execs, so that nothing of the client's that was
  * inherited without the flag gets on. May allocate: the parent has one thread. */
