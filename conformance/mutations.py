@@ -80,7 +80,7 @@ MUTATIONS = [without_attempt(number) for number in range(1, 6)] + [
              (NETWORK, "if (network_look(runtime, name, pause_ms) == NETWORK_STATE_GONE)\n\t\treturn true;", "(void)runtime;\n\t(void)name;"),
              (NETWORK, "if (network_look(runtime, name, network_schedule.last_look_ms) == NETWORK_STATE_GONE)\n"
                        "\t\treturn true;\n", "")),
-    # either alone is enough for what calls name: a link that leads out is met again when it is opened
+    # either flag alone keeps a link from leading out
     Mutation("beneath", "the flags that keep a path beneath the working directory and its links unfollowed", ["fs-*"],
              ("src/base/beneath.c", ".resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS", ".resolve = RESOLVE_NO_MAGICLINKS"),
              ("src/base/beneath.c", "how.resolve |= RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;", "how.resolve |= RESOLVE_NO_XDEV;")),
