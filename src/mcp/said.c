@@ -543,6 +543,22 @@ static size_t read_key(struct said *said, const char *bytes, size_t at, size_t c
 	return count;
 }
 
+/* A key is a text as well; few have a slash in them. */
+static size_t look_at_key(struct said *said, const char *bytes, size_t at, size_t count)
+{
+	const size_t next = read_key(said, bytes, at, count);
+	const bool ended = !said->in_string;
+
+	if (!ended || said->windowed || next_of(&said->slash, bytes, at, count, '/') < next ||
+	    next_of(&said->backslash, bytes, at, count, '\\') < next) {
+		said->in_string = true;
+		said->whole = false;
+		(void)read_string(said, bytes, at, count);
+		said->in_string = !ended;
+	}
+	return next;
+}
+
 static void string_begins(struct said *said)
 {
 	said->in_string = true;
@@ -603,7 +619,7 @@ bool said_look(struct said *said, const char *bytes, size_t count, bool first)
 	}
 	while (at < count) {
 		if (said->in_string) {
-			at = said->is_key ? read_key(said, bytes, at, count) : read_string(said, bytes, at, count);
+			at = said->is_key ? look_at_key(said, bytes, at, count) : read_string(said, bytes, at, count);
 			continue;
 		}
 		if (bytes[at] == '"')

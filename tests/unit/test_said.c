@@ -91,6 +91,10 @@ static const struct {
 	{ "{\"t\":\"\\\"\",\"u\":\"/home/u/work/a.txt\"}", "a.txt", false },
 	{ "{\"t\":\"\\ud83d/home/u/work/a.txt\"}", "a.txt", false },
 	{ "{\"t\":\"\\ud83d\\/home/u/work/a.txt\"}", "a.txt", false },
+	{ "{\"/home/u/work/a.txt\":1}", "a.txt", false }, /* a key */
+	{ "{\"x\":{\"\\/home\\/u/work/a.txt\":{\"uri\":7}}}", "a.txt", false },
+	{ "{\"default\":{\"a.txt\":1}}", "a.txt", true },
+	{ "{\"x/y\":\"a.txt\",\"z\":\"/home/u/work/b\"}", "b", false },
 
 	/* by links */
 	{ "{\"t\":\"/home/u/work/l/f\"}", "real/f", false },
