@@ -15,6 +15,7 @@
 #include "mcp/schema.h"
 #include "mcp/words.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -253,13 +254,15 @@ static bool has_hazard(const char *relative, const struct find *found)
 	return hazard_along(relative, 0) != 0 || hazard_along(found->path, 0) != 0;
 }
 
-/* A path that lies elsewhere: it passes as it is, unless the user wants it refused. */
+/* A path that lies elsewhere: it passes as it is, unless there is something here and the user wants it refused. */
 static bool is_outside(struct relay *relay, const char *path, const char *why, struct work *work)
 {
 	struct stat info;
 
 	if (lstat(path, &info) == 0)
 		tell(relay, path, why);
+	else if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG)
+		return true; /* a route, a name on another machine */
 	if (!relay->settings.config->refuse_outside || !work->is_request)
 		return true;
 	mem_cleanup char *shown = str_escape(path, strlen(path));
