@@ -269,7 +269,10 @@ static enum tree_next pass_over(void *context, const struct tree_entry *entry, i
 
 bool output_is_over(struct output *output, uint64_t *ret_bytes)
 {
-	const struct tree_visitor visitor = { .context = output, .entry = measure, .refused = pass_over };
+	/* A directory that the server has locked holds as much as another. */
+	const struct tree_visitor visitor = {
+		.context = output, .unlock = true, .entry = measure, .refused = pass_over
+	};
 	struct npxc_error ignored;
 	bool whole;
 
