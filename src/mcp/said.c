@@ -294,7 +294,7 @@ static size_t spelling_at(const struct said *said, const char *text, size_t leng
 }
 
 /* Each path that begins within the first `most` bytes. All that is looked for has a slash in it. */
-static void look_into(struct said *said, const char *text, size_t length, size_t most)
+static void look_for_paths(struct said *said, const char *text, size_t length, size_t most)
 {
 	const char *end = text + length, *from = text, *slash;
 	size_t pending = SIZE_MAX; /* where a path begins whose end is not known yet */
@@ -321,6 +321,24 @@ static void look_into(struct said *said, const char *text, size_t length, size_t
 		add_absolute(said, text + pending, end_of_line(text + pending, length - pending));
 }
 
+/* The same, and what JSON within the text means: its slashes may have backslashes before them. */
+static void look_into(struct said *said, const char *text, size_t length, size_t most)
+{
+	mem_cleanup char *plain = NULL;
+	size_t used = 0;
+
+	look_for_paths(said, text, length, most);
+	if (memmem(text, most, "\\/", 2) == NULL)
+		return;
+	plain = mem_alloc(length + 1);
+	for (size_t i = 0; i < length; i++) {
+		while (text[i] == '/' && used > 0 && plain[used - 1] == '\\')
+			used--;
+		plain[used++] = text[i];
+	}
+	look_for_paths(said, plain, used, used);
+}
+
 static void add_whole(struct said *said, const char *text, size_t length)
 {
 	struct scope_name name;
@@ -339,7 +357,11 @@ static void string_is_whole(struct said *said, const char *text, size_t length)
 {
 	if (said->whole && !said->cut)
 		add_whole(said, text, length);
-	look_into(said, text, length, length);
+	/* As it stands in the line it has no escape, and so no backslash. */
+	if (said->windowed)
+		look_into(said, text, length, length);
+	else
+		look_for_paths(said, text, length, length);
 }
 
 static bool is_marking(const char *key, size_t length)

@@ -74,6 +74,8 @@ static const struct {
 	{ "{\"t\":\"a.txt\"}", "a.txt", true }, /* a bare name in a text does not count */
 	{ "{\"t\":\"\\/home\\/u\\/work\\/a.txt\"}", "a.txt", false },
 	{ "{\"t\":\"\\u002fhome\\u002fu\\u002fwork\\u002fa.txt\"}", "a.txt", false },
+	{ "{\"t\":\"{\\\"p\\\":\\\"\\\\/home\\\\/u\\\\/work\\\\/a.txt\\\"}\"}", "a.txt", false }, /* JSON in JSON */
+	{ "{\"t\":\"\\\\\\\\/home\\\\\\\\/u\\\\/work/a.txt\"}", "a.txt", false },
 	{ "{\"t\":\"x\\n/home/u/work/a.txt\\ny\"}", "a.txt", false },
 	{ "{\"t\":\"/home/u/work/b,/home/u/work/a.txt,/home/u/work/c\"}", "a.txt", false },
 	{ "{\"t\":\"/home/u/work/b,/home/u/work/a.txt,/home/u/work/c\"}", "c", false },
