@@ -443,10 +443,10 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 	    plan_session_name(store_package_label(&p->package), session_id != NULL ? session_id : "<session>");
 	if (!choose_network(p, session_id != NULL, err) || !open_outlet(p, session_id != NULL, err))
 		return false;
-	if (notes)
+	if (notes) {
 		note_rules(p);
-	if (notes)
 		note_outputs(p);
+	}
 	mem_cleanup char *sessions = prepare_sessions_directory(p);
 	const struct plan_input input = {
 		.config = &p->config,
