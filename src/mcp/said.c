@@ -573,9 +573,9 @@ static size_t look_at_key(struct said *said, const char *bytes, size_t at, size_
 
 	if (!ended || said->windowed || next_of(&said->slash, bytes, at, count, '/') < next ||
 	    next_of(&said->backslash, bytes, at, count, '\\') < next) {
-		said->in_string = true;
 		said->whole = false;
-		(void)read_string(said, bytes, at, count);
+		while (at < next) /* a bad escape can end it earlier as a text than as a key */
+			at = read_string(said, bytes, at, next);
 		said->in_string = !ended;
 	}
 	return next;
