@@ -289,6 +289,7 @@ guest: $(BUILD)/guest/egress.cjs ## what guests load, with every kind of client 
 live: all ## sessions on a real podman, which ci/podman sets up where it has to; needs root
 	@ci/podman
 	@$(PYTHON) -m pytest -q -p no:cacheprovider -rs tests/live
+	@NPXC_TEST_RUNTIME=podman $(PYTHON) -m pytest -q -p no:cacheprovider -rs tests/black_box/test_real_files.py
 
 .PHONY: live-docker
 live-docker: all ## the same on a docker engine that ci/docker starts and ends; needs root
