@@ -74,22 +74,23 @@ bool file_write_atomic(const char *path, const void *bytes, size_t length, mode_
 	return replace(path, beside, bytes, length, mode, err);
 }
 
+static bool remove_if_there(const char *path, struct npxc_error *err)
+{
+	return unlink(path) == 0 || errno == ENOENT || error_set_errno(err, ERROR_IO, "remove %s", path);
+}
+
 bool file_write_alone(const char *path, const void *bytes, size_t length, mode_t mode, struct npxc_error *err)
 {
 	mem_cleanup char *beside = str_printf("%s.tmp", path);
 
-	if (unlink(beside) == -1 && errno != ENOENT)
-		return error_set_errno(err, ERROR_IO, "remove %s", beside);
-	return replace(path, beside, bytes, length, mode, err);
+	return remove_if_there(beside, err) && replace(path, beside, bytes, length, mode, err);
 }
 
 bool file_remove_alone(const char *path, struct npxc_error *err)
 {
 	mem_cleanup char *beside = str_printf("%s.tmp", path);
 
-	if (unlink(beside) == -1 && errno != ENOENT)
-		return error_set_errno(err, ERROR_IO, "remove %s", beside);
-	return unlink(path) == 0 || errno == ENOENT || error_set_errno(err, ERROR_IO, "remove %s", path);
+	return remove_if_there(beside, err) && remove_if_there(path, err);
 }
 
 bool file_exists(const char *path)

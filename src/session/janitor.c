@@ -400,10 +400,12 @@ static bool holds(const struct keeper *keeper, enum janitor_resource kind)
  * container comes after its removal, and keeps its network. So it stays on the lease as long as a network does, and is
  * removed again before each further try at that.
  */
-static void container_removed(struct keeper *keeper, size_t index)
+static void removed(struct keeper *keeper, size_t index)
 {
-	if (holds(keeper, JANITOR_NETWORK))
-		keeper->lease.entries[index].is_removed = true;
+	struct lease_entry *entry = &keeper->lease.entries[index];
+
+	if (entry->kind == JANITOR_CONTAINER && holds(keeper, JANITOR_NETWORK))
+		entry->is_removed = true;
 	else
 		forget(keeper, index);
 }
@@ -454,10 +456,8 @@ static void remove_all_of(struct keeper *keeper, enum janitor_resource kind)
 		if (remove_entry(keeper, entry, &err)) {
 			FAULT_POINT("janitor.removed");
 			sayf(keeper, VERB_STEP, "%s %s removed", lease_kind_word(kind), lease_entry_name(entry));
-			if (kind == JANITOR_CONTAINER)
-				container_removed(keeper, i - 1);
-			else if (entry->id != keeper->in_making) /* else it is looked for once more, later */
-				forget(keeper, i - 1);
+			if (entry->id != keeper->in_making) /* else it is looked for once more, later */
+				removed(keeper, i - 1);
 			continue;
 		}
 		keeper->is_down = keeper->is_down || is_down(&err);
@@ -524,7 +524,7 @@ static bool end_container(struct keeper *keeper, unsigned grace_ms, int hangup_f
 		return false;
 	if (remove_container_surely(&keeper->lease.entries[container].words, REMOVE_ATTEMPTS, &why)) {
 		sayf(keeper, VERB_STEP, "container %s removed", lease_entry_name(&keeper->lease.entries[container]));
-		container_removed(keeper, container);
+		removed(keeper, container);
 	}
 	return true;
 }
@@ -601,10 +601,8 @@ static void try_again(struct keeper *keeper, enum janitor_resource kind)
 			continue;
 		gone = kind == JANITOR_NETWORK ? remove_network(&entry->words, network_delete_again, &err)
 		                               : remove_container(&entry->words, &err);
-		if (gone && kind == JANITOR_CONTAINER)
-			container_removed(keeper, i - 1);
-		else if (gone)
-			forget(keeper, i - 1);
+		if (gone)
+			removed(keeper, i - 1);
 		else if (err.sys_errno == ENOENT) /* the CLI is not there any more */
 			strv_push(&keeper->given_up, lease_entry_name(entry));
 	}

@@ -773,12 +773,29 @@ static enum janitor_released release_lease(const struct leased *l, struct heard 
 	return released;
 }
 
+/* Launcher and janitor, at once; when the launcher has said "held" into its end of the pipe. */
+static void both_die(const struct leased *l, pid_t launcher, int ends[2])
+{
+	struct lease_seen seen;
+	char *word = read_until(ends[0], "held");
+
+	assert_string_equal(word, "held");
+	free(word), close(ends[0]), close(ends[1]);
+	seen = seen_of(l, true, LEASE_LIVE);
+	/* Stopped first: neither may see the other die. */
+	assert_int_equal(kill(seen.lease.janitor.pid, SIGSTOP), 0);
+	assert_int_equal(kill(launcher, SIGKILL), 0);
+	assert_int_equal(kill(seen.lease.janitor.pid, SIGKILL), 0);
+	assert_int_equal(waitpid(launcher, NULL, 0), launcher);
+	assert_int_equal(waitpid(seen.lease.janitor.pid, NULL, 0), seen.lease.janitor.pid);
+	lease_seen_done(&seen);
+}
+
 /* A launcher and a janitor that die at once, with a sandbox that nobody ends; its pid. */
 static pid_t leave_behind(const struct leased *l, const char *cli)
 {
 	const struct runtime runtime = { .kind = RUNTIME_APPLE, .cli = (char *)cli };
 	struct npxc_error err = { 0 };
-	struct lease_seen seen;
 	int ends[2];
 	pid_t sandbox, launcher;
 	unsigned ignored;
@@ -802,17 +819,7 @@ static pid_t leave_behind(const struct leased *l, const char *cli)
 		for (;;)
 			pause();
 	}
-	char *word = read_until(ends[0], "held");
-	assert_string_equal(word, "held");
-	free(word), close(ends[0]), close(ends[1]);
-	seen = seen_of(l, true, LEASE_LIVE);
-	/* Stopped first: neither may see the other die. */
-	assert_int_equal(kill(seen.lease.janitor.pid, SIGSTOP), 0);
-	assert_int_equal(kill(launcher, SIGKILL), 0);
-	assert_int_equal(kill(seen.lease.janitor.pid, SIGKILL), 0);
-	assert_int_equal(waitpid(launcher, NULL, 0), launcher);
-	assert_int_equal(waitpid(seen.lease.janitor.pid, NULL, 0), seen.lease.janitor.pid);
-	lease_seen_done(&seen);
+	both_die(l, launcher, ends);
 	return sandbox;
 }
 
@@ -919,16 +926,7 @@ static void a_container_that_comes_after_its_removal_is_removed_with_its_network
 		for (;;)
 			pause();
 	}
-	char *word = read_until(ends[0], "held");
-	assert_string_equal(word, "held");
-	free(word), close(ends[0]), close(ends[1]);
-	seen = seen_of(&l, true, LEASE_LIVE);
-	assert_int_equal(kill(seen.lease.janitor.pid, SIGSTOP), 0);
-	assert_int_equal(kill(launcher, SIGKILL), 0);
-	assert_int_equal(kill(seen.lease.janitor.pid, SIGKILL), 0);
-	assert_int_equal(waitpid(launcher, NULL, 0), launcher);
-	assert_int_equal(waitpid(seen.lease.janitor.pid, NULL, 0), seen.lease.janitor.pid);
-	lease_seen_done(&seen);
+	both_die(&l, launcher, ends);
 
 	assert_int_equal(release_lease(&l, &heard), JANITOR_KEPT);
 	assert_non_null(heard.warning);
