@@ -47,8 +47,7 @@ struct relay {
 	bool guards;
 	struct identify *identify;
 	struct schema *schema;
-	int cwd;
-	struct find_root root;
+	struct find_root root;   /* its descriptor is owned; -1: nothing can be shown */
 	struct publish *publish; /* NULL: nothing can be shown */
 	struct output *output;   /* NULL: the server may not write */
 	struct said *said;
@@ -110,7 +109,7 @@ static char *resolve(void *context, const char *relative)
 	struct find found;
 	char *resolved = NULL;
 
-	if (relay->cwd == -1)
+	if (relay->root.fd == -1)
 		return NULL;
 	find_path(&relay->root, relative, &found);
 	if (found.link_count > 0 && (found.kind == FIND_FILE || found.kind == FIND_DIRECTORY))
@@ -145,10 +144,9 @@ static bool start_publishing(struct relay *relay, struct npxc_error *err)
 		                                .say = say_line,
 		                                .say_context = relay };
 
-	relay->cwd = open(settings->cwd, BENEATH_WALK_FLAGS | O_NOFOLLOW);
-	if (relay->cwd == -1)
+	relay->root.fd = open(settings->cwd, BENEATH_WALK_FLAGS | O_NOFOLLOW);
+	if (relay->root.fd == -1)
 		return error_set_errno(err, ERROR_IO, "open the working directory %s", settings->cwd);
-	relay->root = (struct find_root){ .fd = relay->cwd, .place = &relay->settings.place };
 	return publish_start(&publish, &relay->publish, err) &&
 	       (!settings->outputs || output_start(&output, relay->publish, &relay->output, err));
 }
@@ -177,7 +175,7 @@ bool relay_start(const struct relay_settings *settings, struct relay **ret_relay
 	struct relay *relay = mem_alloc(sizeof(*relay));
 
 	relay->settings = *settings;
-	relay->cwd = -1;
+	relay->root = (struct find_root){ .fd = -1, .place = &relay->settings.place };
 	relay->label = str_escape(settings->label, strlen(settings->label));
 	relay->guards = settings->package == NULL || settings->package->stdout_guard;
 	relay->identify = identify_new(settings->config, settings->package);
@@ -204,7 +202,7 @@ void relay_free(struct relay *relay)
 	output_free(relay->output);
 	publish_free(relay->publish);
 	said_free(relay->said);
-	fd_close(&relay->cwd);
+	fd_close(&relay->root.fd);
 	buf_done(&relay->diverted);
 	free(relay->label);
 	free(relay);
@@ -222,9 +220,8 @@ bool relay_is_over(struct relay *relay)
 	if (relay->output == NULL || !output_is_over(relay->output, &bytes))
 		return false;
 	say(relay,
-	    "npxc: the server has written too much into its working directory: %llu MiB, and no more than %llu MiB in "
-	    "%d "
-	    "files are allowed; show it a directory of its own with --mount DIR:rw",
+	    "npxc: the server has written too much into its working directory: %llu MiB, and no more than %llu MiB "
+	    "in %d files are allowed; show it a directory of its own with --mount DIR:rw",
 	    (unsigned long long)(bytes / MIB), (unsigned long long)(LIMIT_OUTPUT_TOTAL_BYTES / MIB),
 	    LIMIT_PUBLISH_ENTRIES);
 	return true;
