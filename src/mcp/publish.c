@@ -204,20 +204,27 @@ void publish_free(struct publish *publish)
 	free(publish);
 }
 
+/* The path becomes that of its directory; false: it stands at the top. */
+static bool go_up(char *path)
+{
+	char *slash = strrchr(path, '/');
+
+	if (slash != NULL)
+		*slash = '\0';
+	return slash != NULL;
+}
+
 bool publish_knows(const struct publish *publish, const char *path)
 {
 	mem_cleanup char *part = str_dup(path);
 
-	for (;;) {
+	do {
 		const struct entry *entry = find_entry(publish, part);
-		char *slash = strrchr(part, '/');
 
 		if (entry != NULL && (entry->kind == ENTRY_TREE || strcmp(part, path) == 0))
 			return true;
-		if (slash == NULL)
-			return false;
-		*slash = '\0';
-	}
+	} while (go_up(part));
+	return false;
 }
 
 /* ---- mount points ---- */
@@ -784,16 +791,12 @@ static void on_change(void *context, const char *path)
 			set_dirty(publish, publish->entries[i], true);
 		return;
 	}
-	for (;;) {
+	do {
 		struct entry *entry = find_entry(publish, part);
-		char *slash = strrchr(part, '/');
 
 		if (entry != NULL)
 			set_dirty(publish, entry, true);
-		if (slash == NULL)
-			return;
-		*slash = '\0';
-	}
+	} while (go_up(part));
 }
 
 static void renew(struct publish *publish, const char *path)
