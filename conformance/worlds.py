@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 
+import journal
 from evidence import Call, Evidence
 from surroundings import OWN
 
@@ -205,10 +206,8 @@ class Replay:
                               stdin=subprocess.DEVNULL, timeout=PATIENCE)
 
     def calls(self, world):
-        path = world.home / "journal.jsonl"
         found = []
-        for line in path.read_text().splitlines() if path.exists() else []:
-            entry = json.loads(line)
+        for entry in journal.entries(world.home / "journal.jsonl"):
             if "CONFORMANCE_FOREIGN" in entry["env"]:
                 continue
             found.append(Call(argv=entry["argv"], start_us=entry["start_us"], end_us=entry["end_us"],
@@ -217,9 +216,8 @@ class Replay:
         return sorted(found, key=lambda call: (call.start_us, call.number))
 
     def unmatched(self, world):
-        path = world.home / "journal.jsonl"
-        return [json.loads(line)["near_miss"] for line in (path.read_text().splitlines() if path.exists() else [])
-                if '"near_miss":null' not in line]
+        return [entry["near_miss"] for entry in journal.entries(world.home / "journal.jsonl")
+                if entry["near_miss"] is not None]
 
     def state(self, world):
         for _ in range(100):
@@ -352,8 +350,7 @@ class Container:
         return [name for name in names if name in own or name in world.foreign]
 
     def names_asked_for(self, world):
-        path = world.home / "journal.jsonl.began"
-        calls = [Call(json.loads(line), 0, 0) for line in (path.read_text().splitlines() if path.exists() else [])]
+        calls = [Call(argv, 0, 0) for argv in journal.entries(world.home / "journal.jsonl.began")]
         return {value for call in calls if call.kind == "run" for value in call.values("--name")}
 
     def strays(self, world):

@@ -4,6 +4,7 @@
 `faults` of wrapper.json spoil calls: {name, words (those the call begins with, or one that it holds), and either insert
 (words put behind the first one, for the real CLI to refuse) or stdout, stderr, exit, hang instead of a call}; once each.
 """
+import fcntl
 import json
 import os
 import pathlib
@@ -13,8 +14,17 @@ import time
 
 settings = json.loads((pathlib.Path(sys.argv[0]).parent / "wrapper.json").read_text())
 start = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-with open(settings["journal"] + ".began", "a") as began:  # the journal's line comes at the end of the call
-    began.write(json.dumps(sys.argv) + "\n")
+
+
+def append(path, entry):
+    """Under a lock, as journal.py reads it."""
+    with open(path, "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write((json.dumps(entry) + "\n").encode())
+        file.flush()
+
+
+append(settings["journal"] + ".began", sys.argv)  # the journal's line comes at the end of the call
 
 
 def take_fault():
@@ -54,8 +64,7 @@ line = {"call": 0, "argv": sys.argv, "env": list(os.environ), "start_us": start,
         "fault": fault["name"] if fault else None, "cut": False,
         "exit": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
         "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else None}
-with open(settings["journal"], "a") as journal:
-    journal.write(json.dumps(line) + "\n")
+append(settings["journal"], line)
 if os.WIFSIGNALED(status):
     signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
     os.kill(os.getpid(), os.WTERMSIG(status))

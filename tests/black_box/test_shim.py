@@ -17,6 +17,9 @@ from conftest import processes_with, wait_until
 from test_schema import valid
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "conformance"))
+import journal  # noqa: E402
+
 SHIM = pathlib.Path(os.environ.get("SHIM", TOP / "build" / "shim" / "container")).resolve()
 CASSETTES = sorted((TOP / "fixtures" / "cassettes").glob("*-*.json"))
 SCHEMA = json.loads((TOP / "fixtures" / "cassettes" / "cassette.schema.json").read_text())
@@ -106,8 +109,7 @@ class Shim:
         return done.stdout.decode()
 
     def journal(self):
-        path = self.home / "journal.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return journal.entries(self.home / "journal.jsonl")
 
     def world(self):
         return json.loads((self.home / "state" / "world.json").read_text())
