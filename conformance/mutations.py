@@ -28,8 +28,8 @@ from surroundings import OWN
 from worlds import TOP, Lab, runtimes_here
 
 RUNTIME = "replay-1.0.0"
-RELAY = "src/mcp/relay.c"
-NETWORK, JANITOR = "src/runtime/network.c", "src/session/janitor.c"
+RELAY = "src/relay/relay.c"
+NETWORK, JANITOR = "src/runtime/network.c", "src/teardown/janitor.c"
 
 
 class Mutation:
@@ -64,9 +64,9 @@ MUTATIONS = [without_attempt(number) for number in range(1, 6)] + [
              (JANITOR, "\tremove_all_of(keeper, JANITOR_CONTAINER);\n\tFAULT_POINT(\"janitor.teardown-containers\");",
               "\tremove_all_of(keeper, JANITOR_NETWORK);\n\tremove_all_of(keeper, JANITOR_CONTAINER);")),
     Mutation("sweep", "the release of what dead sessions held, at the next start", ["tear-sigkill-all"],
-             ("src/session/sweep.c", "fine = fine && sweep_round(&sweeper, directory, &ignored);", "fine = fine && directory == NULL;")),
+             ("src/teardown/sweep.c", "fine = fine && sweep_round(&sweeper, directory, &ignored);", "fine = fine && directory == NULL;")),
     Mutation("living", "the lock by which a session that lives is told from a dead one", ["tear-sigkill-all"],
-             ("src/session/lease.c",
+             ("src/teardown/lease.c",
               "if (i == LOOK_AGAIN || lease_process_alive(&seen->lease, &seen->lease.launcher, boot) ||\n"
               "\t\t    lease_process_alive(&seen->lease, &seen->lease.janitor, boot))\n\t\t\treturn false;",
               "if (i == LOOK_AGAIN)\n\t\t\treturn seen->path != boot;")),
@@ -84,7 +84,7 @@ MUTATIONS = [without_attempt(number) for number in range(1, 6)] + [
     Mutation("beneath", "the flags that keep a path beneath the working directory and its links unfollowed", ["fs-*"],
              ("src/base/beneath.c", ".resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS }", ".resolve = RESOLVE_NO_MAGICLINKS }")),
     Mutation("first-speaker", "the rule that what the server has said first is not shown", ["fs-*"],
-             ("src/mcp/said.c", "if (was_said(said, relative) || (resolved != NULL && was_said(said, resolved)))",
+             ("src/files/said.c", "if (was_said(said, relative) || (resolved != NULL && was_said(said, resolved)))",
               "if (was_said(said, relative) && resolved == relative)")),
     Mutation("whole-project", "the rule that the working directory itself is not shown", ["fs-*"],
              (RELAY, "if (name->relative[0] == '\\0' || (found->path[0] == '\\0' && there))\n\t\treturn false; /* all of the project */",

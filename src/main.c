@@ -3,10 +3,10 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/signals.h"
 #include "base/str.h"
 #include "commands/commands.h"
 #include "commands/options.h"
-#include "session/signals.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>

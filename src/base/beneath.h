@@ -7,7 +7,7 @@
 
 /*
  * Opening beneath a directory: the one place where npxc resolves a path that somebody else may be changing. base/tree.h
- * (trees that hostile code wrote) and mcp/find.h (the user's own working directory) stand on it.
+ * (trees that hostile code wrote) and files/find.h (the user's own working directory) stand on it.
  *
  * openat2(2) (Linux 5.6) decides where it is there; elsewhere (macOS, older kernels, a filter that refuses the call) a
  * walk, one component at a time with O_NOFOLLOW, decides the same.

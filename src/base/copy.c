@@ -1,9 +1,9 @@
 #include "base/copy.h"
 
 #include "base/fd.h"
-#include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -316,7 +316,7 @@ bool copy_place(int from, int directory, const char *name, mode_t mode, const st
 		return false;
 	}
 #endif
-	random = file_random_hex(16);
+	random = random_hex(16);
 	temporary = str_printf(".npxc-%s", random);
 	if (!copy_file(from, directory, temporary, mode, rules, &bytes, err))
 		return false;

@@ -3,6 +3,7 @@
 #include "base/beneath.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "base/str.h"
 #include "base/tree.h"
 
@@ -68,7 +69,7 @@ static bool replace(const char *path, const char *beside, const void *bytes, siz
 
 bool file_write_atomic(const char *path, const void *bytes, size_t length, mode_t mode, struct npxc_error *err)
 {
-	mem_cleanup char *random = file_random_hex(16);
+	mem_cleanup char *random = random_hex(16);
 	mem_cleanup char *beside = str_printf("%s.%s.tmp", path, random);
 
 	return replace(path, beside, bytes, length, mode, err);
@@ -173,7 +174,7 @@ bool file_remove_tree(const char *path, struct npxc_error *err)
 
 bool file_make_temporary_directory(const char *directory, const char *prefix, char **ret_path, struct npxc_error *err)
 {
-	mem_cleanup char *random = file_random_hex(16);
+	mem_cleanup char *random = random_hex(16);
 	mem_cleanup char *path = str_printf("%s/%s%s", directory, prefix, random);
 
 	if (mkdir(path, S_IRWXU) == -1)
@@ -239,39 +240,4 @@ bool file_find_program(const char *name, const char *path_variable, char **ret_p
 	error_set(err, ERROR_IO, "%s was not found on PATH", name);
 	err->sys_errno = ENOENT;
 	return false;
-}
-
-void file_random(void *bytes, size_t count)
-{
-	static const char text[] = "npxc: the kernel gives no random bytes\n";
-	unsigned char *next = bytes;
-
-	while (count > 0) {
-		size_t piece = count < 256 ? count : 256; /* getentropy's ceiling */
-
-		if (getentropy(next, piece) == -1) {
-			ssize_t ignored = write(STDERR_FILENO, text, sizeof(text) - 1);
-
-			(void)ignored;
-			_exit(4);
-		}
-		next += piece;
-		count -= piece;
-	}
-}
-
-char *file_random_hex(size_t digits)
-{
-	static const char hex[] = "0123456789abcdef";
-	char *text = mem_alloc(digits + 1);
-
-	for (size_t i = 0; i < digits; i += 2) {
-		unsigned char byte;
-
-		file_random(&byte, 1);
-		text[i] = hex[byte >> 4];
-		if (i + 1 < digits)
-			text[i + 1] = hex[byte & 15];
-	}
-	return text;
 }

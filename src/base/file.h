@@ -59,9 +59,4 @@ bool file_lock(const char *path, bool wait, int *ret_fd, struct npxc_error *err)
 bool file_find_program(const char *name, const char *path_variable, char **ret_path,
                        struct npxc_error *err) NPXC_MUST_CHECK;
 
-/* Random bytes from the kernel; ends the process when there are none (that does not happen on a running system). */
-void file_random(void *bytes, size_t count);
-/* `digits` lower-case hex digits of them (even number), owned. */
-char *file_random_hex(size_t digits);
-
 #endif

@@ -49,7 +49,7 @@ bool proc_run(const struct proc_command *command, struct proc_result *ret_result
 void proc_result_done(struct proc_result *result);
 
 /*
- * From here on a program that runs is ended as soon as `fd` is readable (session/signals), and none is started any
+ * From here on a program that runs is ended as soon as `fd` is readable (base/signals), and none is started any
  * more: npxc has been told to end, and may not wait for a program that hangs. -1: no longer; a forked child that closes
  * descriptors (base/keep) is no longer told. Borrowed.
  */

@@ -4,7 +4,7 @@
 #include "base/landlock.h"
 #include "base/mem.h"
 #include "commands/print.h"
-#include "runtime/cgroup.h"
+#include "contain/cgroup.h"
 #include "session/fence.h"
 
 #include <cjson/cJSON.h>
@@ -102,7 +102,7 @@ static void print_files(const struct prepared *p)
 
 static void print_link(const struct prepared *p)
 {
-	const char *weakness = outlet_weakness(p->policy.link);
+	const char *weakness = route_weakness(p->policy.link);
 	if (p->policy.kind != POLICY_ALLOWLIST)
 		return;
 	for (size_t i = 0; i < p->policy.rules.count; i++)
@@ -275,8 +275,8 @@ cJSON *describe_json(const struct prepared *p)
 	cJSON_AddStringToObject(network, "link", policy_link_word(p->policy.link));
 	if (p->link_why != NULL)
 		cJSON_AddStringToObject(network, "link_why", p->link_why);
-	if (p->policy.kind == POLICY_ALLOWLIST && outlet_weakness(p->policy.link) != NULL)
-		cJSON_AddStringToObject(network, "weakness", outlet_weakness(p->policy.link));
+	if (p->policy.kind == POLICY_ALLOWLIST && route_weakness(p->policy.link) != NULL)
+		cJSON_AddStringToObject(network, "weakness", route_weakness(p->policy.link));
 	cJSON_AddBoolToObject(network, "managed", p->network.managed);
 	cJSON_AddItemToObject(network, "allow", rules_json(&p->policy.rules));
 	cJSON_AddItemToObject(json, "mounts", mounts_json(p));

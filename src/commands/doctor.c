@@ -7,9 +7,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/proc.h"
+#include "base/signals.h"
 #include "runtime/container.h"
-#include "session/probe.h"
-#include "session/signals.h"
+#include "runtime/probe.h"
 
 #include <cjson/cJSON.h>
 #include <limits.h>
@@ -102,7 +102,7 @@ static void add_weaknesses(enum runtime_kind kind, struct runtime_findings *find
 {
 	const struct runtime newest = { .kind = kind, .is_root = geteuid() == 0, .number = { UINT_MAX } };
 	for (size_t i = 0; i < LINK_COUNT; i++) {
-		const char *weakness = outlet_weakness(LINKS[i]);
+		const char *weakness = route_weakness(LINKS[i]);
 		if (weakness == NULL || !has_link(&newest, LINKS[i]))
 			continue;
 		container_add_finding(findings, NULL, "allowlist on link %s: %s", policy_link_word(LINKS[i]), weakness);
@@ -124,7 +124,7 @@ static bool visit(struct prepared *p, const struct probe_greeter *greeter, enum 
 		                           .open = greeter->open,
 		                           .gateway = p->network.network.gateway };
 	probe_command(&place, &launch.command);
-	const bool ran = session_run(&p->session, &launch, p->outlet, LIMIT_PROBE_MS, NULL, NULL, &result, err);
+	const bool ran = session_run(&p->session, &launch, p->route, LIMIT_PROBE_MS, NULL, NULL, &result, err);
 	launch_done(&launch);
 	if (!ran)
 		return false;

@@ -6,8 +6,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "runtime/runtime.h"
-#include "session/orphans.h"
-#include "session/sweep.h"
+#include "teardown/orphans.h"
+#include "teardown/sweep.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>

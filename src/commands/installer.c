@@ -4,9 +4,10 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/random.h"
+#include "base/signals.h"
 #include "commands/prepare.h"
 #include "config/package_dir.h"
-#include "session/signals.h"
 #include "store/refused.h"
 #include "store/registry.h"
 
@@ -32,11 +33,11 @@ static bool rules_of(const struct store_reach *reach, struct rules *ret_rules, s
 }
 
 /* What the way out of an installation has said: after its end, so that nothing is missing. */
-static void gather_refused(struct outlet *outlet, struct refused *refused)
+static void gather_refused(struct route *route, struct refused *refused)
 {
 	struct egress_denial denial;
-	outlet_stop(outlet);
-	while (egress_read(&outlet->egress, &denial) == EGRESS_DENIED)
+	route_stop(route);
+	while (egress_read(&route->egress, &denial) == EGRESS_DENIED)
 		refused_add(refused, denial.host, denial.port,
 		            denial.raw        ? REFUSED_WANTS_RAW
 		            : denial.unlisted ? REFUSED_WANTS_RULE
@@ -52,10 +53,9 @@ struct job {
 	void *progress;
 };
 
-static bool run_job(const struct job *job, struct outlet *outlet, struct proc_result *ret_result,
-                    struct npxc_error *err)
+static bool run_job(const struct job *job, struct route *route, struct proc_result *ret_result, struct npxc_error *err)
 {
-	return session_run(&job->prepared->session, job->launch, outlet, job->timeout_ms, job->on_stderr, job->progress,
+	return session_run(&job->prepared->session, job->launch, route, job->timeout_ms, job->on_stderr, job->progress,
 	                   ret_result, err);
 }
 
@@ -66,13 +66,13 @@ static bool run_reaching(const struct job *job, const struct store_reach *reach,
 	struct prepared *p = job->prepared;
 	struct policy policy = { .kind = POLICY_ALLOWLIST, .link = POLICY_LINK_AUTO };
 	struct network_choice network = { 0 };
-	struct outlet outlet;
+	struct route route;
 	const char *ignored;
 	if (!rules_of(reach, &policy.rules, err))
 		return false;
 	prepare_choose_link(p, &policy, &ignored);
 	mem_cleanup char *audit = str_path_join(p->paths.state_directory, "egress");
-	const struct outlet_settings settings = {
+	const struct route_settings settings = {
 		.rules = &policy.rules,
 		.link = policy.link,
 		.network = &network,
@@ -84,12 +84,12 @@ static bool run_reaching(const struct job *job, const struct store_reach *reach,
 	};
 	bool fine = network_check_policy(&p->session.runtime, &policy, err) &&
 	            session_provision(&p->session, &policy, &network, err) &&
-	            outlet_open(p->session.janitor, &settings, &outlet, err);
+	            route_open(p->session.janitor, &settings, &route, err);
 	if (fine) {
-		outlet_add(&outlet, job->launch);
-		fine = run_job(job, &outlet, ret_result, err);
-		gather_refused(&outlet, refused);
-		outlet_done(&outlet);
+		route_add(&route, job->launch);
+		fine = run_job(job, &route, ret_result, err);
+		gather_refused(&route, refused);
+		route_done(&route);
 	}
 	network_choice_done(&network);
 	policy_done(&policy);
@@ -101,7 +101,7 @@ static bool run_npm(void *context, struct launch *launch, const struct store_rea
                     struct proc_result *ret_result, struct refused *refused, struct npxc_error *err)
 {
 	struct prepared *p = context;
-	mem_cleanup char *id = file_random_hex(8);
+	mem_cleanup char *id = random_hex(8);
 	const struct job job = { p, launch, timeout_ms, on_stderr, progress };
 	free(launch->name);
 	free(launch->image);

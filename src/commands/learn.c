@@ -6,9 +6,9 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/signals.h"
 #include "config/edit.h"
 #include "config/package_dir.h"
-#include "session/signals.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -45,7 +45,7 @@ static bool check_network(const struct prepared *p, struct npxc_error *err)
 
 static void note_ports(const struct prepared *p)
 {
-	if (p->policy.link == POLICY_LINK_NETNS && !p->outlet->wish.any)
+	if (p->policy.link == POLICY_LINK_NETNS && !p->route->wish.any)
 		log_notice("learn: there is no nft (apt-get install nftables), so connections are seen to usual ports "
 		           "and those of rules only");
 }
@@ -62,7 +62,7 @@ static void take_the_rest(struct prepared *p, const struct session_says *says)
 {
 	struct session_says rest = *says;
 	rest.say = say_line;
-	outlet_stop(p->outlet);
+	route_stop(p->route);
 	while (session_report_denials(&rest))
 		;
 }
@@ -271,12 +271,12 @@ static bool run(struct prepared *p, struct lesson *lesson, int *ret_status, stru
 {
 	struct learned learned = { 0 };
 	struct sandbox sandbox;
-	const struct session_says says = { .outlet = p->outlet,
+	const struct session_says says = { .route = p->route,
 		                           .package = store_package_label(&p->package),
 		                           .allow_file = p->package_config.file,
 		                           .learned = &learned };
 	note_ports(p);
-	const bool fine = prepare_workspace(p, err) && session_start(&p->session, &p->plan, p->outlet, &sandbox, err) &&
+	const bool fine = prepare_workspace(p, err) && session_start(&p->session, &p->plan, p->route, &sandbox, err) &&
 	                  session_relay(&p->session, &sandbox, p->relay, &says, ret_status, err);
 	take_the_rest(p, &says);
 	bool proposed = false;

@@ -7,11 +7,12 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/random.h"
+#include "base/signals.h"
 #include "commands/installer.h"
 #include "config/package_dir.h"
-#include "session/data.h"
-#include "session/signals.h"
-#include "session/written.h"
+#include "files/data.h"
+#include "files/written.h"
 #include "store/node.h"
 #include "store/refused.h"
 #include "store/registry.h"
@@ -320,13 +321,13 @@ static bool choose_network(struct prepared *p, bool starts, struct npxc_error *e
 	return true;
 }
 
-static bool open_outlet(struct prepared *p, bool starts, struct npxc_error *err)
+static bool open_route(struct prepared *p, bool starts, struct npxc_error *err)
 {
 	if (p->policy.kind != POLICY_ALLOWLIST)
 		return true;
 	/* A guest of doctor's is nobody's server. */
 	p->audit_directory = p->has_package ? str_path_join(p->paths.state_directory, "egress") : NULL;
-	p->outlet_settings = (struct outlet_settings){
+	p->route_settings = (struct route_settings){
 		.rules = &p->policy.rules,
 		.link = p->policy.link,
 		.network = &p->network,
@@ -337,10 +338,10 @@ static bool open_outlet(struct prepared *p, bool starts, struct npxc_error *err)
 		.starts = starts,
 		.learn = p->learn,
 	};
-	p->outlet = mem_alloc(sizeof(*p->outlet));
-	if (outlet_open(p->session.janitor, &p->outlet_settings, p->outlet, err))
+	p->route = mem_alloc(sizeof(*p->route));
+	if (route_open(p->session.janitor, &p->route_settings, p->route, err))
 		return true;
-	free(MEM_TAKE(p->outlet));
+	free(MEM_TAKE(p->route));
 	return false;
 }
 
@@ -352,7 +353,7 @@ static void note_rules(const struct prepared *p)
 			log_notice("network.allow: %s", warning);
 	}
 	if (p->policy.kind == POLICY_ALLOWLIST && p->policy.link == POLICY_LINK_GATEWAY)
-		log_notice("network allowlist on link gateway: %s%s%s", outlet_weakness(POLICY_LINK_GATEWAY),
+		log_notice("network allowlist on link gateway: %s%s%s", route_weakness(POLICY_LINK_GATEWAY),
 		           p->link_why == NULL ? "" : "; ", p->link_why == NULL ? "" : p->link_why);
 }
 
@@ -441,7 +442,7 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 		log_notice("%s", p->mounts.notes.v[i]);
 	p->session_name =
 	    plan_session_name(store_package_label(&p->package), session_id != NULL ? session_id : "<session>");
-	if (!choose_network(p, session_id != NULL, err) || !open_outlet(p, session_id != NULL, err))
+	if (!choose_network(p, session_id != NULL, err) || !open_route(p, session_id != NULL, err))
 		return false;
 	if (notes) {
 		note_rules(p);
@@ -455,7 +456,7 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 		.runtime = &p->session.runtime,
 		.policy = &p->policy,
 		.network = &p->network,
-		.outlet = p->outlet,
+		.route = p->route,
 		.mounts = &p->mounts,
 		.arguments = &p->options->arguments,
 		.env = p->env,
@@ -547,7 +548,7 @@ static bool allow_one(struct prepared *p, enum policy_link link, const char *rul
 bool prepare_guest(struct prepared *p, enum policy_link link, const char *rule, struct launch *ret_launch,
                    struct npxc_error *err)
 {
-	mem_cleanup char *id = file_random_hex(8);
+	mem_cleanup char *id = random_hex(8);
 	struct launch launch = { .home = str_dup("/home/npxc"),
 		                 .directory = str_dup("/home/npxc"),
 		                 .memory_bytes = p->config.defaults.memory_bytes,
@@ -556,12 +557,12 @@ bool prepare_guest(struct prepared *p, enum policy_link link, const char *rule, 
 		                 .image = str_dup(p->config.defaults.node_image) };
 	p->session_name = plan_session_name("doctor", id);
 	launch.name = str_dup(p->session_name);
-	if (!allow_one(p, link, rule, err) || !choose_network(p, true, err) || !open_outlet(p, true, err) ||
+	if (!allow_one(p, link, rule, err) || !choose_network(p, true, err) || !open_route(p, true, err) ||
 	    !add_node(p, &launch, err)) {
 		launch_done(&launch);
 		return false;
 	}
-	outlet_add(p->outlet, &launch);
+	route_add(p->route, &launch);
 	*ret_launch = launch;
 	return true;
 }
@@ -634,9 +635,9 @@ bool prepare_workspace(struct prepared *p, struct npxc_error *err)
 void prepare_done(struct prepared *p)
 {
 	/* Before the janitor goes: what is open is recorded, and its directory can be removed. */
-	if (p->outlet != NULL)
-		outlet_done(p->outlet);
-	free(p->outlet);
+	if (p->route != NULL)
+		route_done(p->route);
+	free(p->route);
 	relay_free(p->relay);
 	strv_done(&p->visible);
 	free(p->cwd_by_home);

@@ -6,12 +6,12 @@
 #include "config/config.h"
 #include "config/paths.h"
 #include "config/policy.h"
-#include "mcp/relay.h"
+#include "files/mounts.h"
+#include "files/source.h"
+#include "relay/relay.h"
 #include "runtime/seen.h"
-#include "session/mounts.h"
 #include "session/plan.h"
 #include "session/session.h"
-#include "session/source.h"
 #include "store/store.h"
 
 #include <stdbool.h>
@@ -48,8 +48,8 @@ struct prepared {
 	const char *link_why;          /* static: why auto chose this link; NULL when nobody had to choose */
 	char *session_name;            /* NULL before prepare_plan */
 	char *audit_directory;
-	struct outlet_settings outlet_settings;
-	struct outlet *outlet; /* owned; the way out of an allowlist, else NULL */
+	struct route_settings route_settings;
+	struct route *route; /* owned; the way out of an allowlist, else NULL */
 	bool has_plan;
 	struct plan plan;
 	int64_t install_us, plan_us; /* durations */

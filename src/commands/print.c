@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "mcp/json.h"
+#include "json/json.h"
 
 #include <cjson/cJSON.h>
 #include <stdarg.h>

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/proc.h"
-#include "session/lease.h"
+#include "teardown/lease.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>

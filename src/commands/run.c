@@ -9,9 +9,9 @@ bool run_command(const struct options *options, int *ret_status, struct npxc_err
 	struct sandbox sandbox;
 	if (!prepare_start(options, &p, err))
 		return false;
-	const bool fine = prepare_workspace(&p, err) && session_start(&p.session, &p.plan, p.outlet, &sandbox, err) &&
+	const bool fine = prepare_workspace(&p, err) && session_start(&p.session, &p.plan, p.route, &sandbox, err) &&
 	                  session_relay(&p.session, &sandbox, p.relay,
-	                                &(struct session_says){ .outlet = p.outlet,
+	                                &(struct session_says){ .route = p.route,
 	                                                        .package = store_package_label(&p.package),
 	                                                        .allow_file = p.package_config.file },
 	                                ret_status, err);

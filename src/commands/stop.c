@@ -6,8 +6,8 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/proc.h"
-#include "session/group.h"
-#include "session/lease.h"
+#include "contain/group.h"
+#include "teardown/lease.h"
 
 #include <cjson/cJSON.h>
 #include <poll.h>
@@ -56,7 +56,7 @@ static bool is_wanted(const struct options *options, const struct lease *lease, 
 static void tell(struct stopped *one)
 {
 	const struct lease_process *process = &one->seen.lease.launcher;
-	if (!group_open_again(process->pid, process->started, JANITOR_ASK_LEADER, &one->launcher))
+	if (!group_open_again(process->pid, process->started, GROUP_STOP_LEADER, &one->launcher))
 		one->launcher = (struct group){ .pidfd = -1 };
 	else if (!group_signal_first(&one->launcher, SIGTERM))
 		group_done(&one->launcher);

@@ -8,8 +8,8 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "mcp/client.h"
-#include "session/signals.h"
+#include "base/signals.h"
+#include "relay/client.h"
 #include "store/variables.h"
 
 #include <cjson/cJSON.h>
@@ -72,7 +72,7 @@ static bool visit(struct prepared *p, struct seen *seen, struct npxc_error *err)
 	struct sandbox sandbox;
 	struct client client;
 	int64_t began = clock_now_us();
-	if (!prepare_workspace(p, err) || !session_start(&p->session, &p->plan, p->outlet, &sandbox, err))
+	if (!prepare_workspace(p, err) || !session_start(&p->session, &p->plan, p->route, &sandbox, err))
 		return false;
 	seen->start_us = clock_now_us() - began;
 	bool fine = client_init(&client, sandbox.input, sandbox.output, sandbox.errors, signals_fd(), err);
@@ -242,10 +242,10 @@ static void say_line(void *context, const char *line)
 /* Who was refused is said when all has been read: the process has ended, so nothing is missing. */
 static void show_denials(const struct prepared *p)
 {
-	if (p->outlet == NULL)
+	if (p->route == NULL)
 		return;
-	outlet_stop(p->outlet);
-	while (session_report_denials(&(struct session_says){ .outlet = p->outlet,
+	route_stop(p->route);
+	while (session_report_denials(&(struct session_says){ .route = p->route,
 	                                                      .package = store_package_label(&p->package),
 	                                                      .allow_file = p->package_config.file,
 	                                                      .say = say_line }))

@@ -4,10 +4,10 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "config/jsonc.h"
 #include "config/policy.h"
 #include "config/rules.h"
 #include "config/spec.h"
+#include "json/jsonc.h"
 
 #include <cjson/cJSON.h>
 #include <ctype.h>

@@ -4,8 +4,8 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "config/config.h"
-#include "config/jsonc.h"
 #include "config/rules.h"
+#include "json/jsonc.h"
 
 #include <cjson/cJSON.h>
 #include <stdint.h>

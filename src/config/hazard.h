@@ -8,7 +8,7 @@
  *
  * RUN: some tool of the host runs what stands in it, or what it names, without being asked by name: git on the next
  * `git status`, an editor that opens the directory, a shell that starts there, a package manager on the next install.
- * A server that may write to a tree does not get to write those (session/guards).
+ * A server that may write to a tree does not get to write those (files/guards).
  * SECRET: it commonly holds credentials. A server does not get those by its own word.
  *
  * Not in it: what runs only when it is named or built (Makefile, package.json, sources, a workflow that a forge runs),

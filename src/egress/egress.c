@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "base/str.h"
 #include "egress/confine.h"
 #include "egress/flow.h"
@@ -363,7 +364,7 @@ static bool prepare(struct process *process, int control, int handoff, struct np
 	process->control.on_ready = on_control;
 	process->handoff.on_ready = on_handoff;
 	if (settings->link == POLICY_LINK_NETNS) {
-		file_random(&seed, sizeof(seed));
+		random_bytes(&seed, sizeof(seed));
 		server->names = names_new(seed);
 	}
 	if (settings->audit_directory != NULL &&

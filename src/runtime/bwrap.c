@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "contain/reach.h"
 #include "guest/first.h"
 #include "guest/guest.h"
 
@@ -664,7 +665,7 @@ static bool judge_failure(int exit_status, const char *errors, struct npxc_error
 		    "kernel.unprivileged_userns_clone=1, elsewhere raise user.max_user_namespaces; see npxc doctor",
 		    line);
 	if (strstr(line, "Race condition binding") != NULL)
-		return error_set(err, ERROR_RUNTIME, LAUNCH_REPLACED, "a mounted file");
+		return error_set(err, ERROR_RUNTIME, REACH_REPLACED, "a mounted file");
 	if (strstr(line, "nknown option") != NULL)
 		return error_set(err, ERROR_RUNTIME_UNAVAILABLE,
 		                 "this bubblewrap is too old (%s); install version 0.8.0 or later", line);

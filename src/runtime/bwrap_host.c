@@ -12,8 +12,8 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/limits.h"
-#include "runtime/cgroup.h"
-#include "runtime/seccomp.h"
+#include "contain/cgroup.h"
+#include "contain/seccomp.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,8 +3,8 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "contain/profile.h"
 #include "runtime/network.h"
-#include "runtime/profile.h"
 
 #include <cjson/cJSON.h>
 #include <signal.h>

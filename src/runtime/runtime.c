@@ -1,6 +1,7 @@
 #include "runtime/runtime.h"
 
 #include "base/mem.h"
+#include "contain/reach.h"
 #include "guest/first.h"
 #include "runtime/apple.h"
 #include "runtime/bwrap.h"
@@ -118,7 +119,7 @@ static bool judge_first(const struct runtime *runtime, const char *said, struct 
 	                                                     : "";
 
 	if (str_starts(said, FIRST_OTHER))
-		return error_set(err, ERROR_RUNTIME, LAUNCH_REPLACED "%s", said + strlen(FIRST_OTHER), engine);
+		return error_set(err, ERROR_RUNTIME, REACH_REPLACED "%s", said + strlen(FIRST_OTHER), engine);
 	if (str_starts(said, FIRST_WRITABLE))
 		return error_set(
 		    err, ERROR_RUNTIME,

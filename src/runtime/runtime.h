@@ -113,9 +113,6 @@ void launch_checks(const struct launch *launch, size_t bound, char mask_kind, st
 #define LAUNCH_PINS "/run/npxc/pins"
 /* Where the first program stands inside. */
 #define LAUNCH_FIRST "/run/npxc/first"
-/* What a start says that found another file; with the file's name. */
-#define LAUNCH_REPLACED \
-	"%s was renamed or replaced while the sandbox was being started; nothing was run, start it again"
 void launch_add_tmpfs(struct launch *launch, const char *target, uint64_t bytes, unsigned mode);
 void launch_add_spelling(struct launch *launch, const char *path, const char *target);
 /* The path with the link that it begins with followed; owned. */
@@ -139,7 +136,7 @@ struct runtime_source {
 
 /*
  * Paths that an unprivileged uid cannot reach on its own (started by root, a source under /root): in the child, before
- * the drop, each is opened and bound at the same path in a private mount namespace. See runtime/reach.h.
+ * the drop, each is opened and bound at the same path in a private mount namespace. See contain/reach.h.
  */
 struct runtime_start {
 	struct strv argv;          /* argv[0] is the CLI's absolute path */
@@ -176,7 +173,7 @@ struct runtime {
 	                            * the system_mounts that lie in them */
 	struct strv system_masks;  /* bwrap: files of /usr that are empty inside (npm's own configuration ...) */
 	unsigned uid, gid;         /* ids inside */
-	char *filter; /* owned; bwrap: the seccomp program (runtime/seccomp.h); a start without one is refused */
+	char *filter; /* owned; bwrap: the seccomp program (contain/seccomp.h); a start without one is refused */
 	size_t filter_bytes;
 	bool binds_descriptors;  /* bwrap: it has --bind-fd and --ro-bind-fd (0.10.0, and Debian's 0.8.0) */
 	struct strv environment; /* container CLIs: what the CLI needs of npxc's own environment, NAME=value */

@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "config/jsonc.h"
+#include "json/jsonc.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>

@@ -41,7 +41,7 @@ struct fence fence_look(void);
 /*
  * Pure. What the server can still use of this machine besides what was mounted for it, in sentences: UNIX sockets and
  * FIFOs that appear in mounted directories later, abstract sockets, and what the kernel counts for a user. Owned by
- * `ret_left`. `launch`: of a plan; what lies there at the start is hidden (session/sockets).
+ * `ret_left`. `launch`: of a plan; what lies there at the start is hidden (files/sockets).
  */
 void fence_left(const struct fence *fence, enum runtime_kind kind, const struct launch *launch, struct strv *ret_left);
 

@@ -59,9 +59,9 @@ static bool add_network(const struct plan_input *in, struct launch *launch, stru
 		launch->network = LAUNCH_NETWORK_OPEN;
 		return true;
 	case POLICY_ALLOWLIST:
-		if (in->outlet == NULL || in->network->managed != (in->policy->link == POLICY_LINK_GATEWAY))
+		if (in->route == NULL || in->network->managed != (in->policy->link == POLICY_LINK_GATEWAY))
 			return error_set(err, ERROR_RUNTIME, "an allowlist without its way out");
-		outlet_add(in->outlet, launch);
+		route_add(in->route, launch);
 		return true;
 	case POLICY_NAMED:
 		break;

@@ -5,10 +5,10 @@
 #include "base/str.h"
 #include "config/config.h"
 #include "config/policy.h"
+#include "egress/route.h"
+#include "files/mounts.h"
 #include "runtime/network.h"
 #include "runtime/runtime.h"
-#include "session/mounts.h"
-#include "session/outlet.h"
 #include "store/store.h"
 
 #include <stdbool.h>
@@ -24,7 +24,7 @@ struct plan_input { /* borrowed */
 	const struct store_package *package;
 	const struct runtime *runtime;
 	const struct policy *policy;
-	const struct outlet *outlet;          /* the way out of an allowlist, else NULL */
+	const struct route *route;            /* the way out of an allowlist, else NULL */
 	const struct network_choice *network; /* what the policy came to; for inspect with a placeholder as its name */
 	const struct mounts *mounts;
 	const struct strv *arguments;      /* the server's */
@@ -53,7 +53,7 @@ struct plan {
 	char *workspace;      /* owned; to be made before the start, and removed: see session_start */
 	struct strv shares;   /* what stands on the lease of mounts that cannot be compared (session/shares) */
 	char *guards_file;    /* owned; what the host would execute in the writable trees; NULL: there are none */
-	char *guards;         /* owned; its text (session/guards) */
+	char *guards;         /* owned; its text (files/guards) */
 	struct plan_copy
 	    *copies; /* of single files that are kept read-only, on runtimes that share their directory too */
 	size_t copy_count;

@@ -5,7 +5,7 @@
 #include "base/keep.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "runtime/reach.h"
+#include "contain/reach.h"
 #include "session/fence.h"
 
 #include <errno.h>
@@ -301,13 +301,13 @@ static bool await_exec(int fail, struct npxc_error *err)
 static bool let_go(struct janitor *janitor, enum runtime_kind kind, pid_t pid, struct ends *ends,
                    struct npxc_error *err)
 {
-	enum janitor_asked asked = kind == RUNTIME_BWRAP    ? JANITOR_ASK_INNER
-	                           : kind == RUNTIME_PODMAN ? JANITOR_ASK_LEADER_KILL
-	                                                    : JANITOR_ASK_LEADER;
+	enum group_stop stop = kind == RUNTIME_BWRAP    ? GROUP_STOP_INNER
+	                       : kind == RUNTIME_PODMAN ? GROUP_STOP_LEADER_KILL
+	                                                : GROUP_STOP_LEADER;
 	struct npxc_error ignored = { 0 };
 
 	FAULT_POINT("sandbox.hold");
-	if (!janitor_sandbox(janitor, pid, asked, err))
+	if (!janitor_sandbox(janitor, pid, stop, err))
 		return false;
 	FAULT_POINT("sandbox.held");
 	/* A child that has failed already does not read; it has said why. */

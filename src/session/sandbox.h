@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "egress/netns.h"
 #include "runtime/runtime.h"
-#include "session/janitor.h"
+#include "teardown/janitor.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -29,7 +29,7 @@ struct sandbox_netns {
 	int handoff; /* where the namespace's sockets go */
 };
 
-/* `kind` decides who is asked to end later (see enum janitor_asked). `cgroup_fds`: see cgroup_make; borrowed. `netns`:
+/* `kind` decides who is asked to end later (see enum group_stop). `cgroup_fds`: see cgroup_make; borrowed. `netns`:
  * NULL unless start->enters_netns; one without the other is refused.
  * ERROR_RUNTIME_UNAVAILABLE when the CLI cannot be executed (its name and errno), ERROR_RUNTIME when the child's
  * preparations fail, ERROR_IO. On failure nothing runs any more. */

@@ -9,13 +9,13 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/signals.h"
 #include "base/tree.h"
+#include "files/guards.h"
 #include "guest/guest.h"
-#include "session/guards.h"
-#include "session/lease.h"
 #include "session/shares.h"
-#include "session/signals.h"
-#include "session/sweep.h"
+#include "teardown/lease.h"
+#include "teardown/sweep.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -98,12 +98,12 @@ static bool acquire(struct session *session, const struct launch *launch, int cg
 }
 
 static bool start(struct session *session, const struct launch *launch, const struct runtime_start *what,
-                  struct outlet *outlet, struct sandbox *ret_sandbox, struct npxc_error *err)
+                  struct route *route, struct sandbox *ret_sandbox, struct npxc_error *err)
 {
-	const bool netns = what->enters_netns && outlet != NULL;
+	const bool netns = what->enters_netns && route != NULL;
 	struct sandbox_netns entered = { .handoff = -1 };
 	if (netns)
-		entered = (struct sandbox_netns){ .wish = &outlet->wish, .handoff = outlet->egress.handoff };
+		entered = (struct sandbox_netns){ .wish = &route->wish, .handoff = route->egress.handoff };
 	int cgroup_fds[4] = { -1, -1, -1, -1 };
 	size_t count = 0;
 	if (signals_caught())
@@ -111,12 +111,12 @@ static bool start(struct session *session, const struct launch *launch, const st
 	/* The process's own start and the acquisitions go side by side. What the guest makes the egress process hold
 	 * counts as the guest's. */
 	const bool started = acquire(session, launch, cgroup_fds, &count, err) &&
-	                     (outlet == NULL || cgroup_add(cgroup_fds, count, outlet->egress.pid, err)) &&
-	                     (outlet == NULL || outlet_await(outlet, err)) &&
+	                     (route == NULL || cgroup_add(cgroup_fds, count, route->egress.pid, err)) &&
+	                     (route == NULL || route_await(route, err)) &&
 	                     sandbox_start(session->janitor, session->runtime.kind, what, cgroup_fds, count,
 	                                   netns ? &entered : NULL, ret_sandbox, err);
-	if (outlet != NULL)
-		fd_close(&outlet->egress.handoff);
+	if (route != NULL)
+		fd_close(&route->egress.handoff);
 	for (size_t i = 0; i < count; i++)
 		fd_close(&cgroup_fds[i]);
 	/* Not earlier: it would compete with the start, and what was killed just before is seen to be dead by now. */
@@ -292,14 +292,14 @@ bool session_prepare(struct session *session, const struct plan *plan, struct np
 	return true;
 }
 
-bool session_start(struct session *session, const struct plan *plan, struct outlet *outlet, struct sandbox *ret_sandbox,
+bool session_start(struct session *session, const struct plan *plan, struct route *route, struct sandbox *ret_sandbox,
                    struct npxc_error *err)
 {
 	/* The workspace is held, and with it all that was said of this session stands on its lease. */
 	if (plan->shares.count == 0)
-		return start(session, &plan->launch, &plan->start, outlet, ret_sandbox, err);
+		return start(session, &plan->launch, &plan->start, route, ret_sandbox, err);
 	if (!shares_check(session->leases, session->id, &plan->shares, err) ||
-	    !start(session, &plan->launch, &plan->start, outlet, ret_sandbox, err))
+	    !start(session, &plan->launch, &plan->start, route, ret_sandbox, err))
 		return false;
 	if (shares_check(session->leases, session->id, &plan->shares, err))
 		return true;
@@ -407,7 +407,7 @@ static bool capture_until_end(struct capture *c, unsigned timeout_ms)
 	}
 }
 
-bool session_run(struct session *session, const struct launch *launch, struct outlet *outlet, unsigned timeout_ms,
+bool session_run(struct session *session, const struct launch *launch, struct route *route, unsigned timeout_ms,
                  void (*on_stderr)(void *context, const char *bytes, size_t count), void *context,
                  struct proc_result *ret_result, struct npxc_error *err)
 {
@@ -415,7 +415,7 @@ bool session_run(struct session *session, const struct launch *launch, struct ou
 	struct sandbox sandbox;
 	if (!runtime_make_start(&session->runtime, launch, &what, err))
 		return false;
-	const bool started = start(session, launch, &what, outlet, &sandbox, err);
+	const bool started = start(session, launch, &what, route, &sandbox, err);
 	runtime_start_done(&what);
 	if (!started)
 		return false;
@@ -475,7 +475,7 @@ bool session_report_denials(const struct session_says *says)
 	struct egress_denial denial;
 
 	for (int i = 0; i < SHARE; i++) {
-		switch (egress_read(&says->outlet->egress, &denial)) {
+		switch (egress_read(&says->route->egress, &denial)) {
 		case EGRESS_NOTHING:
 			return true;
 		case EGRESS_DENIED:
@@ -589,7 +589,7 @@ bool session_relay(struct session *session, struct sandbox *sandbox, struct rela
                    const struct session_says *says, int *ret_status, struct npxc_error *err)
 {
 	const char *package = says->package;
-	const struct outlet *outlet = says->outlet;
+	const struct route *route = says->route;
 	struct aside aside = { .says = *says };
 	aside.says.say = say_to_client;
 	aside.says.context = &aside;
@@ -602,8 +602,8 @@ bool session_relay(struct session *session, struct sandbox *sandbox, struct rela
 		.server_err = fd_take(&sandbox->errors),
 		.wake = signals_fd(),
 		.server_exit = sandbox->exit_fd,
-		.aside = outlet == NULL ? -1 : outlet->egress.control,
-		.on_aside = outlet == NULL ? NULL : on_aside,
+		.aside = route == NULL ? -1 : route->egress.control,
+		.on_aside = route == NULL ? NULL : on_aside,
 		.aside_context = &aside,
 		.tick_ms = relay_writes(looks) ? LIMIT_OUTPUT_LOOK_MS : 0,
 		.is_over = is_over,

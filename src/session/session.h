@@ -3,16 +3,16 @@
 
 #include "base/error.h"
 #include "base/proc.h"
-#include "mcp/pump.h"
-#include "mcp/relay.h"
-#include "runtime/cgroup.h"
+#include "contain/cgroup.h"
+#include "egress/learned.h"
+#include "egress/route.h"
+#include "relay/pump.h"
+#include "relay/relay.h"
 #include "runtime/network.h"
 #include "runtime/runtime.h"
-#include "session/janitor.h"
-#include "session/learned.h"
-#include "session/outlet.h"
 #include "session/plan.h"
 #include "session/sandbox.h"
+#include "teardown/janitor.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,7 +44,7 @@ struct session {
 	bool swept;   /* dead sessions have been looked for */
 };
 
-/* `leases`: the directory of all sessions' leases, see session/lease. */
+/* `leases`: the directory of all sessions' leases, see teardown/lease. */
 bool session_open(const char *leases, struct session *ret_session, struct npxc_error *err) NPXC_MUST_CHECK;
 /* Looks the runtime up once. */
 bool session_use_runtime(struct session *session, enum runtime_kind kind, const char *cli_name,
@@ -52,7 +52,7 @@ bool session_use_runtime(struct session *session, enum runtime_kind kind, const 
 
 /* One sandbox with an empty stdin to its end, with the way out that it was planned for (NULL: none). As proc_run: true
  * when it ran, whatever it returned. A deadline or a signal ends it; the signal is an error. */
-bool session_run(struct session *session, const struct launch *launch, struct outlet *outlet, unsigned timeout_ms,
+bool session_run(struct session *session, const struct launch *launch, struct route *route, unsigned timeout_ms,
                  void (*on_stderr)(void *context, const char *bytes, size_t count), void *context,
                  struct proc_result *ret_result, struct npxc_error *err) NPXC_MUST_CHECK;
 
@@ -63,12 +63,12 @@ bool session_provision(struct session *session, const struct policy *policy, str
 /* Makes the plan's directories. The workspace lies where only this user gets through (0700); the janitor removes it. */
 bool session_prepare(struct session *session, const struct plan *plan, struct npxc_error *err) NPXC_MUST_CHECK;
 /* After session_prepare, and after what the server shall find in the workspace is there. */
-bool session_start(struct session *session, const struct plan *plan, struct outlet *outlet, struct sandbox *ret_sandbox,
+bool session_start(struct session *session, const struct plan *plan, struct route *route, struct sandbox *ret_sandbox,
                    struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* What a session tells about its way out: who was refused, and its end. `say` gets one line without its end. */
 struct session_says {
-	struct outlet *outlet;   /* NULL: there is none */
+	struct route *route;     /* NULL: there is none */
 	const char *package;     /* its name */
 	const char *allow_file;  /* where a rule would be added */
 	struct learned *learned; /* `npxc learn`: refusals are kept here, and the lines name no rule; else NULL */

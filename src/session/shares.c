@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "guest/guest.h"
-#include "session/lease.h"
+#include "teardown/lease.h"
 
 #include <stdlib.h>
 #include <string.h>

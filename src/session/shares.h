@@ -3,7 +3,7 @@
 
 #include "base/error.h"
 #include "base/str.h"
-#include "session/mounts.h"
+#include "files/mounts.h"
 
 #include <stdbool.h>
 

@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "shim/json.h"
 #include "shim/shim.h"
 
@@ -448,7 +449,7 @@ static enum world_outcome refuse(const char **ret_word, const char *word)
 static enum world_outcome apply_run(struct world *world, const struct invocation *invocation, struct bindings *bindings,
                                     const char **ret_word)
 {
-	mem_cleanup char *name = invocation->name != NULL ? str_dup(invocation->name) : file_random_hex(32);
+	mem_cleanup char *name = invocation->name != NULL ? str_dup(invocation->name) : random_hex(32);
 	const char *network = invocation->networks.count > 0 ? invocation->networks.v[0] : "";
 	struct world_container *container;
 	const char *missing;

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "store/reason.h"
 #include "store/record.h"
 #include "store/registry.h"
@@ -312,7 +313,7 @@ static void drop_unreadable_registries(struct npmrc *config)
 static bool make_config(const struct npm *npm, const struct npm_job *job, char **ret_directory, struct npxc_error *err)
 {
 	const char *extra_ca = getenv("NODE_EXTRA_CA_CERTS");
-	mem_cleanup char *random = file_random_hex(8);
+	mem_cleanup char *random = random_hex(8);
 	mem_cleanup char *name = str_printf("config-%s", random);
 	mem_cleanup char *directory = NULL;
 	BUF_CLEANUP struct buf text = BUF_INIT(LIMIT_NPMRC_BYTES);
@@ -344,7 +345,7 @@ static bool make_config(const struct npm *npm, const struct npm_job *job, char *
 
 void npm_base_launch(struct launch *launch)
 {
-	mem_cleanup char *random = file_random_hex(8);
+	mem_cleanup char *random = random_hex(8);
 
 	*launch = (struct launch){ .network = LAUNCH_NETWORK_NONE };
 	launch->name = str_printf("npxc-install-%s", random);
@@ -493,7 +494,7 @@ static bool make_reach(const struct npm *npm, const struct npm_job *job, struct 
 
 bool npm_run(const struct npm *npm, const struct npm_job *job, struct proc_result *ret_result, struct npxc_error *err)
 {
-	mem_cleanup char *random = file_random_hex(8);
+	mem_cleanup char *random = random_hex(8);
 	mem_cleanup char *cache_name = str_printf("cache-%s", random);
 	mem_cleanup char *cache = NULL;
 	mem_cleanup char *config = NULL;

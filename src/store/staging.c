@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "base/tree.h"
 
 #include <errno.h>
@@ -64,7 +65,7 @@ static const char *beneath(const struct staging *staging, const char *path)
 bool staging_make(const struct store_host *host, struct staging *ret_staging, struct npxc_error *err)
 {
 	struct staging staging = { .host = host, .lock = -1 };
-	mem_cleanup char *random = file_random_hex(16);
+	mem_cleanup char *random = random_hex(16);
 	FD_CLEANUP int holder = -1;
 	const char *leaf;
 
@@ -301,7 +302,7 @@ bool staging_seal(const struct staging *staging, const char *tree, uint64_t *ret
 
 static char *aside_name(void)
 {
-	mem_cleanup char *random = file_random_hex(16);
+	mem_cleanup char *random = random_hex(16);
 
 	return str_printf(".old-%s", random);
 }

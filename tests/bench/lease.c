@@ -6,7 +6,7 @@
  * ROUNDS times: writes the lines of a session on bubblewrap, each synced or not as the janitor does, and looks whether
  * there is a dead one in DIRECTORY. Prints one line per round: microseconds of either.
  */
-#include "session/lease.h"
+#include "teardown/lease.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"

@@ -1,9 +1,9 @@
-#include "mcp/relay.h"
+#include "relay/relay.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "config/config.h"
-#include "mcp/pump.h"
+#include "relay/pump.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -56,7 +56,7 @@ class Plan:
 
 def reached(points, runtime, network):
     """Those that such a session comes to."""
-    never = (() if runtime == "bwrap" else ("cgroup.",)) + (() if network else ("network.", "egress.", "outlet."))
+    never = (() if runtime == "bwrap" else ("cgroup.",)) + (() if network else ("network.", "egress.", "route."))
     return [point for point in points if not point.startswith(never)]
 
 

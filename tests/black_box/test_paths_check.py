@@ -59,7 +59,7 @@ def test_what_is_no_call_passes(copy, line):
 
 
 def test_an_exception_without_its_call_is_named(copy):
-    file = copy / "src/mcp/relay.c"
+    file = copy / "src/relay/relay.c"
     file.write_text(file.read_text().replace("lstat(", "look("))
     result = check(copy)
-    assert result.returncode != 0 and "mcp/relay.c has no call of lstat" in result.stdout
+    assert result.returncode != 0 and "relay/relay.c has no call of lstat" in result.stdout

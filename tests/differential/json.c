@@ -3,7 +3,7 @@
  * bytes, little end first). Standard output: a line for each, "refused" or the document in a form of its own: brackets,
  * `s` and the hexadecimal code points of a string separated by dots, and what is neither as its own bytes.
  */
-#include "mcp/json.h"
+#include "json/json.h"
 #include "base/limits.h"
 #include "base/mem.h"
 

@@ -1,6 +1,6 @@
 #include "fuzz.h"
 
-#include "mcp/identify.h"
+#include "files/identify.h"
 
 static const char package_text[] = "{\"path_arguments\":{\"t\":[\"p\",\"/l/*/"
                                    "f\"],\"*\":[\"q\"]},\"non_path_arguments\":{\"t\":[\"n\"],\"*\":[\"/m/0\"]},"

@@ -2,7 +2,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "mcp/json.h"
+#include "json/json.h"
 
 /* Whatever a string means, written again it means the same. */
 static void check_string(const char *text, struct json_span string)

@@ -2,7 +2,7 @@
 
 #include "base/limits.h"
 #include "base/str.h"
-#include "config/jsonc.h"
+#include "json/jsonc.h"
 
 #include <cjson/cJSON.h>
 

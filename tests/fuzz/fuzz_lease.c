@@ -2,13 +2,13 @@
 
 #include "base/limits.h"
 #include "base/str.h"
-#include "session/lease.h"
+#include "teardown/lease.h"
 
 /* What is read names only what npxc makes, and says the same when it is written again. */
 static char *written(const struct lease *lease)
 {
 	char *header = lease_line_header(lease), *facts = lease_line_facts(lease);
-	char *sandbox = lease_line_sandbox(&lease->sandbox, lease->asked);
+	char *sandbox = lease_line_sandbox(&lease->sandbox, lease->stop);
 	char *text = str_printf("%s%s%s", header, facts, sandbox);
 
 	for (size_t i = 0; i < lease->count; i++) {

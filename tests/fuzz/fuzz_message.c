@@ -1,7 +1,7 @@
 #include "fuzz.h"
 
 #include "base/limits.h"
-#include "mcp/message.h"
+#include "json/message.h"
 
 /* In two pieces, cut where the input says. */
 static void check_look(const char *text, size_t size, struct message_look *look)

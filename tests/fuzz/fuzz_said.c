@@ -1,8 +1,8 @@
 #include "fuzz.h"
 
 #include "base/str.h"
-#include "mcp/said.h"
-#include "mcp/words.h"
+#include "files/said.h"
+#include "files/words.h"
 
 static const struct scope_place place = { .spellings = { "/w", "/data/w" }, .home = "/h" };
 

@@ -1,7 +1,7 @@
 #include "fuzz.h"
 
 #include "base/limits.h"
-#include "mcp/schema.h"
+#include "files/schema.h"
 
 /* Down every place of the text itself: schemas and arguments have the same shape there. */
 static void walk_value(struct pattern_walk *walk, struct json_reader *r)

@@ -1,7 +1,7 @@
 #include "fuzz.h"
 
 #include "base/str.h"
-#include "mcp/scope.h"
+#include "files/scope.h"
 
 static const struct scope_place places[] = {
 	{ .spellings = { "/home/u/work", "/data/work" }, .home = "/home/u" },

@@ -7,7 +7,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "runtime/reach.h"
+#include "contain/reach.h"
 #include "runtime/runtime.h"
 
 #include <errno.h>

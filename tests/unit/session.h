@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/random.h"
 #include "base/str.h"
 
 #include <ctype.h>
@@ -183,7 +184,7 @@ static inline pid_t session_leader_below(pid_t launcher, pid_t keeper)
 
 static inline char *make_marker(void)
 {
-	char *random = file_random_hex(16);
+	char *random = random_hex(16);
 	char *marker = str_printf("npxc-test-%s", random);
 
 	free(random);

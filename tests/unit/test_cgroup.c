@@ -1,6 +1,6 @@
 #include "sandbox_run.h"
 
-#include "runtime/cgroup.h"
+#include "contain/cgroup.h"
 
 #include <ftw.h>
 

@@ -3,6 +3,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -604,12 +605,12 @@ static void programs_are_found_on_absolute_elements_only(void **state)
 static void random_fills_what_was_asked_for(void **state)
 {
 	unsigned char bytes[1000] = { 0 };
-	mem_cleanup char *one = file_random_hex(32);
-	mem_cleanup char *two = file_random_hex(32);
+	mem_cleanup char *one = random_hex(32);
+	mem_cleanup char *two = random_hex(32);
 	size_t zeros = 0;
 
 	(void)state;
-	file_random(bytes, sizeof(bytes));
+	random_bytes(bytes, sizeof(bytes));
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		zeros += bytes[i] == 0;
 	assert_in_range(zeros, 0, 40); /* 4 are expected; every piece of 256 has to be filled */

@@ -5,7 +5,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "session/guards.h"
+#include "files/guards.h"
 
 #include <errno.h>
 #include <fcntl.h>

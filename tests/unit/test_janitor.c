@@ -2,9 +2,9 @@
 
 #include "base/limits.h"
 #include "base/proc.h"
-#include "session/group.h"
-#include "session/janitor.h"
-#include "session/lease.h"
+#include "contain/group.h"
+#include "teardown/janitor.h"
+#include "teardown/lease.h"
 
 #include <sys/socket.h>
 
@@ -307,7 +307,7 @@ static void a_dead_janitor_is_an_error_not_a_signal(void **state)
 	assert_false(janitor_hold_path(janitor, JANITOR_FILE, "/tmp/npxc-test-other", &id, &err));
 	assert_int_equal(err.kind, ERROR_IO);
 	assert_non_null(strstr(err.message, "the janitor has ended unexpectedly"));
-	assert_false(janitor_sandbox(janitor, 12345, JANITOR_ASK_LEADER, &err));
+	assert_false(janitor_sandbox(janitor, 12345, GROUP_STOP_LEADER, &err));
 	assert_false(janitor_end(janitor, PATIENCE_MS, &err));
 	assert_int_equal(err.kind, ERROR_IO);
 	assert_true(all_children_end());
@@ -421,19 +421,19 @@ static void groups_that_are_no_sandbox_are_refused(void **state)
 	assert_true(one > 0 && two > 0);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		err = (struct npxc_error){ 0 };
-		assert_false(janitor_sandbox(janitor, bad[i], JANITOR_ASK_INNER, &err));
+		assert_false(janitor_sandbox(janitor, bad[i], GROUP_STOP_INNER, &err));
 		assert_int_equal(err.kind, ERROR_IO);
 	}
-	assert_false(janitor_sandbox(janitor, one, (enum janitor_asked)3, &err));
+	assert_false(janitor_sandbox(janitor, one, (enum group_stop)3, &err));
 	assert_true(janitor_end_sandbox(janitor, 1000, &err)); /* none is there */
 
-	assert_true(janitor_sandbox(janitor, one, JANITOR_ASK_LEADER, &err));
-	assert_false(janitor_sandbox(janitor, two, JANITOR_ASK_LEADER, &err));
+	assert_true(janitor_sandbox(janitor, one, GROUP_STOP_LEADER, &err));
+	assert_false(janitor_sandbox(janitor, two, GROUP_STOP_LEADER, &err));
 	assert_non_null(strstr(err.message, "earlier sandbox"));
 	/* It leads no group yet, like a sandbox's process that has not come to its setsid: it dies all the same. */
 	assert_true(janitor_end_sandbox(janitor, 0, &err));
 	assert_int_equal(waitpid(one, NULL, WNOHANG), one);
-	assert_true(janitor_sandbox(janitor, two, JANITOR_ASK_LEADER, &err));
+	assert_true(janitor_sandbox(janitor, two, GROUP_STOP_LEADER, &err));
 	finished(janitor);
 }
 
@@ -441,11 +441,11 @@ static void groups_that_are_no_sandbox_are_refused(void **state)
 static void a_container_goes_as_its_runtime_wants_it(void **state)
 {
 	static const struct {
-		enum janitor_asked asked;
+		enum group_stop stop;
 		const char *calls;
 	} cases[] = {
-		{ JANITOR_ASK_LEADER, "rm --force npxc-one-0123abcd\nrm --force npxc-one-0123abcd\n" },
-		{ JANITOR_ASK_LEADER_KILL, "kill -s KILL npxc-one-0123abcd\nrm --force npxc-one-0123abcd\n" },
+		{ GROUP_STOP_LEADER, "rm --force npxc-one-0123abcd\nrm --force npxc-one-0123abcd\n" },
+		{ GROUP_STOP_LEADER_KILL, "kill -s KILL npxc-one-0123abcd\nrm --force npxc-one-0123abcd\n" },
 	};
 
 	(void)state;
@@ -464,7 +464,7 @@ static void a_container_goes_as_its_runtime_wants_it(void **state)
 		text =
 		    str_printf("#!/bin/sh\necho \"$*\" >>%s\nkill -KILL %ld 2>/dev/null\nexit 0\n", record, (long)pid);
 		write_file(script, text, 0700);
-		assert_true(janitor_sandbox(janitor, pid, cases[i].asked, &err));
+		assert_true(janitor_sandbox(janitor, pid, cases[i].stop, &err));
 		hold_container(janitor, script, "npxc-one-0123abcd");
 		assert_true(janitor_end_sandbox(janitor, 0, &err));
 		assert_int_equal(waitpid(pid, NULL, 0), pid);
@@ -487,7 +487,7 @@ static void a_sandbox_that_is_gone_already_is_no_error(void **state)
 	if (pid == 0)
 		for (;;)
 			pause();
-	assert_true(janitor_sandbox(janitor, pid, JANITOR_ASK_INNER, &err));
+	assert_true(janitor_sandbox(janitor, pid, GROUP_STOP_INNER, &err));
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	assert_true(janitor_end_sandbox(janitor, 1000, &err));
@@ -620,11 +620,11 @@ static void what_is_held_stands_on_the_lease_before_the_answer(void **state)
 	lease_seen_done(&seen);
 
 	assert_true(janitor_hold_named(janitor, JANITOR_CONTAINER, &runtime, "npxc-x-0123abcd", &second, &err));
-	assert_true(janitor_sandbox(janitor, pid, JANITOR_ASK_LEADER, &err));
+	assert_true(janitor_sandbox(janitor, pid, GROUP_STOP_LEADER, &err));
 	seen = seen_of(&l, false, LEASE_LIVE);
 	assert_int_equal(seen.lease.count, 2);
 	assert_int_equal(seen.lease.sandbox.pid, pid);
-	assert_int_equal(seen.lease.asked, JANITOR_ASK_LEADER);
+	assert_int_equal(seen.lease.stop, GROUP_STOP_LEADER);
 	lease_seen_done(&seen);
 
 	assert_true(janitor_release(janitor, id, &err));
@@ -675,7 +675,7 @@ static void a_dead_janitors_place_is_taken(void **state)
 			for (;;)
 				pause();
 		hold(janitor, JANITOR_DIRECTORY, l.held);
-		assert_true(janitor_sandbox(janitor, pid, JANITOR_ASK_LEADER, &err));
+		assert_true(janitor_sandbox(janitor, pid, GROUP_STOP_LEADER, &err));
 		seen = seen_of(&l, false, LEASE_LIVE);
 		assert_int_equal(kill(seen.lease.janitor.pid, SIGKILL), 0);
 		lease_seen_done(&seen);
@@ -814,7 +814,7 @@ static pid_t leave_behind(const struct leased *l, const char *cli)
 		hold(janitor, JANITOR_DIRECTORY, l->held);
 		if ((cli != NULL &&
 		     !janitor_hold_named(janitor, JANITOR_CONTAINER, &runtime, "npxc-x-0123abcd", &ignored, &err)) ||
-		    !janitor_sandbox(janitor, sandbox, JANITOR_ASK_INNER, &err) || write(ends[1], "held", 4) != 4)
+		    !janitor_sandbox(janitor, sandbox, GROUP_STOP_INNER, &err) || write(ends[1], "held", 4) != 4)
 			_exit(1);
 		for (;;)
 			pause();
@@ -971,7 +971,7 @@ static void a_strangers_process_is_not_touched(void **state)
 		strv_pushf(&entry.words, "%llu", (unsigned long long)lease.sandbox.started);
 		char *header = lease_line_header(&lease);
 		char *line =
-		    CASES[i].held ? lease_line_hold(&entry) : lease_line_sandbox(&lease.sandbox, JANITOR_ASK_INNER);
+		    CASES[i].held ? lease_line_hold(&entry) : lease_line_sandbox(&lease.sandbox, GROUP_STOP_INNER);
 		lease_entry_done(&entry);
 		char *text = str_printf("%s%s", header, line);
 		assert_true(lease_create(l.path, text, &fd, &err));
@@ -1011,14 +1011,14 @@ static void kin_is_found_by_its_group(void **state)
 	assert_true(proc_look(first, &look));
 	assert_int_equal(waitpid(first, NULL, 0), first);
 	assert_false(
-	    group_open_again(first, look.started - 1000 * proc_started_per_second(), JANITOR_ASK_INNER, &group));
-	assert_false(group_open_again(first, look.started + 1000, JANITOR_ASK_INNER, &group));
-	assert_true(group_open_again(first, look.started, JANITOR_ASK_INNER, &group));
+	    group_open_again(first, look.started - 1000 * proc_started_per_second(), GROUP_STOP_INNER, &group));
+	assert_false(group_open_again(first, look.started + 1000, GROUP_STOP_INNER, &group));
+	assert_true(group_open_again(first, look.started, GROUP_STOP_INNER, &group));
 	struct npxc_error err = { 0 };
 	assert_true(group_end(&group, 0, -1, &err));
 	group_done(&group);
 	assert_int_equal(waitpid(kin, NULL, 0), kin);
-	assert_false(group_open_again(first, look.started, JANITOR_ASK_INNER, &group));
+	assert_false(group_open_again(first, look.started, GROUP_STOP_INNER, &group));
 	close(ends[0]), close(ends[1]);
 }
 

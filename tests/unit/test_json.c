@@ -3,7 +3,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "mcp/json.h"
+#include "json/json.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "config/jsonc.h"
+#include "json/jsonc.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>

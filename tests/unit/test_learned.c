@@ -1,8 +1,8 @@
 #include "unit.h"
 
 #include "base/mem.h"
+#include "egress/learned.h"
 #include "egress/netns.h"
-#include "session/learned.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/proc.h"
-#include "session/lease.h"
+#include "teardown/lease.h"
 
 #include <sys/file.h>
 #include <sys/resource.h>
@@ -124,7 +124,7 @@ static void format_1_is_read(void **state)
 	assert_string_equal(lease.link, "gateway");
 	assert_int_equal(lease.sandbox.pid, 20);
 	assert_int_equal(lease.sandbox.started, 21);
-	assert_int_equal(lease.asked, JANITOR_ASK_INNER);
+	assert_int_equal(lease.stop, GROUP_STOP_INNER);
 	assert_int_equal(lease.count, 2);
 	assert_int_equal(lease.last_id, 3);
 	assert_int_equal(lease.entries[0].kind, JANITOR_CONTAINER);
@@ -147,7 +147,7 @@ static void what_is_written_is_read_again(void **state)
 	assert_int_equal(lease_entry_process(&lease.entries[3]).started, 23);
 	assert_string_equal(lease_entry_name(&lease.entries[3]), "22");
 	char *header = lease_line_header(&lease), *facts = lease_line_facts(&lease);
-	char *sandbox = lease_line_sandbox(&lease.sandbox, lease.asked);
+	char *sandbox = lease_line_sandbox(&lease.sandbox, lease.stop);
 	char *text = str_printf("%s%s", header, facts);
 	for (size_t i = 0; i < lease.count; i++) {
 		char *line = lease_line_hold(&lease.entries[i]);

@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "mcp/lines.h"
+#include "relay/lines.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "mcp/identify.h"
+#include "files/identify.h"
 
 #include <stdio.h>
 #include <stdlib.h>

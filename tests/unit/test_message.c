@@ -3,7 +3,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "mcp/message.h"
+#include "json/message.h"
 
 #include <stdlib.h>
 #include <string.h>

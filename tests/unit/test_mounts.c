@@ -4,8 +4,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "session/mounts.h"
-#include "session/sockets.h"
+#include "files/mounts.h"
+#include "files/sockets.h"
 
 #include <fcntl.h>
 #include <stdio.h>

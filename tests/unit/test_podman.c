@@ -4,9 +4,9 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "contain/profile.h"
 #include "runtime/network.h"
 #include "runtime/podman.h"
-#include "runtime/profile.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 #include "unit.h"
 
 #include "base/mem.h"
+#include "runtime/probe.h"
 #include "runtime/seen.h"
-#include "session/probe.h"
 
 #include <stdlib.h>
 #include <string.h>

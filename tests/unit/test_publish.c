@@ -8,8 +8,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "mcp/output.h"
-#include "mcp/publish.h"
+#include "files/output.h"
+#include "files/publish.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 #include "unit.h"
 
 #include "base/limits.h"
-#include "mcp/pump.h"
+#include "relay/pump.h"
 
 #include <errno.h>
 #include <fcntl.h>

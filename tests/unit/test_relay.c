@@ -4,7 +4,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "mcp/relay.h"
+#include "relay/relay.h"
 
 #include <errno.h>
 #include <fcntl.h>

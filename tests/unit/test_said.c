@@ -3,7 +3,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "mcp/said.h"
+#include "files/said.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 #include "session.h"
 
 #include "base/limits.h"
-#include "session/janitor.h"
 #include "session/sandbox.h"
+#include "teardown/janitor.h"
 
 #include <sys/stat.h>
 #include <time.h>

@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "mcp/scope.h"
+#include "files/scope.h"
 
 #include <string.h>
 

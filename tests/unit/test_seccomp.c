@@ -1,6 +1,6 @@
 #include "sandbox_run.h"
 
-#include "runtime/seccomp.h"
+#include "contain/seccomp.h"
 
 #include <fcntl.h>
 #include <linux/audit.h>

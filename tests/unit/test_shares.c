@@ -2,8 +2,8 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "session/lease.h"
 #include "session/shares.h"
+#include "teardown/lease.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "session/source.h"
+#include "files/source.h"
 
 #include <errno.h>
 #include <stdio.h>

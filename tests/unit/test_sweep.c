@@ -2,8 +2,8 @@
 
 #include "base/mem.h"
 #include "base/proc.h"
-#include "session/orphans.h"
-#include "session/sweep.h"
+#include "teardown/orphans.h"
+#include "teardown/sweep.h"
 
 #include <sys/file.h>
 

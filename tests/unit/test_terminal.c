@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/terminal.h"
-#include "mcp/pump.h"
+#include "relay/pump.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "mcp/words.h"
+#include "files/words.h"
 
 #include <stdio.h>
 #include <string.h>

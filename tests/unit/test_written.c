@@ -4,8 +4,8 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "session/data.h"
-#include "session/written.h"
+#include "files/data.h"
+#include "files/written.h"
 
 #include <stdlib.h>
 #include <string.h>

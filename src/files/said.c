@@ -1,0 +1,763 @@
+#include "files/said.h"
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "base/str.h"
+#include "json/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/*
+ * bytes: of a string that is not whole yet, read at a time; and what of its end is kept for the next time, so that what
+ * begins before is seen to its end: a URI of 4095 bytes, all of them encoded.
+ */
+enum { WINDOW_BYTES = 128 * 1024, OVERLAP_BYTES = 16 * 1024, PATH_BYTES = 4095 };
+
+/* levels: deeper ones count as if a key had named them. The longest key that means something, and one more. */
+enum { LEVELS = LIMIT_MESSAGE_DEPTH, KEY_BYTES = 16 };
+
+/* words: that wait to be sorted in; they are gone through one by one. */
+enum { FRESH_MAX = 256 };
+
+struct words {
+	char **v; /* owned */
+	size_t count, capacity;
+};
+
+struct said {
+	const struct scope_place *place; /* borrowed */
+	size_t spelling_lengths[SCOPE_SPELLINGS_MAX];
+	said_resolver *resolve;
+	void *context;
+	struct words sorted, fresh; /* of the server: texts that begin with a path beneath the working directory */
+	size_t unresolved;          /* of `fresh`: the first that was not asked about */
+	char **named;               /* owned; of the client: open addressing */
+	size_t named_count, named_slots;
+	uint64_t seed;
+	size_t bytes; /* of all words */
+	bool full;
+	bool hit; /* of the bytes that are being looked at */
+	/* where in a line */
+	bool in_string, is_key, key_due, escaped;
+	bool is_object[LEVELS + 1];
+	size_t depth;
+	size_t marked;  /* the level from which on all strings count; 0: none */
+	bool mark_next; /* the key before named the value that comes */
+	bool whole;     /* of the string that is being read: it counts as a whole */
+	char key[KEY_BYTES];
+	size_t key_length;
+	struct buf window; /* of a string that is not whole yet, or has escapes: what it means so far */
+	char escape[12];   /* an escape that is not whole yet */
+	size_t escape_length;
+	bool windowed;
+	bool cut; /* the window has lost its beginning: it is no whole value any more */
+	/* of the bytes that are being looked at: where the next ones stand. Most strings have neither. */
+	size_t slash, backslash;
+};
+
+struct said *said_new(const struct scope_place *place, said_resolver *resolve, void *context)
+{
+	struct said *said = mem_alloc(sizeof(*said));
+
+	said->place = place;
+	for (size_t i = 0; i < SCOPE_SPELLINGS_MAX && place->spellings[i] != NULL; i++)
+		said->spelling_lengths[i] = strlen(place->spellings[i]);
+	said->resolve = resolve;
+	said->context = context;
+	said->window = BUF_INIT((size_t)4 * WINDOW_BYTES);
+	random_bytes(&said->seed, sizeof(said->seed));
+	return said;
+}
+
+static void words_done(struct words *words)
+{
+	for (size_t i = 0; i < words->count; i++)
+		free(words->v[i]);
+	free(words->v);
+	*words = (struct words){ 0 };
+}
+
+void said_free(struct said *said)
+{
+	if (said == NULL)
+		return;
+	words_done(&said->sorted);
+	words_done(&said->fresh);
+	for (size_t i = 0; i < said->named_slots; i++)
+		free(said->named[i]);
+	free(said->named);
+	buf_done(&said->window);
+	free(said);
+}
+
+bool said_is_full(const struct said *said)
+{
+	return said->full;
+}
+
+/* ---- the words ---- */
+
+static void words_push(struct words *words, char *owned)
+{
+	if (words->count == words->capacity) {
+		words->capacity = words->capacity == 0 ? 64 : words->capacity * 2;
+		words->v = mem_realloc(words->v, words->capacity, sizeof(*words->v));
+	}
+	words->v[words->count++] = owned;
+}
+
+static int compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Both are sorted, equal ones once. */
+static void merge(struct said *said)
+{
+	struct words *from = &said->fresh;
+	struct words all = { 0 };
+	size_t a = 0, b = 0;
+
+	qsort(from->v, from->count, sizeof(*from->v), compare);
+	while (a < said->sorted.count || b < from->count) {
+		char **next = b == from->count ? &said->sorted.v[a++]
+		              : a == said->sorted.count || strcmp(from->v[b], said->sorted.v[a]) < 0
+		                  ? &from->v[b++]
+		                  : &said->sorted.v[a++];
+
+		if (all.count > 0 && strcmp(all.v[all.count - 1], *next) == 0) {
+			said->bytes -= strlen(*next) + 1;
+			free(*next);
+		} else {
+			words_push(&all, *next);
+		}
+	}
+	free(said->sorted.v);
+	said->sorted = all;
+	from->count = 0;
+	said->unresolved = 0;
+}
+
+static void resolve_fresh(struct said *said);
+
+static bool has_room(struct said *said, size_t bytes)
+{
+	if (said->sorted.count + said->fresh.count + said->named_count >= LIMIT_SAID_WORDS ||
+	    said->bytes + bytes > LIMIT_SAID_BYTES)
+		said->full = true;
+	return !said->full;
+}
+
+/* Where the first word stands that is not less than `text`. */
+static size_t place_in(const struct words *words, const char *text)
+{
+	size_t low = 0, high = words->count;
+
+	while (low < high) {
+		const size_t middle = low + (high - low) / 2;
+
+		if (strcmp(words->v[middle], text) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void add_word(struct said *said, const char *text, size_t length)
+{
+	mem_cleanup char *word = NULL;
+	size_t at;
+
+	if (length == 0 || length > PATH_BYTES || !has_room(said, length + 1))
+		return;
+	word = str_dup_n(text, length);
+	at = place_in(&said->sorted, word);
+	if (at < said->sorted.count && strcmp(said->sorted.v[at], word) == 0)
+		return;
+	for (size_t i = said->fresh.count; i > 0; i--)
+		if (strcmp(said->fresh.v[i - 1], word) == 0)
+			return;
+	if (said->fresh.count >= FRESH_MAX) {
+		resolve_fresh(said);
+		merge(said);
+	}
+	said->bytes += length + 1;
+	words_push(&said->fresh, MEM_TAKE(word));
+}
+
+/*
+ * An absolute text that begins with a path: at each component that a path would be without (".", "..", an empty one)
+ * what stands before it is a word of its own, because the text may go on with something else.
+ */
+static void add_absolute(struct said *said, const char *text, size_t length)
+{
+	mem_cleanup char *path = mem_alloc(length + 2);
+	size_t used = 0;
+	const char *relative;
+
+	for (size_t at = 0; at < length;) {
+		const char *slash = memchr(text + at, '/', length - at);
+		const size_t end = slash == NULL ? length : (size_t)(slash - text);
+		const size_t n = end - at;
+		const bool odd = n == 0 || (n == 1 && text[at] == '.') || (n == 2 && memcmp(text + at, "..", 2) == 0);
+
+		if (odd && used > 0 && (relative = scope_behind(said->place, path)) != NULL)
+			add_word(said, relative, strlen(relative));
+		if (n == 2 && odd) {
+			while (used > 0 && path[--used] != '/')
+				;
+		} else if (!odd) {
+			path[used++] = '/';
+			memcpy(path + used, text + at, n);
+			used += n;
+		}
+		path[used] = '\0';
+		at = end + 1;
+	}
+	if (used > 0 && (relative = scope_behind(said->place, path)) != NULL)
+		add_word(said, relative, strlen(relative));
+}
+
+/* ---- what a text holds ---- */
+
+static size_t end_of_line(const char *text, size_t length)
+{
+	size_t end = 0;
+
+	while (end < length && end <= PATH_BYTES && text[end] != '\n' && text[end] != '\r' && text[end] != '\0')
+		end++;
+	return end;
+}
+
+/* The percent-encoded bytes read, bad ones as they stand. */
+static size_t decode(const char *text, size_t length, char *to)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < length; i++) {
+		if (text[i] == '%' && length - i > 2 && str_hex_digit(text[i + 1]) >= 0 &&
+		    str_hex_digit(text[i + 2]) >= 0) {
+			to[used++] = (char)(str_hex_digit(text[i + 1]) * 16 + str_hex_digit(text[i + 2]));
+			i += 2;
+		} else {
+			to[used++] = text[i];
+		}
+	}
+	return used;
+}
+
+/* A URI's path, as it stands and decoded; `text` begins behind "file:". */
+static void add_uri(struct said *said, const char *text, size_t length)
+{
+	mem_cleanup char *plain = NULL;
+	size_t at = 0;
+
+	if (length >= 2 && text[0] == '/' && text[1] == '/') { /* a host, or none */
+		const char *slash = memchr(text + 2, '/', length - 2);
+
+		if (slash == NULL)
+			return;
+		at = (size_t)(slash - text);
+	}
+	length -= at;
+	length = length < OVERLAP_BYTES ? length : OVERLAP_BYTES;
+	plain = mem_alloc(length + 1);
+	length = decode(text + at, length, plain);
+	add_absolute(said, plain, end_of_line(plain, length));
+}
+
+static void add_home(struct said *said, const char *text, size_t length)
+{
+	mem_cleanup char *path = NULL;
+
+	if (said->place->home == NULL)
+		return;
+	path = str_printf("%s/%.*s", said->place->home, (int)end_of_line(text, length), text);
+	add_absolute(said, path, strlen(path));
+}
+
+/* The spelling of the working directory that a text begins with, as its length; 0: none. */
+static size_t spelling_at(const struct said *said, const char *text, size_t length)
+{
+	for (size_t i = 0; i < SCOPE_SPELLINGS_MAX && said->place->spellings[i] != NULL; i++) {
+		const size_t n = said->spelling_lengths[i];
+
+		if (length > n && text[n] == '/' && memcmp(text, said->place->spellings[i], n) == 0)
+			return n;
+	}
+	return 0;
+}
+
+/* Each path that begins within the first `most` bytes. All that is looked for has a slash in it. */
+static void look_for_paths(struct said *said, const char *text, size_t length, size_t most)
+{
+	const char *end = text + length, *from = text, *slash;
+	size_t pending = SIZE_MAX; /* where a path begins whose end is not known yet */
+
+	while (from < text + most && (slash = memchr(from, '/', (size_t)(text + most - from))) != NULL) {
+		const size_t before = (size_t)(slash - text), left = (size_t)(end - slash);
+		const size_t n = spelling_at(said, slash, left);
+
+		from = slash + 1;
+		said->hit = said->hit || n > 0;
+		if (n > 0) {
+			/* Where the next one begins this one ends. */
+			if (pending != SIZE_MAX)
+				add_absolute(said, text + pending, end_of_line(text + pending, before - pending));
+			pending = before;
+			from = slash + n;
+		} else if (before > 0 && slash[-1] == '~') {
+			add_home(said, slash + 1, left - 1);
+		} else if (before >= 5 && slash[-1] == ':' && strncasecmp(slash - 5, "file:", 5) == 0) {
+			add_uri(said, slash, left);
+		}
+	}
+	if (pending != SIZE_MAX)
+		add_absolute(said, text + pending, end_of_line(text + pending, length - pending));
+}
+
+/* The same, and what JSON within the text means: its slashes may have backslashes before them. */
+static void look_into(struct said *said, const char *text, size_t length, size_t most)
+{
+	mem_cleanup char *plain = NULL;
+	size_t used = 0;
+
+	look_for_paths(said, text, length, most);
+	if (memmem(text, most, "\\/", 2) == NULL)
+		return;
+	plain = mem_alloc(length + 1);
+	for (size_t i = 0; i < length; i++) {
+		while (text[i] == '/' && used > 0 && plain[used - 1] == '\\')
+			used--;
+		plain[used++] = text[i];
+	}
+	look_for_paths(said, plain, used, used);
+}
+
+static void add_whole(struct said *said, const char *text, size_t length)
+{
+	struct scope_name name;
+	struct npxc_error ignored;
+
+	if (!scope_read(said->place, text, length, &name, &ignored))
+		return;
+	if (name.relative != NULL)
+		add_word(said, name.relative, strlen(name.relative));
+	scope_name_done(&name);
+}
+
+/* ---- strings of a line ---- */
+
+static void string_is_whole(struct said *said, const char *text, size_t length)
+{
+	if (said->whole && !said->cut)
+		add_whole(said, text, length);
+	/* As it stands in the line it has no escape, and so no backslash. */
+	if (said->windowed)
+		look_into(said, text, length, length);
+	else
+		look_for_paths(said, text, length, length);
+}
+
+static bool is_marking(const char *key, size_t length)
+{
+	switch (length) {
+	case 3:
+		return memcmp(key, "uri", 3) == 0;
+	case 4:
+		return memcmp(key, "enum", 4) == 0;
+	case 5:
+		return memcmp(key, "const", 5) == 0;
+	case 6:
+		return memcmp(key, "values", 6) == 0;
+	case 7:
+		return memcmp(key, "default", 7) == 0 || memcmp(key, "example", 7) == 0;
+	case 8:
+		return memcmp(key, "examples", 8) == 0;
+	default:
+		return false;
+	}
+}
+
+/* What is in the window may go but for its end. */
+static void slide(struct said *said)
+{
+	const size_t gone = said->window.length > OVERLAP_BYTES ? said->window.length - OVERLAP_BYTES : 0;
+
+	if (said->window.length < WINDOW_BYTES)
+		return;
+	look_into(said, said->window.data, said->window.length, gone);
+	buf_consume(&said->window, gone);
+	said->cut = true;
+}
+
+static void append(struct said *said, const char *bytes, size_t count)
+{
+	struct npxc_error ignored;
+
+	while (count > 0) {
+		const size_t piece = count < WINDOW_BYTES ? count : WINDOW_BYTES;
+
+		if (!buf_append(&said->window, bytes, piece, &ignored))
+			return;
+		slide(said);
+		bytes += piece;
+		count -= piece;
+	}
+}
+
+/* A long piece without a slash: no path begins in it, but the last one may end there. */
+static void pass_over(struct said *said, const char *bytes, size_t count)
+{
+	append(said, bytes, OVERLAP_BYTES);
+	look_into(said, said->window.data, said->window.length, said->window.length);
+	said->window.length = 0;
+	said->cut = true;
+	append(said, bytes + count - OVERLAP_BYTES, OVERLAP_BYTES);
+}
+
+static void append_character(struct said *said, uint32_t c)
+{
+	char bytes[4];
+	size_t n = 0;
+
+	if (c < 0x80) {
+		bytes[n++] = (char)c;
+	} else if (c < 0x800) {
+		bytes[n++] = (char)(0xc0 | c >> 6);
+	} else if (c < 0x10000) {
+		bytes[n++] = (char)(0xe0 | c >> 12);
+		bytes[n++] = (char)(0x80 | (c >> 6 & 0x3f));
+	} else {
+		bytes[n++] = (char)(0xf0 | c >> 18);
+		bytes[n++] = (char)(0x80 | (c >> 12 & 0x3f));
+		bytes[n++] = (char)(0x80 | (c >> 6 & 0x3f));
+	}
+	if (c >= 0x80)
+		bytes[n++] = (char)(0x80 | (c & 0x3f));
+	append(said, bytes, n);
+}
+
+/* How long the escape is whose first bytes these are: half of a surrogate pair waits for the other half. */
+static size_t escape_due(const char *escape, size_t length)
+{
+	if (length < 2)
+		return 2;
+	if (escape[1] != 'u')
+		return 2;
+	if (length >= 4 && (escape[2] == 'd' || escape[2] == 'D') && strchr("89abAB", escape[3]) != NULL &&
+	    (length < 7 || escape[6] == '\\') && (length < 8 || escape[7] == 'u'))
+		return 12;
+	return 6;
+}
+
+/* One byte of an escape; false: this byte is no part of it, and it ended before. */
+static bool step_escape(struct said *said, char c)
+{
+	char quoted[16];
+	size_t at = 0, due;
+
+	said->escape[said->escape_length++] = c;
+	due = escape_due(said->escape, said->escape_length);
+	if (said->escape_length < due)
+		return true;
+	/* A first half that no second one followed: what came instead is read again. */
+	const bool again = due == 6 && said->escape_length > 6;
+	const size_t length = again ? 6 : said->escape_length;
+	memcpy(quoted, said->escape, length);
+	while (at < length)
+		append_character(said, json_character(quoted, length, &at));
+	const char rest = said->escape[7];
+	const size_t rest_length = again ? said->escape_length - 6 : 0;
+	said->escape_length = 0;
+	if (rest_length == 2 && rest != 'u') { /* a backslash and what it escapes */
+		said->escape[0] = '\\';
+		said->escape_length = 1;
+		return step_escape(said, rest);
+	}
+	return rest_length == 0;
+}
+
+/* Where the next such byte stands, or `count`; `known` is what was found before, SIZE_MAX: nothing yet. */
+static size_t next_of(size_t *known, const char *bytes, size_t at, size_t count, char c)
+{
+	if (*known < at || *known == SIZE_MAX) {
+		const char *next = memchr(bytes + at, c, count - at);
+
+		*known = next == NULL ? count : (size_t)(next - bytes);
+	}
+	return *known;
+}
+
+/* The rest of a string, from `at` to its quote or to the end of the bytes; where that is. */
+static size_t read_string(struct said *said, const char *bytes, size_t at, size_t count)
+{
+	while (at < count) {
+		const char *quote;
+		size_t backslash;
+
+		if (said->escape_length > 0) {
+			if (step_escape(said, bytes[at]))
+				at++;
+			continue;
+		}
+		quote = memchr(bytes + at, '"', count - at);
+		const size_t end = quote == NULL ? count : (size_t)(quote - bytes);
+		backslash = next_of(&said->backslash, bytes, at, count, '\\');
+		if (backslash >= end) {
+			if (quote != NULL && !said->windowed) {
+				if (said->whole || next_of(&said->slash, bytes, at, count, '/') < end)
+					string_is_whole(said, bytes + at, end - at);
+			} else {
+				if (end - at > 2 * OVERLAP_BYTES && next_of(&said->slash, bytes, at, count, '/') >= end)
+					pass_over(said, bytes + at, end - at);
+				else
+					append(said, bytes + at, end - at);
+				said->windowed = true;
+			}
+			if (quote == NULL)
+				return count;
+			if (said->window.length > 0)
+				string_is_whole(said, said->window.data, said->window.length);
+			said->window.length = 0;
+			said->in_string = false;
+			return end + 1;
+		}
+		append(said, bytes + at, backslash - at);
+		said->windowed = true;
+		said->escape[0] = '\\';
+		said->escape_length = 1;
+		at = backslash + 1;
+	}
+	return count;
+}
+
+/* Keys are kept as they are written: one with escapes is taken for each that means something, to be safe. */
+static size_t read_key(struct said *said, const char *bytes, size_t at, size_t count)
+{
+	const char *quote = memchr(bytes + at, '"', count - at);
+
+	if (quote != NULL && said->key_length == 0 && !said->escaped &&
+	    next_of(&said->backslash, bytes, at, count, '\\') > (size_t)(quote - bytes)) {
+		said->in_string = false;
+		said->mark_next = said->mark_next || is_marking(bytes + at, (size_t)(quote - bytes) - at);
+		return (size_t)(quote - bytes) + 1;
+	}
+	for (; at < count; at++) {
+		const char c = bytes[at];
+
+		if (!said->escaped && c == '"') {
+			said->in_string = false;
+			said->mark_next = said->mark_next || is_marking(said->key, said->key_length);
+			return at + 1;
+		}
+		if (c == '\\')
+			said->mark_next = true;
+		said->escaped = c == '\\' && !said->escaped;
+		if (said->key_length < KEY_BYTES)
+			said->key[said->key_length++] = c;
+	}
+	return count;
+}
+
+/* A key is a text as well; few have a slash in them. */
+static size_t look_at_key(struct said *said, const char *bytes, size_t at, size_t count)
+{
+	const size_t next = read_key(said, bytes, at, count);
+	const bool ended = !said->in_string;
+
+	if (!ended || said->windowed || next_of(&said->slash, bytes, at, count, '/') < next ||
+	    next_of(&said->backslash, bytes, at, count, '\\') < next) {
+		said->whole = false;
+		while (at < next) /* a bad escape can end it earlier as a text than as a key */
+			at = read_string(said, bytes, at, next);
+		said->in_string = !ended;
+	}
+	return next;
+}
+
+static void string_begins(struct said *said)
+{
+	said->in_string = true;
+	said->is_key = said->key_due;
+	said->key_due = false;
+	said->escaped = false;
+	said->key_length = 0;
+	said->escape_length = 0;
+	said->windowed = false;
+	said->cut = false;
+	said->window.length = 0;
+	said->whole = said->mark_next || said->marked > 0 || said->depth > LEVELS;
+	said->mark_next = false;
+}
+
+static void step(struct said *said, char c)
+{
+	switch (c) {
+	case '{':
+	case '[':
+		said->depth++;
+		if (said->depth <= LEVELS)
+			said->is_object[said->depth] = c == '{';
+		said->key_due = c == '{';
+		if (said->mark_next && said->marked == 0)
+			said->marked = said->depth;
+		said->mark_next = false;
+		return;
+	case '}':
+	case ']':
+		if (said->marked == said->depth)
+			said->marked = 0;
+		if (said->depth > 0)
+			said->depth--;
+		said->key_due = false;
+		return;
+	case ',':
+		said->key_due = said->depth <= LEVELS && said->is_object[said->depth];
+		said->mark_next = false;
+		return;
+	default:
+		return;
+	}
+}
+
+bool said_look(struct said *said, const char *bytes, size_t count, bool first)
+{
+	size_t at = 0;
+
+	if (said->full)
+		return false;
+	said->hit = false;
+	said->slash = said->backslash = SIZE_MAX;
+	if (first) {
+		said->in_string = said->key_due = said->mark_next = false;
+		said->is_object[0] = false;
+		said->depth = said->marked = 0;
+	}
+	while (at < count) {
+		if (said->in_string) {
+			at = said->is_key ? look_at_key(said, bytes, at, count) : read_string(said, bytes, at, count);
+			continue;
+		}
+		if (bytes[at] == '"')
+			string_begins(said);
+		else
+			step(said, bytes[at]);
+		at++;
+	}
+	return said->hit;
+}
+
+/* ---- who was first ---- */
+
+static uint64_t hash_of(const struct said *said, const char *text)
+{
+	uint64_t hash = said->seed;
+
+	for (; *text != '\0'; text++)
+		hash = (hash ^ (unsigned char)*text) * 0x9e3779b97f4a7c15ULL, hash ^= hash >> 29;
+	return hash;
+}
+
+static char **slot_of(const struct said *said, const char *text)
+{
+	size_t slot = (size_t)hash_of(said, text) & (said->named_slots - 1);
+
+	while (said->named[slot] != NULL && strcmp(said->named[slot], text) != 0)
+		slot = (slot + 1) & (said->named_slots - 1);
+	return &said->named[slot];
+}
+
+static bool is_named(const struct said *said, const char *text)
+{
+	return said->named_slots > 0 && *slot_of(said, text) != NULL;
+}
+
+static void keep_name(struct said *said, const char *text)
+{
+	char **before = said->named;
+	const size_t slots = said->named_slots;
+
+	if (is_named(said, text) || !has_room(said, strlen(text) + 1))
+		return;
+	if (said->named_count * 2 >= said->named_slots) {
+		said->named_slots = slots == 0 ? 64 : slots * 2;
+		said->named = mem_alloc(said->named_slots * sizeof(*said->named));
+		for (size_t i = 0; i < slots; i++)
+			if (before[i] != NULL)
+				*slot_of(said, before[i]) = before[i];
+		free(before);
+	}
+	*slot_of(said, text) = str_dup(text);
+	said->named_count++;
+	said->bytes += strlen(text) + 1;
+}
+
+/* Whether a path may end before this: the text goes on with something that is no part of its last name. */
+static bool may_end(const char *rest)
+{
+	const unsigned char c = (unsigned char)rest[0];
+
+	if (c == '.')
+		return may_end(rest + 1);
+	return !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+	         c == '/');
+}
+
+static bool begins_with(const char *word, const char *path, size_t length)
+{
+	return strncmp(word, path, length) == 0 &&
+	       (may_end(word + length) || (word[length] == '/' && word[length + 1] == '\0'));
+}
+
+static bool was_said(const struct said *said, const char *path)
+{
+	const size_t length = strlen(path);
+
+	for (size_t i = place_in(&said->sorted, path);
+	     i < said->sorted.count && strncmp(said->sorted.v[i], path, length) == 0; i++)
+		if (begins_with(said->sorted.v[i], path, length))
+			return true;
+	for (size_t i = 0; i < said->fresh.count; i++)
+		if (begins_with(said->fresh.v[i], path, length))
+			return true;
+	return false;
+}
+
+/* Where words lead through links is said too: the word as a whole, and up to its first blank or sign. */
+static void resolve_fresh(struct said *said)
+{
+	const size_t count = said->fresh.count;
+
+	for (; said->unresolved < count && said->fresh.count < 2 * FRESH_MAX; said->unresolved++) {
+		const char *word = said->fresh.v[said->unresolved];
+		mem_cleanup char *cut = str_dup_n(word, strcspn(word, " \t\"'`<>()[]{},;:|"));
+		char *resolved = said->resolve(said->context, word);
+
+		if (resolved == NULL && strcmp(cut, word) != 0)
+			resolved = said->resolve(said->context, cut);
+		if (resolved != NULL) {
+			said->bytes += strlen(resolved) + 1;
+			words_push(&said->fresh, resolved);
+		}
+	}
+}
+
+bool said_claim(struct said *said, const char *relative, const char *resolved)
+{
+	if (is_named(said, relative))
+		return true;
+	if (said->full)
+		return false;
+	resolve_fresh(said);
+	if (was_said(said, relative) || (resolved != NULL && was_said(said, resolved)))
+		return false;
+	keep_name(said, relative);
+	return true;
+}

@@ -1,0 +1,141 @@
+#ifndef NPXC_TEARDOWN_JANITOR_H
+#define NPXC_TEARDOWN_JANITOR_H
+
+#include "base/error.h"
+#include "base/str.h"
+#include "contain/group.h"
+#include "runtime/runtime.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/*
+ * The janitor: a process forked before anything is acquired, in a session of its own, with /dev/null on 0, 1 and 2. It
+ * is told of every resource BEFORE the command that acquires it runs, and it is the only implementation of teardown: a
+ * normal end, an error, a signal and a SIGKILL of the launcher all end in the same code.
+ *
+ * The channel is a socket pair with length-prefixed frames. End of file without END means that the launcher has died;
+ * the janitor then tears down on its own. What it is told it writes to the session's lease (teardown/lease) before it
+ * answers: when the janitor itself dies the launcher starts another one from it, and when both die `npxc gc` does. A
+ * session that never holds anything has no lease.
+ *
+ * Teardown, in this order, each step logged by name: the sandbox's process group (SIGKILL, then verified by /proc; a
+ * container CLI is not killed before its container is gone, see below), containers (their removal command), processes,
+ * networks (network_delete_with_retry), cgroups, guards, files and directories. Then the launcher is told, and what is
+ * still there of containers and networks is tried again in the background, as network_schedule says. So is a network of
+ * which a launcher that has died had said nothing more since it named it: the service may go on making what a dead
+ * client asked it for.
+ * Mustn't: delete a network while a container is not known to be gone.
+ */
+enum janitor_resource {
+	JANITOR_CGROUP,    /* directory, removed once the group is gone */
+	JANITOR_DIRECTORY, /* a tree */
+	JANITOR_FILE,
+	JANITOR_CONTAINER, /* words as below */
+	JANITOR_NETWORK,   /* the same */
+	/*
+	 * The first process of a session of its own, for what npxc forks beside the sandbox: its pid and its start
+	 * (struct proc_look) as decimal numbers. It ends by itself when the launcher does, and has LIMIT_PROCESS_END_MS
+	 * for that; then it and its group are killed, and seen to be dead. Held right after its fork, and before
+	 * anything that does not trust itself to npxc can use it.
+	 * Mustn't: signal a number that has been given to somebody else.
+	 */
+	JANITOR_PROCESS,
+	/*
+	 * The list of what the host would execute in the trees that the session may write to (files/guards): a file,
+	 * which goes, or says what is unsafe now. Looked at once nothing of the session can write any more.
+	 */
+	JANITOR_GUARDS,
+};
+
+/* The words of a container or network: the CLI's path, the runtime's word, the name, then the CLI's environment. */
+enum { JANITOR_WORD_CLI, JANITOR_WORD_RUNTIME, JANITOR_WORD_NAME, JANITOR_WORDS };
+
+struct janitor;
+
+/*
+ * Forks it. Call while npxc is single-threaded and has acquired nothing. Ignores SIGPIPE from here on, and gives
+ * SIGCHLD its default disposition here too: with an inherited SIG_IGN no child could be waited for. The lease is
+ * `directory`/<id>.lease; without a directory none is written (tests of single parts). ERROR_IO.
+ */
+bool janitor_start(const char *directory, const char *id, struct janitor **ret_janitor,
+                   struct npxc_error *err) NPXC_MUST_CHECK;
+
+/* What `npxc ps` shows; on the lease before the next resource is. Borrowed. ERROR_IO when the janitor has gone. */
+struct janitor_facts {
+	const char *name; /* the session's: npxc-<slug>-<id> */
+	const char *package, *version, *runtime, *policy, *link;
+	const struct strv *shares; /* see session/shares; NULL: none */
+};
+bool janitor_describe(struct janitor *janitor, const struct janitor_facts *facts,
+                      struct npxc_error *err) NPXC_MUST_CHECK;
+
+/*
+ * Returns once the janitor has written it down; `*ret_id` names the entry for janitor_release. See lease_objection for
+ * what is refused. All words together: LIMIT_JANITOR_FRAME_BYTES; all entries: LIMIT_JANITOR_ENTRIES. ERROR_IO for
+ * more, when the lease cannot be written (a full disk), and when the janitor has gone.
+ */
+bool janitor_hold(struct janitor *janitor, enum janitor_resource kind, const struct strv *words, unsigned *ret_id,
+                  struct npxc_error *err) NPXC_MUST_CHECK;
+bool janitor_hold_path(struct janitor *janitor, enum janitor_resource kind, const char *path, unsigned *ret_id,
+                       struct npxc_error *err) NPXC_MUST_CHECK;
+/* Of a container or network: its words, for a runtime and a name. */
+bool janitor_hold_named(struct janitor *janitor, enum janitor_resource kind, const struct runtime *runtime,
+                        const char *name, unsigned *ret_id, struct npxc_error *err) NPXC_MUST_CHECK;
+/* A child of the launcher's that has not been reaped. */
+bool janitor_hold_process(struct janitor *janitor, pid_t pid, unsigned *ret_id, struct npxc_error *err) NPXC_MUST_CHECK;
+/* The resource has been given back, or was handed on (a staging directory renamed into the store). */
+bool janitor_release(struct janitor *janitor, unsigned id, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/*
+ * A sandbox's first process, before it execs; it is, or is about to become, the leader of the group `group`. Returns
+ * once the janitor has it. One at a time: refused while an earlier one has not been ended by janitor_end_sandbox.
+ * Mustn't: take a group that is 1 or less, the launcher's or the janitor's own.
+ */
+bool janitor_sandbox(struct janitor *janitor, pid_t group, enum group_stop stop,
+                     struct npxc_error *err) NPXC_MUST_CHECK;
+/*
+ * Ends the sandbox's group now, whoever of it is left: asked to end (SIGTERM, see enum group_stop) when grace_ms >
+ * 0, SIGKILL after that, verified. Returns when it is gone, at the latest after grace_ms and the limits of the ways to
+ * end; the first process is left to be reaped. The other resources stay, but for a container that was removed on the
+ * way. Without a sandbox it is a success.
+ */
+bool janitor_end_sandbox(struct janitor *janitor, unsigned grace_ms, struct npxc_error *err) NPXC_MUST_CHECK;
+/*
+ * The same in two halves: what the sandbox still says can be read meanwhile. `*ret_fd` (borrowed) becomes readable when
+ * the janitor has something to say, usually its answer; -1 when it has gone. The second half waits for the answer.
+ */
+void janitor_begin_to_end_sandbox(struct janitor *janitor, unsigned grace_ms, int *ret_fd);
+bool janitor_await_end_of_sandbox(struct janitor *janitor, unsigned grace_ms, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/*
+ * No answer is waited for longer than LIMIT_SIGNAL_MS after a signal (base/signals): npxc ends then, and the janitor
+ * goes on by itself.
+ *
+ * janitor_end: everything that is still held goes; returns when the janitor is done (and has been reaped, unless it has
+ * something left to try in the background), or after `timeout_ms` (the janitor goes on by itself then; a warning says
+ * so). Its warnings are logged here, as "janitor". Frees the janitor in
+ * every case. ERROR_IO when the janitor ended before it was done and no other could take over.
+ */
+bool janitor_end(struct janitor *janitor, unsigned timeout_ms, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/*
+ * The same teardown for what a dead session left, in this process: `lease` as read, `fd` its file, exclusively locked.
+ * One try at each; the file goes with the last of it, else what has gone is struck out. `hear` gets a line for each
+ * step, `is_warning` for what stays. All pointers are borrowed; `lease` loses what was removed.
+ */
+struct janitor_heir {
+	void (*hear)(void *context, bool is_warning, const char *text);
+	void *context;
+	const char *boot; /* this one's: processes of another have gone */
+};
+struct lease;
+enum janitor_released {
+	JANITOR_RELEASED,
+	JANITOR_KEPT_DOWN, /* some of it stays, because a runtime cannot be asked now */
+	JANITOR_KEPT,      /* some of it stays for another reason */
+};
+enum janitor_released janitor_release_lease(const struct janitor_heir *heir, const char *path, int fd,
+                                            struct lease *lease);
+
+#endif
