@@ -54,7 +54,7 @@ def without_pause(number, milliseconds):
 MUTATIONS = [without_attempt(number) for number in range(1, 6)] + [
     without_pause(number, milliseconds) for number, milliseconds in enumerate((150, 300, 450, 600), 1)] + [
     Mutation("announce", "the announcement of a network to the janitor", ["net-*", "tear-*"],
-             ("src/session/session.c",
+             ("src/session/start.c",
               "if (!janitor_hold_named(session->janitor, JANITOR_NETWORK, &session->runtime, name, &ignored, err))\n\t\treturn false;",
               "ignored = session->janitor == NULL || name == NULL || err == NULL;\n\t(void)ignored;")),
     Mutation("order", "container before network: the networks go first", ["tear-*"],
@@ -71,7 +71,7 @@ MUTATIONS = [without_attempt(number) for number in range(1, 6)] + [
               "\t\t    lease_process_alive(&seen->lease, &seen->lease.janitor, boot))\n\t\t\treturn false;",
               "if (i == LOOK_AGAIN)\n\t\t\treturn seen->path != boot;")),
     Mutation("grace", "the end of a server's grace before a client's own", ["tear-client-ladders"],
-             ("src/session/session.c", "if (!end_early(session, pump, LIMIT_GRACE_MS, err))",
+             ("src/session/run.c", "if (!end_early(session, pump, LIMIT_GRACE_MS, err))",
               "if (!end_early(session, pump, 10 * LIMIT_GRACE_MS, err))"),
              (JANITOR, "signals_time_ms() + LIMIT_SIGNAL_MS", "signals_time_ms() + 10 * LIMIT_SIGNAL_MS")),
     Mutation("background", "the attempts in the background", ["retry-*"],

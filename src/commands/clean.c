@@ -1,8 +1,8 @@
 #include "commands/commands.h"
-#include "commands/prepare.h"
 #include "commands/print.h"
 
 #include "base/mem.h"
+#include "session/inputs.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -12,11 +12,11 @@ struct cleaned {
 	uint64_t bytes;
 };
 
-static bool clean_one(const struct prepared *p, const char *spec, struct cleaned *total, struct npxc_error *err)
+static bool clean_one(const struct inputs *in, const char *spec, struct cleaned *total, struct npxc_error *err)
 {
 	size_t removed, kept;
 	uint64_t bytes;
-	if (!store_clean(p->paths.store_directory, spec, p->cwd, &removed, &bytes, &kept, err))
+	if (!store_clean(in->paths.store_directory, spec, in->cwd, &removed, &bytes, &kept, err))
 		return false;
 	total->removed += removed;
 	total->kept += kept;
@@ -46,17 +46,17 @@ bool clean_command(const struct options *options, int *ret_status, struct npxc_e
 {
 	if (options->all == (options->specs.count > 0))
 		return error_set(err, ERROR_CONFIG, "npxc clean takes either specs or --all");
-	struct prepared p;
+	struct inputs in;
 	struct cleaned total = { 0 };
-	if (!prepare_config(options, &p, err))
+	if (!inputs_read(options, &in, err))
 		return false;
 	bool fine = true;
 	if (options->all)
-		fine = clean_one(&p, NULL, &total, err);
+		fine = clean_one(&in, NULL, &total, err);
 	for (size_t i = 0; fine && i < options->specs.count; i++)
-		fine = clean_one(&p, options->specs.v[i], &total, err);
+		fine = clean_one(&in, options->specs.v[i], &total, err);
 	fine = fine && report(options, &total, err);
-	prepare_done(&p);
+	inputs_done(&in);
 	*ret_status = 0;
 	return fine;
 }

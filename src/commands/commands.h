@@ -2,7 +2,17 @@
 #define NPXC_COMMANDS_COMMANDS_H
 
 #include "base/error.h"
-#include "commands/options.h"
+#include "config/options.h"
+
+#include <stdbool.h>
+
+/* A name, what it takes, the function, one line of help; `usage` NULL: help does not list it. */
+struct command {
+	struct options_command words;
+	bool (*run)(const struct options *options, int *ret_status, struct npxc_error *err);
+	const char *usage;
+	const char *help;
+};
 
 /*
  * Each command in a file of its own. True: done, npxc exits with `ret_status` (0 unless the command says otherwise).

@@ -1,5 +1,4 @@
 #include "commands/commands.h"
-#include "commands/prepare.h"
 #include "commands/print.h"
 
 #include "base/file.h"
@@ -9,7 +8,13 @@
 #include "base/proc.h"
 #include "base/signals.h"
 #include "runtime/container.h"
+#include "runtime/network.h"
 #include "runtime/probe.h"
+#include "session/acquire.h"
+#include "session/installer.h"
+#include "session/run.h"
+#include "session/start.h"
+#include "store/node.h"
 
 #include <cjson/cJSON.h>
 #include <limits.h>
@@ -92,7 +97,7 @@ static bool has_link(const struct runtime *runtime, enum policy_link link)
 {
 	const struct policy policy = { .kind = POLICY_ALLOWLIST, .link = link };
 	struct npxc_error ignored;
-	if (link == POLICY_LINK_NETNS && prepare_is_restricted())
+	if (link == POLICY_LINK_NETNS && inputs_is_restricted())
 		return false;
 	return network_check_policy(runtime, &policy, &ignored);
 }
@@ -110,27 +115,86 @@ static void add_weaknesses(enum runtime_kind kind, struct runtime_findings *find
 	}
 }
 
-/* One guest to its end. False: it could not be started, or said nothing. */
-static bool visit(struct prepared *p, const struct probe_greeter *greeter, enum policy_link link,
-                  struct runtime_findings *findings, struct npxc_error *err)
+static bool add_node(struct session *s, struct launch *launch, struct npxc_error *err)
 {
-	mem_cleanup char *rule = str_printf(RULES_HOST_ALIAS ":%u", greeter->loopback);
-	struct launch launch;
-	struct proc_result result;
-	if (!prepare_guest(p, link, rule, &launch, err))
+	struct installer installer;
+	struct node_facts facts;
+	if (s->runtime.kind != RUNTIME_BWRAP)
+		return true; /* its image has its own */
+	if (!installer_make(s, &installer, err))
 		return false;
-	const struct probe_place place = { .link = link,
-		                           .loopback = greeter->loopback,
-		                           .open = greeter->open,
-		                           .gateway = p->network.network.gateway };
-	probe_command(&place, &launch.command);
-	const bool ran = session_run(&p->session, &launch, p->route, LIMIT_PROBE_MS, NULL, NULL, &result, err);
-	launch_done(&launch);
-	if (!ran)
+	const bool found = node_host(&installer.host, &facts, err);
+	installer_done(&installer);
+	if (!found)
+		return false;
+	if (node_add_mounts(&facts.files, STORE_GUEST_NODE, false, launch))
+		launch->path_prefix = str_dup(STORE_GUEST_NODE "/bin");
+	node_facts_done(&facts);
+	return true;
+}
+
+static bool allow_one(struct session *s, enum policy_link link, const char *rule, struct npxc_error *err)
+{
+	struct strv allow = { 0 };
+	strv_push(&allow, rule);
+	const struct policy_sources sources = { .option = "allowlist",
+		                                .link = policy_link_word(link),
+		                                .option_allow = &allow };
+	policy_done(&s->in.policy);
+	const bool made = policy_make(&sources, &s->in.policy, err);
+	strv_done(&allow);
+	return made;
+}
+
+/*
+ * An allowlist of one rule on this link, its way out, and a sandbox with Node and no package, whose command is still to
+ * be given; owned. Nothing of it is written to the audit log: a guest of doctor's is nobody's server.
+ */
+static bool make_guest(struct session *s, enum policy_link link, const char *rule, struct network_choice *network,
+                       struct launch *ret_launch, struct npxc_error *err)
+{
+	struct plan_draws draws;
+	struct launch launch = { .name = plan_session_name("doctor", s->id),
+		                 .home = str_dup("/home/npxc"),
+		                 .directory = str_dup("/home/npxc"),
+		                 .memory_bytes = s->in.config.defaults.memory_bytes,
+		                 .cpu_millis = s->in.config.defaults.cpu_millis,
+		                 .pids = LIMIT_SANDBOX_PIDS,
+		                 .image = str_dup(s->in.config.defaults.node_image) };
+	const struct route_settings settings = {
+		.rules = &s->in.policy.rules, .link = link, .session = launch.name, .package = "doctor"
+	};
+	struct route route;
+	plan_draw(s->id, &draws);
+	bool fine = allow_one(s, link, rule, err) && add_node(s, &launch, err) &&
+	            network_choose(&s->runtime, &s->in.policy, draws.network, network, err) &&
+	            route_plan(&settings, &draws.route, &route, err);
+	plan_draws_done(&draws);
+	if (fine) {
+		s->route = mem_alloc(sizeof(*s->route));
+		*s->route = route;
+		route_add(s->route, network, &launch);
+		fine = start_way_out(s, network, s->route, &launch, err);
+	}
+	if (!fine) {
+		launch_done(&launch);
+		return false;
+	}
+	*ret_launch = launch;
+	return true;
+}
+
+/* One guest to its end. False: it could not be started, or said nothing. */
+static bool run_guest(struct session *s, struct launch *launch, const struct probe_place *place, const char *word,
+                      struct runtime_findings *findings, struct npxc_error *err)
+{
+	struct proc_result result;
+	probe_command(place, &launch->command);
+	if (!run_to_end(s, launch, s->route, LIMIT_PROBE_MS, NULL, NULL, &result, err))
 		return false;
 	const bool spoke = result.output.length > 0;
 	if (spoke) {
-		probe_judge(&place, greeter->word, result.output.data, findings);
+		probe_judge(place, word, result.output.data, findings);
 	} else {
 		mem_cleanup char *how = proc_result_text(&result, LIMIT_PROBE_MS);
 		mem_cleanup char *words = print_line(result.errors.data == NULL ? "" : result.errors.data, 300);
@@ -140,28 +204,45 @@ static bool visit(struct prepared *p, const struct probe_greeter *greeter, enum 
 	return spoke;
 }
 
+static bool visit(struct session *s, const struct probe_greeter *greeter, enum policy_link link,
+                  struct runtime_findings *findings, struct npxc_error *err)
+{
+	mem_cleanup char *rule = str_printf(RULES_HOST_ALIAS ":%u", greeter->loopback);
+	struct network_choice network = { 0 };
+	struct launch launch;
+	bool spoke = make_guest(s, link, rule, &network, &launch, err);
+	if (spoke) {
+		const struct probe_place place = { .link = link,
+			                           .loopback = greeter->loopback,
+			                           .open = greeter->open,
+			                           .gateway = network.network.gateway };
+		spoke = run_guest(s, &launch, &place, greeter->word, findings, err);
+		launch_done(&launch);
+	}
+	network_choice_done(&network);
+	return spoke;
+}
+
 /* A session of its own for each link: what one leaves behind is none of the next one's. False: a signal, or no runtime.
  */
 static bool probe_link(const struct options *options, const struct probe_greeter *greeter, enum policy_link link,
                        struct runtime_findings *findings, struct seen_links *seen, const char *when,
                        struct npxc_error *err)
 {
-	struct prepared p;
+	struct session s = SESSION_NONE;
 	struct npxc_error why = { 0 };
 	const size_t before = findings->count;
-	if (!prepare_config(options, &p, err))
-		return false;
-	if (!prepare_session(&p, err)) {
-		prepare_done(&p);
+	if (!inputs_read(options, &s.in, err) || !acquire_runtime(&s, err)) {
+		session_close(&s);
 		return false;
 	}
-	const bool has = has_link(&p.session.runtime, link);
-	const enum runtime_kind kind = p.session.runtime.kind;
-	mem_cleanup char *version = str_dup(p.session.runtime.version);
-	if (has && !visit(&p, greeter, link, findings, &why))
+	const bool has = has_link(&s.runtime, link);
+	const enum runtime_kind kind = s.runtime.kind;
+	mem_cleanup char *version = str_dup(s.runtime.version);
+	if (has && !visit(&s, greeter, link, findings, &why))
 		container_add_finding(findings, "see above; the rest of this link was not tried", "link %s: %s",
 		                      policy_link_word(link), why.message);
-	prepare_done(&p);
+	session_close(&s);
 	if (signals_caught() != 0) {
 		*err = why;
 		return false;
@@ -183,7 +264,7 @@ static void now_text(char text[static 32])
 		text[0] = '\0';
 }
 
-static bool probe(const struct prepared *p, enum runtime_kind kind, struct runtime_findings *findings,
+static bool probe(const struct inputs *in, enum runtime_kind kind, struct runtime_findings *findings,
                   struct npxc_error *err)
 {
 	struct probe_greeter greeter;
@@ -191,7 +272,7 @@ static bool probe(const struct prepared *p, enum runtime_kind kind, struct runti
 	char when[32];
 	bool fine = true;
 	now_text(when);
-	if (!prepare_read_seen(p, &seen))
+	if (!inputs_read_seen(in, &seen))
 		seen = (struct seen_links){ 0 };
 	seen_forget(&seen, kind);
 	if (!probe_greeter_start(kind != RUNTIME_BWRAP, &greeter, err)) {
@@ -199,43 +280,43 @@ static bool probe(const struct prepared *p, enum runtime_kind kind, struct runti
 		return false;
 	}
 	for (size_t i = 0; fine && i < LINK_COUNT; i++)
-		fine = probe_link(p->options, &greeter, LINKS[i], findings, &seen, when, err);
+		fine = probe_link(in->options, &greeter, LINKS[i], findings, &seen, when, err);
 	probe_greeter_end(&greeter);
-	mem_cleanup char *file = prepare_seen_file(p);
+	mem_cleanup char *file = inputs_seen_file(in);
 	mem_cleanup char *text = seen_text(&seen);
 	seen_done(&seen);
-	return fine && file_make_directories(p->paths.state_directory, 0700, err) &&
+	return fine && file_make_directories(in->paths.state_directory, 0700, err) &&
 	       file_write_atomic(file, text, strlen(text), 0600, err);
 }
 
 bool doctor_command(const struct options *options, int *ret_status, struct npxc_error *err)
 {
-	struct prepared p;
+	struct inputs in;
 	enum runtime_kind kind;
-	if (!prepare_config(options, &p, err))
+	if (!inputs_read(options, &in, err))
 		return false;
-	if (!runtime_kind_of(options->runtime ? options->runtime : p.config.defaults.runtime, &kind, err)) {
-		prepare_done(&p);
+	if (!runtime_kind_of(options->runtime ? options->runtime : in.config.defaults.runtime, &kind, err)) {
+		inputs_done(&in);
 		return false;
 	}
-	const char *cli = prepare_cli_name(kind, &p.config);
+	const char *cli = inputs_cli_name(kind, &in.config);
 	mem_cleanup char *search = paths_search(getenv("PATH"));
 	struct runtime_findings findings = { 0 };
 	bool fine = true;
-	runtime_examine(kind, cli, search, p.config.defaults.node_image, &findings);
+	runtime_examine(kind, cli, search, in.config.defaults.node_image, &findings);
 	if (options->fix && !all_ok(&findings)) {
 		fine = run_fixes(&findings, err);
 		runtime_findings_done(&findings);
 		if (fine)
-			runtime_examine(kind, cli, search, p.config.defaults.node_image, &findings);
+			runtime_examine(kind, cli, search, in.config.defaults.node_image, &findings);
 	}
 	if (fine)
 		add_weaknesses(kind, &findings);
 	if (fine && options->probe)
-		fine = probe(&p, kind, &findings, err);
+		fine = probe(&in, kind, &findings, err);
 	if (!fine) {
 		runtime_findings_done(&findings);
-		prepare_done(&p);
+		inputs_done(&in);
 		return false;
 	}
 	if (options->json) {
@@ -246,6 +327,6 @@ bool doctor_command(const struct options *options, int *ret_status, struct npxc_
 	}
 	*ret_status = all_ok(&findings) ? 0 : 2;
 	runtime_findings_done(&findings);
-	prepare_done(&p);
+	inputs_done(&in);
 	return fine;
 }

@@ -1,11 +1,11 @@
 #include "commands/commands.h"
-#include "commands/prepare.h"
 #include "commands/print.h"
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "runtime/runtime.h"
+#include "session/plan.h"
 #include "teardown/orphans.h"
 #include "teardown/sweep.h"
 
@@ -112,7 +112,7 @@ static void find_runtimes(struct gc *gc, const struct config *config)
 	static const enum runtime_kind KINDS[RUNTIMES] = { RUNTIME_APPLE, RUNTIME_PODMAN, RUNTIME_DOCKER };
 	mem_cleanup char *search = paths_search(getenv("PATH"));
 	for (size_t i = 0; i < RUNTIMES; i++) {
-		const char *cli = prepare_cli_name(KINDS[i], config);
+		const char *cli = inputs_cli_name(KINDS[i], config);
 		struct runtime *runtime = &gc->runtimes[gc->runtime_count];
 		struct npxc_error err = { 0 };
 		mem_cleanup char *path = NULL;
@@ -295,14 +295,14 @@ bool gc_command(const struct options *options, int *ret_status, struct npxc_erro
 	if (!options->orphans && options->specs.count > 0)
 		return error_set(err, ERROR_CONFIG, "`npxc gc` takes no words; --orphans %s would remove that",
 		                 options->specs.v[0]);
-	struct prepared p;
-	if (!prepare_config(options, &p, err))
+	struct inputs in;
+	if (!inputs_read(options, &in, err))
 		return false;
-	mem_cleanup char *directory = prepare_sessions_directory(&p);
+	mem_cleanup char *directory = inputs_sessions_directory(&in);
 	struct gc gc = { .json = options->json, .directory = directory, .report = cJSON_CreateObject() };
 	for (size_t i = 0; i < sizeof(LISTS) / sizeof(LISTS[0]); i++)
 		cJSON_AddArrayToObject(gc.report, LISTS[i]);
-	bool fine = collect(&gc, options, &p.config, err);
+	bool fine = collect(&gc, options, &in.config, err);
 	if (fine && gc.json)
 		fine = print_json(gc.report, err);
 	*ret_status = gc.is_kept ? 4 : gc.is_down ? 2 : 0;
@@ -311,6 +311,6 @@ bool gc_command(const struct options *options, int *ret_status, struct npxc_erro
 	strv_done(&gc.unasked);
 	for (size_t i = 0; i < gc.runtime_count; i++)
 		runtime_done(&gc.runtimes[i]);
-	prepare_done(&p);
+	inputs_done(&in);
 	return fine;
 }

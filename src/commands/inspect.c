@@ -1,26 +1,26 @@
 #include "commands/commands.h"
 #include "commands/describe.h"
-#include "commands/prepare.h"
 #include "commands/print.h"
+#include "session/acquire.h"
 
 #include <cjson/cJSON.h>
 
 /* Starts nothing and installs nothing: what is not installed is an error with the command that installs it. */
 bool inspect_command(const struct options *options, int *ret_status, struct npxc_error *err)
 {
-	struct prepared p;
-	if (!prepare_config(options, &p, err))
-		return false;
-	bool fine = prepare_package_config(&p, err) && prepare_session(&p, err) &&
-	            prepare_package(&p, STORE_LOOK, err) && prepare_plan(&p, NULL, !options->json, err);
+	struct session s = SESSION_NONE;
+	bool fine = inputs_read(options, &s.in, err) && inputs_load_package(&s.in, err) && acquire_runtime(&s, err) &&
+	            acquire_package(&s, STORE_LOOK, err) && session_plan(&s, false, !options->json, err);
+	if (fine)
+		plan_show(&s.plan);
 	if (fine && options->json) {
-		cJSON *json = describe_json(&p);
+		cJSON *json = describe_json(&s);
 		fine = print_json(json, err);
 		cJSON_Delete(json);
 	} else if (fine) {
-		describe_text(&p, true);
+		describe_text(&s, true);
 	}
-	prepare_done(&p);
+	session_close(&s);
 	*ret_status = 0;
 	return fine;
 }

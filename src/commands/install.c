@@ -1,8 +1,8 @@
 #include "commands/commands.h"
-#include "commands/prepare.h"
 #include "commands/print.h"
 
 #include "base/mem.h"
+#include "session/acquire.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -10,27 +10,26 @@
 /* One spec at a time, so that one that fails leaves the others installed. With -p they are one set. */
 static bool install_one(const struct options *options, cJSON *report, struct npxc_error *err)
 {
-	struct prepared p;
+	struct session s = SESSION_NONE;
 	const enum store_wish wish = options->force ? STORE_FORCE : options->update ? STORE_UPDATE : STORE_ENSURE;
-	if (!prepare_config(options, &p, err))
-		return false;
-	if (!prepare_package_config(&p, err) || !prepare_session(&p, err) || !prepare_package(&p, wish, err)) {
-		prepare_done(&p);
+	if (!inputs_read(options, &s.in, err) || !inputs_load_package(&s.in, err) || !acquire_runtime(&s, err) ||
+	    !acquire_package(&s, wish, err)) {
+		session_close(&s);
 		return false;
 	}
 	cJSON *entry = cJSON_CreateObject();
-	cJSON_AddStringToObject(entry, "name", p.package.name);
-	if (p.package.source != NULL)
-		cJSON_AddStringToObject(entry, "source", p.package.source);
-	cJSON_AddStringToObject(entry, "version", p.package.version);
-	cJSON_AddStringToObject(entry, "platform", p.package.platform);
-	cJSON_AddStringToObject(entry, "directory", p.package.directory);
-	cJSON_AddBoolToObject(entry, "installed_now", p.package.installed_now);
+	cJSON_AddStringToObject(entry, "name", s.package.name);
+	if (s.package.source != NULL)
+		cJSON_AddStringToObject(entry, "source", s.package.source);
+	cJSON_AddStringToObject(entry, "version", s.package.version);
+	cJSON_AddStringToObject(entry, "platform", s.package.platform);
+	cJSON_AddStringToObject(entry, "directory", s.package.directory);
+	cJSON_AddBoolToObject(entry, "installed_now", s.package.installed_now);
 	cJSON_AddItemToArray(report, entry);
 	if (!options->json)
-		print_row("%s %s %s", store_package_label(&p.package), p.package.version,
-		          p.package.installed_now ? "installed" : "is installed already");
-	prepare_done(&p);
+		print_row("%s %s %s", store_package_label(&s.package), s.package.version,
+		          s.package.installed_now ? "installed" : "is installed already");
+	session_close(&s);
 	return true;
 }
 

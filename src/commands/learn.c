@@ -1,5 +1,4 @@
 #include "commands/commands.h"
-#include "commands/prepare.h"
 #include "commands/print.h"
 
 #include "base/file.h"
@@ -9,6 +8,8 @@
 #include "base/signals.h"
 #include "config/edit.h"
 #include "config/package_dir.h"
+#include "session/acquire.h"
+#include "session/run.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -22,13 +23,13 @@
  * has to say goes to stderr. A signal ends the session as ever, and what was seen until then is proposed.
  */
 
-static bool check_network(const struct prepared *p, struct npxc_error *err)
+static bool check_network(const struct session *s, struct npxc_error *err)
 {
 	const struct policy_sources sources = {
-		.option = p->options->network,
-		.network_mode = p->package_config.network_mode,
-		.runtime_network = p->package_config.runtime_network,
-		.defaults_network = p->config.defaults.network,
+		.option = s->in.options->network,
+		.network_mode = s->in.package_config.network_mode,
+		.runtime_network = s->in.package_config.runtime_network,
+		.defaults_network = s->in.config.defaults.network,
 	};
 	struct policy policy;
 	if (!policy_make(&sources, &policy, err))
@@ -40,12 +41,12 @@ static bool check_network(const struct prepared *p, struct npxc_error *err)
 	return !named || error_set(err, ERROR_CONFIG,
 	                           "%s is %s, a network of the runtime; `npxc learn --network allowlist` runs %s with "
 	                           "an allowlist instead",
-	                           origin, text, store_package_label(&p->package));
+	                           origin, text, store_package_label(&s->package));
 }
 
-static void note_ports(const struct prepared *p)
+static void note_ports(const struct session *s)
 {
-	if (p->policy.link == POLICY_LINK_NETNS && !p->route->wish.any)
+	if (s->in.policy.link == POLICY_LINK_NETNS && !s->plan.route->wish.any)
 		log_notice("learn: there is no nft (apt-get install nftables), so connections are seen to usual ports "
 		           "and those of rules only");
 }
@@ -58,12 +59,11 @@ static void say_line(void *context, const char *line)
 }
 
 /* What had not been read when the relay ended. The process has ended then, so nothing is missing. */
-static void take_the_rest(struct prepared *p, const struct session_says *says)
+static void take_the_rest(struct session *s, struct learned *learned)
 {
-	struct session_says rest = *says;
-	rest.say = say_line;
-	route_stop(p->route);
-	while (session_report_denials(&rest))
+	const struct run_report rest = { .learned = learned, .say = say_line };
+	route_stop(s->route);
+	while (run_report_denials(s, &rest))
 		;
 }
 
@@ -102,62 +102,62 @@ static bool read_file(const char *file, char **ret_text, struct npxc_error *err)
 }
 
 /* What a new file for a directory says before any rule: whose it is. Owned; NULL for a package of a registry. */
-static char *first_text(const struct prepared *p)
+static char *first_text(const struct session *s)
 {
-	if (p->package.source == NULL)
+	if (s->package.source == NULL)
 		return NULL;
-	cJSON *path = cJSON_CreateString(p->package.source);
+	cJSON *path = cJSON_CreateString(s->package.source);
 	mem_cleanup char *quoted = cJSON_PrintUnformatted(path);
 	cJSON_Delete(path);
 	return str_printf("{\n  \"package_dir\": %s\n}\n", quoted);
 }
 
 /* The file that applies now: of a directory another one may have come to name it. Owned. */
-static bool find_file(const struct prepared *p, char **ret_file, struct npxc_error *err)
+static bool find_file(const struct session *s, char **ret_file, struct npxc_error *err)
 {
 	struct config_package now;
-	if (p->package.source == NULL) {
-		*ret_file = str_dup(p->package_config.file);
+	if (s->package.source == NULL) {
+		*ret_file = str_dup(s->in.package_config.file);
 		return true;
 	}
-	if (!package_dir_load(p->paths.packages_directory, p->package.source, &now, err))
+	if (!package_dir_load(s->in.paths.packages_directory, s->package.source, &now, err))
 		return false;
 	*ret_file = str_dup(now.file);
 	config_package_done(&now);
 	return true;
 }
 
-static bool check_owner(const struct prepared *p, const struct lesson *lesson, const struct config_package *now,
+static bool check_owner(const struct session *s, const struct lesson *lesson, const struct config_package *now,
                         struct npxc_error *err)
 {
-	if (now->package_dir == NULL || p->package.source != NULL)
+	if (now->package_dir == NULL || s->package.source != NULL)
 		return true;
 	return error_set(err, ERROR_CONFIG, "%s is for %s (package_dir) and not for %s; call that file otherwise",
 	                 lesson->file, now->package_dir, lesson->package);
 }
 
-static bool propose(const struct prepared *p, const struct learned *learned, struct lesson *lesson,
+static bool propose(const struct session *s, const struct learned *learned, struct lesson *lesson,
                     struct npxc_error *err)
 {
 	struct config_package now;
 	struct rules rules = { 0 };
 	struct npxc_error ignored;
-	lesson->package = str_dup(store_package_label(&p->package));
+	lesson->package = str_dup(store_package_label(&s->package));
 	lesson->full = learned->count == LIMIT_EGRESS_NOTES;
-	if (!find_file(p, &lesson->file, err) || !read_file(lesson->file, &lesson->before, err))
+	if (!find_file(s, &lesson->file, err) || !read_file(lesson->file, &lesson->before, err))
 		return false;
-	mem_cleanup char *from = lesson->before != NULL ? str_dup(lesson->before) : first_text(p);
+	mem_cleanup char *from = lesson->before != NULL ? str_dup(lesson->before) : first_text(s);
 	const size_t length = from == NULL ? 0 : strlen(from);
 	if (!config_parse_package(from, length, lesson->file, &now, err))
 		return false;
-	if (!check_owner(p, lesson, &now, err)) {
+	if (!check_owner(s, lesson, &now, err)) {
 		config_package_done(&now);
 		return false;
 	}
 	for (size_t i = 0; i < now.network_allow.count; i++)
 		if (!rules_add(&rules, now.network_allow.v[i], &ignored))
 			log_debug("learn", "%s", ignored.message); /* the parser has taken it */
-	learned_propose(learned, &rules, &p->options->allow, &lesson->proposal);
+	learned_propose(learned, &rules, &s->in.options->allow, &lesson->proposal);
 	rules_done(&rules);
 	config_package_done(&now);
 	if (lesson->proposal.rules.count == 0)
@@ -255,34 +255,30 @@ static void say_json(const struct lesson *lesson)
 
 /* ---- the run ---- */
 
-static bool prepare(const struct options *options, struct prepared *p, struct npxc_error *err)
+static bool prepare(const struct options *options, struct session *s, struct npxc_error *err)
 {
 	if (options->network != NULL && !str_equal(options->network, "allowlist"))
 		return error_set(err, ERROR_CONFIG,
 		                 "--network %s: learn runs the server with an allowlist; leave --network out",
 		                 options->network);
-	if (!prepare_config(options, p, err))
+	if (!inputs_read(options, &s->in, err))
 		return false;
-	p->learn = true;
-	return prepare_rest(p, err) && check_network(p, err);
+	s->in.learn = true;
+	return acquire_plan(s, err) && check_network(s, err);
 }
 
-static bool run(struct prepared *p, struct lesson *lesson, int *ret_status, struct npxc_error *err)
+static bool run(struct session *s, struct lesson *lesson, int *ret_status, struct npxc_error *err)
 {
 	struct learned learned = { 0 };
 	struct sandbox sandbox;
-	const struct session_says says = { .route = p->route,
-		                           .package = store_package_label(&p->package),
-		                           .allow_file = p->package_config.file,
-		                           .learned = &learned };
-	note_ports(p);
-	const bool fine = prepare_workspace(p, err) && session_start(&p->session, &p->plan, p->route, &sandbox, err) &&
-	                  session_relay(&p->session, &sandbox, p->relay, &says, ret_status, err);
-	take_the_rest(p, &says);
+	note_ports(s);
+	const bool fine = acquire_surroundings(s, err) && acquire_server(s, &sandbox, err) &&
+	                  run_relay(s, &sandbox, &learned, ret_status, err);
+	take_the_rest(s, &learned);
 	bool proposed = false;
 	struct npxc_error why = { 0 };
 	if (fine || signals_caught() != 0)
-		proposed = propose(p, &learned, lesson, &why);
+		proposed = propose(s, &learned, lesson, &why);
 	learned_done(&learned);
 	if (fine && !proposed)
 		*err = why;
@@ -291,11 +287,11 @@ static bool run(struct prepared *p, struct lesson *lesson, int *ret_status, stru
 
 bool learn_command(const struct options *options, int *ret_status, struct npxc_error *err)
 {
-	struct prepared p = { .store_lock = -1 };
+	struct session s = SESSION_NONE;
 	struct lesson lesson = { 0 };
-	bool fine = prepare(options, &p, err) && run(&p, &lesson, ret_status, err);
+	bool fine = prepare(options, &s, err) && run(&s, &lesson, ret_status, err);
 	/* First everything goes; then there is time for a file and words. */
-	prepare_done(&p);
+	session_close(&s);
 	if (lesson.after != NULL && options->write) {
 		struct npxc_error why = { 0 };
 		const bool could = write_file(&lesson, &why);

@@ -1,8 +1,8 @@
 #include "commands/commands.h"
-#include "commands/prepare.h"
 #include "commands/print.h"
 
 #include "base/mem.h"
+#include "session/inputs.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -39,11 +39,11 @@ static cJSON *entry_json(const struct store_entry *entry)
 
 bool list_command(const struct options *options, int *ret_status, struct npxc_error *err)
 {
-	struct prepared p;
+	struct inputs in;
 	struct store_list list;
-	if (!prepare_config(options, &p, err))
+	if (!inputs_read(options, &in, err))
 		return false;
-	bool fine = store_list(p.paths.store_directory, &list, err);
+	bool fine = store_list(in.paths.store_directory, &list, err);
 	if (fine && options->json) {
 		cJSON *all = cJSON_CreateArray();
 		for (size_t i = 0; i < list.count; i++)
@@ -58,7 +58,7 @@ bool list_command(const struct options *options, int *ret_status, struct npxc_er
 	}
 	if (fine)
 		store_list_done(&list);
-	prepare_done(&p);
+	inputs_done(&in);
 	*ret_status = 0;
 	return fine;
 }

@@ -1,9 +1,9 @@
 #include "commands/commands.h"
-#include "commands/prepare.h"
 #include "commands/print.h"
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "session/inputs.h"
 
 #include <cjson/cJSON.h>
 #include <dirent.h>
@@ -218,14 +218,14 @@ static bool read_session(const char *base, struct wish *wish, struct npxc_error 
 	return fine;
 }
 
-static bool names_of(const struct prepared *p, struct strv *ret_names, struct npxc_error *err)
+static bool names_of(const struct inputs *in, struct strv *ret_names, struct npxc_error *err)
 {
-	for (size_t i = 0; i < p->options->specs.count; i++) {
+	for (size_t i = 0; i < in->options->specs.count; i++) {
 		struct spec spec;
-		if (!spec_parse(p->options->specs.v[i], &spec, err))
+		if (!spec_parse(in->options->specs.v[i], &spec, err))
 			return false;
 		mem_cleanup char *name = spec.kind == SPEC_DIRECTORY
-		                             ? store_directory_path(spec.path, p->cwd, p->paths.home)
+		                             ? store_directory_path(spec.path, in->cwd, in->paths.home)
 		                             : str_dup(spec.name);
 		spec_done(&spec);
 		strv_push(ret_names, name);
@@ -235,21 +235,21 @@ static bool names_of(const struct prepared *p, struct strv *ret_names, struct np
 
 bool log_command(const struct options *options, int *ret_status, struct npxc_error *err)
 {
-	struct prepared p;
-	if (!prepare_config(options, &p, err))
+	struct inputs in;
+	if (!inputs_read(options, &in, err))
 		return false;
 	struct log_sessions sessions __attribute__((cleanup(sessions_cleanup))) = { 0 };
 	struct strv names = { 0 };
 	struct wish wish = { .packages = &names, .denied = options->denied, .json = options->json };
-	mem_cleanup char *directory = str_printf("%s/egress", p.paths.state_directory);
-	bool fine = names_of(&p, &names, err) && find_sessions(directory, &sessions, err);
+	mem_cleanup char *directory = str_printf("%s/egress", in.paths.state_directory);
+	bool fine = names_of(&in, &names, err) && find_sessions(directory, &sessions, err);
 	for (size_t i = 0; fine && i < sessions.count; i++)
 		fine = read_session(sessions.v[i].base, &wish, err);
 	if (fine && wish.shown == 0 && !options->json)
 		puts(wish.seen == 0 ? "nothing is logged; only sessions with `network.mode: allowlist` are"
 		                    : "nothing like that is logged");
 	strv_done(&names);
-	prepare_done(&p);
+	inputs_done(&in);
 	*ret_status = 0;
 	return fine;
 }

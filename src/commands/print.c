@@ -1,5 +1,6 @@
 #include "commands/print.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "json/json.h"
@@ -103,4 +104,48 @@ char *print_line(const char *text, size_t most)
 	}
 	mem_cleanup char *shown = str_escape(line, length);
 	return str_printf("%s%s", shown, cut ? "..." : "");
+}
+
+void print_help(const struct command *commands, size_t count, const struct options *options)
+{
+	const struct command *command = &commands[options->command];
+	mem_cleanup char *flags = options_help(command->words.takes);
+	if (command->words.name != NULL) {
+		printf("usage: %s\n\n%s\n\n%s", command->usage, command->help, flags);
+		return;
+	}
+	printf("npxc %s: runs npm-published MCP servers in a sandbox and leaves nothing behind\n\n", NPXC_VERSION);
+	for (size_t i = 0; i < count; i++)
+		if (commands[i].usage != NULL)
+			printf("  %-52s%s\n", commands[i].usage, commands[i].help);
+	printf("\nA spec is what npx takes: name, @scope/name, with @version, @range or @tag, or a directory.\n"
+	       "Flags end at the spec; every word after it is the server's.\n\n%s",
+	       flags);
+}
+
+void print_error(const struct npxc_error *err, int exit_status, bool json)
+{
+	mem_cleanup char *message = str_escape(err->message, strlen(err->message));
+	if (!json) {
+		mem_cleanup char *line = str_printf("npxc: %s: %s\n", error_kind_text(err->kind), message);
+
+		log_line(line);
+		return;
+	}
+	cJSON *object = cJSON_CreateObject();
+	cJSON *inner = cJSON_AddObjectToObject(object, "error");
+	cJSON_AddStringToObject(inner, "kind", error_kind_word(err->kind));
+	cJSON_AddStringToObject(inner, "message", message);
+	cJSON_AddNumberToObject(inner, "exit_status", exit_status);
+	mem_cleanup char *text = cJSON_PrintUnformatted(object);
+	mem_cleanup char *line = str_printf("%s\n", text == NULL ? "{}" : text);
+	log_line(line);
+	cJSON_Delete(object);
+}
+
+bool print_flush(struct npxc_error *err)
+{
+	if (fflush(stdout) == EOF)
+		return error_set_errno(err, ERROR_IO, "cannot write to stdout");
+	return !ferror(stdout) || error_set(err, ERROR_IO, "cannot write all of the output to stdout");
 }

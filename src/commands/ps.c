@@ -1,10 +1,10 @@
 #include "commands/commands.h"
-#include "commands/prepare.h"
 #include "commands/print.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/proc.h"
+#include "session/inputs.h"
 #include "teardown/lease.h"
 
 #include <cjson/cJSON.h>
@@ -77,11 +77,11 @@ static void print_seen(const struct lease_seen *seen, int64_t uptime_ms)
 
 bool ps_command(const struct options *options, int *ret_status, struct npxc_error *err)
 {
-	struct prepared p;
+	struct inputs in;
 	struct strv files = { 0 };
-	if (!prepare_config(options, &p, err))
+	if (!inputs_read(options, &in, err))
 		return false;
-	mem_cleanup char *directory = prepare_sessions_directory(&p);
+	mem_cleanup char *directory = inputs_sessions_directory(&in);
 	mem_cleanup char *boot = proc_boot_id();
 	bool fine = lease_list(directory, &files, err);
 	size_t dead = 0, shown = 0;
@@ -109,7 +109,7 @@ bool ps_command(const struct options *options, int *ret_status, struct npxc_erro
 		puts("`npxc gc` removes what ended sessions left; the next start does so too");
 	cJSON_Delete(all);
 	strv_done(&files);
-	prepare_done(&p);
+	inputs_done(&in);
 	*ret_status = 0;
 	return fine;
 }

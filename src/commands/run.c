@@ -1,20 +1,15 @@
+#include "session/run.h"
 #include "commands/commands.h"
-#include "commands/prepare.h"
+#include "session/acquire.h"
 
 bool run_command(const struct options *options, int *ret_status, struct npxc_error *err)
 {
 	if (options->dry_run)
 		return inspect_command(options, ret_status, err);
-	struct prepared p;
+	struct session s = SESSION_NONE;
 	struct sandbox sandbox;
-	if (!prepare_start(options, &p, err))
-		return false;
-	const bool fine = prepare_workspace(&p, err) && session_start(&p.session, &p.plan, p.route, &sandbox, err) &&
-	                  session_relay(&p.session, &sandbox, p.relay,
-	                                &(struct session_says){ .route = p.route,
-	                                                        .package = store_package_label(&p.package),
-	                                                        .allow_file = p.package_config.file },
-	                                ret_status, err);
-	prepare_done(&p);
+	const bool fine = inputs_read(options, &s.in, err) && acquire_plan(&s, err) && acquire_surroundings(&s, err) &&
+	                  acquire_server(&s, &sandbox, err) && run_relay(&s, &sandbox, NULL, ret_status, err);
+	session_close(&s);
 	return fine;
 }

@@ -1,5 +1,4 @@
 #include "commands/commands.h"
-#include "commands/prepare.h"
 #include "commands/print.h"
 
 #include "base/clock.h"
@@ -7,6 +6,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "contain/group.h"
+#include "session/inputs.h"
 #include "teardown/lease.h"
 
 #include <cjson/cJSON.h>
@@ -177,10 +177,10 @@ static bool stop_them(struct stop *stop, const struct options *options, int *ret
 }
 
 /* A session of a directory is called by its path: so that `npxc stop .` means it, as `npxc .` does. */
-static void resolve_directories(const struct prepared *p, struct strv *ret_words)
+static void resolve_directories(const struct inputs *in, struct strv *ret_words)
 {
-	for (size_t i = 0; i < p->options->specs.count; i++) {
-		const char *word = p->options->specs.v[i];
+	for (size_t i = 0; i < in->options->specs.count; i++) {
+		const char *word = in->options->specs.v[i];
 		struct npxc_error ignored;
 		struct spec spec;
 		if (!spec_parse(word, &spec, &ignored)) {
@@ -188,7 +188,7 @@ static void resolve_directories(const struct prepared *p, struct strv *ret_words
 			continue;
 		}
 		if (spec.kind == SPEC_DIRECTORY)
-			strv_push_owned(ret_words, store_directory_path(spec.path, p->cwd, p->paths.home));
+			strv_push_owned(ret_words, store_directory_path(spec.path, in->cwd, in->paths.home));
 		else
 			strv_push(ret_words, word);
 		spec_done(&spec);
@@ -199,15 +199,15 @@ bool stop_command(const struct options *options, int *ret_status, struct npxc_er
 {
 	if (options->all == (options->specs.count > 0))
 		return error_set(err, ERROR_CONFIG, "npxc stop takes either ids and packages or --all");
-	struct prepared p;
-	if (!prepare_config(options, &p, err))
+	struct inputs in;
+	if (!inputs_read(options, &in, err))
 		return false;
-	mem_cleanup char *directory = prepare_sessions_directory(&p);
+	mem_cleanup char *directory = inputs_sessions_directory(&in);
 	mem_cleanup char *boot = proc_boot_id();
 	struct stop stop = { .directory = directory, .boot = boot };
 	struct options meant = *options;
 	meant.specs = (struct strv){ 0 };
-	resolve_directories(&p, &meant.specs);
+	resolve_directories(&in, &meant.specs);
 	const bool fine = stop_them(&stop, &meant, ret_status, err);
 	strv_done(&meant.specs);
 	for (size_t i = 0; i < stop.count; i++) {
@@ -215,6 +215,6 @@ bool stop_command(const struct options *options, int *ret_status, struct npxc_er
 		lease_seen_done(&stop.v[i].seen);
 	}
 	free(stop.v);
-	prepare_done(&p);
+	inputs_done(&in);
 	return fine;
 }

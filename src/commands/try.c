@@ -1,6 +1,5 @@
 #include "commands/commands.h"
 #include "commands/describe.h"
-#include "commands/prepare.h"
 #include "commands/print.h"
 
 #include "base/clock.h"
@@ -10,6 +9,8 @@
 #include "base/mem.h"
 #include "base/signals.h"
 #include "relay/client.h"
+#include "session/acquire.h"
+#include "session/run.h"
 #include "store/variables.h"
 
 #include <cjson/cJSON.h>
@@ -67,12 +68,12 @@ static bool explain(struct seen *seen, int status, bool ran, struct npxc_error *
 	return false;
 }
 
-static bool visit(struct prepared *p, struct seen *seen, struct npxc_error *err)
+static bool visit(struct session *s, struct seen *seen, struct npxc_error *err)
 {
 	struct sandbox sandbox;
 	struct client client;
 	int64_t began = clock_now_us();
-	if (!prepare_workspace(p, err) || !session_start(&p->session, &p->plan, p->route, &sandbox, err))
+	if (!acquire_surroundings(s, err) || !acquire_server(s, &sandbox, err))
 		return false;
 	seen->start_us = clock_now_us() - began;
 	bool fine = client_init(&client, sandbox.input, sandbox.output, sandbox.errors, signals_fd(), err);
@@ -92,7 +93,7 @@ static bool visit(struct prepared *p, struct seen *seen, struct npxc_error *err)
 	struct npxc_error judged = { 0 };
 	seen->errors = str_dup_n(client.errors.data == NULL ? "" : client.errors.data, client.errors.length);
 	client_done(&client);
-	const bool ran = session_finish(&p->session, &sandbox, seen->errors, &status, &judged);
+	const bool ran = run_finish(s, &sandbox, seen->errors, &status, &judged);
 	seen->end_us = clock_now_us() - began;
 	sandbox_done(&sandbox);
 	if (fine)
@@ -131,9 +132,9 @@ static void print_server(const struct seen *seen)
 	}
 }
 
-static bool is_forwarded(const struct prepared *p, const char *name)
+static bool is_forwarded(const struct session *s, const char *name)
 {
-	return strv_contains(&p->plan.env_names, name);
+	return strv_contains(&s->plan.env_names, name);
 }
 
 /* Names that every program reads and a sandbox sets or does without. */
@@ -147,13 +148,13 @@ static bool is_common(const char *name)
 	return false;
 }
 
-static void print_variables(const struct prepared *p, const struct strv *names)
+static void print_variables(const struct session *s, const struct strv *names)
 {
 	printf("%-10s%s\n", "reads", names->count == 0 ? "no variable in its own files" : "");
 	for (size_t i = 0; i < names->count; i++) {
 		const char *name = names->v[i];
 		const bool set_here = getenv(name) != NULL;
-		if (is_forwarded(p, name))
+		if (is_forwarded(s, name))
 			print_row("  %-32s set in the sandbox", name);
 		else if (set_here && !is_common(name))
 			print_row("  %-32s set here, not forwarded; -e %s would", name, name);
@@ -162,43 +163,42 @@ static void print_variables(const struct prepared *p, const struct strv *names)
 	}
 }
 
-static void print_times(const struct prepared *p, const struct seen *seen)
+static void print_times(const struct session *s, const struct seen *seen)
 {
-	mem_cleanup char *install = print_duration(p->install_us);
-	mem_cleanup char *plan = print_duration(p->plan_us);
+	mem_cleanup char *install = print_duration(s->install_us);
+	mem_cleanup char *plan = print_duration(s->plan_us);
 	mem_cleanup char *start = print_duration(seen->start_us);
 	mem_cleanup char *initialize = print_duration(seen->initialize_us);
 	mem_cleanup char *tools = print_duration(seen->tools_us);
 	mem_cleanup char *end = print_duration(seen->end_us);
 	printf("%-10s%s %s, plan %s, sandbox %s, initialize %s, tools/list %s, end %s%s\n", "times",
-	       p->package.installed_now ? "install" : "look up", install, plan, start, initialize, tools, end,
+	       s->package.installed_now ? "install" : "look up", install, plan, start, initialize, tools, end,
 	       seen->ended_by_itself ? "" : " (the server did not end when its stdin closed)");
 }
 
-static cJSON *variables_json(const struct prepared *p, const struct strv *names)
+static cJSON *variables_json(const struct session *s, const struct strv *names)
 {
 	cJSON *list = cJSON_CreateArray();
 	for (size_t i = 0; i < names->count; i++) {
 		cJSON *variable = cJSON_CreateObject();
 		cJSON_AddStringToObject(variable, "name", names->v[i]);
 		cJSON_AddBoolToObject(variable, "set_here", getenv(names->v[i]) != NULL);
-		cJSON_AddBoolToObject(variable, "forwarded", is_forwarded(p, names->v[i]));
+		cJSON_AddBoolToObject(variable, "forwarded", is_forwarded(s, names->v[i]));
 		cJSON_AddItemToArray(list, variable);
 	}
 	return list;
 }
 
-static bool print_all_json(const struct prepared *p, struct seen *seen, const struct strv *names,
-                           struct npxc_error *err)
+static bool print_all_json(const struct session *s, struct seen *seen, const struct strv *names, struct npxc_error *err)
 {
 	cJSON *json = cJSON_CreateObject();
-	cJSON_AddItemToObject(json, "plan", describe_json(p));
+	cJSON_AddItemToObject(json, "plan", describe_json(s));
 	cJSON_AddItemToObject(json, "initialize", cJSON_Duplicate(seen->hello, true));
 	cJSON_AddItemToObject(json, "tools", cJSON_Duplicate(seen->tools, true));
-	cJSON_AddItemToObject(json, "variables", variables_json(p, names));
+	cJSON_AddItemToObject(json, "variables", variables_json(s, names));
 	cJSON *times = cJSON_AddObjectToObject(json, "times_ms");
-	cJSON_AddNumberToObject(times, p->package.installed_now ? "install" : "look_up", (double)p->install_us / 1e3);
-	cJSON_AddNumberToObject(times, "plan", (double)p->plan_us / 1e3);
+	cJSON_AddNumberToObject(times, s->package.installed_now ? "install" : "look_up", (double)s->install_us / 1e3);
+	cJSON_AddNumberToObject(times, "plan", (double)s->plan_us / 1e3);
 	cJSON_AddNumberToObject(times, "sandbox", (double)seen->start_us / 1e3);
 	cJSON_AddNumberToObject(times, "initialize", (double)seen->initialize_us / 1e3);
 	cJSON_AddNumberToObject(times, "tools_list", (double)seen->tools_us / 1e3);
@@ -210,23 +210,23 @@ static bool print_all_json(const struct prepared *p, struct seen *seen, const st
 	return fine;
 }
 
-static bool show(const struct prepared *p, struct seen *seen, struct npxc_error *err)
+static bool show(const struct session *s, struct seen *seen, struct npxc_error *err)
 {
 	struct strv names = { 0 };
 	bool complete = true;
 	struct npxc_error ignored;
-	const char *root = p->package.package_root == NULL ? "" : p->package.package_root;
-	if (!variables_scan(p->package.directory, root, &names, &complete, &ignored))
+	const char *root = s->package.package_root == NULL ? "" : s->package.package_root;
+	if (!variables_scan(s->package.directory, root, &names, &complete, &ignored))
 		log_info("try", "cannot look for variables: %s", ignored.message);
 	bool fine = true;
-	if (p->options->json) {
-		fine = print_all_json(p, seen, &names, err);
+	if (s->in.options->json) {
+		fine = print_all_json(s, seen, &names, err);
 	} else {
 		print_server(seen);
-		print_variables(p, &names);
+		print_variables(s, &names);
 		if (!complete)
 			printf("%-10snot all files were searched for variables\n", "");
-		print_times(p, seen);
+		print_times(s, seen);
 	}
 	strv_done(&names);
 	return fine;
@@ -240,36 +240,35 @@ static void say_line(void *context, const char *line)
 }
 
 /* Who was refused is said when all has been read: the process has ended, so nothing is missing. */
-static void show_denials(const struct prepared *p)
+static void show_denials(const struct session *s)
 {
-	if (p->route == NULL)
+	if (s->route == NULL)
 		return;
-	route_stop(p->route);
-	while (session_report_denials(&(struct session_says){ .route = p->route,
-	                                                      .package = store_package_label(&p->package),
-	                                                      .allow_file = p->package_config.file,
-	                                                      .say = say_line }))
+	route_stop(s->route);
+	while (run_report_denials(s, &(struct run_report){ .say = say_line }))
 		;
 }
 
 bool try_command(const struct options *options, int *ret_status, struct npxc_error *err)
 {
-	struct prepared p;
+	struct session s = SESSION_NONE;
 	struct seen seen = { 0 };
-	if (!prepare_start(options, &p, err))
+	if (!inputs_read(options, &s.in, err) || !acquire_plan(&s, err)) {
+		session_close(&s);
 		return false;
+	}
 	if (!options->json) {
-		describe_text(&p, false);
+		describe_text(&s, false);
 		fflush(stdout);
 	}
-	const bool visited = visit(&p, &seen, err);
-	const bool fine = visited && show(&p, &seen, err);
+	const bool visited = visit(&s, &seen, err);
+	const bool fine = visited && show(&s, &seen, err);
 	fflush(stdout);
-	show_denials(&p);
+	show_denials(&s);
 	cJSON_Delete(seen.hello);
 	cJSON_Delete(seen.tools);
 	free(seen.errors);
-	prepare_done(&p);
+	session_close(&s);
 	*ret_status = 0;
 	return fine;
 }

@@ -21,19 +21,43 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 256, TOKEN_DIGITS = 32, BASE_MOST = 60, RELAY_PORTS = 61000 };
+enum { BACKLOG = 256, BASE_MOST = 60, RELAY_PORTS = 61000 };
 
-/* ---- names ---- */
+/* ---- what is found and drawn ---- */
 
-/* The socket's path has to fit into a sockaddr_un (104 bytes on macOS), so a long TMPDIR is not used. */
-static char *directory_name(const char *random)
+static void draw_hex(char *text, size_t digits)
 {
+	mem_cleanup char *random = random_hex(digits);
+	memcpy(text, random, digits + 1);
+}
+
+void route_means_find(const char *path_variable, struct route_means *ret_means)
+{
+	/* The socket's path has to fit into a sockaddr_un (104 bytes on macOS), so a long TMPDIR is not used. */
 	const char *base = getenv("TMPDIR");
 	const bool fits = base != NULL && base[0] == '/' && strlen(base) <= BASE_MOST && file_is_directory(base);
-	mem_cleanup char *clean = str_path_clean(fits ? base : "/tmp");
+	mem_cleanup char *search = str_printf("%s:/usr/sbin:/sbin", path_variable);
+	struct route_means means = { .base = str_path_clean(fits ? base : "/tmp") };
+	struct npxc_error ignored;
 
-	return str_printf("%s/npxc-%s", clean, random);
+	if (!file_find_program("nft", search, &means.nft, &ignored))
+		means.nft = NULL;
+	draw_hex(means.directory, ROUTE_DIRECTORY_DIGITS);
+	draw_hex(means.token, ROUTE_TOKEN_DIGITS);
+	/* Above the ports that Linux hands out by itself: hardly a server's own. */
+	random_bytes(&means.relay_port, sizeof(means.relay_port));
+	means.relay_port = (uint16_t)(RELAY_PORTS + means.relay_port % (UINT16_MAX - RELAY_PORTS));
+	*ret_means = means;
 }
+
+void route_means_done(struct route_means *means)
+{
+	free(means->base);
+	free(means->nft);
+	*means = (struct route_means){ 0 };
+}
+
+/* ---- planning ---- */
 
 /* RFC 4648. */
 static char *base64(const char *text)
@@ -51,6 +75,32 @@ static char *base64(const char *text)
 			*at++ = i + j > length ? '=' : digits[group >> (18 - 6 * j) & 63];
 	}
 	return out;
+}
+
+bool route_plan(const struct route_settings *settings, const struct route_means *means, struct route *ret_route,
+                struct npxc_error *err)
+{
+	struct route route = { .settings = *settings, .listener = -1, .egress = EGRESS_NONE };
+
+	if (settings->link == POLICY_LINK_NETNS) {
+		route.nft = str_dup(means->nft);
+		if (!netns_wish_of(settings->rules, route.nft, &route.wish, err)) {
+			route_done(&route);
+			return false;
+		}
+		if (settings->learn)
+			netns_wish_to_learn(&route.wish);
+	} else {
+		route.relay_port = means->relay_port;
+		route.directory = str_printf("%s/npxc-%s", means->base, means->directory);
+	}
+	if (settings->link == POLICY_LINK_GATEWAY) {
+		route.token = str_dup(means->token);
+		mem_cleanup char *pair = str_printf("npxc:%s", route.token);
+		route.credentials = base64(pair);
+	}
+	*ret_route = route;
+	return true;
 }
 
 /* ---- listeners ---- */
@@ -78,9 +128,8 @@ static bool listen_on_socket(const char *directory, int *ret_fd, struct npxc_err
  * At the gateway's own address, which may come into being only when the container does (podman's bridge): IP_FREEBIND
  * takes it before. Elsewhere at all addresses; then only the look at who connects (egress) and the token stand between.
  */
-static bool listen_on_gateway(struct route *route, struct npxc_error *err)
+static bool listen_on_gateway(struct route *route, const struct network *network, struct npxc_error *err)
 {
-	const struct network *network = &route->settings->network->network;
 	struct sockaddr_in address = { .sin_family = AF_INET };
 	socklen_t length = sizeof(address);
 	FD_CLEANUP int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -122,43 +171,15 @@ static bool make_directory(struct janitor *janitor, struct route *route, struct 
 
 /* ---- opening ---- */
 
-static bool plan(struct route *route, struct npxc_error *err)
+bool route_open(struct route *route, struct janitor *janitor, const struct network *network, struct npxc_error *err)
 {
-	const struct route_settings *settings = route->settings;
-	struct npxc_error ignored;
-
-	if (settings->link == POLICY_LINK_NETNS) {
-		mem_cleanup char *search = str_printf("%s:/usr/sbin:/sbin", settings->path_variable);
-		if (!file_find_program("nft", search, &route->nft, &ignored))
-			route->nft = NULL;
-		if (!netns_wish_of(settings->rules, route->nft, &route->wish, err))
-			return false;
-		if (settings->learn)
-			netns_wish_to_learn(&route->wish);
-		return true;
-	}
-	/* Above the ports that Linux hands out by itself: hardly a server's own. */
-	random_bytes(&route->relay_port, sizeof(route->relay_port));
-	route->relay_port = (uint16_t)(RELAY_PORTS + route->relay_port % (UINT16_MAX - RELAY_PORTS));
-	mem_cleanup char *random = settings->starts ? random_hex(8) : str_dup(ROUTE_PLACEHOLDER);
-	route->directory = directory_name(random);
-	if (settings->link == POLICY_LINK_GATEWAY) {
-		route->token = settings->starts ? random_hex(TOKEN_DIGITS) : str_dup("<token>");
-		mem_cleanup char *pair = str_printf("npxc:%s", route->token);
-		route->credentials = base64(pair);
-	}
-	return true;
-}
-
-static bool make(struct janitor *janitor, struct route *route, struct npxc_error *err)
-{
-	const struct route_settings *settings = route->settings;
+	const struct route_settings *settings = &route->settings;
 
 	if (route->directory != NULL && !make_directory(janitor, route, err))
 		return false;
 	if (settings->link == POLICY_LINK_SOCKET && !listen_on_socket(route->directory, &route->listener, err))
 		return false;
-	if (settings->link == POLICY_LINK_GATEWAY && !listen_on_gateway(route, err))
+	if (settings->link == POLICY_LINK_GATEWAY && !listen_on_gateway(route, network, err))
 		return false;
 	FAULT_POINT("route.listening");
 	const struct egress_settings how = {
@@ -186,19 +207,6 @@ static bool make(struct janitor *janitor, struct route *route, struct npxc_error
 	return true;
 }
 
-bool route_open(struct janitor *janitor, const struct route_settings *settings, struct route *ret_route,
-                struct npxc_error *err)
-{
-	struct route route = { .settings = settings, .listener = -1, .egress = EGRESS_NONE };
-
-	if (!plan(&route, err) || (settings->starts && !make(janitor, &route, err))) {
-		route_done(&route);
-		return false;
-	}
-	*ret_route = route;
-	return true;
-}
-
 /* ---- the sandbox's side ---- */
 
 static const char *variable(const struct launch *launch, const char *name)
@@ -209,9 +217,9 @@ static const char *variable(const struct launch *launch, const char *name)
 	return NULL;
 }
 
-void route_add(const struct route *route, struct launch *launch)
+void route_add(const struct route *route, const struct network_choice *network, struct launch *launch)
 {
-	const struct route_settings *settings = route->settings;
+	const struct route_settings *settings = &route->settings;
 
 	launch->network = settings->link == POLICY_LINK_NETNS ? LAUNCH_NETWORK_NETNS : LAUNCH_NETWORK_NONE;
 	if (route->directory == NULL)
@@ -223,12 +231,10 @@ void route_add(const struct route *route, struct launch *launch)
 		launch_add_mount(launch, socket_path, ROUTE_GUEST_SOCKET, false);
 		launch_add_env(launch, "NPXC_EGRESS", "unix:" ROUTE_GUEST_SOCKET);
 	} else {
-		const char *gateway = settings->network->network.gateway;
 		launch->network = LAUNCH_NETWORK_NAMED;
 		free(launch->network_name);
-		launch->network_name = str_dup(settings->network->argument);
-		mem_cleanup char *place = str_printf("tcp:%s:%u", gateway == NULL ? "<gateway>" : gateway, route->port);
-		launch_add_env(launch, "NPXC_EGRESS", place);
+		launch->network_name = str_dup(network->argument);
+		launch_add_env(launch, "NPXC_EGRESS", "tcp:<gateway>:0");
 		launch_add_env(launch, "NPXC_EGRESS_TOKEN", route->token);
 	}
 	mem_cleanup char *relay_port = str_printf("%u", route->relay_port);
@@ -237,6 +243,14 @@ void route_add(const struct route *route, struct launch *launch)
 	mem_cleanup char *options =
 	    str_printf("--require " ROUTE_GUEST_PRELOAD "%s%s", users == NULL ? "" : " ", users == NULL ? "" : users);
 	launch_add_env(launch, "NODE_OPTIONS", options);
+}
+
+void route_fill(const struct route *route, const struct network *network, struct launch *launch)
+{
+	if (route->settings.link != POLICY_LINK_GATEWAY)
+		return;
+	mem_cleanup char *place = str_printf("tcp:%s:%u", network->gateway, route->port);
+	launch_add_env(launch, "NPXC_EGRESS", place);
 }
 
 bool route_await(struct route *route, struct npxc_error *err)

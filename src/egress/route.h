@@ -21,29 +21,38 @@
  *   link socket    a UNIX socket and the preload for Node, mounted
  *   link gateway   a TCP listener at the managed network's gateway, a token in the environment, the preload mounted
  *
- * Order: the directory is named to the janitor, made, the listener opened, the process forked and named to the janitor,
- * and only then is the sandbox planned. The process is ready before the sandbox starts (route_await), so that nothing
- * inside finds a door that is not yet guarded.
+ * Order: planned; the directory is named to the janitor, made, the listener opened, the process forked and named to the
+ * janitor; then what could not be known before is filled in. The process is ready before the sandbox starts
+ * (route_await), so that nothing inside finds a door that is not yet guarded.
  */
 
 #define ROUTE_GUEST_SOCKET "/run/npxc/egress.sock"
 #define ROUTE_GUEST_PRELOAD "/run/npxc/egress.cjs"
-/* What `npxc inspect` prints where a run has random digits. */
-#define ROUTE_PLACEHOLDER "<dir>"
 
-struct route_settings { /* borrowed for the route's life */
+enum { ROUTE_DIRECTORY_DIGITS = 8, ROUTE_TOKEN_DIGITS = 32 };
+
+/* What is found on this host, and drawn at random, before a route is planned. */
+struct route_means {
+	char *base; /* owned; where the directory will be made */
+	char *nft;  /* owned; NULL: there is none */
+	char directory[ROUTE_DIRECTORY_DIGITS + 1];
+	char token[ROUTE_TOKEN_DIGITS + 1];
+	uint16_t relay_port;
+};
+/* `path_variable`: where nft is looked for. */
+void route_means_find(const char *path_variable, struct route_means *ret_means);
+void route_means_done(struct route_means *means);
+
+struct route_settings { /* what it points to is borrowed until route_open is done */
 	const struct rules *rules;
-	enum policy_link link;                /* not auto */
-	const struct network_choice *network; /* link gateway */
-	const char *audit_directory;          /* NULL: nothing is logged */
+	enum policy_link link;       /* not auto */
+	const char *audit_directory; /* NULL: nothing is logged */
 	const char *session, *package;
-	const char *path_variable; /* where nft is looked for */
-	bool starts;               /* false: for inspect; nothing is made */
-	bool learn;                /* see egress_settings */
+	bool learn; /* see egress_settings */
 };
 
 struct route {
-	const struct route_settings *settings;
+	struct route_settings settings;
 	struct netns_wish wish;
 	char *nft;       /* owned */
 	char *directory; /* owned; NULL on link netns */
@@ -58,12 +67,17 @@ struct route {
 	unsigned egress_hold;
 };
 
-/* ERROR_CONFIG: rules that the link cannot keep. ERROR_IO, ERROR_RUNTIME. */
-bool route_open(struct janitor *janitor, const struct route_settings *settings, struct route *ret_route,
+/* Pure. ERROR_CONFIG: rules that the link cannot keep. */
+bool route_plan(const struct route_settings *settings, const struct route_means *means, struct route *ret_route,
                 struct npxc_error *err) NPXC_MUST_CHECK;
 /* The network, mounts and variables. Pure. The user's own NODE_OPTIONS, which are in `launch` already, stay behind
- * ours. */
-void route_add(const struct route *route, struct launch *launch);
+ * ours. On link gateway one variable names the gateway, which is known once the network has been made: route_fill. */
+void route_add(const struct route *route, const struct network_choice *network, struct launch *launch);
+/* `network`: read on link gateway only. ERROR_IO, ERROR_RUNTIME; route_done all the same. */
+bool route_open(struct route *route, struct janitor *janitor, const struct network *network,
+                struct npxc_error *err) NPXC_MUST_CHECK;
+/* After route_open, in a launch that route_add has seen. */
+void route_fill(const struct route *route, const struct network *network, struct launch *launch);
 /* Until the process is ready. */
 bool route_await(struct route *route, struct npxc_error *err) NPXC_MUST_CHECK;
 /* Ends the process. What it said can still be read. */

@@ -54,6 +54,7 @@ static struct mounts_entry *add(struct gather *g, struct source *source, const c
 		.target = str_dup(target),
 		.identity = launch_identity_of(fd_take(&source->fd), &source->info),
 		.writable = writable,
+		.bytes = (uint64_t)source->info.st_size,
 		.directory = S_ISDIR(source->info.st_mode),
 		.outside = !g->out.cwd_in_scope || !str_path_within(source->path, m->real_cwd),
 		.origin = str_dup(origin),

@@ -35,6 +35,7 @@ struct mounts_input {     /* borrowed */
 struct mounts_entry {
 	char *source, *target;           /* owned; absolute; source is a path without links, as it was walked */
 	struct launch_identity identity; /* what was judged; its fd is owned here */
+	uint64_t bytes;                  /* a file's, when it was judged */
 	bool writable;
 	bool directory;
 	bool kept;    /* not asked for: what the host would execute, read-only in a writable tree */

@@ -135,8 +135,7 @@ static void add_flags(const struct runtime *runtime, const struct launch *launch
 	strv_push(argv, network);
 	/* on a managed network the gateway's resolver would be a way out, and where there is no network it is useless
 	 */
-	if (launch->network == LAUNCH_NETWORK_NONE || network_is_managed_name(network) ||
-	    strcmp(network, NETWORK_PLACEHOLDER) == 0)
+	if (launch->network == LAUNCH_NETWORK_NONE || network_is_managed_name(network))
 		strv_push(argv, "--no-dns");
 	if (launch->memory_bytes != 0) {
 		strv_push(argv, "--memory");

@@ -19,9 +19,6 @@ extern char **environ;
 /* Docker's own default, which every image's tools lie on. */
 #define PATH_INSIDE "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* `npxc inspect` puts this in a name where a run puts random digits. */
-#define PLACEHOLDER "<session>"
-
 static bool is_alphanumeric(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -90,21 +87,17 @@ static bool check_variable(const struct container_dialect *dialect, const char *
 bool container_check_launch(const struct container_dialect *dialect, const struct launch *launch,
                             struct npxc_error *err)
 {
-	size_t name_limit = CONTAINER_NAME_BYTES;
 	mem_cleanup char *name = str_escape(launch->name ? launch->name : "", launch->name ? strlen(launch->name) : 0);
 	mem_cleanup char *image =
 	    str_escape(launch->image ? launch->image : "", launch->image ? strlen(launch->image) : 0);
 
-	if (strstr(name, PLACEHOLDER) != NULL)
-		name_limit += strlen(PLACEHOLDER);
-	if (strlen(name) < 2 || strlen(name) > name_limit || !is_name(name, name_limit > 63 ? "_.-<>" : "_.-"))
+	if (strlen(name) < 2 || strlen(name) > CONTAINER_NAME_BYTES || !is_name(name, "_.-"))
 		return error_set(err, ERROR_CONFIG, "\"%s\" is not a container name of 2 to %d characters", name,
 		                 CONTAINER_NAME_BYTES);
 	if (!is_name(image, "_.-/:@"))
 		return error_set(err, ERROR_CONFIG, "\"%s\" is not the name of an image; set node_image", image);
 	if (launch->network == LAUNCH_NETWORK_NAMED &&
-	    (launch->network_name == NULL ||
-	     (!is_name(launch->network_name, "_.-") && strcmp(launch->network_name, NETWORK_PLACEHOLDER) != 0)))
+	    (launch->network_name == NULL || !is_name(launch->network_name, "_.-")))
 		return error_set(err, ERROR_CONFIG, "a network without a valid name");
 	if (launch->network == LAUNCH_NETWORK_NETNS)
 		return error_set(err, ERROR_CONFIG, "link netns is bubblewrap's; set network.link to auto");

@@ -592,12 +592,10 @@ static bool make_network(const struct runtime *runtime, const char *name, struct
 	return true;
 }
 
-bool network_provision(const struct runtime *runtime, const struct policy *policy,
-                       bool (*announce)(void *context, const char *name, struct npxc_error *err), void *context,
-                       struct network_choice *ret_choice, struct npxc_error *err)
+bool network_choose(const struct runtime *runtime, const struct policy *policy, const char *name,
+                    struct network_choice *ret_choice, struct npxc_error *err)
 {
 	struct network_choice choice = { 0 };
-	mem_cleanup char *name = NULL;
 
 	if (!network_check_policy(runtime, policy, err))
 		return false;
@@ -611,17 +609,18 @@ bool network_provision(const struct runtime *runtime, const struct policy *polic
 		choice.argument = str_dup(policy->network);
 		break;
 	case POLICY_ALLOWLIST:
-		if (policy->link != POLICY_LINK_GATEWAY) {
-			choice.argument = str_dup("none");
-			break;
-		}
-		name = network_new_name();
-		if (!announce(context, name, err) || !make_network(runtime, name, &choice.network, err))
-			return false;
-		choice.managed = true;
-		choice.argument = MEM_TAKE(name);
+		choice.managed = policy->link == POLICY_LINK_GATEWAY;
+		choice.argument = str_dup(choice.managed ? name : "none");
 		break;
 	}
 	*ret_choice = choice;
 	return true;
+}
+
+bool network_provision(const struct runtime *runtime, struct network_choice *choice,
+                       bool (*announce)(void *context, const char *name, struct npxc_error *err), void *context,
+                       struct npxc_error *err)
+{
+	return !choice->managed || (announce(context, choice->argument, err) &&
+	                            make_network(runtime, choice->argument, &choice->network, err));
 }

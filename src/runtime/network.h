@@ -20,9 +20,6 @@
 /* "npxc-" and the 32 lower-case hex digits of a random (version 4) UUID. */
 enum { NETWORK_NAME_BYTES = 5 + 32 };
 
-/* What `npxc inspect` prints where a run has the random name. */
-#define NETWORK_PLACEHOLDER "<network>"
-
 enum network_mode { NETWORK_MODE_UNKNOWN, NETWORK_MODE_HOST_ONLY, NETWORK_MODE_OTHER };
 
 struct network {
@@ -73,6 +70,11 @@ void network_choose_link(const struct runtime *runtime, bool restricted, bool so
 bool network_check_policy(const struct runtime *runtime, const struct policy *policy,
                           struct npxc_error *err) NPXC_MUST_CHECK;
 
+/* A policy to what `--network` says. `name`: of the network that an allowlist on link gateway makes. Errors as above.
+ */
+bool network_choose(const struct runtime *runtime, const struct policy *policy, const char *name,
+                    struct network_choice *ret_choice, struct npxc_error *err) NPXC_MUST_CHECK;
+
 /*
  * Reads the output of `network inspect`: of apple (status keys ipv4Subnet and ipv4Gateway, to 0.7.1 address and
  * gateway; compact or pretty, any order), podman (subnets[]) and docker (IPAM.Config[]). Subnet and gateway of the
@@ -99,16 +101,16 @@ void network_choose_subnet(unsigned attempt, uint32_t draw, char ret_subnet[stat
 char *network_new_name(void); /* owned */
 
 /*
- * A policy to what `--network` says; none, open and named make nothing. An allowlist makes a network:
+ * Makes what network_choose has chosen and fills in its subnet and gateway; nothing unless it is managed.
  * `announce(context, name)` is called before it is created and ends everything when it fails.
  * ERROR_RUNTIME_UNAVAILABLE: the CLI cannot be started, or its service is down. ERROR_RUNTIME: create or inspect
  * failed (the command and its trimmed stderr), or the network is not host-only. ERROR_JSON: see network_parse.
  * Should: delete a network that was created and is not usable before returning.
  * Mustn't: inspect after a failed create; go on with a network that leads out.
  */
-bool network_provision(const struct runtime *runtime, const struct policy *policy,
+bool network_provision(const struct runtime *runtime, struct network_choice *choice,
                        bool (*announce)(void *context, const char *name, struct npxc_error *err), void *context,
-                       struct network_choice *ret_choice, struct npxc_error *err) NPXC_MUST_CHECK;
+                       struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* Podman is asked again, with another subnet, when it says that the one it was asked for is in use. */
 bool network_create(const struct runtime *runtime, const char *name, struct npxc_error *err) NPXC_MUST_CHECK;

@@ -1,6 +1,5 @@
 #include "session/plan.h"
 
-#include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "guest/guest.h"
@@ -10,9 +9,17 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { NAME_MAX_LENGTH = 63 };
+
+/* What a plan is made of; all borrowed. */
+struct making {
+	const struct inputs *in;
+	const struct mounts *mounts; /* those of `in` */
+	const struct runtime *runtime;
+	const struct store_package *package;
+	const struct plan_draws *draws;
+};
 
 char *plan_session_name(const char *package, const char *session_id)
 {
@@ -33,12 +40,13 @@ char *plan_session_name(const char *package, const char *session_id)
 	return str_printf("npxc-%s-%s", length == 0 ? "package" : slug, session_id);
 }
 
-char *plan_home(const char *home, const struct mounts *mounts)
+/* HOME inside: the user's own path where nothing else stands there, else /home/npxc; owned. */
+static char *home_of(const char *home, const struct mounts *mounts)
 {
 	struct npxc_error ignored;
 	/* It stands in a line of /etc/passwd. */
 	bool fine = home != NULL && mounts_check_target(home, &ignored) && strpbrk(home, ":\n") == NULL;
-	for (size_t i = 0; fine && mounts != NULL && i < mounts->count; i++)
+	for (size_t i = 0; fine && i < mounts->count; i++)
 		fine = !str_path_within(home, mounts->v[i].target);
 	return str_dup(fine ? home : "/home/npxc");
 }
@@ -49,9 +57,32 @@ const char *plan_hidden_text(void)
 	       "devices";
 }
 
-static bool add_network(const struct plan_input *in, struct launch *launch, struct npxc_error *err)
+static bool add_route(const struct making *of, struct plan *plan, struct npxc_error *err)
 {
-	switch (in->policy->kind) {
+	const struct inputs *in = of->in;
+	const struct route_settings settings = {
+		.rules = &in->policy.rules,
+		.link = in->policy.link,
+		.audit_directory = plan->audit_directory = str_path_join(in->paths.state_directory, "egress"),
+		.session = plan->launch.name,
+		.package = store_package_label(of->package),
+		.learn = in->learn,
+	};
+	struct route route;
+	if (!route_plan(&settings, &of->draws->route, &route, err))
+		return false;
+	plan->route = mem_alloc(sizeof(*plan->route));
+	*plan->route = route;
+	route_add(plan->route, &plan->network, &plan->launch);
+	return true;
+}
+
+static bool add_network(const struct making *of, struct plan *plan, struct npxc_error *err)
+{
+	struct launch *launch = &plan->launch;
+	if (!network_choose(of->runtime, &of->in->policy, of->draws->network, &plan->network, err))
+		return false;
+	switch (of->in->policy.kind) {
 	case POLICY_NONE:
 		launch->network = LAUNCH_NETWORK_NONE;
 		return true;
@@ -59,15 +90,12 @@ static bool add_network(const struct plan_input *in, struct launch *launch, stru
 		launch->network = LAUNCH_NETWORK_OPEN;
 		return true;
 	case POLICY_ALLOWLIST:
-		if (in->route == NULL || in->network->managed != (in->policy->link == POLICY_LINK_GATEWAY))
-			return error_set(err, ERROR_RUNTIME, "an allowlist without its way out");
-		route_add(in->route, launch);
-		return true;
+		return add_route(of, plan, err);
 	case POLICY_NAMED:
 		break;
 	}
 	launch->network = LAUNCH_NETWORK_NAMED;
-	launch->network_name = str_dup(in->network->argument);
+	launch->network_name = str_dup(plan->network.argument);
 	return true;
 }
 
@@ -95,15 +123,15 @@ static bool is_place_of_its_own(const char *path)
 }
 
 /* The working directory's paths inside: without links, and where no link can be made a second one. */
-static bool has_second(const struct plan_input *in)
+static bool has_second(const struct making *of)
 {
-	return in->runtime->kind != RUNTIME_BWRAP && !str_equal(in->cwd, in->mounts->real_cwd);
+	return of->runtime->kind != RUNTIME_BWRAP && !str_equal(of->in->cwd, of->mounts->real_cwd);
 }
 
 /* A path beneath the working directory, in whichever spelling, relative to it; borrowed, or NULL. */
-static const char *beneath(const struct plan_input *in, const char *path)
+static const char *beneath(const struct making *of, const char *path)
 {
-	const char *const spellings[] = { in->cwd, in->mounts->real_cwd };
+	const char *const spellings[] = { of->in->cwd, of->mounts->real_cwd };
 	for (size_t i = 0; i < 2; i++)
 		if (str_path_within(path, spellings[i]))
 			return path[strlen(spellings[i])] == '/' ? path + strlen(spellings[i]) + 1 : "";
@@ -116,76 +144,81 @@ static char *at(const char *directory, const char *relative)
 }
 
 /* Other spellings of HOME and of the working directory, as links where the root can be given some. */
-static void add_links(const struct plan_input *in, struct plan *plan)
+static void add_links(const struct making *of, struct plan *plan)
 {
 	struct launch *launch = &plan->launch;
-	mem_cleanup char *real_home = NULL;
-	struct npxc_error ignored;
-	if (in->runtime->kind != RUNTIME_BWRAP)
+	const char *real_home = of->in->real_home;
+	if (of->runtime->kind != RUNTIME_BWRAP)
 		return;
-	if (str_equal(launch->home, in->home) && file_real_path(in->home, &real_home, &ignored) &&
-	    !str_equal(real_home, in->home) && !is_place_of_its_own(real_home))
-		launch_add_spelling(launch, in->home, real_home);
-	mem_cleanup char *by_home = launch_real(launch, in->cwd);
-	if (in->mounts->cwd_in_scope && !str_equal(by_home, in->mounts->real_cwd) && !is_place_of_its_own(in->cwd) &&
-	    !str_path_within("/usr", in->cwd) && !str_path_within(in->cwd, "/usr"))
-		launch_add_spelling(launch, in->cwd, in->mounts->real_cwd);
+	if (str_equal(launch->home, of->in->paths.home) && real_home != NULL &&
+	    !str_equal(real_home, of->in->paths.home) && !is_place_of_its_own(real_home))
+		launch_add_spelling(launch, of->in->paths.home, real_home);
+	mem_cleanup char *by_home = launch_real(launch, of->in->cwd);
+	if (of->mounts->cwd_in_scope && !str_equal(by_home, of->mounts->real_cwd) &&
+	    !is_place_of_its_own(of->in->cwd) && !str_path_within("/usr", of->in->cwd) &&
+	    !str_path_within(of->in->cwd, "/usr"))
+		launch_add_spelling(launch, of->in->cwd, of->mounts->real_cwd);
 }
 
 /* What calls name later is shown at the working directory itself, unless a mount shows that already. */
-static void add_workspace(const struct plan_input *in, struct plan *plan)
+static void add_workspace(const struct making *of, struct plan *plan)
 {
 	struct launch *launch = &plan->launch;
-	const char *cwd = in->mounts->real_cwd;
-	plan->workspace = str_path_join(in->sessions, launch->name);
+	const char *cwd = of->mounts->real_cwd;
+	mem_cleanup char *sessions = inputs_sessions_directory(of->in);
+	plan->workspace = str_path_join(sessions, launch->name);
 	/* bubblewrap gets it through a descriptor; a guest of Apple's sees other numbers than the host. */
-	if ((in->runtime->kind == RUNTIME_PODMAN || in->runtime->kind == RUNTIME_DOCKER) && GUEST_FIRST_LENGTH > 0)
+	if ((of->runtime->kind == RUNTIME_PODMAN || of->runtime->kind == RUNTIME_DOCKER) && GUEST_FIRST_LENGTH > 0)
 		launch->first = str_path_join(plan->workspace, "first");
-	plan->shows = in->mounts->cwd_in_scope && !is_place_of_its_own(cwd);
-	for (size_t i = 0; i < in->mounts->count; i++)
-		if (str_path_within(cwd, in->mounts->v[i].target) || str_path_within(in->cwd, in->mounts->v[i].target))
+	plan->shows = of->mounts->cwd_in_scope && !is_place_of_its_own(cwd);
+	for (size_t i = 0; i < of->mounts->count; i++)
+		if (str_path_within(cwd, of->mounts->v[i].target) ||
+		    str_path_within(of->in->cwd, of->mounts->v[i].target))
 			plan->shows = false;
-	for (size_t i = 0; i < in->package_config->storage_writable.count; i++)
-		if (str_equal(cwd, in->package_config->storage_writable.v[i]) ||
-		    str_equal(in->cwd, in->package_config->storage_writable.v[i]))
+	for (size_t i = 0; i < of->in->package_config.storage_writable.count; i++)
+		if (str_equal(cwd, of->in->package_config.storage_writable.v[i]) ||
+		    str_equal(of->in->cwd, of->in->package_config.storage_writable.v[i]))
 			plan->shows = false;
 	if (!plan->shows)
 		return;
 	plan->cwd = str_dup(cwd);
-	plan->outputs = in->package_config->outputs || in->package_config->output_arguments != NULL;
+	plan->outputs = of->in->package_config.outputs || of->in->package_config.output_arguments != NULL;
 	mem_cleanup char *files = plan_files_directory(plan);
 	launch_add_mount(launch, files, cwd, plan->outputs);
-	if (has_second(in) && !is_place_of_its_own(in->cwd))
-		launch_add_mount(launch, files, in->cwd, plan->outputs);
+	if (has_second(of) && !is_place_of_its_own(of->in->cwd))
+		launch_add_mount(launch, files, of->in->cwd, plan->outputs);
 }
 
 /* A place that is empty, and writable inside. */
-static void add_writable(const struct plan_input *in, struct plan *plan, const char *path)
+static void add_writable(const struct making *of, struct plan *plan, const char *path)
 {
-	const char *relative = beneath(in, path);
-	mem_cleanup char *target = relative == NULL ? str_dup(path) : at(in->mounts->real_cwd, relative);
+	const char *relative = beneath(of, path);
+	mem_cleanup char *target = relative == NULL ? str_dup(path) : at(of->mounts->real_cwd, relative);
 	launch_add_tmpfs(&plan->launch, target, LIMIT_TMPFS_TMP_BYTES, 0755);
 	if (relative == NULL)
 		return;
 	if (plan->shows)
 		strv_push(&plan->mount_points, relative);
-	if (has_second(in)) {
-		mem_cleanup char *second = at(in->cwd, relative);
+	if (has_second(of)) {
+		mem_cleanup char *second = at(of->in->cwd, relative);
 		launch_add_tmpfs(&plan->launch, second, LIMIT_TMPFS_TMP_BYTES, 0755);
 	}
 }
 
-static void add_storage(const struct plan_input *in, struct plan *plan)
+static void add_storage(const struct making *of, struct plan *plan)
 {
-	const struct config_package *package = in->package_config;
+	const struct config_package *package = &of->in->package_config;
 	if (package->storage_persist) {
-		plan->data_directory = str_dup(in->data_directory);
-		const struct launch_identity nobody = { .fd = -1, .kind = 'd' };
-		launch_add_judged(&plan->launch, in->data_directory, "/data", true,
-		                  in->data_identity != NULL ? in->data_identity : &nobody);
+		/* Before a first start it is not there yet: then nothing is known of it but its kind. */
+		const struct source *data = &of->in->data;
+		const struct launch_identity identity = data->path != NULL
+		                                            ? launch_identity_of(data->fd, &data->info)
+		                                            : (struct launch_identity){ .fd = -1, .kind = 'd' };
+		plan->data_directory = str_dup(data->path != NULL ? data->path : of->in->data_directory);
+		launch_add_judged(&plan->launch, plan->data_directory, "/data", true, &identity);
 	}
 	for (size_t i = 0; i < package->storage_writable.count; i++)
-		add_writable(in, plan, package->storage_writable.v[i]);
+		add_writable(of, plan, package->storage_writable.v[i]);
 }
 
 char *plan_guards_directory(const char *sessions)
@@ -210,45 +243,44 @@ static const char *copy_of(struct plan *plan, const struct mounts_entry *e)
  * A file that an argument names is copied to its place like those that calls name: one that an editor replaces is seen
  * anew, which a mount of a single file is not.
  */
-static bool is_shown(const struct plan_input *in, const struct plan *plan, const struct mounts_entry *e)
+static bool is_shown(const struct making *of, const struct plan *plan, const struct mounts_entry *e)
 {
 	const bool named = str_starts(e->origin, "argument ") || str_starts(e->origin, "variable ");
-	struct stat info;
-	return plan->shows && named && !e->directory && !e->writable && beneath(in, e->target) != NULL &&
-	       fstat(e->identity.fd, &info) == 0 && (uint64_t)info.st_size <= LIMIT_ARGUMENT_COPY_BYTES;
+	return plan->shows && named && !e->directory && !e->writable && beneath(of, e->target) != NULL &&
+	       e->bytes <= LIMIT_ARGUMENT_COPY_BYTES;
 }
 
 /* Where a mount stands inside: at its own path without links, and where links cannot be made in both. */
-static void add_mount(const struct plan_input *in, struct plan *plan, const char *source, const struct mounts_entry *e)
+static void add_mount(const struct making *of, struct plan *plan, const char *source, const struct mounts_entry *e)
 {
-	const char *relative = beneath(in, e->target);
+	const char *relative = beneath(of, e->target);
 	if (relative == NULL) {
 		mem_cleanup char *target = launch_real(&plan->launch, e->target);
 		launch_add_judged(&plan->launch, source, target, e->writable, &e->identity);
 		return;
 	}
-	mem_cleanup char *target = at(in->mounts->real_cwd, relative);
+	mem_cleanup char *target = at(of->mounts->real_cwd, relative);
 	launch_add_judged(&plan->launch, source, target, e->writable, &e->identity);
 	if (plan->shows && relative[0] != '\0')
 		strv_push(&plan->mount_points, relative);
-	if (has_second(in)) {
-		mem_cleanup char *second = at(in->cwd, relative);
+	if (has_second(of)) {
+		mem_cleanup char *second = at(of->in->cwd, relative);
 		launch_add_judged(&plan->launch, source, second, e->writable, &e->identity);
 	}
 }
 
-static void add_mounts(const struct plan_input *in, struct plan *plan)
+static void add_mounts(const struct making *of, struct plan *plan)
 {
-	const struct mounts *m = in->mounts;
+	const struct mounts *m = of->mounts;
 	struct launch *launch = &plan->launch;
-	const bool apple = in->runtime->kind == RUNTIME_APPLE;
+	const bool apple = of->runtime->kind == RUNTIME_APPLE;
 	for (size_t i = 0; i < m->count; i++) {
 		const struct mounts_entry *e = &m->v[i];
 		const bool copied = apple && e->kept && !e->directory;
-		if (is_shown(in, plan, e))
-			strv_push(&plan->arguments, beneath(in, e->target));
+		if (is_shown(of, plan, e))
+			strv_push(&plan->arguments, beneath(of, e->target));
 		else
-			add_mount(in, plan, copied ? copy_of(plan, e) : e->source, e);
+			add_mount(of, plan, copied ? copy_of(plan, e) : e->source, e);
 	}
 	for (size_t i = 0; i < m->pin_count; i++) {
 		const struct mounts_pin *pin = &m->pins[i];
@@ -260,20 +292,22 @@ static void add_mounts(const struct plan_input *in, struct plan *plan)
 	}
 	if (m->tree_count == 0)
 		return;
-	mem_cleanup char *directory = plan_guards_directory(in->sessions);
+	mem_cleanup char *sessions = inputs_sessions_directory(of->in);
+	mem_cleanup char *directory = plan_guards_directory(sessions);
 	plan->guards_file = str_printf("%s/%s.json", directory, plan->launch.name);
 	plan->guards = guards_text(m->trees, m->tree_count);
 }
 
-static bool fill_launch(const struct plan_input *in, struct plan *plan, struct npxc_error *err)
+static bool fill_launch(const struct making *of, struct plan *plan, struct npxc_error *err)
 {
 	struct launch *launch = &plan->launch;
-	const struct store_package *package = in->package;
-	launch->name = plan_session_name(store_package_label(package), in->session_id);
+	const struct store_package *package = of->package;
+	launch->name = plan_session_name(store_package_label(package), of->draws->id);
 	strv_push_all(&launch->command, (const char *const *)package->command.v, package->command.count);
-	strv_push_all(&launch->command, (const char *const *)in->arguments->v, in->arguments->count);
-	launch->home = plan_home(in->home, in->mounts);
-	add_links(in, plan);
+	strv_push_all(&launch->command, (const char *const *)of->in->options->arguments.v,
+	              of->in->options->arguments.count);
+	launch->home = home_of(of->in->paths.home, of->mounts);
+	add_links(of, plan);
 
 	launch_add_mount(launch, package->directory, STORE_GUEST_PACKAGE, false);
 	const bool own_node = node_add_mounts(&package->node.files, STORE_GUEST_NODE, false, launch);
@@ -281,44 +315,44 @@ static bool fill_launch(const struct plan_input *in, struct plan *plan, struct n
 	launch->path_prefix =
 	    str_printf("%s" STORE_GUEST_PACKAGE "/node_modules/.bin%s",
 	               package->bin == NULL ? STORE_GUEST_BINS ":" : "", own_node ? ":" STORE_GUEST_NODE "/bin" : "");
-	add_workspace(in, plan);
-	add_mounts(in, plan);
-	add_storage(in, plan);
-	for (size_t i = 0; i < in->mounts->masks.count; i++) {
-		const char *relative = beneath(in, in->mounts->masks.v[i]);
+	add_workspace(of, plan);
+	add_mounts(of, plan);
+	add_storage(of, plan);
+	for (size_t i = 0; i < of->mounts->masks.count; i++) {
+		const char *relative = beneath(of, of->mounts->masks.v[i]);
 		mem_cleanup char *path =
-		    relative != NULL ? at(in->mounts->real_cwd, relative) : launch_real(launch, in->mounts->masks.v[i]);
+		    relative != NULL ? at(of->mounts->real_cwd, relative) : launch_real(launch, of->mounts->masks.v[i]);
 		strv_push(&launch->masks, path);
-		if (relative != NULL && has_second(in)) {
-			mem_cleanup char *second = at(in->cwd, relative);
+		if (relative != NULL && has_second(of)) {
+			mem_cleanup char *second = at(of->in->cwd, relative);
 			strv_push(&launch->masks, second);
 		}
 	}
 
-	for (size_t i = 0; i < in->env_count; i++)
-		launch_add_env(launch, in->env[i].name, in->env[i].value);
-	launch->term = str_dup(in->term);
-	launch->lang = str_dup(in->lang);
+	for (size_t i = 0; i < of->in->env_count; i++)
+		launch_add_env(launch, of->in->env[i].name, of->in->env[i].value);
+	launch->term = str_dup(of->in->term);
+	launch->lang = str_dup(of->in->lang);
 
-	launch->memory_bytes = in->memory_bytes                     ? in->memory_bytes
-	                       : in->package_config->runtime_memory ? in->package_config->runtime_memory
-	                                                            : in->config->defaults.memory_bytes;
-	launch->cpu_millis = in->cpu_millis                     ? in->cpu_millis
-	                     : in->package_config->runtime_cpus ? in->package_config->runtime_cpus
-	                                                        : in->config->defaults.cpu_millis;
+	launch->memory_bytes = of->in->options->memory_bytes           ? of->in->options->memory_bytes
+	                       : of->in->package_config.runtime_memory ? of->in->package_config.runtime_memory
+	                                                               : of->in->config.defaults.memory_bytes;
+	launch->cpu_millis = of->in->options->cpu_millis           ? of->in->options->cpu_millis
+	                     : of->in->package_config.runtime_cpus ? of->in->package_config.runtime_cpus
+	                                                           : of->in->config.defaults.cpu_millis;
 	launch->pids = LIMIT_SANDBOX_PIDS;
-	launch->image = str_dup(in->config->defaults.node_image);
+	launch->image = str_dup(of->in->config.defaults.node_image);
 
 	/* The server starts where npx would start it; where nothing of that directory can be shown, at home. */
-	const bool there = in->mounts->cwd_in_scope && !is_place_of_its_own(in->mounts->real_cwd);
+	const bool there = of->mounts->cwd_in_scope && !is_place_of_its_own(of->mounts->real_cwd);
 	/* With a link inside both are as they are on the host: PWD as the user knows it, the directory without links.
 	 */
-	const bool linked = plan->launch.spelling_count > 0 && in->runtime->kind == RUNTIME_BWRAP;
-	mem_cleanup char *leads_to = launch_real(launch, in->cwd);
+	const bool linked = plan->launch.spelling_count > 0 && of->runtime->kind == RUNTIME_BWRAP;
+	mem_cleanup char *leads_to = launch_real(launch, of->in->cwd);
 	launch->directory = str_dup(!there                                                ? launch->home
-	                            : linked && str_equal(leads_to, in->mounts->real_cwd) ? in->cwd
-	                                                                                  : in->mounts->real_cwd);
-	return add_network(in, launch, err);
+	                            : linked && str_equal(leads_to, of->mounts->real_cwd) ? of->in->cwd
+	                                                                                  : of->mounts->real_cwd);
+	return add_network(of, plan, err);
 }
 
 static void name_variables(struct plan *plan)
@@ -332,24 +366,73 @@ static void name_variables(struct plan *plan)
 			strv_push(&plan->env_names, plan->launch.env[i].name);
 }
 
-bool plan_make(const struct plan_input *input, struct plan *ret_plan, struct npxc_error *err)
+void plan_draw(const char *id, struct plan_draws *ret_draws)
 {
+	*ret_draws = (struct plan_draws){ .id = id, .network = network_new_name() };
+	route_means_find(getenv("PATH") == NULL ? "" : getenv("PATH"), &ret_draws->route);
+}
+
+void plan_draws_done(struct plan_draws *draws)
+{
+	free(draws->network);
+	route_means_done(&draws->route);
+}
+
+static void name_draws(const struct plan_draws *draws, struct plan *plan)
+{
+	const char *const PAIRS[] = { draws->id, "<session>", draws->network, "<network>", draws->route.directory,
+		                      "<dir>" };
+	strv_push_all(&plan->drawn, PAIRS, sizeof(PAIRS) / sizeof(PAIRS[0]));
+}
+
+bool plan_make(const struct inputs *in, const struct runtime *runtime, const struct store_package *package,
+               const struct plan_draws *draws, struct plan *ret_plan, struct npxc_error *err)
+{
+	const struct making of = {
+		.in = in, .mounts = &in->mounts, .runtime = runtime, .package = package, .draws = draws
+	};
 	struct plan plan = { 0 };
-	if (!fill_launch(input, &plan, err) || !runtime_make_start(input->runtime, &plan.launch, &plan.start, err)) {
+	if (!fill_launch(&of, &plan, err) || !runtime_make_start(runtime, &plan.launch, &plan.start, err)) {
 		plan_done(&plan);
 		return false;
 	}
 	name_variables(&plan);
-	if (shares_count(input->runtime->kind))
-		shares_words(input->mounts, plan.data_directory, &plan.shares);
+	name_draws(draws, &plan);
+	if (shares_count(runtime->kind))
+		shares_words(&in->mounts, plan.data_directory, &plan.shares);
 	*ret_plan = plan;
 	return true;
+}
+
+static void replace(char **text, const char *what, const char *name)
+{
+	const char *found;
+	while ((found = strstr(*text, what)) != NULL) {
+		char *shown = str_printf("%.*s%s%s", (int)(found - *text), *text, name, found + strlen(what));
+		free(*text);
+		*text = shown;
+	}
+}
+
+void plan_show(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->drawn.count; i += 2) {
+		replace(&plan->launch.name, plan->drawn.v[i], plan->drawn.v[i + 1]);
+		for (size_t k = 0; k < plan->start.argv.count; k++)
+			replace(&plan->start.argv.v[k], plan->drawn.v[i], plan->drawn.v[i + 1]);
+	}
 }
 
 void plan_done(struct plan *plan)
 {
 	launch_done(&plan->launch);
 	runtime_start_done(&plan->start);
+	network_choice_done(&plan->network);
+	if (plan->route != NULL)
+		route_done(plan->route);
+	free(plan->route);
+	free(plan->audit_directory);
+	strv_done(&plan->drawn);
 	free(plan->data_directory);
 	free(plan->workspace);
 	strv_done(&plan->shares);

@@ -274,7 +274,6 @@ static void networks_in_the_argument_list(void **state)
 		{ LAUNCH_NETWORK_OPEN, NULL, " --network default --memory" },
 		{ LAUNCH_NETWORK_NAMED, "backend", " --network backend --memory" },
 		{ LAUNCH_NETWORK_NAMED, MANAGED, " --network " MANAGED " --no-dns --memory" },
-		{ LAUNCH_NETWORK_NAMED, NETWORK_PLACEHOLDER, "--no-dns --memory" },
 	};
 
 	(void)state;
@@ -472,7 +471,6 @@ static void what_is_just_allowed(void **state)
 	} cases[] = {
 		{ MEMORY_MIB, "200" },
 		{ CPU_MILLIS, "1000" },
-		{ NAME, "npxc-everything-<session>" },
 		{ IMAGE, "registry.example.org:5000/node@sha256:0123" },
 		{ COMMAND_WORD, "node" },
 		{ VARIABLE, "PATH_TO_X" },

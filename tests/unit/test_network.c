@@ -53,7 +53,7 @@ static void names_that_are_not_ours(void **state)
 		"default",
 		"npxc-",
 		"podman",
-		NETWORK_PLACEHOLDER,
+		"<network>",
 		"npxc-0123456789ab4def8123456789abcde",   /* short */
 		"npxc-0123456789ab4def8123456789abcdef0", /* long */
 		"npxc-0123456789AB4DEF8123456789ABCDEF",  /* capitals */
@@ -448,6 +448,23 @@ static bool note(void *context, const char *name, struct npxc_error *err)
 	return announced->refuse ? error_set(err, ERROR_IO, "no janitor") : true;
 }
 
+/* A policy to a network, as a session goes about it. */
+static bool provision(const struct runtime *runtime, const struct policy *policy, struct announced *announced,
+                      struct network_choice *ret_choice, struct npxc_error *err)
+{
+	mem_cleanup char *name = network_new_name();
+	struct network_choice choice;
+
+	if (!network_choose(runtime, policy, name, &choice, err))
+		return false;
+	if (!network_provision(runtime, &choice, note, announced, err)) {
+		network_choice_done(&choice);
+		return false;
+	}
+	*ret_choice = choice;
+	return true;
+}
+
 #define APPLE_INSPECT                                                                                    \
 	"[{\"configuration\":{\"mode\":\"hostOnly\"},\"status\":{\"ipv4Subnet\":\"192.168.128.0\\/24\"," \
 	"\"ipv4Gateway\":\"192.168.128.1\"}}]"
@@ -472,7 +489,7 @@ static void policies_without_a_network(void **state)
 		struct npxc_error err = { 0 };
 		mem_cleanup char *calls = NULL;
 
-		assert_true(network_provision(&fake.runtime, &policy, note, &announced, &choice, &err));
+		assert_true(provision(&fake.runtime, &policy, &announced, &choice, &err));
 		assert_true(str_equal(choice.argument, cases[i].argument));
 		assert_false(choice.managed);
 		assert_null(announced.name);
@@ -601,7 +618,7 @@ static void an_allowlist_makes_one_network(void **state)
 		mem_cleanup char *calls = NULL;
 		mem_cleanup char *expected = NULL;
 
-		if (!network_provision(&fake.runtime, &policy, note, &announced, &choice, &err))
+		if (!provision(&fake.runtime, &policy, &announced, &choice, &err))
 			fail_msg("%s", err.message);
 		assert_true(choice.managed);
 		assert_true(network_is_managed_name(choice.argument));
@@ -659,7 +676,7 @@ static void provisioning_that_fails(void **state)
 		struct npxc_error err = { 0 };
 		mem_cleanup char *calls = NULL;
 
-		assert_false(network_provision(&fake.runtime, &policy, note, &announced, &choice, &err));
+		assert_false(provision(&fake.runtime, &policy, &announced, &choice, &err));
 		if (err.kind != cases[i].kind || strstr(err.message, cases[i].why) == NULL)
 			fail_msg("case %zu: %s: %s", i, error_kind_text(err.kind), err.message);
 		calls = calls_of(&fake);
@@ -686,7 +703,7 @@ static void nothing_is_made_when_it_cannot_be_written_down(void **state)
 	mem_cleanup char *calls = NULL;
 
 	(void)state;
-	assert_false(network_provision(&fake.runtime, &policy, note, &announced, &choice, &err));
+	assert_false(provision(&fake.runtime, &policy, &announced, &choice, &err));
 	assert_int_equal(err.kind, ERROR_IO);
 	calls = calls_of(&fake);
 	assert_string_equal(calls, "");

@@ -1,7 +1,7 @@
 #include "unit.h"
 
 #include "base/str.h"
-#include "commands/options.h"
+#include "config/options.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-#ifndef NPXC_COMMANDS_OPTIONS_H
-#define NPXC_COMMANDS_OPTIONS_H
+#ifndef NPXC_CONFIG_OPTIONS_H
+#define NPXC_CONFIG_OPTIONS_H
 
 #include "base/error.h"
 #include "base/str.h"

@@ -1,4 +1,4 @@
-#include "commands/options.h"
+#include "config/options.h"
 
 #include "base/buf.h"
 #include "base/mem.h"

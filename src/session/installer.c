@@ -1,4 +1,4 @@
-#include "commands/installer.h"
+#include "session/installer.h"
 
 #include "base/fault.h"
 #include "base/file.h"
@@ -6,8 +6,9 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "base/signals.h"
-#include "commands/prepare.h"
 #include "config/package_dir.h"
+#include "session/run.h"
+#include "session/start.h"
 #include "store/refused.h"
 #include "store/registry.h"
 
@@ -46,7 +47,7 @@ static void gather_refused(struct route *route, struct refused *refused)
 }
 
 struct job {
-	struct prepared *prepared;
+	struct session *session;
 	struct launch *launch;
 	unsigned timeout_ms;
 	void (*on_stderr)(void *progress, const char *bytes, size_t count);
@@ -55,42 +56,46 @@ struct job {
 
 static bool run_job(const struct job *job, struct route *route, struct proc_result *ret_result, struct npxc_error *err)
 {
-	return session_run(&job->prepared->session, job->launch, route, job->timeout_ms, job->on_stderr, job->progress,
-	                   ret_result, err);
+	return run_to_end(job->session, job->launch, route, job->timeout_ms, job->on_stderr, job->progress, ret_result,
+	                  err);
 }
 
 /* An installation has the same way out as a server with an allowlist, on the link that auto chooses. */
 static bool run_reaching(const struct job *job, const struct store_reach *reach, struct proc_result *ret_result,
                          struct refused *refused, struct npxc_error *err)
 {
-	struct prepared *p = job->prepared;
+	struct session *session = job->session;
+	const char *path = getenv("PATH");
 	struct policy policy = { .kind = POLICY_ALLOWLIST, .link = POLICY_LINK_AUTO };
 	struct network_choice network = { 0 };
+	struct route_means means;
 	struct route route;
 	const char *ignored;
 	if (!rules_of(reach, &policy.rules, err))
 		return false;
-	prepare_choose_link(p, &policy, &ignored);
-	mem_cleanup char *audit = str_path_join(p->paths.state_directory, "egress");
+	inputs_choose_link(&session->in, &session->runtime, &policy, &ignored);
+	mem_cleanup char *audit = str_path_join(session->in.paths.state_directory, "egress");
+	mem_cleanup char *name = network_new_name();
 	const struct route_settings settings = {
 		.rules = &policy.rules,
 		.link = policy.link,
-		.network = &network,
 		.audit_directory = audit,
 		.session = job->launch->name,
 		.package = "npm install",
-		.path_variable = getenv("PATH") == NULL ? "" : getenv("PATH"),
-		.starts = true,
 	};
-	bool fine = network_check_policy(&p->session.runtime, &policy, err) &&
-	            session_provision(&p->session, &policy, &network, err) &&
-	            route_open(p->session.janitor, &settings, &route, err);
+	route_means_find(path == NULL ? "" : path, &means);
+	bool fine = network_choose(&session->runtime, &policy, name, &network, err) &&
+	            route_plan(&settings, &means, &route, err);
 	if (fine) {
-		route_add(&route, job->launch);
-		fine = run_job(job, &route, ret_result, err);
-		gather_refused(&route, refused);
+		route_add(&route, &network, job->launch);
+		fine = start_way_out(session, &network, &route, job->launch, err);
+		if (fine) {
+			fine = run_job(job, &route, ret_result, err);
+			gather_refused(&route, refused);
+		}
 		route_done(&route);
 	}
+	route_means_done(&means);
 	network_choice_done(&network);
 	policy_done(&policy);
 	return fine;
@@ -100,13 +105,13 @@ static bool run_npm(void *context, struct launch *launch, const struct store_rea
                     void (*on_stderr)(void *progress, const char *bytes, size_t count), void *progress,
                     struct proc_result *ret_result, struct refused *refused, struct npxc_error *err)
 {
-	struct prepared *p = context;
+	struct session *session = context;
 	mem_cleanup char *id = random_hex(8);
-	const struct job job = { p, launch, timeout_ms, on_stderr, progress };
+	const struct job job = { session, launch, timeout_ms, on_stderr, progress };
 	free(launch->name);
 	free(launch->image);
 	launch->name = plan_session_name("install", id);
-	launch->image = str_dup(p->config.defaults.node_image);
+	launch->image = str_dup(session->in.config.defaults.node_image);
 	/* npm and the scripts of packages want more than a server: memory is not bounded, processes generously. */
 	launch->pids = LIMIT_INSTALL_PIDS;
 	launch->network = LAUNCH_NETWORK_NONE;
@@ -116,9 +121,9 @@ static bool run_npm(void *context, struct launch *launch, const struct store_rea
 
 static bool hold_directory(void *context, const char *path, unsigned *ret_id, struct npxc_error *err)
 {
-	struct prepared *p = context;
+	struct session *session = context;
 	FAULT_POINT("staging.hold");
-	if (!janitor_hold_path(p->session.janitor, JANITOR_DIRECTORY, path, ret_id, err))
+	if (!janitor_hold_path(session->janitor, JANITOR_DIRECTORY, path, ret_id, err))
 		return false;
 	FAULT_POINT("staging.held");
 	return true;
@@ -126,8 +131,8 @@ static bool hold_directory(void *context, const char *path, unsigned *ret_id, st
 
 static bool release(void *context, unsigned id, struct npxc_error *err)
 {
-	struct prepared *p = context;
-	return janitor_release(p->session.janitor, id, err);
+	struct session *session = context;
+	return janitor_release(session->janitor, id, err);
 }
 
 /* ---- for the store ---- */
@@ -146,23 +151,23 @@ static void add_allow(const struct config_package *package, struct strv *allow, 
  * What installing this may reach beside the registry. A set is one installation, so there every package's file counts;
  * whose configuration the server gets is known only afterwards.
  */
-static bool gather_allow(const struct prepared *p, struct strv *ret_allow, char **ret_file, struct npxc_error *err)
+static bool gather_allow(const struct inputs *in, struct strv *ret_allow, char **ret_file, struct npxc_error *err)
 {
 	struct strv allow = { 0 };
 	char *file = NULL;
 	bool ok = true;
-	if (p->has_package_config)
-		add_allow(&p->package_config, &allow, &file);
-	for (size_t i = 0; ok && !p->has_package_config && i < p->options->specs.count; i++) {
+	if (in->has_package_config)
+		add_allow(&in->package_config, &allow, &file);
+	for (size_t i = 0; ok && !in->has_package_config && i < in->options->specs.count; i++) {
 		struct config_package package;
 		struct spec spec;
-		ok = spec_parse(p->options->specs.v[i], &spec, err);
+		ok = spec_parse(in->options->specs.v[i], &spec, err);
 		if (!ok)
 			break;
 		mem_cleanup char *directory =
-		    spec.kind == SPEC_DIRECTORY ? store_directory_path(spec.path, p->cwd, p->paths.home) : NULL;
-		ok = directory != NULL ? package_dir_load(p->paths.packages_directory, directory, &package, err)
-		                       : config_load_package(p->paths.packages_directory, spec.name, &package, err);
+		    spec.kind == SPEC_DIRECTORY ? store_directory_path(spec.path, in->cwd, in->paths.home) : NULL;
+		ok = directory != NULL ? package_dir_load(in->paths.packages_directory, directory, &package, err)
+		                       : config_load_package(in->paths.packages_directory, spec.name, &package, err);
 		if (ok) {
 			add_allow(&package, &allow, &file);
 			config_package_done(&package);
@@ -179,29 +184,29 @@ static bool gather_allow(const struct prepared *p, struct strv *ret_allow, char 
 	return true;
 }
 
-bool installer_make(struct prepared *p, struct installer *ret_installer, struct npxc_error *err)
+bool installer_make(struct session *session, struct installer *ret_installer, struct npxc_error *err)
 {
 	struct installer installer = { .search = paths_search(getenv("PATH")) };
-	if (!gather_allow(p, &installer.allow, &installer.allow_file, err)) {
+	if (!gather_allow(&session->in, &installer.allow, &installer.allow_file, err)) {
 		installer_done(&installer);
 		return false;
 	}
 	*ret_installer = installer;
 	ret_installer->host = (struct store_host){
-		.context = p,
+		.context = session,
 		.run = run_npm,
 		.hold_directory = hold_directory,
 		.release = release,
 		.interrupted = signals_interrupted,
-		.store_directory = p->paths.store_directory,
-		.home = p->paths.home,
+		.store_directory = session->in.paths.store_directory,
+		.home = session->in.paths.home,
 		.path_variable = installer.search,
-		.cwd = p->cwd,
-		.image = p->session.runtime.kind == RUNTIME_BWRAP ? NULL : p->config.defaults.node_image,
-		.runtime = runtime_kind_word(p->session.runtime.kind),
+		.cwd = session->in.cwd,
+		.image = session->runtime.kind == RUNTIME_BWRAP ? NULL : session->in.config.defaults.node_image,
+		.runtime = runtime_kind_word(session->runtime.kind),
 		.allow_package = { .rules = &ret_installer->allow, .file = installer.allow_file },
-		.allow_all = { .rules = &p->config.install_allow, .file = p->config.file },
-		.node_major = p->config.defaults.node,
+		.allow_all = { .rules = &session->in.config.install_allow, .file = session->in.config.file },
+		.node_major = session->in.config.defaults.node,
 		.is_root = geteuid() == 0,
 		.progress = isatty(STDERR_FILENO) == 1,
 	};

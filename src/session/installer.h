@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-struct prepared;
+struct session;
 
 /*
  * What the store needs of a session to install a package in it: npm runs in a sandbox of the session's runtime, and
@@ -15,17 +15,17 @@ struct prepared;
  * Mustn't: let npm or a package's script reach anything but the registry and what `install.allow` names.
  */
 struct installer {
-	struct store_host host; /* borrows from the rest and from `prepared` */
+	struct store_host host; /* borrows from the rest and from the session */
 	char *search;
 	struct strv allow;
 	char *allow_file;
 };
 
 /*
- * After prepare_session. `ret_installer` must stay where it is until installer_done, and `p` as long. ERROR_CONFIG: a
- * package's file; nothing is to be given back then.
+ * After acquire_runtime. `ret_installer` must stay where it is until installer_done, and `session` as long.
+ * ERROR_CONFIG: a package's file; nothing is to be given back then.
  */
-bool installer_make(struct prepared *p, struct installer *ret_installer, struct npxc_error *err) NPXC_MUST_CHECK;
+bool installer_make(struct session *session, struct installer *ret_installer, struct npxc_error *err) NPXC_MUST_CHECK;
 void installer_done(struct installer *installer);
 
 #endif

@@ -1,0 +1,245 @@
+#include "session/acquire.h"
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/signals.h"
+#include "guest/guest.h"
+#include "session/installer.h"
+#include "session/shares.h"
+#include "session/start.h"
+#include "session/workspace.h"
+#include "teardown/lease.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/*
+ * The order, and why it cannot change:
+ *
+ *   1. the janitor    forked while npxc holds nothing: it holds nothing either, and outlives whatever happens here
+ *   2. the runtime    looked up; nothing of it is kept
+ *   3. the package    installed when it is missing, in sandboxes that have their own 5, 6 and 8; then a lock on it
+ *   4. the session's  description on its lease, once there is a plan
+ *   5. the network    of an allowlist on link gateway (session/start: installs do the same)
+ *   6. the way out    its directory, its listener, the egress process
+ *   7. the workspace  and the record of what the host would execute in writable trees; then the relay, which makes
+ *                     visible what arguments name
+ *   8. the sandbox    its container's name or its cgroups, then its process: all of the above must be there
+ *
+ * Each resource is named to the janitor before it is acquired; between "named" and "acquired" a death costs the janitor
+ * a look at something that is not there, after it nothing is lost. The sandbox goes first and its cgroup second,
+ * because a cgroup with a process in it cannot be removed; the network goes after the container.
+ */
+
+/* ---- the janitor and the runtime ---- */
+
+static bool start_janitor(struct session *session, struct npxc_error *err)
+{
+	session->leases = inputs_sessions_directory(&session->in);
+	session->id = lease_new_id(session->leases);
+	if (!janitor_start(session->leases, session->id, &session->janitor, err) || !signals_install(err))
+		return false;
+	FAULT_POINT("session.opened");
+	return true;
+}
+
+/* What `npxc ps` shows of a session that has no server yet. */
+static bool describe_installation(const struct session *session, const char *runtime, struct npxc_error *err)
+{
+	mem_cleanup char *specs = strv_shell(&session->in.options->specs);
+	const struct janitor_facts facts = {
+		.name = "", .package = specs, .version = "", .runtime = runtime, .policy = "", .link = ""
+	};
+	return janitor_describe(session->janitor, &facts, err);
+}
+
+bool acquire_runtime(struct session *session, struct npxc_error *err)
+{
+	enum runtime_kind kind;
+	if (!inputs_runtime(&session->in, &kind, err) || !start_janitor(session, err))
+		return false;
+	mem_cleanup char *search = paths_search(getenv("PATH"));
+	if (!describe_installation(session, runtime_kind_word(kind), err) ||
+	    !runtime_find(kind, inputs_cli_name(kind, &session->in.config), search, &session->runtime, err))
+		return false;
+	session->has_runtime = true;
+	return inputs_settle_link(&session->in, &session->runtime, err);
+}
+
+/* ---- the package ---- */
+
+bool acquire_package(struct session *session, enum store_wish wish, struct npxc_error *err)
+{
+	const int64_t began = clock_now_us();
+	const struct options *options = session->in.options;
+	struct installer installer;
+	if (!installer_make(session, &installer, err))
+		return false;
+	const struct store_request request = {
+		.specs = (const char *const *)options->specs.v,
+		.spec_count = options->specs.count,
+		.command = options->bin,
+		.call = options->call,
+		.version_hint = session->in.has_package_config ? session->in.package_config.version : NULL,
+	};
+	session->has_package = store_get(&installer.host, &request, wish, &session->package, err);
+	installer_done(&installer);
+	session->install_us = clock_now_us() - began;
+	return session->has_package && store_use(&session->package, &session->store_lock, err) &&
+	       inputs_load_owner(&session->in, &session->runtime, &session->package, err);
+}
+
+/* ---- the workspace and the relay ---- */
+
+/* On disk before anything can write to the trees. */
+static bool hold_guards(struct session *session, const struct plan *plan, struct npxc_error *err)
+{
+	if (plan->guards_file == NULL)
+		return true;
+	mem_cleanup char *directory = str_path_join(plan->guards_file, "..");
+	FAULT_POINT("guards.hold");
+	if (!janitor_hold_path(session->janitor, JANITOR_GUARDS, plan->guards_file, &session->guards_hold, err))
+		return false;
+	FAULT_POINT("guards.held");
+	if (!file_make_directories(directory, 0700, err) ||
+	    !file_write_alone(plan->guards_file, plan->guards, strlen(plan->guards), 0600, err))
+		return false;
+	FAULT_POINT("guards.made");
+	session->guards_file = str_dup(plan->guards_file);
+	return true;
+}
+
+/* The spellings of the working directory, each once. */
+static void spell(struct session *session, struct scope_place *place)
+{
+	const char *real = session->in.mounts.real_cwd;
+	const char *real_home = session->in.real_home;
+	size_t count = 0;
+	place->home = session->in.paths.home;
+	place->spellings[count++] = session->in.cwd;
+	if (!str_equal(real, session->in.cwd))
+		place->spellings[count++] = real;
+	if (real_home == NULL || str_equal(real_home, session->in.paths.home) || !str_path_within(real, real_home))
+		return;
+	session->cwd_by_home = str_printf("%s%s", session->in.paths.home, real + strlen(real_home));
+	if (!str_equal(session->cwd_by_home, session->in.cwd) && !str_equal(session->cwd_by_home, real))
+		place->spellings[count++] = session->cwd_by_home;
+}
+
+/* What mounts show, by each spelling of its path. */
+static void find_visible(struct session *session, const struct scope_place *place)
+{
+	for (size_t i = 0; i < session->in.mounts.count; i++) {
+		const struct mounts_entry *e = &session->in.mounts.v[i];
+		const char *relative = scope_behind(place, e->target);
+		if (relative != NULL && strv_contains(&session->plan.arguments, relative))
+			continue; /* it is shown, not mounted */
+		strv_push(&session->visible, e->target);
+		for (size_t k = 0; relative != NULL && k < SCOPE_SPELLINGS_MAX && place->spellings[k] != NULL; k++)
+			strv_pushf(&session->visible, "%s%s%s", place->spellings[k], relative[0] == '\0' ? "" : "/",
+			           relative);
+	}
+}
+
+static bool start_relay(struct session *session, struct npxc_error *err)
+{
+	mem_cleanup char *files = plan_files_directory(&session->plan);
+	mem_cleanup char *stage = plan_stage_directory(&session->plan);
+	struct relay_settings settings = {
+		.config = &session->in.config,
+		.package = &session->in.package_config,
+		.label = store_package_label(&session->package),
+		.in_scope = session->in.mounts.cwd_in_scope,
+		.cwd = session->in.mounts.real_cwd,
+		.files = session->plan.shows ? files : NULL,
+		.stage = stage,
+		.mounted = &session->visible,
+		.mount_points = &session->plan.mount_points,
+		.outputs = session->plan.outputs,
+		.arguments = &session->plan.arguments,
+		.stop = signals_interrupted,
+	};
+	const struct mounts_entry *cover = inputs_cover(&session->in);
+	settings.is_read_only = cover != NULL && !cover->writable;
+	spell(session, &settings.place);
+	find_visible(session, &settings.place);
+	return relay_start(&settings, &session->relay, err);
+}
+
+/* ---- in order ---- */
+
+static bool describe_session(const struct session *session, struct npxc_error *err)
+{
+	const bool linked = session->in.policy.kind == POLICY_ALLOWLIST;
+	mem_cleanup char *policy = policy_text(&session->in.policy);
+	const struct janitor_facts facts = {
+		.name = session->plan.launch.name,
+		.package = store_package_label(&session->package),
+		.version = session->package.version,
+		.runtime = runtime_kind_word(session->runtime.kind),
+		.policy = policy,
+		.link = linked ? policy_link_word(session->in.policy.link) : "",
+		.shares = &session->plan.shares,
+	};
+	return janitor_describe(session->janitor, &facts, err);
+}
+
+/* What was known only now stands in the CLI's environment. */
+static bool fill_plan(struct session *session, struct npxc_error *err)
+{
+	struct plan *plan = &session->plan;
+	struct runtime_start start = { 0 };
+	if (!plan->network.managed)
+		return true;
+	if (!runtime_make_start(&session->runtime, &plan->launch, &start, err))
+		return false;
+	runtime_start_done(&plan->start);
+	plan->start = start;
+	return true;
+}
+
+bool acquire_surroundings(struct session *session, struct npxc_error *err)
+{
+	struct plan *plan = &session->plan;
+	session->route = MEM_TAKE(plan->route);
+	if (!describe_session(session, err) ||
+	    !start_way_out(session, &plan->network, session->route, &plan->launch, err) || !fill_plan(session, err))
+		return false;
+	if (!workspace_make(session->janitor, plan, err))
+		return error_prefix(err, "workspace");
+	if (!hold_guards(session, plan, err))
+		return error_prefix(err, "what this machine would execute");
+	return start_relay(session, err);
+}
+
+bool acquire_plan(struct session *session, struct npxc_error *err)
+{
+	return inputs_load_package(&session->in, err) && acquire_runtime(session, err) &&
+	       acquire_package(session, STORE_ENSURE, err) && session_plan(session, true, true, err);
+}
+
+bool acquire_server(struct session *session, struct sandbox *ret_sandbox, struct npxc_error *err)
+{
+	const struct plan *plan = &session->plan;
+	/* The workspace is held, and with it all that was said of this session stands on its lease. */
+	if (plan->shares.count == 0)
+		return start_sandbox(session, &plan->launch, &plan->start, session->route, ret_sandbox, err);
+	if (!shares_check(session->leases, session->id, &plan->shares, err) ||
+	    !start_sandbox(session, &plan->launch, &plan->start, session->route, ret_sandbox, err))
+		return false;
+	if (shares_check(session->leases, session->id, &plan->shares, err))
+		return true;
+	/* Another start that could not see this one yet: what was mounted may be another file by now. */
+	err->kind = ERROR_RUNTIME;
+	struct npxc_error ignored;
+	int status, signal_number;
+	if (janitor_end_sandbox(session->janitor, 0, &ignored))
+		(void)!sandbox_wait(ret_sandbox, &status, &signal_number, &ignored);
+	sandbox_done(ret_sandbox);
+	return false;
+}
