@@ -1,13 +1,16 @@
 """Plays the scenarios that the chosen requirements need on one runtime, and judges."""
 
 import concurrent.futures
+import os
 import re
 import time
+import traceback
 
 import registry
 from checks import CHECKS, REASONS, NotApplicable
+from evidence import place_of
 from scenarios import SCENARIOS
-from worlds import LIGHT, PROBE, Unavailable
+from worlds import LIGHT, PROBE, TOP, Unavailable
 
 REPEATS = 2
 # Said in the report: how a noisy machine is allowed for.
@@ -18,7 +21,7 @@ LATE = re.compile(r"late: |only after [\d.]+ s|within [\d.]+ s of|never: ")
 
 class Row:
     def __init__(self, requirement, runtime):
-        self.requirement, self.runtime = requirement, runtime
+        self.requirement, self.runtime, self.check = requirement, runtime, None
         self.verdict, self.reason, self.problems = None, None, []
         self.seconds, self.repeats, self.toothless = 0.0, 0, []
         self.clean_ms, self.figures = {}, {}
@@ -32,7 +35,7 @@ class Row:
         r = self.requirement
         return {"runtime": self.runtime.name, "id": r["id"], "area": r["area"], "level": r["level"],
                 "evidence": registry.decided_kinds(r, self.runtime), "verdict": self.verdict, "reason": self.reason,
-                "problems": self.problems, "seconds": round(self.seconds, 2), "repeats": self.repeats,
+                "check": str(self.check) if self.check else None, "problems": self.problems, "seconds": round(self.seconds, 2), "repeats": self.repeats,
                 "toothless": self.toothless, "clean_ms": self.clean_ms, "figures": self.figures}
 
 
@@ -83,13 +86,19 @@ def prove(check, evidence):
         except NotApplicable:
             problems = []
         except Exception as why:  # the sample does not fit the evidence
-            toothless.append("negative sample %d of %s: %s: %s" % (number, check.identity, type(why).__name__, why))
+            toothless.append("negative sample %d of %s (%s): %s" % (number, check.identity, place_of(spoil), told(why)))
             continue
         if not problems:
-            toothless.append("negative sample %d of %s passes" % (number, check.identity))
+            toothless.append("negative sample %d of %s (%s) passes" % (number, check.identity, place_of(spoil)))
     if not check.samples:
         toothless.append("%s has no negative sample" % check.identity)
     return toothless
+
+
+def told(why):
+    """An exception, and the function in which it was raised."""
+    frame = traceback.extract_tb(why.__traceback__)[-1]
+    return "%s: %s (%s, %s:%d)" % (type(why).__name__, why, frame.name, os.path.relpath(frame.filename, TOP), frame.lineno)
 
 
 def decide(row, check, evidence):
@@ -99,7 +108,7 @@ def decide(row, check, evidence):
     except NotApplicable as why:
         row.verdict, row.reason, row.problems = "not-applicable", str(why), []
     except Exception as why:  # evidence that the check cannot even read is not what was required
-        row.verdict, row.problems = "fail", ["%s: %s" % (type(why).__name__, why)]
+        row.verdict, row.problems = "fail", [told(why)]
 
 
 class Case:
@@ -117,7 +126,7 @@ class Case:
             elif row.requirement["id"] in elsewhere:
                 row.verdict, row.reason = "not-applicable", "another-release"
             else:
-                self.checks[row] = CHECKS[row.requirement["id"], runtime.family]
+                row.check = self.checks[row] = CHECKS[row.requirement["id"], runtime.family]
         try:
             if self.checks:
                 runtime.check()

@@ -25,6 +25,8 @@ def table(rows):
             entry["id"], entry["level"], ",".join(entry["evidence"]) or "-", WORDS[entry["verdict"]], entry["seconds"],
             "  (%s)" % entry["reason"] if entry["reason"] else "  (repeated %d times)" % entry["repeats"] if entry["repeats"] else ""))
         lines += ["        %s" % problem for problem in entry["problems"][:8]]
+        if entry["check"] and (entry["problems"] or entry["toothless"]):
+            lines.append("        by %s" % entry["check"])
         lines += ["        TOOTHLESS: %s" % problem for problem in entry["toothless"]]
     return "\n".join(lines)
 
@@ -106,7 +108,8 @@ def markdown(report):
         for row in rows:
             lines.append("| %s | %s | %s | %s | %.1f s | %s |" % (
                 row["id"], row["level"], ", ".join(row["evidence"]), WORDS[row["verdict"]], row["seconds"],
-                cell("; ".join(row["problems"][:3] + row["toothless"]) or row["reason"] or "")))
+                cell("; ".join([*row["problems"][:3], *row["toothless"], "by " + row["check"]]) if row["problems"] or row["toothless"]
+                     else row["reason"] or "")))
         lines.append("")
     return "\n".join(lines) + "\n"
 
@@ -136,7 +139,7 @@ def junit(report):
             problems = row["problems"] + row["toothless"]
             if row["verdict"] in ("fail", "untestable") or row["toothless"]:
                 failure = xml.SubElement(case, "failure", message=(problems or [row["reason"]])[0][:200])
-                failure.text = printable("\n".join(problems or [row["reason"]]))
+                failure.text = printable("\n".join((problems or [row["reason"]]) + (["by " + row["check"]] if row["check"] else [])))
             elif row["verdict"] != "pass":
                 xml.SubElement(case, "skipped", message="%s: %s" % (row["verdict"], row["reason"]))
     return xml.tostring(suites, encoding="unicode") + "\n"

@@ -6,7 +6,8 @@ import pytest
 
 import registry
 from checks import CHECKS, REASONS
-from judge import judge
+from checks.base import check
+from judge import Row, decide, judge
 from scenarios import SCENARIOS
 from worlds import HERE, Lab, runtimes_here
 
@@ -32,6 +33,21 @@ def test_every_check_is_of_a_requirement_and_has_negative_samples():
         assert check.samples, identity
         for name in check.needs:
             assert family in SCENARIOS[name].families, (identity, family, name)
+
+
+def test_a_check_is_named_after_its_requirement():
+    for (identity, _), one in CHECKS.items():
+        assert one.function.__code__.co_name.startswith(identity.replace("-", "_")), identity
+    with pytest.raises(TypeError, match=r"the check of net-new at conformance/test_suite.py:\d+ is called <lambda>"):
+        check("net-new", "none")(lambda e: [])
+
+
+def test_a_check_that_falls_over_is_told_by_name_and_place():
+    row = Row(registry.load()[0], runtimes_here()["bwrap"])
+    row.check = CHECKS["net-none-argument", "bwrap"]
+    decide(row, row.check, {"none": None})
+    assert row.verdict == "fail" and "base.py:" in row.problems[0]
+    assert row.as_json()["check"].startswith("net_none_argument_on_bwrap, conformance/checks/net.py:")
 
 
 def test_every_requirement_that_is_due_has_a_check():

@@ -1,10 +1,11 @@
 """What a check is, and what many of them look for.
 
 The requirements as functions of evidence: a check returns what is wrong, as a list of sentences; an empty list is a pass.
-With each check stand its negative samples: changes to good evidence after which the same check must fail.
+With each check stand its negative samples: changes to good evidence after which the same check must fail. A check is
+named after its requirement, so that a traceback tells which one it was.
 """
 
-from evidence import Call
+from evidence import Call, place_of
 from scenarios.base import REPLY
 
 CHECKS = {}
@@ -33,6 +34,9 @@ class Check:
         self.identity, self.function, self.needs = identity, function, needs
         self.families, self.samples, self.timed = families, samples, timed
 
+    def __str__(self):
+        return "%s, %s" % (self.function.__name__, place_of(self.function))
+
     def judge(self, evidence):
         problems = ["%s: %s" % (name, evidence[name].problem) for name in self.needs if evidence[name].problem]
         return problems or self.function(*[evidence[name] for name in self.needs])
@@ -41,7 +45,12 @@ class Check:
 def check(identity, *needs, on=("replay", "podman", "docker", "apple", "bwrap"), spoil=(), timed=False):
     """`on`: families of runtimes on which this function decides. `spoil`: negative samples, each a function that
     changes a copy of the evidence in place."""
+    name = identity.replace("-", "_")
+
     def register(function):
+        if function.__name__ != name and not function.__name__.startswith(name + "_"):
+            raise TypeError("the check of %s at %s is called %s; its name has to begin with %s"
+                            % (identity, place_of(function), function.__name__, name))
         for family in on:
             assert (identity, family) not in CHECKS, identity
             CHECKS[identity, family] = Check(identity, function, needs, on, spoil, timed)

@@ -17,7 +17,7 @@ def on_argv(identity, *spoils):
 
 
 @on_argv("box-rootfs-read-only", without("--read-only"))
-def _(e):
+def box_rootfs_read_only_by_argv(e):
     return run_or(e) or ([] if e.run.has("--read-only") else ["no --read-only"])
 
 
@@ -28,7 +28,7 @@ def add_option(*words):
 
 
 @on_argv("box-caps-empty", option("--cap-drop", "NET_RAW"), add_option("--cap-add", "SYS_ADMIN"))
-def _(e):
+def box_caps_empty_by_argv(e):
     if not e.run:
         return run_or(e)
     return ([] if "ALL" in e.run.values("--cap-drop") else ["no --cap-drop ALL"]) + \
@@ -36,7 +36,7 @@ def _(e):
 
 
 @on_argv("box-not-root", option("--user", "0:0"), option("--user", "root"), option("--user", None))
-def _(e):
+def box_not_root_by_argv(e):
     if not e.run:
         return run_or(e)
     users = e.run.values("-u", "--user") + e.run.values("--uid")
@@ -53,7 +53,7 @@ def names_of(values):
 
 
 @on_argv("box-env-empty", add_option("-e", "NOT_FORWARDED"), add_option("--env-file", "/x"), option("-e", "OTHER=1"))
-def _(e):
+def box_env_empty_by_argv(e):
     if not e.run:
         return run_or(e)
     names = names_of(e.run.values("-e", "--env"))
@@ -76,7 +76,7 @@ def no_home_tmpfs(e):
 
 
 @on_argv("box-home-writable", no_home_tmpfs)
-def _(e):
+def box_home_writable_by_argv(e):
     if not e.run:
         return run_or(e)
     home = home_of(e)
@@ -94,13 +94,13 @@ def no_tmpfs(path):
 
 
 @on_argv("box-tmp-writable", no_tmpfs("/tmp"), no_tmpfs("/run"))
-def _(e):
+def box_tmp_writable_by_argv(e):
     return run_or(e) or ["no tmpfs at %s" % path for path in ("/tmp", "/run") if path not in e.run.values("--tmpfs")]
 
 
 @on_argv("box-limits", option("--memory", None), option("--cpus", None),
          lambda e: setattr(e.run, "argv", [word for word in e.run.argv if not word.startswith("nproc=")]))
-def _(e):
+def box_limits_by_argv(e):
     if not e.run:
         return run_or(e)
     wrong = []
@@ -113,7 +113,7 @@ def _(e):
 
 @check("box-secrets-not-in-argv", "sandbox",
        spoil=[lambda e: e.seen["holders"].append("argument list of process 1")])
-def _(e):
+def box_secrets_not_in_argv(e):
     wrong = ["the value is in: %s" % where for where in e.seen["holders"]]
     wrong += ["the value is in a call of the CLI: %s" % call.kind for call in e.calls
               if any(e.seen["secret"] in word for word in call.argv)]
@@ -156,7 +156,7 @@ READ_ONLY = ("/x", "/usr/x", "/etc/x", "/opt/x", "/var/x", "/proc/sys/kernel/cor
 
 
 @on_live("box-rootfs-read-only", live("write /x", ok=True), live("write /usr/x", ok=True))
-def _(e):
+def box_rootfs_read_only_live(e):
     wrong = []
     for path in READ_ONLY:
         result = answer(e, "write " + path)
@@ -173,20 +173,20 @@ def field_becomes(name, value):
 
 
 @on_live("box-caps-empty", field_becomes("CapEff", "0000000000000400"), field_becomes("CapBnd", "000001ffffffffff"))
-def _(e):
+def box_caps_empty_live(e):
     return ["%s is %s" % (name, status_field(e, name)) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
             if status_field(e, name) is None or int(status_field(e, name), 16) != 0]
 
 
 @on_live("box-not-root", field_becomes("Uid", "0\\t0\\t0\\t0"), live("process", ok=False))
-def _(e):
+def box_not_root_live(e):
     ids = [status_field(e, name) for name in ("Uid", "Gid")]
     return [] if all(text and "0" not in text.split() for text in ids) else [
         "the server's user and group are %s (%s)" % (ids, answer(e, "process").get("code"))]
 
 
 @on_live("box-no-new-privs", field_becomes("NoNewPrivs", "0"))
-def _(e):
+def box_no_new_privs(e):
     return [] if status_field(e, "NoNewPrivs") == "1" else ["NoNewPrivs is %s" % status_field(e, "NoNewPrivs")]
 
 
@@ -195,7 +195,7 @@ def more_variables(e):
 
 
 @on_live("box-env-empty", more_variables, live("env", ok=False))
-def _(e):
+def box_env_empty_live(e):
     names = set(answer(e, "env").get("value") or {})
     wrong = []
     # PWD: a shell that starts the server may set it; podman itself adds container, and docker too HOSTNAME
@@ -209,7 +209,7 @@ def _(e):
 
 
 @on_live("box-home-writable", live("home", ok=True, value={"status": 1, "stdout": ""}), live("home", ok=False))
-def _(e):
+def box_home_writable_live(e):
     result = answer(e, "home").get("value") or {}
     wrong = []
     if result.get("status") != 0 or not str(result.get("stdout", "")).startswith("/"):
@@ -218,7 +218,7 @@ def _(e):
 
 
 @on_live("box-tmp-writable", live("write /tmp/x", ok=False, code="EROFS"), lambda e: e.seen["host has x"].append("/tmp/x"))
-def _(e):
+def box_tmp_writable_live(e):
     wrong = ["writing %s: %s" % (path, answer(e, "write " + path)) for path in ("/tmp/x", "/run/x")
              if not answer(e, "write " + path).get("ok")]
     return wrong + ["it is the host's: %s" % path for path in e.seen["host has x"] if not path.startswith(e.seen["home"])]
@@ -231,7 +231,7 @@ def sees(path):
 
 
 @on_live("box-host-files-hidden", sees(0), sees(3), live("processes", ok=True, value=200))
-def _(e):
+def box_host_files_hidden(e):
     wrong = ["%s can be read" % path for path in e.seen["hidden"]
              if answer(e, "read " + path).get("code") not in ("ENOENT", "EACCES")]
     count = answer(e, "processes").get("value")
@@ -256,7 +256,7 @@ def reaches(label, landlock, *remains):
               reaches("late", 9, "a UNIX socket"), reaches("late", 8, "abstract ones"), live("late", ok=False),
               live("own", ok=True, value={"status": 1, "stdout": "PermissionError\n"}),
               lambda e: e.seen["outside"].update(late="ConnectionRefusedError")])
-def _(e):
+def box_no_late_socket(e):
     wrong = ["outside of the sandbox too the %s socket says %s" % pair for pair in e.seen["outside"].items() if pair[1] != "hello"]
     said = {label: str((answer(e, label).get("value") or {}).get("stdout", "")).strip() for label, _, _ in DOORS + (("own", 0, ""),)}
     wrong += ["the server could not try the %s socket: %s" % (label, answer(e, label)) for label in said if not said[label]]
@@ -277,7 +277,7 @@ def _(e):
 @check("box-limits", "limits", on=("bwrap", "podman", "docker"),
        spoil=[lambda e: e.seen["memory"].update(allocate={"ok": True, "value": 57}),
               lambda e: e.seen["processes"].update(spawn={"ok": True, "value": {"stdout": "started\n", "stderr": ""}})])
-def _(e):
+def box_limits_live(e):
     try:
         said = json.loads(e.seen["plan"]).get("limits", {})
     except ValueError:

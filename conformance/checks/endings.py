@@ -59,7 +59,7 @@ def laddered(e):
            lambda e: e.parts["zed, stubborn"].marks.update(clean=e.parts["zed, stubborn"].marks["last step"] + CLEAN_US + 1),
            lambda e: e.parts["claude_code, stubborn"].networks_left.append("n"),
            lambda e: e.parts["dies"].processes_left.append(1)])
-def _(e):
+def tear_client_ladders(e):
     return parts(e, laddered)
 
 
@@ -97,13 +97,13 @@ ALL_KILLED = [spoil_parts(spoil) for spoil in LEFTOVERS] + [
 
 
 @check("tear-sigkill-all", "sigkill_all", timed=True, on=("bwrap",), spoil=ALL_KILLED)
-def _(e):
+def tear_sigkill_all_on_bwrap(e):
     return parts(e, released)
 
 
 @check("tear-sigkill-all", "sigkill_all", timed=True, on=NETWORKED,
        spoil=ALL_KILLED + [spoil_parts(set_(foreign_left=[]))])
-def _(e):
+def tear_sigkill_all_on_networked(e):
     return parts(e, released)
 
 
@@ -114,7 +114,7 @@ STATUSES = {"eof": 0, "SIGTERM": 143, "SIGINT": 130, "SIGHUP": 129, "SIGKILL": -
        spoil=LEFTOVERS + [lambda e: e.seen.update(up=e.seen["count"] - 1), lambda e: e.seen.update(seconds=61.0),
                           lambda e: e.seen["ends"].append(("eof", 1, True, "")),
                           lambda e: e.seen["ends"].append(("eof", 0, False, ""))])
-def _(e):
+def tear_concurrent(e):
     wrong = nothing_left(e)
     if e.seen["up"] != e.seen["count"]:
         wrong.append("%d of %d sessions were up at once" % (e.seen["up"], e.seen["count"]))

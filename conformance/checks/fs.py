@@ -26,7 +26,7 @@ def sources(part):
        spoil=[lambda e: e.parts["@a/b-c"].seen.update(argv=e.parts["@a-b/c"].seen["argv"]),
               lambda e: e.parts["@a/b-c"].seen.update(data="8:1 /d") or e.parts["@a-b/c"].seen.update(data="8:1 /d"),
               lambda e: e.parts["@a/b-c"].seen.update(argv=None)])
-def _(e):
+def fs_keys_never_collide(e):
     wrong = parts(e, worked)
     if not all(part.seen["argv"] for part in e.parts.values()):
         return wrong + ["no argument list was seen"]
@@ -54,7 +54,7 @@ def lost(name):
 @check("fs-named-file-visible", "named_files",
        spoil=[lost("read"), lambda e: e.seen["read"].__setitem__(0, b""), lambda e: e.seen["shown"].__setitem__(0, b""),
               lambda e: e.seen["copies"].append("tmp/a.txt")])
-def _(e):
+def fs_named_file_visible(e):
     wrong = told_off(e) + ["a copy is left behind: %s" % path for path in e.seen["copies"]]
     contents = [FILES[name].encode() for name in READ]
     if not wrong and e.seen["read"] != contents:
@@ -78,7 +78,7 @@ def shows(label, text):
 @check("fs-unnamed-invisible", "seen_files", on=("bwrap", "podman", "docker", "apple"),
        spoil=[shows("others", "NOT NAMED\n"), shows("all", "NOT NAMED\n"), shows("others", "SECRET\n"),
               lambda e: e.seen["live"].pop("others"), lambda e: e.seen["live"]["all"]["value"].update(stdout="")])
-def _(e):
+def fs_unnamed_invisible(e):
     wrong = ["the server was not asked: %s" % e.err.strip()[-200:] for label in ("others", "all") if not probe_said(e, label)]
     if FILES["a.txt"] not in probe_said(e, "all"):
         wrong.append("what was named is not visible either")
@@ -90,7 +90,7 @@ def _(e):
        spoil=[lambda e: e.seen["after"].update(text="spoiled\n"), lambda e: e.seen["after"].update(inode=1),
               lambda e: e.seen["after"].update(mode=0), lambda e: e.seen.update(after={"gone": "ENOENT"}),
               lambda e: e.seen["live"].pop("tries")])
-def _(e):
+def fs_host_unchanged(e):
     wrong = [] if e.seen["live"].get("tries", {}).get("ok") else ["the server did not try: %s" % e.err.strip()[-200:]]
     if e.seen["after"] != e.seen["before"]:
         wrong.append("the host's file was %(before)s and is %(after)s" % e.seen)
@@ -115,7 +115,7 @@ def error_for(e, identity):
        spoil=[lambda e: e.seen["shown"].__setitem__(0, b"SECRET\n"), lambda e: e.seen["read"].append(b"SECRET\n"),
               lambda e: e.seen.update(saw=[], answers=[]), lambda e: e.seen["saw"].append(e.seen["saw"][3]),
               lambda e: e.seen["saw"].pop(2)])
-def _(e):
+def fs_outside_refused(e):
     wrong = told_off(e)
     for line in e.seen["sent"]:
         call = json.loads(line.replace(b"<<a.txt>>", b"a.txt"))
@@ -143,7 +143,7 @@ def forwarded_as_sent(e, templates):
        spoil=[lost("at"), lambda e: e.seen["at"].clear(), lambda e: e.seen["saw"].pop(0), lost("before"),
               lambda e: e.seen["at"].__setitem__(0, b"/workspace/a.txt"), lambda e: e.seen["before"].__setitem__(0, b"there\n"),
               lambda e: e.seen["place"].__setitem__(0, b"/") or e.seen.update(rooted=True)])
-def _(e):
+def fs_same_path(e):
     wrong = told_off(e) or forwarded_as_sent(e, e.seen["sent"])
     project = e.seen["project"].encode()
     # what only a sandbox with a root of its own shows
@@ -160,7 +160,7 @@ def _(e):
 @check("fs-no-false-refusal", "elsewhere",
        spoil=[lambda e: e.seen["saw"].pop(0), lambda e: e.seen["answers"].append(b'{"id":1,"error":{"code":-32602}}\n'),
               lambda e: e.seen["saw"].__setitem__(3, b"{}\n")])
-def _(e):
+def fs_no_false_refusal(e):
     wrong = told_off(e) or forwarded_as_sent(e, e.seen["sent"])
     return wrong + ["the client got %r" % line for line in e.seen["answers"] if b'"error"' in line]
 
@@ -169,7 +169,7 @@ def _(e):
        spoil=[lambda e: e.seen["shown"].__setitem__(0, e.seen["shown"][0] + b"NOT NAMED\n"), lambda e: e.seen["saw"].pop(1),
               lambda e: e.seen["read"].append(b"NOT NAMED\n"), lost("at"),
               lambda e: e.seen["at"].__delitem__(slice(2))])
-def _(e):
+def fs_server_cannot_choose(e):
     wrong = told_off(e) or forwarded_as_sent(e, e.seen["sent"])
     for name in ("a.txt", "sub/b c.txt"):
         if not any(path.endswith(name.encode()) for path in e.seen["at"]):
@@ -179,7 +179,7 @@ def _(e):
 
 @check("fs-writes-are-loud", "named_files", on=("bwrap", "podman", "docker", "apple"),
        spoil=[lambda e: e.seen["wrote"].__setitem__(0, b""), lambda e: e.seen["wrote"].clear()])
-def _(e):
+def fs_writes_are_loud(e):
     wrong = told_off(e)
     if not e.seen["wrote"] or b"refused" not in e.seen["wrote"][0]:
         wrong.append("a write into the working directory did not fail: %s" % e.seen["wrote"])

@@ -21,7 +21,7 @@ def silent(label):
        spoil=[lambda e: e.seen["after"].pop("npxc-trap/thesis"), lambda e: e.seen["after"].update(new=[0] * 7),
               changed("key", 1, 0o644), changed("key", 2, 65533), changed("key", 4, 2), changed("key", 6, "{}"),
               changed(".", 5, 0), silent("succeeds"), silent("follows")])
-def _(e):
+def install_host_untouched(e):
     before, after, said = e.seen["before"], e.seen["after"], e.seen["said"]
     wrong = ["%s was removed" % path for path in before if path not in after]
     wrong += ["%s was made" % path for path in after if path not in before]

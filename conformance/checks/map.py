@@ -10,12 +10,12 @@ from evidence import Call
 
 
 @check("map-default-none", "unconfigured", on=NETWORKED, spoil=[option("--network", "default")])
-def _(e):
+def map_default_none_on_networked(e):
     return network_is(e, "none") + makes_no_network(e)
 
 
 @check("map-default-none", "precedence", on=("bwrap",), spoil=[lambda e: e.parts.clear()])
-def _(e):
+def map_default_none_on_bwrap(e):
     # no configuration at all is not among the cases: none is, where only other words stand below it
     cases = {name: part for name, part in e.parts.items() if e.seen["wanted"][name] == "none"}
     return (["no case"] if not cases else []) + [
@@ -23,36 +23,36 @@ def _(e):
 
 
 @check("map-mode-none", "none", on=NETWORKED, spoil=[option("--network", "default")])
-def _(e):
+def map_mode_none_on_networked(e):
     return network_is(e, "none")
 
 
 @check("map-mode-none", "none", on=("bwrap",),
        spoil=[lambda e: e.seen.update(interfaces={"ok": True, "value": ["eth0"]})])
-def _(e):
+def map_mode_none_on_bwrap(e):
     return worked(e) + only_loopback(e)
 
 
 @check("map-mode-open", "open_network", on=NETWORKED, spoil=[option("--network", "none")])
-def _(e):
+def map_mode_open_on_networked(e):
     return network_is_open(e) + makes_no_network(e)
 
 
 @check("map-mode-open", "precedence", on=("bwrap",),
        spoil=[lambda e: [part.seen.update({"own network": True}) for part in e.parts.values()]])
-def _(e):
+def map_mode_open_on_bwrap(e):
     return ["%s: a network namespace of its own" % name for name, part in e.parts.items()
             if e.seen["wanted"][name] == "open" and part.seen["own network"] is not False]
 
 
 @check("map-mode-named", "named", on=NETWORKED, spoil=[option("--network", "default")])
-def _(e):
+def map_mode_named(e):
     return network_is(e, e.foreign[0])
 
 
 @check("map-mode-allowlist", "allowlist", on=NETWORKED,
        spoil=[option("--network", "default"), drop_calls("network create")])
-def _(e):
+def map_mode_allowlist(e):
     return managed(e)
 
 
@@ -66,7 +66,7 @@ def place(word, part):
 
 @check("map-precedence", "precedence", on=("replay",),
        spoil=[lambda e: e.seen["wanted"].update({name: "other" for name in e.seen["wanted"]}), lambda e: e.parts.clear()])
-def _(e):
+def map_precedence_on_replay(e):
     wrong = [] if e.parts else ["no case"]
     for name, part in e.parts.items():
         wrong += ["%s: %s" % (name, what) for what in
@@ -76,7 +76,7 @@ def _(e):
 
 @check("map-precedence", "precedence", on=("bwrap",),
        spoil=[lambda e: [part.seen.update({"own network": not part.seen["own network"]}) for part in e.parts.values()]])
-def _(e):
+def map_precedence_on_bwrap(e):
     wrong = parts(e, worked)
     for name, part in e.parts.items():
         if not part.problem and part.seen["own network"] != (e.seen["wanted"][name] == "none"):
@@ -101,7 +101,7 @@ def bad_rule(e):
 @check("map-bad-rule-early", "bad_configuration", on=("replay", "bwrap"),
        spoil=[spoil_parts(set_(status=0)), spoil_parts(set_(err="npxc: configuration error\n")),
               spoil_parts(lambda e: e.calls.append(Call(["cli", "--version"], 1, 2)))])
-def _(e):
+def map_bad_rule_early(e):
     return parts(e, bad_rule)
 
 
@@ -135,5 +135,5 @@ def other_argument(e):
 @check("map-inspect-agrees", "inspected",
        spoil=[spoil_parts(other_argument), spoil_parts(lambda e: e.seen["argv"].insert(2, "--debug")),
               spoil_parts(lambda e: e.seen.update(plan="{}"))])
-def _(e):
+def map_inspect_agrees(e):
     return parts(e, agrees)

@@ -12,20 +12,20 @@ from evidence import UUID4, Call
 @check("net-none-argument", "none", on=NETWORKED,
        spoil=[option("--network", "default"), add_call("network", "create", "--internal", "x"),
               option("--network", None)])
-def _(e):
+def net_none_argument_on_networked(e):
     return network_is(e, "none") + makes_no_network(e) + only_loopback(e)
 
 
 @check("net-none-argument", "none", on=("bwrap",),
        spoil=[lambda e: e.seen.update(interfaces={"ok": True, "value": ["lo", "eth0"]})])
-def _(e):
+def net_none_argument_on_bwrap(e):
     return worked(e) + (only_loopback(e) if "interfaces" in e.seen else ["nothing is known of its interfaces"])
 
 
 @check("net-named-passthrough", "named", on=NETWORKED,
        spoil=[option("--network", "default"), lambda e: add_call("network", "delete", e.foreign[0])(e),
               lambda e: add_call("network", "create", e.foreign[0])(e), set_(foreign_left=[])])
-def _(e):
+def net_named_passthrough(e):
     wrong = network_is(e, e.foreign[0]) + makes_no_network(e)
     if e.of("network delete"):
         wrong.append("network delete was called")
@@ -38,7 +38,7 @@ def _(e):
        spoil=[drop_calls("network create"), option("--network", "other"),
               lambda e: e.of("network create")[0].argv.remove("--internal"),
               lambda e: add_call("network", "create", "--internal", "x", at=0)(e)])
-def _(e):
+def net_allowlist_creates_one(e):
     wrong = managed(e)
     for call in e.of("network create"):
         if "--internal" not in call.words:
@@ -59,7 +59,7 @@ def rename_network(name):
 @check("net-name-shape", "allowlist", on=NETWORKED,
        spoil=[rename_network("npxc-0123456789ABCDEF0123456789ABCDEF"), rename_network("npxc-session"),
               rename_network("npxc-0123456789abcdef0123456789abcdef"), drop_calls("network create")])
-def _(e):
+def net_name_shape(e):
     wrong = [] if e.created() else ["no network was created"]
     return wrong + ["%s is not npxc- and the digits of a random UUID" % name for name in e.created()
                     if not UUID4.fullmatch(name)]
@@ -73,7 +73,7 @@ def same_name_twice(e):
 @check("net-name-unique", "swarm", on=("replay",),
        spoil=[same_name_twice, set_(networks_left=["npxc-x"]), lambda e: e.seen.update(failed=[(False, 1, "")]),
               lambda e: e.seen.update(took_us=121000000)])
-def _(e):
+def net_name_unique(e):
     names = e.created()
     wrong = nothing_left(e)
     if len(set(names)) != len(names):
@@ -98,7 +98,7 @@ def inspect_late(e):
 
 @check("net-inspect-after-create", "allowlist", on=NETWORKED,
        spoil=[drop_calls("network inspect"), inspect_other, inspect_late])
-def _(e):
+def net_inspect_after_create(e):
     wrong = managed(e)
     if wrong:
         return wrong
@@ -112,7 +112,7 @@ def _(e):
        spoil=[lambda e: e.seen["wanted"].update({"0.12 compact": False}),
               lambda e: setattr(e.parts["1.x pretty"], "out", b""),
               lambda e: add_call("run", "image", e.parts["first bad"].marker)(e.parts["first bad"])])
-def _(e):
+def net_inspect_first_element(e):
     wrong = []
     for name, part in e.parts.items():
         if part.problem:
@@ -156,7 +156,7 @@ def create_failed(name, e):
               lambda e: add_call("run", "image", e.parts["refused"].marker)(e.parts["refused"]),
               lambda e: e.parts["refused"].calls.insert(0, Call(["cli", "network", "inspect", "x"], 1, 2)),
               lambda e: add_call("network", "delete", "other")(e.parts["service up"])])
-def _(e):
+def net_create_failure_stops(e):
     return ["%s: %s" % (name, wrong) for name, part in e.parts.items()
             for wrong in ([part.problem] if part.problem else create_failed(name, part))]
 
@@ -173,7 +173,7 @@ SAYS = {"exit 1": r"the network helper died", "nothing": r"nothing|empty|no outp
               lambda e: setattr(e.parts["nothing"], "err", e.parts["text"].err),
               lambda e: setattr(e.parts["empty array"], "status", 0),
               lambda e: add_call("run", "image", e.parts["no status"].marker)(e.parts["no status"])])
-def _(e):
+def net_inspect_failure_cleans(e):
     wrong, messages = [], {}
     for name, part in e.parts.items():
         found = [part.problem] if part.problem else inspect_failed(part)
@@ -217,7 +217,7 @@ def missing_cli(e):
 
 @check("net-cli-missing", "cli_missing", on=("replay", "bwrap"),
        spoil=[spoil_parts(set_(status=4)), spoil_parts(set_(err="npxc: no\n"))])
-def _(e):
+def net_cli_missing(e):
     return parts(e, missing_cli)
 
 
@@ -234,7 +234,7 @@ def json_error(e):
        spoil=[lambda e: setattr(e.parts["json json"], "err", e.parts["runtime json"].err),
               lambda e: setattr(e.parts["json text"], "err", "npxc: runtime error: not JSON\n"),
               lambda e: setattr(e.parts["unavailable json"], "err", e.parts["unavailable text"].err)])
-def _(e):
+def net_error_kinds(e):
     wrong, kinds, words = parts(e, lambda part: ["exit status 0"] if part.status == 0 else []), {}, {}
     for which in ("runtime", "json", "unavailable"):
         error = json_error(e.parts[which + " json"])
@@ -252,7 +252,7 @@ def _(e):
 
 @check("net-odd-version", "too_old", on=("replay",),
        spoil=[set_(status=1), set_(err="npxc: too old\n"), lambda e: add_call("network", "create", "--internal", "x")(e)])
-def _(e):
+def net_odd_version(e):
     wrong = not_started(e) + makes_no_network(e) + nothing_left(e)
     if e.status != 2:
         wrong.append("exit status %s, not 2" % e.status)

@@ -16,7 +16,7 @@ MOST_KIB = 48 << 10
 
 @check("relay-large", "large_line",
        spoil=[lambda e: e.seen.update(same=False), lambda e: e.seen.update(peak_kib=MOST_KIB + 1), set_(status=4)])
-def _(e):
+def relay_large(e):
     wrong = []
     if not e.seen["same"]:
         wrong.append("%d of %d bytes came back, or others (stderr: %s)" % (e.seen["bytes"], e.seen["wanted bytes"], e.err.strip()[-200:]))
@@ -28,7 +28,7 @@ def _(e):
 
 
 @check("relay-eof-drains", "piped", spoil=[lambda e: setattr(e, "out", e.out[:-len(REPLY % 500)]), set_(status=1)])
-def _(e):
+def relay_eof_drains(e):
     wanted = [json.loads(REPLY % n) for n in range(1, e.seen["requests"] + 1)]
     try:
         got = [json.loads(line) for line in e.out.splitlines()]
@@ -40,7 +40,7 @@ def _(e):
 
 @check("relay-args-verbatim", "arguments",
        spoil=[lambda e: e.seen["wanted"].append("x"), lambda e: e.seen["wanted"].remove("--"), set_(out=b"")])
-def _(e):
+def relay_args_verbatim(e):
     try:
         words = [bytes.fromhex(word).decode() for word in json.loads(e.out.splitlines()[0])["params"]["args"]]
     except (ValueError, KeyError, IndexError):
@@ -95,7 +95,7 @@ def of_named(change):
                               in_line(1, b"\\/", b"/"), in_line(2, b'"k":1,', b""), in_line(1, b"\r\n", b"\n"),
                               lambda e: e.seen["saw"].pop(4), in_line(0, b"/a.txt", b"/b.txt"), in_line(3, b"\\u002f", b"/"),
                               lambda e: e.seen["answers"].__setitem__(0, e.seen["answers"][0].replace(b"1E+2", b"100.0"))])])
-def _(e, named):
+def relay_bytes_exact(e, named):
     wrong = not_the_same(e) + changed_lines(named, named.seen["sent"])
     if len(named.seen["saw"]) != len(named.seen["sent"]) + 2:
         wrong.append("%d lines were sent, the server saw %d" % (len(named.seen["sent"]) + 2, len(named.seen["saw"])))
@@ -119,7 +119,7 @@ def lose(identity):
               lambda e: e.seen["answers"].append(e.seen["answers"][0]),
               lambda e: e.seen["answers"].append(b'{"jsonrpc":"2.0","id":null,"error":{"code":-32602,"message":""}}\n'),
               lambda e: e.seen.update(answers=[line.replace(b'"error"', b'"result"') for line in e.seen["answers"]])])
-def _(e):
+def relay_no_silent_drop(e):
     wrong = told_off(e)
     errors = [line for line in e.seen["answers"] if b'"error"' in line]
     for identity, refused in e.seen["calls"]:
@@ -158,7 +158,7 @@ def not_guarded(e):
               lambda e: setattr(e.parts["guarded"], "err", e.parts["guarded"].err.replace("light", "")),
               lambda e: setattr(e.parts["guarded"], "err", e.parts["guarded"].err.replace("done: [1]", "")),
               lambda e: setattr(e.parts["not guarded"], "out", e.parts["guarded"].out)])
-def _(e):
+def relay_stdout_clean(e):
     return [what for label, judge in (("guarded", guarded), ("not guarded", not_guarded))
             for what in ([e.parts[label].problem] if e.parts[label].problem else judge(e.parts[label]))]
 
@@ -169,7 +169,7 @@ def _(e):
               lambda e: in_line(3, b'"requestState":"/', b'"requestState":"/x')(e.parts["stateless"]),
               lambda e: in_line(2, b'"requestState":"/', b'"requestState":"/x')(e.parts["stateless"]),
               lambda e: e.parts["stateless"].seen["answers"].append(b"{}\n")])
-def _(e):
+def relay_both_eras(e):
     wrong = []
     for label, said in (("handshake", HANDSHAKE_SAID), ("stateless", STATELESS_SAID)):
         part = e.parts[label]

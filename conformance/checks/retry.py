@@ -15,7 +15,7 @@ def one_more_delete(e):
 
 
 @check("retry-attempts", "busy_forever", on=("replay",), spoil=[one_more_delete, drop_calls("network delete")])
-def _(e):
+def retry_attempts(e):
     count = len(e.foreground_deletes())
     return busy_session(e) + ([] if 1 <= count <= 5 else ["%d deletes before the launcher's end" % count])
 
@@ -42,7 +42,7 @@ def shift(number, milliseconds):
 @check("retry-backoff", "busy_forever", on=("replay",), timed=True,
        spoil=[shift(0, -100), shift(3, 101), lambda e: e.calls.remove(e.foreground_deletes()[-1]),
               drop_calls("network delete")])
-def _(e):
+def retry_backoff(e):
     found = pauses(e)
     wrong = busy_session(e)
     if len(found) != len(PAUSES_MS):
@@ -57,7 +57,7 @@ def _(e):
 
 @check("retry-stops-on-success", "busy_then_free", on=("replay",),
        spoil=[lambda e: one_more_delete(e.parts["2"]), lambda e: drop_calls("network delete")(e.parts["4"])])
-def _(e):
+def retry_stops_on_success(e):
     wrong = []
     for times, part in e.parts.items():
         count = len(part.of("network delete"))
@@ -81,7 +81,7 @@ def warn_twice(e):
        spoil=[lambda e, _: forget_warning(e), lambda e, _: warn_twice(e), lambda e, _: setattr(e, "status", 4),
               lambda e, _: setattr(e, "err", e.err.replace("referring containers", "trouble")),
               lambda _, f: setattr(f.parts["1"], "err", "warning: %s is busy\n" % f.parts["1"].created()[0])])
-def _(e, freed):
+def retry_warns_once(e, freed):
     wrong = []
     if e.status != 0:
         wrong.append("exit status %s, not 0" % e.status)
@@ -100,7 +100,7 @@ def _(e, freed):
 @check("retry-gone-is-success", "gone_already", on=("replay",),
        spoil=[lambda e: [one_more_delete(e) for _ in range(2)], set_(status=4),
               lambda e: setattr(e, "err", e.err + "npxc: warning: network %s is still there\n" % e.created()[0])])
-def _(e):
+def retry_gone_is_success(e):
     wrong = busy_session(e) or worked(e)
     deletes = e.of("network delete")
     if not 1 <= len(deletes) <= 2:
@@ -113,7 +113,7 @@ def _(e):
 @check("retry-background", "busy_forever", on=("replay",), timed=True,
        spoil=[lambda e: e.marks.update({"network gone": e.marks["free"] + 5000001}), lambda e: e.marks.pop("network gone"),
               set_(networks_left=["n"]), lambda e: setattr(e, "ended_us", e.calls[-1].end_us + 1)])
-def _(e):
+def retry_background(e):
     wrong = busy_session(e) + nothing_left(e)
     free, gone = e.marks.get("free", 0), e.marks.get("network gone")
     if gone is None:
@@ -128,7 +128,7 @@ def _(e):
 @check("retry-hang-bounded", "delete_hangs", on=("replay",),
        spoil=[lambda e: setattr(e.of("network delete")[0], "cut", False), lambda e: e.calls.remove(e.of("network delete")[1]),
               lambda e: setattr(e, "ended_us", e.began_us + 31000000)])
-def _(e):
+def retry_hang_bounded(e):
     wrong = busy_session(e) + nothing_left(e)
     deletes = e.of("network delete")
     if not deletes or not deletes[0].cut:

@@ -40,7 +40,7 @@ def delete_before_removal(e):
               lambda e, *_: drop_calls("network delete")(e), lambda e, *_: delete_before_removal(e),
               lambda _, s, k: setattr(s.parts["stubborn"].of("network delete")[0], "refusal", "in-use"),
               lambda _, s, k: setattr(k.parts["answer, group"].of("network delete")[0], "refusal", "in-use")])
-def _(e, ended, killed):
+def tear_order(e, ended, killed):
     wrong = ordered(e)
     for how, whole in (("SIGTERM", ended), ("SIGKILL", killed)):
         for name, part in whole.parts.items():
@@ -55,7 +55,7 @@ LEFTOVERS = [set_(containers_left=["c"]), set_(networks_left=["n"]), set_(proces
 @check("tear-client-eof", "client_eof",
        spoil=LEFTOVERS + [set_(status=1), set_(out=b""), lambda e: setattr(e, "out", e.out[:-len(REPLY % 5)]),
                           set_(err=""), set_(closed_us=None)])
-def _(e):
+def tear_client_eof(e):
     wrong = nothing_left(e)
     if e.status != 0:
         wrong.append("exit status %s, not 0: %s" % (e.status, e.err.strip()[-200:]))
@@ -81,12 +81,12 @@ def ended_with(e, status):
 
 
 @check("tear-server-exit", "server_exit", spoil=LEFTOVERS + [set_(status=0), set_(err="")])
-def _(e):
+def tear_server_exit(e):
     return ended_with(e, 3)
 
 
 @check("tear-server-crash", "server_crash", spoil=LEFTOVERS + [set_(status=0), set_(err="")])
-def _(e):
+def tear_server_crash(e):
     return ended_with(e, 137)
 
 
@@ -109,7 +109,7 @@ def did_not_start(e):
 
 @check("tear-start-failure", "start_failure",
        spoil=[spoil_parts(spoil) for spoil in LEFTOVERS] + [spoil_parts(set_(status=0)), spoil_parts(set_(out=b"x"))])
-def _(e):
+def tear_start_failure(e):
     return parts(e, did_not_start)
 
 
@@ -135,21 +135,33 @@ def ends_in_time(e, status, seconds, name):
     return wrong
 
 
-def signal_check(identity, name, status):
-    def judge(e):
-        return ["%s: %s" % (label, wrong) for label, part in e.parts.items()
-                for wrong in ([part.problem] if part.problem else ends_in_time(part, status, 2, label))]
-    check(identity, name, timed=True,
-          spoil=[spoil_parts(spoil) for spoil in LEFTOVERS] + [
-              spoil_parts(set_(status=0)), spoil_parts(set_(closed_us=None)),
-              spoil_parts(lambda e: setattr(e, "ended_us", e.marks["signal"] + 2000001)),
-              spoil_parts(lambda e: e.marks.update({"sandbox gone": e.marks["signal"] + 2000001})),
-              spoil_parts(lambda e: e.marks.pop("sandbox gone"))])(judge)
+def signalled(e, status):
+    return ["%s: %s" % (label, wrong) for label, part in e.parts.items()
+            for wrong in ([part.problem] if part.problem else ends_in_time(part, status, 2, label))]
 
 
-signal_check("tear-sigterm", "sigterm", 143)
-signal_check("tear-sigint", "sigint", 130)
-signal_check("tear-sighup", "sighup", 129)
+def on_signal(identity, name):
+    return check(identity, name, timed=True,
+                 spoil=[spoil_parts(spoil) for spoil in LEFTOVERS] + [
+                     spoil_parts(set_(status=0)), spoil_parts(set_(closed_us=None)),
+                     spoil_parts(lambda e: setattr(e, "ended_us", e.marks["signal"] + 2000001)),
+                     spoil_parts(lambda e: e.marks.update({"sandbox gone": e.marks["signal"] + 2000001})),
+                     spoil_parts(lambda e: e.marks.pop("sandbox gone"))])
+
+
+@on_signal("tear-sigterm", "sigterm")
+def tear_sigterm(e):
+    return signalled(e, 143)
+
+
+@on_signal("tear-sigint", "sigint")
+def tear_sigint(e):
+    return signalled(e, 130)
+
+
+@on_signal("tear-sighup", "sighup")
+def tear_sighup(e):
+    return signalled(e, 129)
 
 
 def killed(e):
@@ -169,7 +181,7 @@ def killed(e):
        spoil=[spoil_parts(spoil) for spoil in LEFTOVERS] + [
            spoil_parts(lambda e: e.marks.update(clean=e.marks["signal"] + 5000001)),
            spoil_parts(set_(closed_us=None))])
-def _(e):
+def tear_sigkill(e):
     return parts(e, killed)
 
 
@@ -198,7 +210,7 @@ def tortured(name, e):
 @check("tear-every-failure", "torture", on=("replay",),
        spoil=[spoil_parts(set_(networks_left=["n"])), spoil_parts(set_(status=99)), spoil_parts(set_(out=b"oops")),
               spoil_parts(drop_calls("network delete")), spoil_parts(set_(ended_us=None))])
-def _(e):
+def tear_every_failure(e):
     wrong = worked(e.parts["calm"]) if "calm" in e.parts else ["no session without a fault"]
     if len(e.parts) < 2:
         wrong.append("no call was made that could fail")
@@ -224,5 +236,5 @@ def untouched(e):
 @check("tear-foreign-untouched", "foreign", on=NETWORKED,
        spoil=[spoil_parts(set_(foreign_left=[])), spoil_parts(lambda e: add_call("network", "delete", e.foreign[0])(e)),
               spoil_parts(lambda e: add_call("network", "prune")(e)), spoil_parts(lambda e: add_call("rm", "--all")(e))])
-def _(e):
+def tear_foreign_untouched(e):
     return parts(e, untouched)

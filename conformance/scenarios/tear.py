@@ -117,19 +117,26 @@ def signalled(lab, runtime, name, number, group=False, mode="answer", edit=None)
         return evidence
 
 
-def signal_scenario(name, number):
-    def function(lab, runtime):
-        jobs = [(mode, lambda mode=mode: signalled(lab, runtime, name, number, mode=mode)) for mode in ("answer", "stubborn")]
-        if runtime.family == "replay":
-            jobs.append(("busy network", lambda: signalled(lab, runtime, name, number, edit=busy(for_ms=600000))))
-        return parallel(lab, runtime, name, jobs)
-    function.__name__ = name
-    return scenario(*EVERYWHERE, timed=True)(function)
+def each_server(lab, runtime, name, number):
+    jobs = [(mode, lambda mode=mode: signalled(lab, runtime, name, number, mode=mode)) for mode in ("answer", "stubborn")]
+    if runtime.family == "replay":
+        jobs.append(("busy network", lambda: signalled(lab, runtime, name, number, edit=busy(for_ms=600000))))
+    return parallel(lab, runtime, name, jobs)
 
 
-sigterm = signal_scenario("sigterm", signal.SIGTERM)
-sigint = signal_scenario("sigint", signal.SIGINT)
-sighup = signal_scenario("sighup", signal.SIGHUP)
+@scenario(*EVERYWHERE, timed=True)
+def sigterm(lab, runtime):
+    return each_server(lab, runtime, "sigterm", signal.SIGTERM)
+
+
+@scenario(*EVERYWHERE, timed=True)
+def sigint(lab, runtime):
+    return each_server(lab, runtime, "sigint", signal.SIGINT)
+
+
+@scenario(*EVERYWHERE, timed=True)
+def sighup(lab, runtime):
+    return each_server(lab, runtime, "sighup", signal.SIGHUP)
 
 
 @scenario(*EVERYWHERE, timed=True)
