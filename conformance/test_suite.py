@@ -55,6 +55,11 @@ def test_every_requirement_that_is_due_has_a_check():
     assert {r["id"] for r in registry.load() if r["due"] in registry.BUILT} <= have
 
 
+def test_nothing_is_taken_from_the_tests():
+    assert [path for path in HERE.rglob("*.py") if "tests" in re.findall(r"[\"']([a-z_/]+)[\"']", path.read_text())
+            and path.name != "test_suite.py"] == []
+
+
 @pytest.mark.parametrize("name", ["replay-0.9.0", "replay-0.12.3", "replay-1.0.0", "replay-1.2.2", "bwrap"])
 def test_every_excuse_is_from_the_list(name):
     for requirement in registry.load():

@@ -16,7 +16,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent.parent
-sys.path.insert(0, str(TOP / "tests" / "world"))
+sys.path.insert(0, str(HERE / "world"))
 
 import certificates
 import names  # noqa: F401

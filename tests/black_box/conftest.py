@@ -18,7 +18,7 @@ import pytest
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 NPXC = pathlib.Path(os.environ.get("NPXC", TOP / "build" / "npxc")).resolve()
-PROBE = HERE / "servers" / "probe"
+PROBE = TOP / "conformance" / "servers" / "probe"
 PROBE_KEY = "dir=0" + hashlib.sha256(str(PROBE).encode()).hexdigest()[:32]  # of its data
 RUNTIME = os.environ.get("NPXC_TEST_RUNTIME")  # another one than this machine's ordinary one
 

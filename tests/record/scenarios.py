@@ -9,7 +9,7 @@ import subprocess
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-PROBE = TOP / "tests" / "black_box" / "servers" / "probe"
+PROBE = TOP / "conformance" / "servers" / "probe"
 IMAGE = "node:lts-slim"
 PATIENCE = 120
 
