@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Holds a launcher against the requirements.
 
-    run.py [--npxc PATH] [--runtime NAME,...] [--req GLOB,...] [--list] [--quick] [--status | --check-status]
+    run.py [--npxc PATH] [--runtime NAME,...] [--req GLOB,...] [--list | --show GLOB,...] [--quick] [--status | --check-status]
 """
 
 import argparse
@@ -17,6 +17,7 @@ import broken_launchers
 import registry
 import report
 from judge import judge_all
+from show import show
 from surroundings import Surroundings
 from worlds import TOP, Lab, absent, runtimes_here
 
@@ -27,6 +28,7 @@ def arguments():
     parser.add_argument("--runtime", default="", help="replay (all four), replay-1.0.0, bwrap, podman, docker, apple; comma-separated")
     parser.add_argument("--req", default="", help="patterns of requirement ids; comma-separated")
     parser.add_argument("--list", action="store_true", help="say what would be decided where; play nothing")
+    parser.add_argument("--show", default="", help="print rows of these ids: text, checks, scenarios, broken launchers; play nothing")
     parser.add_argument("--quick", action="store_true", help="fewer sessions in swarm and torture")
     parser.add_argument("--once", default="", help="ids that of all releases in replay only the newest decides; comma-separated")
     parser.add_argument("--status", action="store_true", help="write conformance/STATUS.md")
@@ -84,10 +86,13 @@ def play(options, runtimes, requirements):
 
 def main():
     options = arguments()
-    requirements = registry.choose(registry.load(), [word for word in options.req.split(",") if word])
-    runtimes, missing = chosen_runtimes(options.runtime)
+    wanted = options.show or options.req
+    requirements = registry.choose(registry.load(), [word for word in wanted.split(",") if word])
     if not requirements:
-        sys.exit("conformance: no requirement is called %s" % options.req)
+        sys.exit("conformance: no requirement is called %s" % wanted)
+    if options.show:
+        return 0 if show(requirements) else 1
+    runtimes, missing = chosen_runtimes(options.runtime)
     if options.list:
         list_rows(requirements, runtimes)
         return 0

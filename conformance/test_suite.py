@@ -4,11 +4,13 @@ import re
 
 import pytest
 
+import broken_launchers
 import registry
 from checks import CHECKS, REASONS
 from checks.base import check
 from judge import Row, decide, judge
 from scenarios import SCENARIOS
+from show import missing, show
 from worlds import HERE, Lab, runtimes_here
 
 FIELDS = {"id", "area", "level", "text", "source", "evidence", "runtimes", "due"}
@@ -53,6 +55,22 @@ def test_a_check_that_falls_over_is_told_by_name_and_place():
 def test_every_requirement_that_is_due_has_a_check():
     have = {identity for identity, _ in CHECKS}
     assert {r["id"] for r in registry.load() if r["due"] in registry.BUILT} <= have
+
+
+def test_no_row_lacks_a_part():
+    broken = broken_launchers.load()
+    assert [what for requirement in registry.load() for what in missing(requirement, broken)] == []
+
+
+def test_a_row_is_shown_with_all_its_parts(capsys):
+    assert show(registry.choose(registry.load(), ["retry-attempts"]))
+    shown = capsys.readouterr().out
+    for part in ("level     must", r"check     retry_attempts, conformance/checks/retry.py:\d+ \(replay\)",
+                 r"scenario    busy_forever, conformance/scenarios/retry.py:\d+",
+                 r"red by    conformance/broken/seven_attempts.py \(replay-1.0.0\)"):
+        assert re.search(part, shown), part
+    assert not show([{**registry.load()[0], "id": "net-new"}])
+    assert "MISSING   net-new has no check in conformance/checks/" in capsys.readouterr().out
 
 
 def test_nothing_is_taken_from_the_tests():

@@ -51,9 +51,10 @@ def check(identity, *needs, on=("replay", "podman", "docker", "apple", "bwrap"),
         if function.__name__ != name and not function.__name__.startswith(name + "_"):
             raise TypeError("the check of %s at %s is called %s; its name has to begin with %s"
                             % (identity, place_of(function), function.__name__, name))
+        one = Check(identity, function, needs, on, spoil, timed)
         for family in on:
             assert (identity, family) not in CHECKS, identity
-            CHECKS[identity, family] = Check(identity, function, needs, on, spoil, timed)
+            CHECKS[identity, family] = one
         return function
     return register
 
