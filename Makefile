@@ -347,6 +347,13 @@ conformance-test: all ## what make test has of it: replay of all releases (1,000
 conformance-suite: all ## the suite itself: the reference launcher passes, each broken one turns red what it says
 	@$(PYTHON) -m pytest -q -p no:cacheprovider conformance
 
+.PHONY: new-requirement new-broken
+new-requirement: ## ID=net-such-and-such: row, check and scenario, as stubs that the suite complains about
+	@$(PYTHON) conformance/scaffold.py requirement '$(ID)'
+
+new-broken: ## NAME=does_so [REQ=ids that it turns red] [RUNTIME=bwrap]: a broken launcher, as a stub
+	@$(PYTHON) conformance/scaffold.py broken '$(NAME)' --req '$(REQ)' --runtime '$(RUNTIME)'
+
 conformance-mutations: all ## takes parts out of npxc: each has to turn a requirement red
 	@$(PYTHON) conformance/mutations.py
 

@@ -19,6 +19,11 @@ def elsewhere(requirement):
     return registry.ELSEWHERE_IDS.get(requirement["id"]) or registry.ELSEWHERE.get(requirement["due"])
 
 
+def is_stub(text):
+    """scaffold.py begins its texts so."""
+    return (text or "").startswith("TODO")
+
+
 def missing(requirement, broken):
     """What the row lacks, as sentences."""
     identity = requirement["id"]
@@ -26,11 +31,16 @@ def missing(requirement, broken):
         return []
     checks = checks_of(identity)
     wrong = [] if checks else ["%s has no check in conformance/checks/" % identity]
+    wrong += ["the text of %s in conformance/requirements.json is a stub" % identity] if is_stub(requirement["text"]) else []
     for check in checks:
+        if is_stub(check.function.__doc__):
+            wrong.append("the check of %s (%s) is a stub" % (identity, check))
         for name in check.needs:
             if name not in SCENARIOS:
                 wrong.append("%s (%s) needs the scenario %s, which conformance/scenarios/ has not" % (identity, check, name))
                 continue
+            if is_stub(SCENARIOS[name].function.__doc__):
+                wrong.append("the scenario of %s (%s) is a stub" % (identity, place_of(SCENARIOS[name].function)))
             wrong += ["%s (%s) is decided on %s, where the scenario %s is not played" % (identity, check, family, name)
                       for family in check.families if family not in SCENARIOS[name].families]
         if not check.samples:

@@ -14,6 +14,7 @@ import broken_launchers
 import registry
 from checks import CHECKS
 from judge import judge
+from show import is_stub
 from worlds import Lab, runtimes_here
 
 LAUNCHERS = broken_launchers.load()
@@ -44,7 +45,8 @@ def test_broken(broken, judged):
     if set(found) != broken.breaks:
         print("beside others: %s" % found)
         found = red(broken)
-    assert set(found) == broken.breaks, "\n".join("%s: %s" % pair for pair in found.items())
+    passed = ["%s passes, which conformance/broken/%s.py has to break" % (identity, broken.name) for identity in broken.breaks - set(found)]
+    assert set(found) == broken.breaks, "\n".join(passed + ["%s: %s" % pair for pair in found.items()])
 
 
 def test_every_must_that_is_due_has_a_broken_launcher():
@@ -55,6 +57,8 @@ def test_every_must_that_is_due_has_a_broken_launcher():
 def test_names_of_requirements_are_right():
     known = {r["id"] for r in registry.load()}
     for one in LAUNCHERS:
-        assert one.breaks and one.breaks <= known, one.name
+        assert one.breaks, "BREAKS of conformance/broken/%s.py names no requirement" % one.name
+        assert one.breaks <= known, one.name
         assert one.wrong, one.name
+        assert not is_stub(one.wrong), "conformance/broken/%s.py is a stub: its first line says not what is wrong" % one.name
         assert {(identity, runtimes_here()[one.runtime].family) for identity in one.breaks} <= set(CHECKS), one.name

@@ -1,6 +1,9 @@
 """The suite itself: the registry is whole, and every check can pass and can fail."""
 
 import re
+import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -11,7 +14,7 @@ from checks.base import check
 from judge import Row, decide, judge
 from scenarios import SCENARIOS
 from show import missing, show
-from worlds import HERE, Lab, runtimes_here
+from worlds import HERE, TOP, Lab, runtimes_here
 
 FIELDS = {"id", "area", "level", "text", "source", "evidence", "runtimes", "due"}
 
@@ -59,7 +62,8 @@ def test_every_requirement_that_is_due_has_a_check():
 
 def test_no_row_lacks_a_part():
     broken = broken_launchers.load()
-    assert [what for requirement in registry.load() for what in missing(requirement, broken)] == []
+    lacking = [what for requirement in registry.load() for what in missing(requirement, broken)]
+    assert not lacking, "\n".join(lacking)
 
 
 def test_a_row_is_shown_with_all_its_parts(capsys):
@@ -76,6 +80,63 @@ def test_a_row_is_shown_with_all_its_parts(capsys):
 def test_nothing_is_taken_from_the_tests():
     assert [path for path in HERE.rglob("*.py") if "tests" in re.findall(r"[\"']([a-z_/]+)[\"']", path.read_text())
             and path.name != "test_suite.py"] == []
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the suite, and how a command ends in it: (exit status, what it said)."""
+    shutil.copytree(HERE, tmp_path / "conformance", ignore=shutil.ignore_patterns("tools", "__pycache__"))
+    shutil.copy(TOP / "Makefile", tmp_path)
+    (tmp_path / "fixtures").symlink_to(TOP / "fixtures")
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "shim").symlink_to(TOP / "build" / "shim")
+
+    def run(*words):
+        done = subprocess.run(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+        return done.returncode, done.stdout
+    return run
+
+
+def pytest_of(name):
+    return sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "conformance/" + name
+
+
+def test_a_new_requirement_is_complained_about_until_it_is_written(copy):
+    identities = [area + "-scaffolded" for area in ("net", "map", "tear", "retry", "relay", "fs", "box", "install")]
+    for identity in identities:
+        status, said = copy("make", "new-requirement", "ID=" + identity)
+        assert status == 0, said
+    assert copy("make", "new-requirement", "ID=net-scaffolded")[0] != 0  # there is one now
+    status, shown = copy("conformance/run.py", "--show", "*-scaffolded")
+    assert status == 1
+    status, said = copy(*pytest_of("test_suite.py::test_no_row_lacks_a_part"))
+    assert status == 1
+    for identity in identities:
+        for what in ("the text of %s in conformance/requirements.json is a stub", "the check of %s (", "the scenario of %s (",
+                     "%s is broken by no launcher of conformance/broken/"):
+            assert "MISSING   " + what % identity in shown
+            assert what % identity in said
+    status, said = copy("conformance/run.py", "--npxc", "conformance/reference/launcher.py", "--runtime", "replay-1.0.0",
+                        "--req", "net-scaffolded")
+    assert status == 1
+    assert "the check of net-scaffolded is a stub: write conformance/checks/net.py" in said
+    assert "by net_scaffolded, conformance/checks/net.py:" in said
+
+
+def test_a_new_broken_launcher_is_complained_about_until_it_is_written(copy):
+    names = pytest_of("test_broken.py::test_names_of_requirements_are_right")
+    status, said = copy("make", "new-broken", "NAME=scaffolded")
+    assert status == 0, said
+    status, said = copy(*names)
+    assert status == 1 and "BREAKS of conformance/broken/scaffolded.py names no requirement" in said
+    status, said = copy("make", "new-broken", "NAME=asks", "REQ=net-name-shape")
+    assert status == 0, said
+    assert copy("rm", "conformance/broken/scaffolded.py")[0] == 0
+    status, said = copy(*names)
+    assert status == 1 and "conformance/broken/asks.py is a stub" in said
+    status, said = copy("conformance/run.py", "--npxc", "conformance/broken/asks.py", "--runtime", "replay-1.0.0", "--req", "net-name-shape")
+    assert status == 0 and "MUST 1 of 1 decided pass" in said  # it is the reference until it overrides something
+    assert copy("make", "new-broken", "NAME=other", "REQ=no-such")[0] != 0
 
 
 @pytest.mark.parametrize("name", ["replay-0.9.0", "replay-0.12.3", "replay-1.0.0", "replay-1.2.2", "bwrap"])
