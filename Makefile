@@ -335,9 +335,9 @@ CONFORMANCE = $(PYTHON) conformance/run.py --npxc '$(NPXC)' --runtime '$(RUNTIME
 conformance: all ## holds a launcher against the requirements on every runtime here; RUNTIME= REQ= NPXC= choose
 	@$(CONFORMANCE) $(if $(filter $(BUILD)/npxc,$(NPXC)),--check-status)
 
-conformance-status: endings ## the same with endings and mutations, and writes conformance/STATUS.md
-	@ci/docker $(MAKE) conformance RUNTIME=docker
-	@$(PYTHON) conformance/mutations.py
+conformance-status: $(if $(RUNTIME),all,endings) ## writes conformance/status/: of RUNTIME=, or of all, with endings and mutations
+	@$(if $(RUNTIME),,ci/docker $(MAKE) conformance-status RUNTIME=docker)
+	@$(if $(RUNTIME),,$(PYTHON) conformance/mutations.py)
 	@$(CONFORMANCE) --status
 
 conformance-test: all ## what make test has of it: replay of all releases (1,000 sessions on the newest), live bwrap

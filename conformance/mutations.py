@@ -22,7 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
 import registry
-import report
+import status_files
 from judge import judge
 from surroundings import OWN
 from worlds import TOP, Lab, runtimes_here
@@ -164,14 +164,14 @@ def main():
                 print("    %s: %s" % (identity, red[identity][:160]), flush=True)
             if mutation.changes:
                 found.append({"name": mutation.name, "what": mutation.what, "red": sorted(red)})
-    told = report.STATUS.read_text() if report.STATUS.exists() else ""
+    told = status_files.read(status_files.INDEX)
     for one in found if not faults else []:
         if "| %s |" % one["what"] not in told:
             print("STATUS.md does not tell of %s; run make conformance-status" % one["name"])
     if not options.only and not faults:
         output = pathlib.Path(options.output)
         output.mkdir(parents=True, exist_ok=True)
-        (output / report.MUTATIONS).write_text(json.dumps(found, indent=1) + "\n")
+        (output / status_files.MUTATIONS).write_text(json.dumps(found, indent=1) + "\n")
     print("%d of %d mutations were noticed" % (sum(bool(one["red"]) for one in found), len(found)))
     return 1 if faults else 0
 

@@ -13,9 +13,9 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
-import broken_launchers
 import registry
 import report
+import status_files
 from judge import judge_all
 from show import show
 from surroundings import Surroundings
@@ -31,8 +31,8 @@ def arguments():
     parser.add_argument("--show", default="", help="print rows of these ids: text, checks, scenarios, broken launchers; play nothing")
     parser.add_argument("--quick", action="store_true", help="fewer sessions in swarm and torture")
     parser.add_argument("--once", default="", help="ids that of all releases in replay only the newest decides; comma-separated")
-    parser.add_argument("--status", action="store_true", help="write conformance/STATUS.md")
-    parser.add_argument("--check-status", action="store_true", help="fail when conformance/STATUS.md says otherwise")
+    parser.add_argument("--status", action="store_true", help="write conformance/status/ of the runtimes judged")
+    parser.add_argument("--check-status", action="store_true", help="fail when conformance/status/ says otherwise of these runtimes")
     parser.add_argument("--alone", action="store_true", default=bool(os.environ.get("CI")),
                         help="nothing else uses this machine: whatever is new on it afterwards was left behind")
     parser.add_argument("--output", default=str(TOP / "build" / "conformance"))
@@ -96,10 +96,8 @@ def main():
     if options.list:
         list_rows(requirements, runtimes)
         return 0
-    untold = [name for name in missing if not report.last(pathlib.Path(options.output), name).exists()]
-    if options.status and (untold or options.runtime or options.req or options.once):
-        sys.exit("conformance: STATUS.md tells of every runtime; it is written after whole runs on all (%s)"
-                 % (", ".join(untold) or "this one is a part"))
+    if options.status and (options.req or options.once or options.quick):
+        sys.exit("conformance: a file of conformance/status/ tells of every requirement; this run is a part")
     if not os.access(options.npxc, os.X_OK):
         sys.exit("conformance: %s is no program" % options.npxc)
     whole, judged = play(options, runtimes, requirements)
@@ -121,9 +119,10 @@ def main():
         for what in unproven if missing else []:
             print("not here: %s" % what)
     if options.status:
-        report.STATUS.write_text(report.status_text(output, broken_launchers.load()))
+        status_files.write(whole, output)
     if options.check_status and not options.req:
-        problems += ["%s; run make conformance-status" % what for what in report.stale(whole, broken_launchers.load(), everything)]
+        problems += ["%s; run make conformance-status" % what
+                     for what in status_files.stale(whole) + (status_files.stale_index() if everything else [])]
     if whole["meanwhile"]:
         print("appeared meanwhile, without a mark of this run: %s" % "; ".join(whole["meanwhile"][:5]))
     for what in problems:

@@ -13,7 +13,7 @@ A fifth of the sessions are ended before they are up. `both killed` is launcher 
 sees the other die: what the next start has to clean up, so that its time is that of the next start too.
 
 --each: as many sessions of each ending, apart from the other endings and none of them early, so that what leaks is known
-to be that ending's; conformance/STATUS.md tells of the last such run of everything.
+to be that ending's; conformance/status/ tells of the last such run of each runtime.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 """The suite itself: the registry is whole, and every check can pass and can fail."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import pytest
 
 import broken_launchers
 import registry
+import status_files
 from checks import CHECKS, REASONS
 from checks.base import check
 from judge import Row, decide, judge
@@ -80,6 +82,62 @@ def test_a_row_is_shown_with_all_its_parts(capsys):
 def test_nothing_is_taken_from_the_tests():
     assert [path for path in HERE.rglob("*.py") if "tests" in re.findall(r"[\"']([a-z_/]+)[\"']", path.read_text())
             and path.name != "test_suite.py"] == []
+
+
+def test_the_index_agrees_with_the_files_and_the_broken_launchers():
+    assert status_files.stale_index() == [], "conformance/status_files.py writes it anew"
+
+
+def whole_run(name, **verdicts):
+    """A report of a run on this runtime in which all passes, but for what `verdicts` says."""
+    rows = [{"runtime": name, "id": r["id"], "level": r["level"], "verdict": verdicts.get(r["id"].replace("-", "_"), "pass"),
+             "reason": None, "evidence": [], "clean_ms": {"answer": 7} if r["id"] == "tear-sigkill-all" else {}, "figures": {}}
+            for r in registry.load()]
+    return {"launcher": {"version": "1"}, "machine": {"system": "Linux"}, "runtimes": {name: {"cli": "none"}}, "rows": rows}
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.setattr(status_files, "DIRECTORY", tmp_path / "status")
+    monkeypatch.setattr(status_files, "INDEX", tmp_path / "STATUS.md")
+    return tmp_path / "status"
+
+
+def test_a_run_writes_the_files_of_its_runtimes_only(files, tmp_path):
+    output = tmp_path / "output"
+    output.mkdir()
+    (output / "endings.json").write_text(json.dumps([{"runtime": "bwrap:netns", "sessions": 9, "failed": 0, "endings": {}}]))
+    status_files.write(whole_run("podman"), output)
+    before = (files / "podman.md").read_text()
+    status_files.write(whole_run("bwrap"), output)
+    assert (files / "podman.md").read_text() == before
+    assert "(status/podman.md)" in (tmp_path / "STATUS.md").read_text() and "(status/bwrap.md)" in (tmp_path / "STATUS.md").read_text()
+    assert status_files.stale_index() == []
+    # what this run has not looked at stays as it was
+    (output / "endings.json").unlink()
+    status_files.write(whole_run("bwrap", net_cli_missing="fail"), output)
+    text = (files / "bwrap.md").read_text()
+    assert "| sessions, failed | 9, 0 |" in text and "| tear-sigkill-all | answer | 7 |" in text
+    assert "| net-cli-missing | must | FAIL |" in text
+    # and what this machine could not judge at all
+    status_files.write(whole_run("podman", net_cli_missing="untestable"), output)
+    assert (files / "podman.md").read_text() == before
+
+
+def test_a_run_is_held_against_the_files_of_its_runtimes_only(files, tmp_path):
+    status_files.write(whole_run("bwrap"), tmp_path)
+    status_files.write(whole_run("podman", relay_large="not-run"), tmp_path)
+    assert status_files.stale(whole_run("bwrap")) == []
+    assert status_files.stale(whole_run("docker")) == []  # nothing is told of it
+    assert status_files.stale(whole_run("bwrap", relay_large="not-run")) == [
+        "relay-large: status/bwrap.md says pass, this run not run"]
+    part = whole_run("bwrap", relay_large="not-run")
+    part["rows"].pop()
+    assert status_files.stale(part) == []
+    (files / "bwrap.md").write_text((files / "bwrap.md").read_text().replace("| relay-large | must | pass |\n", ""))
+    assert status_files.stale(whole_run("bwrap")) == ["relay-large: status/bwrap.md says nothing, this run pass"]
+    (files / "podman.md").unlink()
+    assert status_files.stale_index() == ["STATUS.md says otherwise than the files of status/"]
 
 
 @pytest.fixture
