@@ -19,9 +19,9 @@ sys.dont_write_bytecode = True
 import broken_launchers
 import registry
 from evidence import TOP
+from worlds import EVERYWHERE
 
 HERE = pathlib.Path(__file__).resolve().parent
-FAMILIES = ["replay", "podman", "docker", "apple", "bwrap"]
 
 CHECK = '''
 
@@ -93,7 +93,7 @@ def new_requirement(identity):
         sys.exit("scaffold: no area %s; there are %s, and egress rows are decided by attacks/attacks.py" % (area, ", ".join(areas)))
     values = {"id": identity, "area": area, "name": identity.replace("-", "_")}
     row = {"id": identity, "area": area, "level": "must", "text": "TODO: say in one sentence what a launcher must do.",
-           "source": ["ext"], "evidence": ["wire"], "runtimes": FAMILIES,
+           "source": ["ext"], "evidence": ["wire"], "runtimes": list(EVERYWHERE),
            "due": next(r["due"] for r in requirements if r["area"] == area and r["due"] in registry.BUILT)}
     check, scenario = HERE / "checks" / (area + ".py"), HERE / "scenarios" / (area + ".py")
     return {registry.FILE: with_row(registry.FILE.read_text(), row),

@@ -12,7 +12,7 @@ import broken_launchers
 import registry
 import status_files
 from checks import CHECKS, REASONS
-from checks.base import check
+from checks.base import check as register
 from judge import Row, decide, judge
 from scenarios import SCENARIOS
 from show import missing, show
@@ -46,7 +46,7 @@ def test_a_check_is_named_after_its_requirement():
     for (identity, _), one in CHECKS.items():
         assert one.function.__code__.co_name.startswith(identity.replace("-", "_")), identity
     with pytest.raises(TypeError, match=r"the check of net-new at conformance/test_suite.py:\d+ is called <lambda>"):
-        check("net-new", "none")(lambda e: [])
+        register("net-new", "none")(lambda e: [])
 
 
 def test_a_check_that_falls_over_is_told_by_name_and_place():

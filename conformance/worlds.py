@@ -400,6 +400,13 @@ class Container:
             self.cli(world, "network", "delete" if self.flag == "apple" else "rm", name)
 
 
+# Families of runtimes, for what is played and decided where: all; those with networks that are made, named and deleted;
+# those that enforce what they are asked for.
+EVERYWHERE = ("replay", "podman", "docker", "apple", "bwrap")
+NETWORKED = ("replay", "podman", "docker", "apple")
+LIVE = ("podman", "docker", "apple", "bwrap")
+
+
 def runtimes_here():
     """All that this machine can judge on, by name; those that it lacks are there too and say so when asked."""
     found = [Replay(version) for version in ("0.9.0", "0.12.3", "1.0.0", "1.2.2")]

@@ -6,7 +6,7 @@ named after its requirement, so that a traceback tells which one it was.
 """
 
 from evidence import Call, place_of
-from scenarios.base import REPLY
+from scenarios.base import EVERYWHERE, LIVE, NETWORKED, REPLY  # noqa: F401: families, for the areas
 
 CHECKS = {}
 
@@ -42,7 +42,7 @@ class Check:
         return problems or self.function(*[evidence[name] for name in self.needs])
 
 
-def check(identity, *needs, on=("replay", "podman", "docker", "apple", "bwrap"), spoil=(), timed=False):
+def check(identity, *needs, on=EVERYWHERE, spoil=(), timed=False):
     """`on`: families of runtimes on which this function decides. `spoil`: negative samples, each a function that
     changes a copy of the evidence in place."""
     name = identity.replace("-", "_")
@@ -58,8 +58,6 @@ def check(identity, *needs, on=("replay", "podman", "docker", "apple", "bwrap"),
         return function
     return register
 
-
-NETWORKED = ("replay", "podman", "docker", "apple")
 
 # ---- helpers ----
 

@@ -3,7 +3,7 @@
 import json
 import re
 
-from checks.base import NotApplicable, check, option, without
+from checks.base import LIVE, NotApplicable, check, option, without
 
 
 # ---- box: by the argument list ----
@@ -126,9 +126,6 @@ def box_secrets_not_in_argv(e):
 
 
 # ---- box: as seen from inside ----
-
-LIVE = ("bwrap", "podman", "docker", "apple")
-
 
 def on_live(identity, *spoils):
     return check(identity, "sandbox", on=LIVE, spoil=spoils)

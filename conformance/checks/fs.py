@@ -2,7 +2,7 @@
 
 import json
 
-from checks.base import check, parts, worked
+from checks.base import LIVE, check, parts, worked
 from scenarios.base import FILES
 from scenarios.fs import READ, RELATIVE
 from templates import answered, filled, in_string
@@ -75,7 +75,7 @@ def shows(label, text):
     return spoil
 
 
-@check("fs-unnamed-invisible", "seen_files", on=("bwrap", "podman", "docker", "apple"),
+@check("fs-unnamed-invisible", "seen_files", on=LIVE,
        spoil=[shows("others", "NOT NAMED\n"), shows("all", "NOT NAMED\n"), shows("others", "SECRET\n"),
               lambda e: e.seen["live"].pop("others"), lambda e: e.seen["live"]["all"]["value"].update(stdout="")])
 def fs_unnamed_invisible(e):
@@ -86,7 +86,7 @@ def fs_unnamed_invisible(e):
                     for label in ("others", "all") if text in probe_said(e, label)]
 
 
-@check("fs-host-unchanged", "seen_files", on=("bwrap", "podman", "docker", "apple"),
+@check("fs-host-unchanged", "seen_files", on=LIVE,
        spoil=[lambda e: e.seen["after"].update(text="spoiled\n"), lambda e: e.seen["after"].update(inode=1),
               lambda e: e.seen["after"].update(mode=0), lambda e: e.seen.update(after={"gone": "ENOENT"}),
               lambda e: e.seen["live"].pop("tries")])
@@ -177,7 +177,7 @@ def fs_server_cannot_choose(e):
     return wrong + ["the server sees what it named itself, or a secret" for told in e.seen["read"] + e.seen["shown"] if b"NOT NAMED" in told]
 
 
-@check("fs-writes-are-loud", "named_files", on=("bwrap", "podman", "docker", "apple"),
+@check("fs-writes-are-loud", "named_files", on=LIVE,
        spoil=[lambda e: e.seen["wrote"].__setitem__(0, b""), lambda e: e.seen["wrote"].clear()])
 def fs_writes_are_loud(e):
     wrong = told_off(e)

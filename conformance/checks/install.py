@@ -1,6 +1,6 @@
 """Installations."""
 
-from checks.base import NotApplicable, check
+from checks.base import LIVE, NotApplicable, check
 
 SUCCEEDING = ("succeeds", "follows")
 
@@ -17,7 +17,7 @@ def silent(label):
     return spoil
 
 
-@check("install-host-untouched", "traps", on=("podman", "docker", "apple", "bwrap"),
+@check("install-host-untouched", "traps", on=LIVE,
        spoil=[lambda e: e.seen["after"].pop("npxc-trap/thesis"), lambda e: e.seen["after"].update(new=[0] * 7),
               changed("key", 1, 0o644), changed("key", 2, 65533), changed("key", 4, 2), changed("key", 6, "{}"),
               changed(".", 5, 0), silent("succeeds"), silent("follows")])

@@ -10,7 +10,7 @@ import subprocess
 
 from evidence import Evidence
 from templates import filled, said, sed
-from worlds import PATIENCE, PROBE, World, processes_with
+from worlds import EVERYWHERE, LIVE, NETWORKED, PATIENCE, PROBE, World, processes_with  # noqa: F401: families, for the areas
 
 SCENARIOS = {}
 ALLOWLIST = {"network": {"mode": "allowlist", "link": "gateway", "allow": ["example.org"]}}
@@ -36,10 +36,6 @@ def scenario(*families, timed=False, alone=False):
         SCENARIOS[function.__name__] = Scenario(function, families, timed, alone)
         return function
     return register
-
-
-EVERYWHERE = ("replay", "podman", "docker", "apple", "bwrap")
-NETWORKED = ("replay", "podman", "docker", "apple")
 
 
 def world_of(lab, runtime, name, package=None, edit=None, cli=None, fault=None):

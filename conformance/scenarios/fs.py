@@ -6,7 +6,7 @@ import shutil
 from evidence import Evidence
 from templates import filled, names
 from scenarios.base import (
-    EVERYWHERE, ask_probe, converse, make_project, mounted_at, sandbox_arguments, scenario, tell, world_of)
+    EVERYWHERE, LIVE, ask_probe, converse, make_project, mounted_at, sandbox_arguments, scenario, tell, world_of)
 from worlds import LIGHT
 
 
@@ -189,7 +189,7 @@ def look_at(path):
         return {"gone": str(why)}
 
 
-@scenario("podman", "docker", "apple", "bwrap")
+@scenario(*LIVE)
 def seen_files(lab, runtime):
     """One file is named; the server looks for others and tries to change it."""
     with world_of(lab, runtime, "seen_files") as world:

@@ -4,7 +4,7 @@ import json
 import os
 import stat
 
-from scenarios.base import REQUEST, scenario, world_of
+from scenarios.base import LIVE, REQUEST, scenario, world_of
 
 NAME = "npxc-trap"
 
@@ -91,7 +91,7 @@ def make_victim(directory):
         os.chmod(place, 0o777)
 
 
-@scenario("podman", "docker", "apple", "bwrap")
+@scenario(*LIVE)
 def traps(lab, runtime):
     """Three states of a package directory, each installed and started."""
     with world_of(lab, runtime, "traps") as world:

@@ -2,7 +2,7 @@
 
 import os
 
-from scenarios.base import ALLOWLIST, converse, parallel, sandbox_arguments, scenario, world_of
+from scenarios.base import ALLOWLIST, EVERYWHERE, converse, parallel, sandbox_arguments, scenario, world_of
 from worlds import LIGHT
 
 
@@ -90,7 +90,7 @@ def bad_configuration(lab, runtime):
     return parallel(lab, runtime, "bad_configuration", [(name, job(*what)) for name, what in BAD_CONFIGURATIONS.items()])
 
 
-@scenario("replay", "podman", "docker", "apple", "bwrap")
+@scenario(*EVERYWHERE)
 def inspected(lab, runtime):
     """`inspect --json`, then a run with the same words."""
     def job(package):
