@@ -14,6 +14,7 @@ def place_of(function):
     """FILE:LINE from the top of the repository; that of its first decorator."""
     return "%s:%d" % (pathlib.Path(function.__code__.co_filename).resolve().relative_to(TOP), function.__code__.co_firstlineno)
 
+
 # Options of `run` of the container CLIs that take a value; needed to find the image in an argument list.
 RUN_VALUES = set("""--name --network -v --volume --mount --tmpfs -e --env --env-file -l --label -m --memory -c --cpus -u
 --user --uid --gid -w --workdir --cwd --entrypoint -a --arch --os --platform --cidfile --dns --dns-domain --dns-option
