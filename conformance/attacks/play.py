@@ -14,7 +14,7 @@ import time
 import attacks as catalogue
 import hello as tls
 import stage as staging
-from attacks import ALL, BARE, Attack, flow, hail, send
+from attacks import BARE, Attack, flow, hail, send
 
 WIDE = 16
 MUTATED = int(os.environ.get("MUTATED", 240))
@@ -226,7 +226,6 @@ class Link:
                 for attack, _ in todo:
                     self.add(attack, "FAILED", about["problem"])
                 return
-            began = time.time()
             played = play_all(attacker, todo, self.where)
             self.sockets(attacker)
             if whole:

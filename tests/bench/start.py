@@ -20,7 +20,6 @@ import os
 import pathlib
 import shlex
 import shutil
-import signal
 import statistics
 import subprocess
 import sys

@@ -6,8 +6,6 @@ import re
 
 import pytest
 
-from conftest import NPXC, wait_until
-
 
 @pytest.fixture
 def installed(world, probe):

@@ -1,7 +1,6 @@
 """Whose configuration, data and commands a package gets: those of the registry's name or the directory's path that the
 user typed, never those of a name that somebody chose for himself."""
 
-import contextlib
 import hashlib
 import json
 import os

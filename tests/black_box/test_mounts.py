@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from conftest import PROBE_KEY, RUNTIME, wait_until
+from conftest import PROBE_KEY, RUNTIME
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux") or RUNTIME not in (None, "bwrap"),
                                 reason="bubblewrap's place is taken")

@@ -4,12 +4,11 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import time
 
 import pytest
 
-from conftest import PATIENCE, processes_with, wait_until
+from conftest import PATIENCE, wait_until
 
 
 def test_handshake_tools_and_a_normal_end(world, probe):
@@ -130,7 +129,7 @@ def test_signals_end_the_session(world, probe, number, expected, mode):
         assert process.stdout.readline()
     began = time.monotonic()
     process.send_signal(number)
-    out, err = process.stdout.read(), process.stderr.read()  # closed pipes: nobody holds them any more
+    out, _ = process.stdout.read(), process.stderr.read()  # closed pipes: nobody holds them any more
     assert process.wait(PATIENCE) == expected
     assert time.monotonic() - began < PATIENCE / 2
     assert out == b""

@@ -1,13 +1,11 @@
 """What the server sees from inside."""
 
-import os
 import pathlib
 import socket
-import subprocess
 
 import pytest
 
-from conftest import PROBE_KEY, NPXC, RUNTIME
+from conftest import PROBE_KEY, RUNTIME
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ sys.dont_write_bytecode = True
 
 import pairs
 from conftest import TOP, processes_with, wait_until
-from test_crash import FAULTY, ROLES, Board, Scenario, points
+from test_crash import FAULTY, Board, Scenario, points
 from tortured import Tortured
 
 LIGHT = TOP / "conformance" / "servers" / "light"

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from conftest import HERE, MAJORS, RELAY_PORT, Guest, Proxy
+from conftest import MAJORS, RELAY_PORT, Guest, Proxy
 from test_guest import DENIED, matches
 
 GET = """

@@ -11,7 +11,6 @@ so that nothing is left even when this process is killed. Root, Linux.
 
 import contextlib
 import json
-import os
 import pathlib
 import shutil
 import signal
@@ -36,7 +35,7 @@ for f in rmem wmem; do echo 4096 65536 262144 >/proc/sys/net/ipv4/tcp_$f; done
 """
 
 # Answers for every address: a local default route. What is narrower than that has to stand in the same table.
-INTERNET_SETUP = f"""
+INTERNET_SETUP = """
 for f in all default; do echo 0 >/proc/sys/net/ipv6/conf/$f/accept_dad; done
 ip link set lo up
 @SMALL@
