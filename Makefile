@@ -4,6 +4,7 @@ CC ?= cc
 BUILD ?= build
 .SECONDARY:
 comma := ,
+HASH := \#
 UNAME := $(shell uname -s)
 VERSION := 0.4.0
 
@@ -37,39 +38,74 @@ SOURCES := $(sort $(wildcard $(patsubst %,src/%/*.c,base json config contain run
 UNIT_TESTS := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_NAMES := $(patsubst tests/unit/%.c,%,$(UNIT_TESTS))
 
-GUEST_OBJECTS := $(BUILD)/obj/guest/egress.o $(BUILD)/obj/guest/first_program.o
-OBJECTS := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(SOURCES)) $(GUEST_OBJECTS)
-SANITIZED_OBJECTS := $(patsubst src/%.c,$(BUILD)/asan/%.o,$(SOURCES)) $(GUEST_OBJECTS:$(BUILD)/obj/%=$(BUILD)/asan/%)
-# The replay shim shares base/ with the launcher, nothing else.
+# The replay shim shares base/ and json/ with the launcher, nothing else.
 SHIM_SOURCES := $(sort $(wildcard src/shim/*.c))
-SHIM_OBJECTS := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(SHIM_SOURCES))
-SANITIZED_SHIM_OBJECTS := $(patsubst src/%.c,$(BUILD)/asan/%.o,$(SHIM_SOURCES))
 SHIM_NAMES := container podman docker
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
 
-.PHONY: all help deps deps-test unit unit-asan fuzz fuzz-smoke layers format-check format test clean
-.PHONY: shim lint-fixtures demo black-box
+# Whatever has a help text is no file.
+.PHONY: $(shell sed -n 's/^\([a-z_.-]*\):.*$(HASH)$(HASH) .*/\1/p' Makefile)
 
-all: $(BUILD)/npxc shim ## builds everything
+all: $(BUILD)/npxc shim ## builds npxc and the replay shim
 
 help: ## lists the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
 
-deps: ## installs what building and running needs and is missing
+deps: ## installs what is missing for building and running npxc
 	@ci/deps
 
-deps-test: ## the same, with what the tests need
+deps-test: ## installs what is missing for the tests, too
 	@ci/deps test
 
-$(BUILD)/obj/%.o: src/%.c Makefile
-	@mkdir -p $(@D)
-	@echo "CC $<"
-	@$(CC) $(CFLAGS_ALL) $(OPTIMISE) $(HARDENING) -MMD -MP -c $< -o $@
+# Everything is compiled by this rule, in several ways. $(call variant,LIBRARIES,OBJECTS,COMPILER,FLAGS): the directories of
+# the libraries and of the objects, and the names of two variables.
+define variant
+$(2)/%.o: src/%.c Makefile
+	@mkdir -p $$(@D)
+	@echo "CC $$@"
+	@$$($(3)) $$(CFLAGS_ALL) $$($(4)) -MMD -MP -c $$< -o $$@
 
-$(BUILD)/asan/%.o: src/%.c Makefile
-	@mkdir -p $(@D)
-	@echo "CC $< (sanitized)"
-	@$(CC) $(CFLAGS_ALL) $(SANITIZERS) -MMD -MP -c $< -o $@
+$(2)/guest/%.o: $(BUILD)/guest/%.c Makefile
+	@mkdir -p $$(@D)
+	@echo "CC $$@"
+	@$$($(3)) $$(CFLAGS_ALL) $$($(4)) -MMD -MP -c $$< -o $$@
+
+$(1)/libnpxc.a: $(patsubst src/%.c,$(2)/%.o,$(SOURCES)) $(2)/guest/egress.o $(2)/guest/first_program.o
+$(1)/libshim.a: $(patsubst src/%.c,$(2)/%.o,$(filter-out %/main.c,$(SHIM_SOURCES)))
+$(1)/libnpxc.a $(1)/libshim.a:
+	@rm -f $$@
+	@$$(AR) rcs $$@ $$(filter %.o,$$^)
+
+-include $(wildcard $(2)/*.d $(2)/*/*.d)
+endef
+
+FLAGS_PLAIN = $(OPTIMISE) $(HARDENING)
+FLAGS_FAULTS = -O0 -g -DNPXC_FAULTS
+FLAGS_FUZZ = $(SANITIZERS) -fsanitize=fuzzer-no-link
+FUZZ_CC ?= clang
+$(eval $(call variant,$(BUILD),$(BUILD)/obj,CC,FLAGS_PLAIN))
+$(eval $(call variant,$(BUILD)/asan,$(BUILD)/asan,CC,SANITIZERS))
+$(eval $(call variant,$(BUILD)/faults,$(BUILD)/faults/obj,CC,FLAGS_FAULTS))
+$(eval $(call variant,$(BUILD)/fuzz,$(BUILD)/fuzz/obj,FUZZ_CC,FLAGS_FUZZ))
+
+# Test programs of one source each. $(call program,TARGET,SOURCE,LIBRARIES,COMPILER,FLAGS,MORE LIBRARIES): two patterns, two
+# names of variables. GNU make 3.81 takes the first pattern that fits, so that the shim's tests stand before all others.
+define program
+$(1): $(2) $(3) Makefile
+	@mkdir -p $$(@D)
+	$$($(4)) $$(CFLAGS_ALL) $$($(5)) -MMD -MP -MF $$@.d -MT $$@ $$< $$(filter %.a,$$^) -o $$@ $(6) $$(LIBS)
+
+-include $(wildcard $(dir $(1))*.d)
+endef
+
+FLAGS_FUZZER = $(SANITIZERS) -fsanitize=fuzzer
+$(eval $(call program,$(BUILD)/unit/test_shim%,tests/unit/test_shim%.c,$(BUILD)/libshim.a $(BUILD)/libnpxc.a,CC,OPTIMISE,-lcmocka))
+$(eval $(call program,$(BUILD)/unit-asan/test_shim%,tests/unit/test_shim%.c,$(BUILD)/asan/libshim.a $(BUILD)/asan/libnpxc.a,CC,SANITIZERS,-lcmocka))
+$(eval $(call program,$(BUILD)/unit/%,tests/unit/%.c,$(BUILD)/libnpxc.a,CC,OPTIMISE,-lcmocka))
+$(eval $(call program,$(BUILD)/unit-asan/%,tests/unit/%.c,$(BUILD)/asan/libnpxc.a,CC,SANITIZERS,-lcmocka))
+$(eval $(call program,$(BUILD)/bench/%,tests/bench/%.c,$(BUILD)/libnpxc.a,CC,OPTIMISE))
+$(eval $(call program,$(BUILD)/differential/%,tests/differential/%.c,$(BUILD)/asan/libnpxc.a,CC,SANITIZERS))
+$(eval $(call program,$(BUILD)/fuzz/fuzz_%,tests/fuzz/fuzz_%.c,$(BUILD)/fuzz/libnpxc.a,FUZZ_CC,FLAGS_FUZZER))
 
 # What guests load, as an array (src/guest/guest.h): without comments and indentation, each line where it was.
 $(BUILD)/guest/egress.cjs: src/guest/egress.cjs Makefile
@@ -96,159 +132,96 @@ $(BUILD)/guest/first_program.c: $(BUILD)/guest/first src/guest/embed
 	@echo "EMBED $<"
 	@src/guest/embed -b GUEST_FIRST $< >$@.part && mv $@.part $@
 
-$(BUILD)/obj/guest/%.o: $(BUILD)/guest/%.c src/guest/guest.h
-	@mkdir -p $(@D)
-	@$(CC) $(CFLAGS_ALL) $(OPTIMISE) $(HARDENING) -c $< -o $@
-
-$(BUILD)/asan/guest/%.o: $(BUILD)/guest/%.c src/guest/guest.h
-	@mkdir -p $(@D)
-	@$(CC) $(CFLAGS_ALL) $(SANITIZERS) -c $< -o $@
-
-$(BUILD)/libnpxc.a: $(OBJECTS)
-	@rm -f $@
-	@$(AR) rcs $@ $(OBJECTS)
-
 $(BUILD)/npxc: $(BUILD)/obj/main.o $(BUILD)/libnpxc.a
-	$(CC) $(LDFLAGS_HARDENED) $(LDFLAGS) $^ -o $@ $(LIBS)
+	$(CC) $(LDFLAGS_HARDENED) $(LDFLAGS) $(filter %.o %.a,$^) -o $@ $(LIBS)
 
-$(BUILD)/asan/libnpxc.a: $(SANITIZED_OBJECTS)
-	@rm -f $@
-	@$(AR) rcs $@ $(SANITIZED_OBJECTS)
+# For tests only: the ordinary npxc has no fault points (src/base/fault.h).
+$(BUILD)/faults/npxc: $(BUILD)/faults/obj/main.o $(BUILD)/faults/libnpxc.a
+	$(CC) $(LDFLAGS) $(filter %.o %.a,$^) -o $@ $(LIBS)
 
-# Tests only: an npxc that can be told where to die (src/base/fault.h). Nothing of it is in the ordinary one.
-FAULTS_OBJECTS := $(patsubst src/%.c,$(BUILD)/faults/obj/%.o,$(SOURCES) src/main.c) $(GUEST_OBJECTS)
-
-$(BUILD)/faults/obj/%.o: src/%.c Makefile
-	@mkdir -p $(@D)
-	@echo "CC $< (with fault points)"
-	@$(CC) $(CFLAGS_ALL) -O0 -g -DNPXC_FAULTS -MMD -MP -c $< -o $@
-
-$(BUILD)/faults/npxc: $(FAULTS_OBJECTS)
-	$(CC) $(LDFLAGS) $^ -o $@ $(LIBS)
-
-.PHONY: faults
-faults: $(BUILD)/faults/npxc ## an npxc that can be told where to die, for the crash matrix
-
-$(BUILD)/libshim.a: $(filter-out %/main.o,$(SHIM_OBJECTS))
-	@rm -f $@
-	@$(AR) rcs $@ $^
-
-$(BUILD)/asan/libshim.a: $(filter-out %/main.o,$(SANITIZED_SHIM_OBJECTS))
-	@rm -f $@
-	@$(AR) rcs $@ $^
+faults: $(BUILD)/faults/npxc ## builds an npxc with fault points, for the crash matrix
 
 $(BUILD)/shim/container: $(BUILD)/obj/shim/main.o $(BUILD)/libshim.a $(BUILD)/libnpxc.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_HARDENED) $^ -o $@ $(LIBS)
-
-$(BUILD)/shim-asan/container: $(BUILD)/asan/shim/main.o $(BUILD)/asan/libshim.a $(BUILD)/asan/libnpxc.a
-	@mkdir -p $(@D)
-	$(CC) $(SANITIZERS) $^ -o $@ $(LIBS)
+	$(CC) $(LDFLAGS_HARDENED) $(filter %.o %.a,$^) -o $@ $(LIBS)
 
 $(BUILD)/shim/podman $(BUILD)/shim/docker: $(BUILD)/shim/container
 	@ln -sf container $@
 
-shim: $(addprefix $(BUILD)/shim/,$(SHIM_NAMES)) ## the replay container CLI, also as podman and docker
+shim: $(addprefix $(BUILD)/shim/,$(SHIM_NAMES)) ## builds the replay container CLI, also as podman and docker
 
-# Before the rule for all unit tests: GNU make 3.81 takes the first pattern that fits.
-$(BUILD)/unit/test_shim%: tests/unit/test_shim%.c $(BUILD)/libshim.a $(BUILD)/libnpxc.a
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(OPTIMISE) -MMD -MP $< $(BUILD)/libshim.a $(BUILD)/libnpxc.a -o $@ -lcmocka $(LIBS)
+dist: ## makes build/npxc-VERSION.tar.gz, the sources of the current commit
+	@mkdir -p $(BUILD)
+	git archive --format=tar.gz --prefix=npxc-$(VERSION)/ -o $(BUILD)/npxc-$(VERSION).tar.gz HEAD
 
-$(BUILD)/unit-asan/test_shim%: tests/unit/test_shim%.c $(BUILD)/asan/libshim.a $(BUILD)/asan/libnpxc.a
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(SANITIZERS) -MMD -MP $< $(BUILD)/asan/libshim.a $(BUILD)/asan/libnpxc.a -o $@ -lcmocka $(LIBS)
+# For clangd and other tools. Every source with the flags of the ordinary build.
+compile_commands.json: ## writes compile_commands.json, for editors
+	@printf '%s\n' $(sort $(SOURCES) $(SHIM_SOURCES) src/main.c $(wildcard tests/*/*.c)) | \
+		COMMAND='$(subst ','\'',$(CC) $(CFLAGS_ALL) $(FLAGS_PLAIN))' DIRECTORY='$(CURDIR)' awk ' \
+		function quoted(text) { gsub(/["\\]/, "\\\\&", text); return "\"" text "\"" } \
+		{ printf "%s{\"directory\": %s, \"file\": %s, \"command\": %s}", NR == 1 ? "[\n" : ",\n", \
+			quoted(ENVIRON["DIRECTORY"]), quoted($$0), quoted(ENVIRON["COMMAND"] " -c " $$0) } \
+		END { print "\n]" }' >$@.part && mv $@.part $@
 
-$(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libnpxc.a
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(OPTIMISE) -MMD -MP $< $(BUILD)/libnpxc.a -o $@ -lcmocka $(LIBS)
-
-$(BUILD)/unit-asan/%: tests/unit/%.c $(BUILD)/asan/libnpxc.a
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(SANITIZERS) -MMD -MP $< $(BUILD)/asan/libnpxc.a -o $@ -lcmocka $(LIBS)
-
-unit: $(addprefix $(BUILD)/unit/,$(UNIT_NAMES)) ## unit tests
+unit: $(addprefix $(BUILD)/unit/,$(UNIT_NAMES)) ## runs the unit tests
 	@for t in $^; do $$t || exit 1; done
 
-unit-asan: $(addprefix $(BUILD)/unit-asan/,$(UNIT_NAMES)) ## unit tests under AddressSanitizer and UBSan
+unit-asan: $(addprefix $(BUILD)/unit-asan/,$(UNIT_NAMES)) ## runs the unit tests under AddressSanitizer and UBSan
 	@for t in $^; do $$t || exit 1; done
 
-.PHONY: bench bench-relay
-bench: all $(BUILD)/bench/relay $(BUILD)/bench/egress $(BUILD)/bench/lease ## start, relay, allowlist, memory and size of npxc; writes build/bench.json
+bench: all $(BUILD)/bench/relay $(BUILD)/bench/egress $(BUILD)/bench/lease ## measures start, relay, allowlist, memory and size; writes build/bench.json
 	$(PYTHON) tests/bench/all.py --npxc $(BUILD)/npxc --programs $(BUILD)/bench/relay --output $(BUILD)/bench.json
 
-$(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libnpxc.a
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(OPTIMISE) -MMD -MP $< $(BUILD)/libnpxc.a -o $@ $(LIBS)
-
 # BENCH_RELAY='build/npxc ... {server_line}' measures a whole npxc instead of the relay alone.
-.PHONY: bench-egress
-bench-egress: all $(BUILD)/bench/egress ## the way out of a sandbox beside a direct connection; writes build/bench-egress.json
+bench-egress: all $(BUILD)/bench/egress ## measures allowlisted against direct connections; writes build/bench-egress.json
 	$(PYTHON) tests/bench/egress.py --npxc $(BUILD)/npxc --program $(BUILD)/bench/egress \
 		--output $(BUILD)/bench-egress.json $(BENCH_FLAGS)
 
-.PHONY: bench-leases
-bench-leases: all $(BUILD)/bench/lease ## what leases, sweep and janitor cost; writes build/bench-leases.json
+bench-leases: all $(BUILD)/bench/lease ## measures leases, sweep and janitor; writes build/bench-leases.json
 	$(PYTHON) tests/bench/leases.py --npxc $(BUILD)/npxc --program $(BUILD)/bench/lease --output $(BUILD)/bench-leases.json
 
-bench-relay: $(BUILD)/bench/relay ## round trip and throughput of the relay; writes build/bench-relay.json
+bench-relay: $(BUILD)/bench/relay ## measures round trip and throughput of the relay; writes build/bench-relay.json
 	$(PYTHON) tests/bench/relay.py --programs $(BUILD)/bench/relay --output $(BUILD)/bench-relay.json \
 		$(if $(BENCH_RELAY),--relay '$(BENCH_RELAY)') $(BENCH_FLAGS)
 
 # Parts of npxc held against other implementations of the same thing.
 DIFFERENTIAL_NAMES := $(patsubst tests/differential/%.c,%,$(sort $(wildcard tests/differential/*.c)))
 
-$(BUILD)/differential/%: tests/differential/%.c $(BUILD)/asan/libnpxc.a
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(SANITIZERS) -MMD -MP $< $(BUILD)/asan/libnpxc.a -o $@ $(LIBS)
-
-.PHONY: differential
-differential: $(addprefix $(BUILD)/differential/,$(DIFFERENTIAL_NAMES)) ## compares scanner and identification with models in Python
+differential: $(addprefix $(BUILD)/differential/,$(DIFFERENTIAL_NAMES)) ## compares the JSON scanner and the identification of paths with models in Python
 	@NPXC_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/differential
 
-layers: ## includes point one way; no path into what others wrote; what is acquired has its fault points
+layers: ## checks the direction of includes, path-taking calls and fault points
 	@ci/layers
 	@ci/paths
 	@ci/fault-points >/dev/null
 
 # Fuzzing wants clang; nothing else here does. Each target tests/fuzz/fuzz_NAME.c has its seeds in tests/fuzz/corpus/NAME
 # and, where it helps, a dictionary NAME.dict; what it finds stays below build/.
-FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 300
 FUZZ_SMOKE_SECONDS ?= 60
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-FUZZ_OBJECTS := $(patsubst src/%.c,$(BUILD)/fuzz/obj/%.o,$(SOURCES)) $(GUEST_OBJECTS)
-FUZZ_SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
 
-$(BUILD)/fuzz/obj/%.o: src/%.c Makefile
-	@mkdir -p $(@D)
-	@echo "FUZZ_CC $<"
-	@$(FUZZ_CC) $(CFLAGS_ALL) $(FUZZ_SANITIZERS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
-
-$(BUILD)/fuzz/libnpxc.a: $(FUZZ_OBJECTS)
-	@rm -f $@
-	@$(AR) rcs $@ $(FUZZ_OBJECTS)
-
-$(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(BUILD)/fuzz/libnpxc.a
-	@mkdir -p $(@D)
-	$(FUZZ_CC) $(CFLAGS_ALL) $(FUZZ_SANITIZERS) -fsanitize=fuzzer $< $(BUILD)/fuzz/libnpxc.a -o $@ $(LIBS)
-
-fuzz: $(addprefix $(BUILD)/fuzz/fuzz_,$(FUZZ_NAMES)) ## fuzzes each target for FUZZ_SECONDS
+fuzz: $(addprefix $(BUILD)/fuzz/fuzz_,$(FUZZ_NAMES)) ## runs each fuzz target for FUZZ_SECONDS [300]
 	@for name in $(FUZZ_NAMES); do tests/fuzz/run $(BUILD)/fuzz $$name $(FUZZ_SECONDS) || exit 1; done
 
-fuzz-smoke: ## fuzzes all targets, FUZZ_SMOKE_SECONDS together
+fuzz-smoke: ## runs all fuzz targets for FUZZ_SMOKE_SECONDS [60] together
 	@$(MAKE) fuzz FUZZ_SECONDS=$$(( $(FUZZ_SMOKE_SECONDS) / $(words $(FUZZ_NAMES)) ))
 
-.PHONY: cross-macos
-cross-macos: ## compiles and links for arm64 macOS with a cross compiler; fetches that and cJSON's source
+cross-macos: ## compiles and links for arm64 macOS; fetches a cross compiler and cJSON's source
 	@BUILD='$(BUILD)' MAKE='$(MAKE)' ci/cross-macos
 
 FORMATTED = $(shell find src tests -name '*.[ch]' | sort)
 
-format-check: ## the sources are formatted
+format-check: ## checks the format of the C sources with clang-format
 	@clang-format --dry-run -Werror $(FORMATTED)
 
-lint-fixtures: ## fixtures hold no home paths, tokens, real hosts or addresses
+# E9 and F are what pyflakes finds: names that are undefined, unused or shadowed.
+SCRIPTS = $(shell grep -rlE '^.!(/bin/sh|/usr/bin/env bash)$$' .ci ci conformance src tests)
+lint: ## checks the scripts with shellcheck and the Python files with flake8
+	@shellcheck --severity=style $(SCRIPTS)
+	@flake8 --isolated --select=E9,F ci/lint-fixtures src conformance tests
+
+lint-fixtures: ## checks fixtures for home paths, tokens, real hosts and addresses
 	@ci/lint-fixtures
 
 # One clang-tidy per processor; .clang-tidy and the comments at the places say what is left out and why. Null pointers are
@@ -258,8 +231,7 @@ CPPCHECK_FLAGS = --quiet --std=c11 --enable=warning,style,performance,portabilit
 	--suppress=nullPointer --suppress=nullPointerArithmetic --suppress=ctunullpointer \
 	-D_GNU_SOURCE -D__linux__ -DNPXC_VERSION='"$(VERSION)"' -Isrc
 
-.PHONY: static clang leaks
-static: ## clang-tidy and cppcheck
+static: ## runs clang-tidy and cppcheck
 	@cppcheck $(CPPCHECK_FLAGS) src
 	@find src -name '*.c' | sort | xargs -P "$$(getconf _NPROCESSORS_ONLN)" -I{} sh -c \
 		'clang-tidy --quiet "$$0" -- "$$@" 2>/dev/null || { echo "clang-tidy: $$0" >&2; exit 1; }' {} $(TIDY_FLAGS)
@@ -267,7 +239,7 @@ static: ## clang-tidy and cppcheck
 clang: ## builds everything and the unit tests with clang
 	@$(MAKE) CC=clang BUILD=$(BUILD)/clang all $(patsubst %,$(BUILD)/clang/unit/%,$(UNIT_NAMES))
 
-format: ## formats the sources
+format: ## formats the C sources with clang-format
 	@clang-format -i $(FORMATTED)
 
 demo: ## installs what is missing, builds, and tries a real server in the sandbox
@@ -275,89 +247,92 @@ demo: ## installs what is missing, builds, and tries a real server in the sandbo
 	@$(MAKE) all
 	@$(BUILD)/npxc try @modelcontextprotocol/server-everything
 
-black-box: all faults ## the launcher as users and clients see it
+black-box: all faults ## tests the launcher as users and clients see it
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/black_box
 
 # GUEST_NODES: major releases, of the ones that tests/guest/conftest.py pins; CI takes the oldest and the newest.
 GUEST_NODES ?= 18,20,22,24,26
-.PHONY: guest
-guest: $(BUILD)/guest/egress.cjs ## what guests load, with every kind of client on GUEST_NODES; fetches Node releases and npm packages
+guest: $(BUILD)/guest/egress.cjs ## tests the code that runs inside on GUEST_NODES; fetches Node releases and npm packages
 	@NPXC_BUILD=$(abspath $(BUILD)) NPXC_TEST_NODES=$(GUEST_NODES) $(PYTHON) -m pytest -q -p no:cacheprovider tests/guest
 
-.PHONY: live
-live: all ## sessions on a real podman, which ci/podman sets up where it has to; needs root
+live: all ## tests sessions on a real podman, set up by ci/podman; root only
 	@ci/podman
 	@$(PYTHON) -m pytest -q -p no:cacheprovider -rs tests/live
 	@NPXC_TEST_RUNTIME=podman $(PYTHON) -m pytest -q -p no:cacheprovider -rs tests/black_box/test_real_files.py
 
-.PHONY: live-docker
-live-docker: all ## the same on a docker engine that ci/docker starts and ends; needs root
+live-docker: all ## tests sessions on a docker engine that ci/docker starts and ends; root only
 	@ci/docker env NPXC_TEST_RUNTIME=docker $(PYTHON) -m pytest -q -p no:cacheprovider -rs tests/live
 
-.PHONY: record
-record: all ## records what a real container CLI answers into fixtures/: RUNTIME=podman, docker or apple
+record: all ## records a real container CLI into fixtures/; RUNTIME=podman, docker or apple
 	@$(PYTHON) tests/record/record.py $(RUNTIME) --npxc $(BUILD)/npxc
 	@ci/lint-fixtures
 
-.PHONY: corpus corpus-ci
-corpus: all ## 46 real servers give the tools they give bare: some 5 GB of packages; CORPUS_FLAGS are run.py's
+corpus: all ## compares the tools of 46 real servers bare and under npxc; fetches 5 GB; CORPUS_FLAGS for run.py
 	@$(PYTHON) conformance/corpus/run.py --npxc $(BUILD)/npxc --output $(BUILD)/corpus.json $(CORPUS_FLAGS)
 
-corpus-ci: all ## the six of them for every push, in the store of the black-box tests
+corpus-ci: all ## compares the six of them that every push tries
 	@$(PYTHON) conformance/corpus/run.py --npxc $(BUILD)/npxc --output $(BUILD)/corpus.json --ci \
 		--cache "$${NPXC_TEST_CACHE:-$(BUILD)/test-cache-$$(id -u)}" $(CORPUS_FLAGS)
 
-.PHONY: corpus-files
-corpus-files: all ## real servers with files, bare beside npxc on bwrap and, as root, podman; some 900 MB of packages; CORPUS_FLAGS are files.py's
+corpus-files: all ## plays real servers with files bare, on bwrap and, as root, on podman; fetches 900 MB; CORPUS_FLAGS for files.py
 	@$(if $(filter Linux0,$(UNAME)$(shell id -u)),ci/podman)
 	@$(PYTHON) conformance/corpus/files.py --npxc $(BUILD)/npxc \
 		--runtime bwrap$(if $(filter Linux0,$(UNAME)$(shell id -u)),$(comma)podman) $(CORPUS_FLAGS)
 
-test: ## every check: installs what is missing, builds with -Werror, unit tests, sanitizers, layers, format, black box
+test: ## runs the checks for every commit: installs what is missing, builds, unit tests, sanitizers, black box and more
 	@$(MAKE) deps-test
-	@$(MAKE) layers format-check lint-fixtures
+	@$(MAKE) layers format-check lint-fixtures lint
 	@$(MAKE) all
 	@$(MAKE) unit unit-asan
 	@$(MAKE) differential
 	@$(MAKE) conformance-test
 	@$(MAKE) black-box
 
-# The tests themselves build what they run too, one file after the other.
-.PHONY: built
-built: all faults $(addprefix $(BUILD)/unit/,$(UNIT_NAMES)) $(addprefix $(BUILD)/unit-asan/,$(UNIT_NAMES)) \
-	$(addprefix $(BUILD)/differential/,$(DIFFERENTIAL_NAMES)) $(addprefix $(BUILD)/fuzz/fuzz_,$(FUZZ_NAMES)) ## all programs of the tests, for make -j
+# Everything, `corpus` with its 5 GB of packages included: hours.
+CHECKS := test static fuzz-smoke guest corpus corpus-files soak torture conformance-suite
+ifeq ($(UNAME),Linux)
+CHECKS += clang cross-macos
+endif
+ifeq ($(UNAME)$(shell id -u),Linux0)
+CHECKS += conformance-live endings live live-docker attacks attacks-holes
+endif
+check-all: ## runs every check there is, for hours; as root on podman and docker as well
+	@for check in $(CHECKS); do $(MAKE) "$$check" || exit 1; done
+
+# The targets of the tests build what they run too, one file after the other.
+TEST_PROGRAMS = $(addprefix $(BUILD)/unit/,$(UNIT_NAMES)) $(addprefix $(BUILD)/unit-asan/,$(UNIT_NAMES)) \
+	$(addprefix $(BUILD)/differential/,$(DIFFERENTIAL_NAMES)) $(addprefix $(BUILD)/fuzz/fuzz_,$(FUZZ_NAMES))
+built: all faults $(TEST_PROGRAMS) ## builds all test programs at once, for make -j
 
 # make conformance [RUNTIME=replay,bwrap] [REQ='retry-*'] [NPXC=/other/launcher] [CONFORMANCE_FLAGS=--list]
 NPXC ?= $(BUILD)/npxc
 CONFORMANCE = $(PYTHON) conformance/run.py --npxc '$(NPXC)' --runtime '$(RUNTIME)' --req '$(REQ)' $(CONFORMANCE_FLAGS)
 
-.PHONY: conformance conformance-status conformance-suite conformance-test conformance-mutations conformance-live
-conformance: all ## holds a launcher against the requirements on every runtime here; RUNTIME= REQ= NPXC= choose
+conformance: all ## tests a launcher against the requirements on every runtime here; RUNTIME=, REQ=, NPXC= choose
 	@$(CONFORMANCE) $(if $(filter $(BUILD)/npxc,$(NPXC)),--check-status)
 
-conformance-status: $(if $(RUNTIME),all,endings) ## writes conformance/status/: of RUNTIME=, or of all, with endings and mutations
+conformance-status: $(if $(RUNTIME),all,endings) ## runs conformance and writes conformance/status/: of RUNTIME=, or of all, with endings and mutations
 	@$(if $(RUNTIME),,ci/docker $(MAKE) conformance-status RUNTIME=docker)
 	@$(if $(RUNTIME),,$(PYTHON) conformance/mutations.py)
 	@$(CONFORMANCE) --status
 
-conformance-test: all ## what make test has of it: replay of all releases (1,000 sessions on the newest), live bwrap
+conformance-test: all ## runs the part of conformance that make test has: all replayed releases, and bwrap
 	@$(PYTHON) -m pytest -q -p no:cacheprovider conformance/test_suite.py -k 'not reference'
 	@$(MAKE) conformance RUNTIME=replay$(if $(filter Linux,$(UNAME)),$(comma)bwrap) CONFORMANCE_FLAGS='--once net-name-unique'
 
-conformance-suite: all ## the suite itself: the reference launcher passes, each broken one turns red what it says
+conformance-suite: all ## tests the suite: the reference launcher passes, each broken launcher fails its rows
 	@$(PYTHON) -m pytest -q -p no:cacheprovider conformance
 
-.PHONY: new-requirement new-broken
 new-requirement: ## ID=net-such-and-such: row, check and scenario, as stubs that the suite complains about
 	@$(PYTHON) conformance/scaffold.py requirement '$(ID)'
 
 new-broken: ## NAME=does_so [REQ=ids that it turns red] [RUNTIME=bwrap]: a broken launcher, as a stub
 	@$(PYTHON) conformance/scaffold.py broken '$(NAME)' --req '$(REQ)' --runtime '$(RUNTIME)'
 
-conformance-mutations: all ## takes parts out of npxc: each has to turn a requirement red
+conformance-mutations: all ## removes parts of npxc and checks that a requirement fails for each
 	@$(PYTHON) conformance/mutations.py
 
-conformance-live: ## what it adds to make test: podman and docker, which ci/podman and ci/docker set up (as root), and the mutations
+conformance-live: ## runs conformance on podman and docker, and the mutations; root only
 	@ci/podman
 	@$(MAKE) conformance RUNTIME=podman
 	@ci/docker $(MAKE) conformance RUNTIME=docker
@@ -366,44 +341,36 @@ conformance-live: ## what it adds to make test: podman and docker, which ci/podm
 # make attacks [LINK='bwrap/*'] [ATTACK='sni-*,http']
 ATTACKS = $(PYTHON) conformance/attacks/run.py --npxc '$(NPXC)' --link '$(LINK)' --attack '$(ATTACK)' $(ATTACKS_FLAGS)
 
-.PHONY: attacks attacks-ci attacks-status attacks-holes
-attacks: all ## what a malicious package tries, on every link here, in network namespaces of its own; root, Linux
+attacks: all ## runs the attacks of a malicious package on every link here; root only, Linux
 	@$(ATTACKS) --check-status
 
-attacks-ci: all ## the selection of it for every push
+attacks-ci: all ## runs the attacks that every push tries
 	@$(ATTACKS) --quick
 
-attacks-status: all ## the same as attacks; writes conformance/attacks/STATUS.md
+attacks-status: all ## runs the attacks and writes conformance/attacks/STATUS.md
 	@$(ATTACKS) --status
 
-attacks-holes: all ## takes guards out of npxc: the attacks that they stop have to get through
+attacks-holes: all ## removes guards from npxc and checks that an attack succeeds for each
 	@$(PYTHON) conformance/attacks/holes.py
 
 # make soak [N=10000] [SOAK_FLAGS='--runtime replay-1.2.2 --at-once 16']
 N ?= 300
-.PHONY: soak
-soak: all ## N sessions on the replay shim and N on bwrap, ended in every way: nothing may be left of any
+soak: all ## runs N [300] sessions on the replay shim and N on bwrap, ended in every way; nothing may be left
 	@$(PYTHON) conformance/soak.py --npxc $(BUILD)/npxc --sessions $(N) --output $(BUILD)/soak.json $(SOAK_FLAGS)
 
 # make torture [SEED=1] [N=5000] [TORTURE_FLAGS='--within 100']
 SEED ?= 1
-.PHONY: torture
-torture: all faults ## N sessions, each with two faults at once, chosen by the seeds from SEED on
+torture: all faults ## runs N [300] sessions with two faults each, chosen by the seeds from SEED [1] on
 	@$(PYTHON) tests/black_box/torture.py --seed $(SEED) --count $(N) --output $(BUILD)/conformance/torture.json $(TORTURE_FLAGS)
 
 # make endings [EACH=10] [COLUMNS='podman:socket'] [DOCKER_COLUMNS=], every runtime and link by default
 EACH ?= 10
 COLUMNS ?= replay-0.12.3:gateway,replay-1.2.2:gateway,bwrap,bwrap:netns$(if $(shell command -v podman),$(comma)podman$(comma)podman:socket$(comma)podman:gateway)
 DOCKER_COLUMNS ?= $(if $(filter Linux0,$(UNAME)$(shell id -u)),docker$(comma)docker:socket$(comma)docker:gateway)
-.PHONY: endings
-endings: all ## EACH sessions for every way to end, on every runtime and link: how long until nothing is left
+endings: all ## measures how long each way to end takes, EACH [10] times on every runtime and link
 	@mkdir -p $(BUILD)/conformance
 	@$(PYTHON) conformance/soak.py --npxc $(BUILD)/npxc --each --sessions $(EACH) --runtime $(COLUMNS) --output $(BUILD)/conformance/endings.json
 	@$(if $(DOCKER_COLUMNS),ci/docker $(PYTHON) conformance/soak.py --npxc $(BUILD)/npxc --each --sessions $(EACH) --runtime $(DOCKER_COLUMNS) --output $(BUILD)/conformance/endings-docker.json)
 
 clean: ## removes build/
 	rm -rf $(BUILD)
-
--include $(FAULTS_OBJECTS:.o=.d)
--include $(OBJECTS:.o=.d) $(SANITIZED_OBJECTS:.o=.d) $(FUZZ_OBJECTS:.o=.d)
--include $(SHIM_OBJECTS:.o=.d) $(SANITIZED_SHIM_OBJECTS:.o=.d)
