@@ -150,6 +150,17 @@ $(BUILD)/shim/podman $(BUILD)/shim/docker: $(BUILD)/shim/container
 
 shim: $(addprefix $(BUILD)/shim/,$(SHIM_NAMES)) ## builds the replay container CLI, also as podman and docker
 
+PREFIX ?= /usr/local
+install: $(BUILD)/npxc ## installs npxc and its manual pages below PREFIX [/usr/local], staged in DESTDIR
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1' '$(DESTDIR)$(PREFIX)/share/man/man5'
+	install -m 755 $(BUILD)/npxc '$(DESTDIR)$(PREFIX)/bin/npxc'
+	install -m 644 src/man/npxc.1 '$(DESTDIR)$(PREFIX)/share/man/man1/npxc.1'
+	install -m 644 src/man/npxc.json.5 '$(DESTDIR)$(PREFIX)/share/man/man5/npxc.json.5'
+
+uninstall: ## removes what install put there; the store and the configuration of users stay
+	rm -f '$(DESTDIR)$(PREFIX)/bin/npxc' '$(DESTDIR)$(PREFIX)/share/man/man1/npxc.1' \
+		'$(DESTDIR)$(PREFIX)/share/man/man5/npxc.json.5'
+
 dist: ## makes build/npxc-VERSION.tar.gz, the sources of the current commit
 	@mkdir -p $(BUILD)
 	git archive --format=tar.gz --prefix=npxc-$(VERSION)/ -o $(BUILD)/npxc-$(VERSION).tar.gz HEAD
@@ -219,7 +230,14 @@ format-check: ## checks the format of the C sources with clang-format
 SCRIPTS = $(shell grep -rlE '^.!(/bin/sh|/usr/bin/env bash)$$' .ci ci conformance src tests)
 lint: ## checks the scripts with shellcheck and the Python files with flake8
 	@shellcheck --severity=style $(SCRIPTS)
-	@flake8 --isolated --select=E9,F ci/lint-fixtures src conformance tests
+	@flake8 --isolated --select=E9,F ci/lint-fixtures src/man/generate conformance tests
+
+man: all ## writes the tables of the manual pages anew, from npxc --help and the schemas
+	@$(PYTHON) src/man/generate --write $(BUILD)/npxc
+
+man-check: all ## checks that the tables of the manual pages are up to date
+	@$(PYTHON) src/man/generate $(BUILD)/npxc
+	@if command -v mandoc >/dev/null; then mandoc -T lint -W warning src/man/npxc.1 src/man/npxc.json.5; fi
 
 lint-fixtures: ## checks fixtures for home paths, tokens, real hosts and addresses
 	@ci/lint-fixtures
@@ -282,7 +300,7 @@ corpus-files: all ## plays real servers with files bare, on bwrap and, as root, 
 test: ## runs the checks for every commit: installs what is missing, builds, unit tests, sanitizers, black box and more
 	@$(MAKE) deps-test
 	@$(MAKE) layers format-check lint-fixtures lint
-	@$(MAKE) all
+	@$(MAKE) all man-check
 	@$(MAKE) unit unit-asan
 	@$(MAKE) differential
 	@$(MAKE) conformance-test
