@@ -147,7 +147,7 @@ void describe_text(const struct prepared *p, bool argv)
 		printf("%-10sv%s%s\n", "node", p->package.node.version,
 		       p->package.node.from_store ? " (from the store: the host's does not satisfy the package)" : "");
 	printf("%-10s%s: %s\n", "runtime", runtime_kind_word(p->session.runtime.kind),
-	       runtime_boundary(p->session.runtime.kind));
+	       runtime_driver(p->session.runtime.kind)->boundary);
 	printf("%-10s%s (%s)%s\n", "network", network, p->policy.origin,
 	       p->policy.kind == POLICY_OPEN && p->session.runtime.kind == RUNTIME_BWRAP
 	           ? "; warning: the host's own network, its loopback services included"
@@ -266,7 +266,7 @@ cJSON *describe_json(const struct prepared *p)
 	cJSON_AddStringToObject(runtime, "name", runtime_kind_word(p->session.runtime.kind));
 	if (p->session.runtime.version != NULL)
 		cJSON_AddStringToObject(runtime, "version", p->session.runtime.version);
-	cJSON_AddStringToObject(json, "boundary", runtime_boundary(p->session.runtime.kind));
+	cJSON_AddStringToObject(json, "boundary", runtime_driver(p->session.runtime.kind)->boundary);
 	cJSON *network = cJSON_AddObjectToObject(json, "network");
 	cJSON_AddStringToObject(network, "policy", policy_kind_word(p->policy.kind));
 	if (p->policy.network != NULL)

@@ -8,8 +8,8 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/signals.h"
-#include "runtime/container.h"
 #include "runtime/probe.h"
+#include "runtime/runtime.h"
 
 #include <cjson/cJSON.h>
 #include <limits.h>
@@ -33,7 +33,7 @@ static bool print_findings_json(enum runtime_kind kind, const struct runtime_fin
 {
 	cJSON *json = cJSON_CreateObject();
 	cJSON_AddStringToObject(json, "runtime", runtime_kind_word(kind));
-	cJSON_AddStringToObject(json, "boundary", runtime_boundary(kind));
+	cJSON_AddStringToObject(json, "boundary", runtime_driver(kind)->boundary);
 	cJSON *list = cJSON_AddArrayToObject(json, "findings");
 	for (size_t i = 0; i < findings->count; i++) {
 		cJSON *f = cJSON_CreateObject();
@@ -105,7 +105,7 @@ static void add_weaknesses(enum runtime_kind kind, struct runtime_findings *find
 		const char *weakness = route_weakness(LINKS[i]);
 		if (weakness == NULL || !has_link(&newest, LINKS[i]))
 			continue;
-		container_add_finding(findings, NULL, "allowlist on link %s: %s", policy_link_word(LINKS[i]), weakness);
+		runtime_add_finding(findings, NULL, "allowlist on link %s: %s", policy_link_word(LINKS[i]), weakness);
 		findings->v[findings->count - 1].note = true;
 	}
 }
@@ -159,8 +159,8 @@ static bool probe_link(const struct options *options, const struct probe_greeter
 	const enum runtime_kind kind = p.session.runtime.kind;
 	mem_cleanup char *version = str_dup(p.session.runtime.version);
 	if (has && !visit(&p, greeter, link, findings, &why))
-		container_add_finding(findings, "see above; the rest of this link was not tried", "link %s: %s",
-		                      policy_link_word(link), why.message);
+		runtime_add_finding(findings, "see above; the rest of this link was not tried", "link %s: %s",
+		                    policy_link_word(link), why.message);
 	prepare_done(&p);
 	if (signals_caught() != 0) {
 		*err = why;
@@ -241,7 +241,7 @@ bool doctor_command(const struct options *options, int *ret_status, struct npxc_
 	if (options->json) {
 		fine = print_findings_json(kind, &findings, err);
 	} else {
-		printf("runtime   %s: %s\n", runtime_kind_word(kind), runtime_boundary(kind));
+		printf("runtime   %s: %s\n", runtime_kind_word(kind), runtime_driver(kind)->boundary);
 		print_findings(&findings);
 	}
 	*ret_status = all_ok(&findings) ? 0 : 2;

@@ -224,7 +224,7 @@ void route_add(const struct route *route, struct launch *launch)
 		launch_add_env(launch, "NPXC_EGRESS", "unix:" ROUTE_GUEST_SOCKET);
 	} else {
 		const char *gateway = settings->network->network.gateway;
-		launch->network = LAUNCH_NETWORK_NAMED;
+		launch->network = LAUNCH_NETWORK_MANAGED;
 		free(launch->network_name);
 		launch->network_name = str_dup(settings->network->argument);
 		mem_cleanup char *place = str_printf("tcp:%s:%u", gateway == NULL ? "<gateway>" : gateway, route->port);

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "config/policy.h"
+#include "runtime/inspect.h"
 #include "runtime/runtime.h"
 
 #include <stdbool.h>
@@ -22,15 +23,6 @@ enum { NETWORK_NAME_BYTES = 5 + 32 };
 
 /* What `npxc inspect` prints where a run has the random name. */
 #define NETWORK_PLACEHOLDER "<network>"
-
-enum network_mode { NETWORK_MODE_UNKNOWN, NETWORK_MODE_HOST_ONLY, NETWORK_MODE_OTHER };
-
-struct network {
-	char *name;    /* owned; the name asked for */
-	char *subnet;  /* owned; IPv4, "192.168.128.0/24" */
-	char *gateway; /* owned; IPv4, the host's address in it */
-	enum network_mode mode;
-};
 
 /* What a policy comes to. */
 struct network_choice {
@@ -83,16 +75,6 @@ bool network_check_policy(const struct runtime *runtime, const struct policy *po
  */
 bool network_parse(enum runtime_kind kind, const char *text, size_t length, struct network *ret_network,
                    struct npxc_error *err) NPXC_MUST_CHECK;
-
-/*
- * The subnet that podman is asked for, and this host's address in it. An internal network without podman's resolver
- * gets no gateway of podman's own accord (4.3.1: the bridge has no address then, and the guest takes the first one), so
- * one is named, and podman takes a gateway only together with a subnet. `attempt` below NETWORK_SUBNET_ATTEMPTS chooses
- * among podman's own default pools, in its order (containers.conf(5), default_subnet_pools), `draw` a place in it.
- */
-enum { NETWORK_SUBNET_ATTEMPTS = 5, NETWORK_SUBNET_PREFIX = 28, NETWORK_ADDRESS_BYTES = sizeof("255.255.255.255/32") };
-void network_choose_subnet(unsigned attempt, uint32_t draw, char ret_subnet[static NETWORK_ADDRESS_BYTES],
-                           char ret_gateway[static NETWORK_ADDRESS_BYTES]);
 
 /* ---- touching the runtime; every call of its CLI has a deadline and a ceiling for its output ---- */
 

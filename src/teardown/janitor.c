@@ -15,6 +15,7 @@
 #include "contain/group.h"
 #include "files/guards.h"
 #include "runtime/container.h"
+#include "runtime/errors.h"
 #include "runtime/network.h"
 #include "runtime/runtime.h"
 #include "teardown/lease.h"
@@ -216,7 +217,8 @@ static bool remove_with(const struct runtime *runtime, const char *name, struct 
 		mem_cleanup char *shown = container_command_text(runtime, words);
 
 		ok = (result.exit_status == 0 && !result.timed_out) ||
-		     (!result.timed_out && container_says_no_container(runtime->kind, result.errors.data, name)) ||
+		     (!result.timed_out &&
+		      errors_say(runtime_driver(runtime->kind)->no_container, result.errors.data, name)) ||
 		     container_call_failed(runtime, shown, &result, LIMIT_REMOVE_MS, err);
 		proc_result_done(&result);
 	}

@@ -17,7 +17,7 @@ static void words_name_kinds(void **state)
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		assert_true(runtime_kind_of(runtime_kind_word(all[i]), &kind, &err));
 		assert_int_equal(kind, all[i]);
-		assert_true(strlen(runtime_boundary(all[i])) > 10);
+		assert_true(strlen(runtime_driver(all[i])->boundary) > 10);
 	}
 	assert_true(runtime_kind_of("auto", &kind, &err));
 	assert_int_equal(kind, RUNTIME_BWRAP);
