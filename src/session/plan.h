@@ -7,7 +7,7 @@
 #include "config/policy.h"
 #include "egress/route.h"
 #include "files/mounts.h"
-#include "runtime/network.h"
+#include "network/network.h"
 #include "runtime/runtime.h"
 #include "store/store.h"
 

@@ -14,9 +14,9 @@
 #include "contain/cgroup.h"
 #include "contain/group.h"
 #include "files/guards.h"
+#include "network/network.h"
 #include "runtime/container.h"
 #include "runtime/errors.h"
-#include "runtime/network.h"
 #include "runtime/runtime.h"
 #include "teardown/lease.h"
 

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/random.h"
-#include "runtime/network.h"
+#include "network/network.h"
 #include "runtime/runtime.h"
 
 #include <cjson/cJSON.h>

@@ -5,8 +5,8 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "network/network.h"
 #include "runtime/apple.h"
-#include "runtime/network.h"
 
 #include <cjson/cJSON.h>
 #include <signal.h>

@@ -6,9 +6,9 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "network/network.h"
 #include "runtime/driver.h"
 #include "runtime/errors.h"
-#include "runtime/network.h"
 #include "runtime/podman.h"
 
 #include <stdio.h>

@@ -5,8 +5,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "contain/profile.h"
+#include "network/network.h"
 #include "runtime/engine.h"
-#include "runtime/network.h"
 #include "runtime/podman.h"
 
 #include <cjson/cJSON.h>

@@ -1,5 +1,5 @@
-#ifndef NPXC_RUNTIME_NETWORK_H
-#define NPXC_RUNTIME_NETWORK_H
+#ifndef NPXC_NETWORK_NETWORK_H
+#define NPXC_NETWORK_NETWORK_H
 
 #include "base/error.h"
 #include "config/policy.h"

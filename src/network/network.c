@@ -1,4 +1,4 @@
-#include "runtime/network.h"
+#include "network/network.h"
 
 #include "base/clock.h"
 #include "base/fault.h"
