@@ -13,6 +13,9 @@
 	ROW(PODMAN, podman) \
 	ROW(DOCKER, docker)
 
+/* Strings for an array. */
+#define RUNTIMES_WORD(NAME, word) #word,
+
 #define RUNTIMES_ROW_TEXT(NAME, word) ", " #word
 /* All words, for messages and help: "auto, bwrap, apple, ..."; auto is this machine's own. */
 #define RUNTIMES_TEXT "auto" RUNTIMES(RUNTIMES_ROW_TEXT)

@@ -8,10 +8,8 @@
 #include "runtime/errors.h"
 
 #include <cjson/cJSON.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 #include <uuid/uuid.h>
 
