@@ -39,10 +39,15 @@ struct runtime_driver {
 	 * own: on the host's Node, in cgroups that npxc makes, behind npxc's own Landlock and ceilings.
 	 */
 	bool has_containers;
-	bool has_own_kernel; /* a machine of its own: no socket of this one is reached through a file */
-	bool makes_links;    /* its root can be given links (struct launch: spellings, links) */
-	bool takes_first;    /* the first program comes as a file of the host's (struct launch: first) */
-	bool asks_probe;     /* what `npxc doctor --probe` has seen decides about link auto */
+	/* A machine of its own: no socket of this one is reached through a file, each share is another file system. */
+	bool has_own_kernel;
+	bool makes_links; /* its root can be given links (struct launch: spellings, links) */
+	/*
+	 * The first program comes as a file of the host's (struct launch: first). bubblewrap gets it through a
+	 * descriptor; a guest with a kernel of its own sees other numbers of files than the host, so it has none.
+	 */
+	bool takes_first;
+	bool asks_probe; /* what `npxc doctor --probe` has seen decides about link auto */
 	enum group_stop stop;
 
 	const char *open_network; /* the name of its ordinary NAT network; NULL: the host's own network namespace */

@@ -97,7 +97,7 @@ static bool is_place_of_its_own(const char *path)
 /* The working directory's paths inside: without links, and where no link can be made a second one. */
 static bool has_second(const struct plan_input *in)
 {
-	return in->runtime->kind != RUNTIME_BWRAP && !str_equal(in->cwd, in->mounts->real_cwd);
+	return !runtime_driver(in->runtime->kind)->makes_links && !str_equal(in->cwd, in->mounts->real_cwd);
 }
 
 /* A path beneath the working directory, in whichever spelling, relative to it; borrowed, or NULL. */
@@ -121,7 +121,7 @@ static void add_links(const struct plan_input *in, struct plan *plan)
 	struct launch *launch = &plan->launch;
 	mem_cleanup char *real_home = NULL;
 	struct npxc_error ignored;
-	if (in->runtime->kind != RUNTIME_BWRAP)
+	if (!runtime_driver(in->runtime->kind)->makes_links)
 		return;
 	if (str_equal(launch->home, in->home) && file_real_path(in->home, &real_home, &ignored) &&
 	    !str_equal(real_home, in->home) && !is_place_of_its_own(real_home))
@@ -138,8 +138,7 @@ static void add_workspace(const struct plan_input *in, struct plan *plan)
 	struct launch *launch = &plan->launch;
 	const char *cwd = in->mounts->real_cwd;
 	plan->workspace = str_path_join(in->sessions, launch->name);
-	/* bubblewrap gets it through a descriptor; a guest of Apple's sees other numbers than the host. */
-	if ((in->runtime->kind == RUNTIME_PODMAN || in->runtime->kind == RUNTIME_DOCKER) && GUEST_FIRST_LENGTH > 0)
+	if (runtime_driver(in->runtime->kind)->takes_first && GUEST_FIRST_LENGTH > 0)
 		launch->first = str_path_join(plan->workspace, "first");
 	plan->shows = in->mounts->cwd_in_scope && !is_place_of_its_own(cwd);
 	for (size_t i = 0; i < in->mounts->count; i++)
@@ -241,10 +240,10 @@ static void add_mounts(const struct plan_input *in, struct plan *plan)
 {
 	const struct mounts *m = in->mounts;
 	struct launch *launch = &plan->launch;
-	const bool apple = in->runtime->kind == RUNTIME_APPLE;
+	const bool machine = runtime_driver(in->runtime->kind)->has_own_kernel;
 	for (size_t i = 0; i < m->count; i++) {
 		const struct mounts_entry *e = &m->v[i];
-		const bool copied = apple && e->kept && !e->directory;
+		const bool copied = machine && e->kept && !e->directory;
 		if (is_shown(in, plan, e))
 			strv_push(&plan->arguments, beneath(in, e->target));
 		else
@@ -253,7 +252,7 @@ static void add_mounts(const struct plan_input *in, struct plan *plan)
 	for (size_t i = 0; i < m->pin_count; i++) {
 		const struct mounts_pin *pin = &m->pins[i];
 		/* In a machine of its own each share is another file system: there the directory is a mount itself. */
-		if (apple)
+		if (machine)
 			launch_add_judged(launch, pin->source, pin->target, true, &pin->identity);
 		else
 			launch_add_pin(launch, pin->parent, &pin->parent_identity, strrchr(pin->source, '/') + 1);
@@ -313,7 +312,7 @@ static bool fill_launch(const struct plan_input *in, struct plan *plan, struct n
 	const bool there = in->mounts->cwd_in_scope && !is_place_of_its_own(in->mounts->real_cwd);
 	/* With a link inside both are as they are on the host: PWD as the user knows it, the directory without links.
 	 */
-	const bool linked = plan->launch.spelling_count > 0 && in->runtime->kind == RUNTIME_BWRAP;
+	const bool linked = plan->launch.spelling_count > 0 && runtime_driver(in->runtime->kind)->makes_links;
 	mem_cleanup char *leads_to = launch_real(launch, in->cwd);
 	launch->directory = str_dup(!there                                                ? launch->home
 	                            : linked && str_equal(leads_to, in->mounts->real_cwd) ? in->cwd
