@@ -18,6 +18,11 @@ static struct cgroup_limits limits_of(const struct launch *launch)
 		                       .pids = launch->pids };
 }
 
+static const struct runtime_driver *driver_of(const struct prepared *p)
+{
+	return runtime_driver(p->session.runtime.kind);
+}
+
 /* A session that has started knows what holds; before that the plan for a group of this name tells. */
 static struct cgroup_plan cgroups_of(const struct prepared *p)
 {
@@ -29,7 +34,7 @@ static struct cgroup_plan cgroups_of(const struct prepared *p)
 char *describe_limits(const struct prepared *p)
 {
 	const struct cgroup_limits limits = limits_of(&p->plan.launch);
-	if (p->session.runtime.kind != RUNTIME_BWRAP)
+	if (driver_of(p)->has_containers)
 		return str_printf("memory %llu MiB, cpus %g, pids %u (by the runtime)",
 		                  (unsigned long long)(limits.memory_bytes / (1024 * 1024)), limits.cpu_millis / 1000.0,
 		                  limits.pids);
@@ -117,7 +122,7 @@ static void print_link(const struct prepared *p)
 /* By what this machine's kernel offers, which is tried. */
 static struct fence fence_of(const struct prepared *p)
 {
-	return p->session.runtime.kind == RUNTIME_BWRAP ? fence_look() : (struct fence){ 0 };
+	return driver_of(p)->has_containers ? (struct fence){ 0 } : fence_look();
 }
 
 static void print_remains(const struct prepared *p)
@@ -146,10 +151,9 @@ void describe_text(const struct prepared *p, bool argv)
 	else
 		printf("%-10sv%s%s\n", "node", p->package.node.version,
 		       p->package.node.from_store ? " (from the store: the host's does not satisfy the package)" : "");
-	printf("%-10s%s: %s\n", "runtime", runtime_kind_word(p->session.runtime.kind),
-	       runtime_driver(p->session.runtime.kind)->boundary);
+	printf("%-10s%s: %s\n", "runtime", driver_of(p)->word, driver_of(p)->boundary);
 	printf("%-10s%s (%s)%s\n", "network", network, p->policy.origin,
-	       p->policy.kind == POLICY_OPEN && p->session.runtime.kind == RUNTIME_BWRAP
+	       p->policy.kind == POLICY_OPEN && driver_of(p)->open_network == NULL
 	           ? "; warning: the host's own network, its loopback services included"
 	           : "");
 	print_link(p);
@@ -219,7 +223,7 @@ static void add_limits(cJSON *json, const struct prepared *p)
 	cJSON_AddNumberToObject(limits, "pids", launch->pids);
 	mem_cleanup char *text = describe_limits(p);
 	cJSON_AddStringToObject(limits, "text", text);
-	if (p->session.runtime.kind != RUNTIME_BWRAP)
+	if (driver_of(p)->has_containers)
 		return;
 	struct cgroup_plan plan = cgroups_of(p);
 	cJSON_AddBoolToObject(limits, "memory_enforced", plan.memory);
@@ -263,10 +267,10 @@ cJSON *describe_json(const struct prepared *p)
 		cJSON_AddStringToObject(node, "program", p->package.node.files.program);
 	cJSON_AddBoolToObject(node, "from_store", p->package.node.from_store);
 	cJSON *runtime = cJSON_AddObjectToObject(json, "runtime");
-	cJSON_AddStringToObject(runtime, "name", runtime_kind_word(p->session.runtime.kind));
+	cJSON_AddStringToObject(runtime, "name", driver_of(p)->word);
 	if (p->session.runtime.version != NULL)
 		cJSON_AddStringToObject(runtime, "version", p->session.runtime.version);
-	cJSON_AddStringToObject(json, "boundary", runtime_driver(p->session.runtime.kind)->boundary);
+	cJSON_AddStringToObject(json, "boundary", driver_of(p)->boundary);
 	cJSON *network = cJSON_AddObjectToObject(json, "network");
 	cJSON_AddStringToObject(network, "policy", policy_kind_word(p->policy.kind));
 	if (p->policy.network != NULL)

@@ -194,7 +194,7 @@ static bool probe(const struct prepared *p, enum runtime_kind kind, struct runti
 	if (!prepare_read_seen(p, &seen))
 		seen = (struct seen_links){ 0 };
 	seen_forget(&seen, kind);
-	if (!probe_greeter_start(kind != RUNTIME_BWRAP, &greeter, err)) {
+	if (!probe_greeter_start(runtime_driver(kind)->has_containers, &greeter, err)) {
 		seen_done(&seen);
 		return false;
 	}

@@ -197,7 +197,7 @@ bool installer_make(struct prepared *p, struct installer *ret_installer, struct 
 		.home = p->paths.home,
 		.path_variable = installer.search,
 		.cwd = p->cwd,
-		.image = p->session.runtime.kind == RUNTIME_BWRAP ? NULL : p->config.defaults.node_image,
+		.image = runtime_driver(p->session.runtime.kind)->has_containers ? p->config.defaults.node_image : NULL,
 		.runtime = runtime_kind_word(p->session.runtime.kind),
 		.allow_package = { .rules = &ret_installer->allow, .file = installer.allow_file },
 		.allow_all = { .rules = &p->config.install_allow, .file = p->config.file },

@@ -123,13 +123,13 @@ bool prepare_read_seen(const struct prepared *p, struct seen_links *ret_seen)
 	return false;
 }
 
-/* Of the one runtime where it matters: no other start pays for it. */
+/* Of a runtime where it matters: no other start pays for it. */
 static bool socket_was_seen(const struct prepared *p, const struct policy *policy)
 {
 	const struct runtime *runtime = &p->session.runtime;
 	struct seen_links seen;
-	if (runtime->kind != RUNTIME_APPLE || policy->kind != POLICY_ALLOWLIST || policy->link != POLICY_LINK_AUTO ||
-	    !prepare_read_seen(p, &seen))
+	if (!runtime_driver(runtime->kind)->asks_probe || policy->kind != POLICY_ALLOWLIST ||
+	    policy->link != POLICY_LINK_AUTO || !prepare_read_seen(p, &seen))
 		return false;
 	const bool works = seen_works(&seen, runtime->kind, runtime->version, POLICY_LINK_SOCKET);
 	seen_done(&seen);
@@ -192,17 +192,9 @@ bool prepare_package_config(struct prepared *p, struct npxc_error *err)
 
 const char *prepare_cli_name(enum runtime_kind kind, const struct config *config)
 {
-	switch (kind) {
-	case RUNTIME_APPLE:
-		return config->defaults.container_cli;
-	case RUNTIME_PODMAN:
-		return "podman";
-	case RUNTIME_DOCKER:
-		return "docker";
-	case RUNTIME_BWRAP:
-		break;
-	}
-	return "bwrap";
+	const char *cli = runtime_driver(kind)->cli;
+
+	return cli != NULL ? cli : config->defaults.container_cli;
 }
 
 char *prepare_sessions_directory(const struct prepared *p)
@@ -518,7 +510,7 @@ static bool add_node(struct prepared *p, struct launch *launch, struct npxc_erro
 {
 	struct installer installer;
 	struct node_facts facts;
-	if (p->session.runtime.kind != RUNTIME_BWRAP)
+	if (runtime_driver(p->session.runtime.kind)->has_containers)
 		return true; /* its image has its own */
 	if (!installer_make(p, &installer, err))
 		return false;
