@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 /*
- * The managed network: a host-only network that npxc makes for one session and must delete. For apple, podman and
- * docker; bubblewrap has none.
+ * The managed network: a host-only network that npxc makes for one session and must delete, on a runtime that has
+ * containers.
  *
  * Order of a session: the name is drawn, announced (the janitor writes it down), created, inspected; the server runs;
  * the container goes; the network is deleted. An announced name may exist whatever `create` said.
@@ -50,26 +50,22 @@ extern const struct network_schedule network_schedule;
 bool network_is_managed_name(const char *name);
 
 /*
- * What `auto` comes to (an explicit link stays): netns on bubblewrap, but socket where user namespaces get no
- * capabilities (`restricted`: Ubuntu's AppArmor); socket on podman and docker, and on Apple container from 1.1.0 where
- * `npxc doctor --probe` has seen it work (`socket_seen`); else gateway. `ret_why`: static, for inspect; NULL when it
- * was chosen by the user.
+ * What `auto` comes to, by the runtime's driver; an explicit link stays. `restricted`: user namespaces get no
+ * capabilities here (Ubuntu's AppArmor); `socket_seen`: `npxc doctor --probe` has seen link socket work on this
+ * runtime. `ret_why`: static, for inspect; NULL when it was chosen by the user.
  */
 void network_choose_link(const struct runtime *runtime, bool restricted, bool socket_seen, struct policy *policy,
                          const char **ret_why);
 /*
- * Whether this runtime can keep the policy, whose link is not auto any more. ERROR_CONFIG: a link that it does not have
- * (netns but on bubblewrap, gateway on bubblewrap and on rootless podman, whose gateway is not this host; socket on
- * Apple container before 1.1.0).
+ * Whether this runtime can keep the policy, whose link is not auto any more. ERROR_CONFIG: a link that it does not
+ * have, by its driver.
  */
 bool network_check_policy(const struct runtime *runtime, const struct policy *policy,
                           struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
- * Reads the output of `network inspect`: of apple (status keys ipv4Subnet and ipv4Gateway, to 0.7.1 address and
- * gateway; compact or pretty, any order), podman (subnets[]) and docker (IPAM.Config[]). Subnet and gateway of the
- * first element, the first IPv4 ones in it. On apple a host-only network without a gateway has it at its first host
- * address; on the others no gateway means that this host is not in the network (podman gives the guest that address).
+ * Reads the output of `network inspect`, compact or pretty, its keys in any order: subnet and gateway of the first
+ * element, the first IPv4 ones in it, where the runtime's driver finds them.
  * ERROR_JSON: not JSON, a missing key, an ill-typed or impossible value. ERROR_RUNTIME: an empty array.
  * `ret_network->name` is NULL.
  */
@@ -92,7 +88,6 @@ bool network_provision(const struct runtime *runtime, const struct policy *polic
                        bool (*announce)(void *context, const char *name, struct npxc_error *err), void *context,
                        struct network_choice *ret_choice, struct npxc_error *err) NPXC_MUST_CHECK;
 
-/* Podman is asked again, with another subnet, when it says that the one it was asked for is in use. */
 bool network_create(const struct runtime *runtime, const char *name, struct npxc_error *err) NPXC_MUST_CHECK;
 bool network_inspect(const struct runtime *runtime, const char *name, struct network *ret_network,
                      struct npxc_error *err) NPXC_MUST_CHECK;

@@ -455,6 +455,10 @@ static bool list_ours(const struct runtime *runtime, struct strv *ret_containers
 	return true;
 }
 
+/*
+ * Status keys ipv4Subnet and ipv4Gateway, to 0.7.1 address and gateway. A host-only network without a gateway has it at
+ * its first host address.
+ */
 static bool parse_network(const cJSON *element, struct network *network, struct npxc_error *err)
 {
 	const cJSON *status = inspect_member(element, "status");

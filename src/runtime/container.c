@@ -391,6 +391,34 @@ bool container_call(const struct runtime *runtime, const char *const *words, uns
 	return ok;
 }
 
+bool container_remove(const struct runtime *runtime, const char *name, struct npxc_error *err)
+{
+	struct strv argv __attribute__((cleanup(strv_done))) = { 0 };
+	struct proc_result result = { 0 };
+	bool ok;
+
+	runtime_remove_argv(runtime, name, &argv);
+	const char *const *words = (const char *const *)argv.v + 1;
+	if (!container_ask(runtime, words, LIMIT_REMOVE_MS, &result, err))
+		return false;
+	mem_cleanup char *shown = container_command_text(runtime, words);
+	ok = (!result.timed_out && (result.exit_status == 0 || errors_say(runtime_driver(runtime->kind)->no_container,
+	                                                                  result.errors.data, name))) ||
+	     container_call_failed(runtime, shown, &result, LIMIT_REMOVE_MS, err);
+	proc_result_done(&result);
+	return ok;
+}
+
+void container_kill(const struct runtime *runtime, const char *name)
+{
+	const char *const words[] = { "kill", "-s", "KILL", name, NULL };
+	struct npxc_error ignored = { 0 };
+	struct proc_result result;
+
+	if (container_ask(runtime, words, LIMIT_REMOVE_MS, &result, &ignored))
+		proc_result_done(&result);
+}
+
 bool container_create_network(const struct runtime *runtime, const char *name, struct npxc_error *err)
 {
 	const char *const words[] = { "network", "create", "--internal", name, NULL };

@@ -83,6 +83,11 @@ bool container_succeeded(const struct proc_result *result);
 bool container_call(const struct runtime *runtime, const char *const *words, unsigned timeout_ms,
                     struct npxc_error *err) NPXC_MUST_CHECK;
 
+/* One call that removes a container, whether or not it runs. That there is none of this name is a success. */
+bool container_remove(const struct runtime *runtime, const char *name, struct npxc_error *err) NPXC_MUST_CHECK;
+/* One call of `kill`, whatever becomes of it. */
+void container_kill(const struct runtime *runtime, const char *name);
+
 /* `network create --internal NAME`. */
 bool container_create_network(const struct runtime *runtime, const char *name, struct npxc_error *err) NPXC_MUST_CHECK;
 

@@ -214,6 +214,7 @@ static bool create_with(const struct runtime *runtime, const char *const *words,
 	return ok;
 }
 
+/* It is asked again, with another subnet, when it says that the one it was asked for is in use. */
 static bool create_network(const struct runtime *runtime, const char *name, struct npxc_error *err)
 {
 	struct npxc_error last = { 0 };
@@ -240,6 +241,7 @@ static bool create_network(const struct runtime *runtime, const char *name, stru
 	return false;
 }
 
+/* No gateway: this host is not in the network, and podman gives the guest that address. */
 static bool parse_network(const cJSON *element, struct network *network, struct npxc_error *err)
 {
 	network->mode = inspect_mode(inspect_member(element, "internal"));
