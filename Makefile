@@ -34,7 +34,7 @@ endif
 
 PYTHON = $(shell for p in python3 /usr/bin/python3; do "$$p" -c 'import pytest' >/dev/null 2>&1 && { echo "$$p"; exit; }; done; echo python3)
 
-SOURCES := $(sort $(wildcard $(patsubst %,src/%/*.c,base json config contain runtime files teardown egress relay store session commands)))
+SOURCES := $(sort $(wildcard $(patsubst %,src/%/*.c,base json config contain runtime network files teardown egress relay store session commands)))
 UNIT_TESTS := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_NAMES := $(patsubst tests/unit/%.c,%,$(UNIT_TESTS))
 

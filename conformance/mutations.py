@@ -29,7 +29,7 @@ from worlds import TOP, Lab, runtimes_here
 
 RUNTIME = "replay-1.0.0"
 RELAY = "src/relay/relay.c"
-NETWORK, JANITOR = "src/runtime/network.c", "src/teardown/janitor.c"
+NETWORK, JANITOR = "src/network/network.c", "src/teardown/janitor.c"
 
 
 class Mutation:

@@ -18,6 +18,11 @@ static struct cgroup_limits limits_of(const struct launch *launch)
 		                       .pids = launch->pids };
 }
 
+static const struct runtime_driver *driver_of(const struct session *s)
+{
+	return runtime_driver(s->runtime.kind);
+}
+
 /* A session that has started knows what holds; before that the plan for a group of this name tells. */
 static struct cgroup_plan cgroups_of(const struct session *s)
 {
@@ -29,7 +34,7 @@ static struct cgroup_plan cgroups_of(const struct session *s)
 char *describe_limits(const struct session *s)
 {
 	const struct cgroup_limits limits = limits_of(&s->plan.launch);
-	if (s->runtime.kind != RUNTIME_BWRAP)
+	if (driver_of(s)->has_containers)
 		return str_printf("memory %llu MiB, cpus %g, pids %u (by the runtime)",
 		                  (unsigned long long)(limits.memory_bytes / (1024 * 1024)), limits.cpu_millis / 1000.0,
 		                  limits.pids);
@@ -117,7 +122,7 @@ static void print_link(const struct session *s)
 /* By what this machine's kernel offers, which is tried. */
 static struct fence fence_of(const struct session *s)
 {
-	return s->runtime.kind == RUNTIME_BWRAP ? fence_look() : (struct fence){ 0 };
+	return driver_of(s)->has_containers ? (struct fence){ 0 } : fence_look();
 }
 
 static void print_remains(const struct session *s)
@@ -147,9 +152,9 @@ void describe_text(const struct session *s, bool argv)
 	else
 		printf("%-10sv%s%s\n", "node", s->package.node.version,
 		       s->package.node.from_store ? " (from the store: the host's does not satisfy the package)" : "");
-	printf("%-10s%s: %s\n", "runtime", runtime_kind_word(s->runtime.kind), runtime_boundary(s->runtime.kind));
+	printf("%-10s%s: %s\n", "runtime", driver_of(s)->word, driver_of(s)->boundary);
 	printf("%-10s%s (%s)%s\n", "network", network, s->in.policy.origin,
-	       s->in.policy.kind == POLICY_OPEN && s->runtime.kind == RUNTIME_BWRAP
+	       s->in.policy.kind == POLICY_OPEN && driver_of(s)->open_network == NULL
 	           ? "; warning: the host's own network, its loopback services included"
 	           : "");
 	print_link(s);
@@ -219,7 +224,7 @@ static void add_limits(cJSON *json, const struct session *s)
 	cJSON_AddNumberToObject(limits, "pids", launch->pids);
 	mem_cleanup char *text = describe_limits(s);
 	cJSON_AddStringToObject(limits, "text", text);
-	if (s->runtime.kind != RUNTIME_BWRAP)
+	if (driver_of(s)->has_containers)
 		return;
 	struct cgroup_plan plan = cgroups_of(s);
 	cJSON_AddBoolToObject(limits, "memory_enforced", plan.memory);
@@ -263,10 +268,10 @@ cJSON *describe_json(const struct session *s)
 		cJSON_AddStringToObject(node, "program", s->package.node.files.program);
 	cJSON_AddBoolToObject(node, "from_store", s->package.node.from_store);
 	cJSON *runtime = cJSON_AddObjectToObject(json, "runtime");
-	cJSON_AddStringToObject(runtime, "name", runtime_kind_word(s->runtime.kind));
+	cJSON_AddStringToObject(runtime, "name", driver_of(s)->word);
 	if (s->runtime.version != NULL)
 		cJSON_AddStringToObject(runtime, "version", s->runtime.version);
-	cJSON_AddStringToObject(json, "boundary", runtime_boundary(s->runtime.kind));
+	cJSON_AddStringToObject(json, "boundary", driver_of(s)->boundary);
 	cJSON *network = cJSON_AddObjectToObject(json, "network");
 	cJSON_AddStringToObject(network, "policy", policy_kind_word(s->in.policy.kind));
 	if (s->in.policy.network != NULL)

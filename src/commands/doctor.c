@@ -7,8 +7,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/signals.h"
-#include "runtime/container.h"
-#include "runtime/network.h"
+#include "network/network.h"
 #include "runtime/probe.h"
 #include "session/acquire.h"
 #include "session/installer.h"
@@ -38,7 +37,7 @@ static bool print_findings_json(enum runtime_kind kind, const struct runtime_fin
 {
 	cJSON *json = cJSON_CreateObject();
 	cJSON_AddStringToObject(json, "runtime", runtime_kind_word(kind));
-	cJSON_AddStringToObject(json, "boundary", runtime_boundary(kind));
+	cJSON_AddStringToObject(json, "boundary", runtime_driver(kind)->boundary);
 	cJSON *list = cJSON_AddArrayToObject(json, "findings");
 	for (size_t i = 0; i < findings->count; i++) {
 		cJSON *f = cJSON_CreateObject();
@@ -110,7 +109,7 @@ static void add_weaknesses(enum runtime_kind kind, struct runtime_findings *find
 		const char *weakness = route_weakness(LINKS[i]);
 		if (weakness == NULL || !has_link(&newest, LINKS[i]))
 			continue;
-		container_add_finding(findings, NULL, "allowlist on link %s: %s", policy_link_word(LINKS[i]), weakness);
+		runtime_add_finding(findings, NULL, "allowlist on link %s: %s", policy_link_word(LINKS[i]), weakness);
 		findings->v[findings->count - 1].note = true;
 	}
 }
@@ -119,7 +118,7 @@ static bool add_node(struct session *s, struct launch *launch, struct npxc_error
 {
 	struct installer installer;
 	struct node_facts facts;
-	if (s->runtime.kind != RUNTIME_BWRAP)
+	if (runtime_driver(s->runtime.kind)->has_containers)
 		return true; /* its image has its own */
 	if (!installer_make(s, &installer, err))
 		return false;
@@ -240,8 +239,8 @@ static bool probe_link(const struct options *options, const struct probe_greeter
 	const enum runtime_kind kind = s.runtime.kind;
 	mem_cleanup char *version = str_dup(s.runtime.version);
 	if (has && !visit(&s, greeter, link, findings, &why))
-		container_add_finding(findings, "see above; the rest of this link was not tried", "link %s: %s",
-		                      policy_link_word(link), why.message);
+		runtime_add_finding(findings, "see above; the rest of this link was not tried", "link %s: %s",
+		                    policy_link_word(link), why.message);
 	session_close(&s);
 	if (signals_caught() != 0) {
 		*err = why;
@@ -275,7 +274,7 @@ static bool probe(const struct inputs *in, enum runtime_kind kind, struct runtim
 	if (!inputs_read_seen(in, &seen))
 		seen = (struct seen_links){ 0 };
 	seen_forget(&seen, kind);
-	if (!probe_greeter_start(kind != RUNTIME_BWRAP, &greeter, err)) {
+	if (!probe_greeter_start(runtime_driver(kind)->has_containers, &greeter, err)) {
 		seen_done(&seen);
 		return false;
 	}
@@ -322,7 +321,7 @@ bool doctor_command(const struct options *options, int *ret_status, struct npxc_
 	if (options->json) {
 		fine = print_findings_json(kind, &findings, err);
 	} else {
-		printf("runtime   %s: %s\n", runtime_kind_word(kind), runtime_boundary(kind));
+		printf("runtime   %s: %s\n", runtime_kind_word(kind), runtime_driver(kind)->boundary);
 		print_findings(&findings);
 	}
 	*ret_status = all_ok(&findings) ? 0 : 2;

@@ -14,12 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNTIMES = 3 };
-
 struct gc {
 	bool json;
 	const char *directory;
-	struct runtime runtimes[RUNTIMES]; /* those that are here */
+	struct runtime *runtimes; /* owned; those that are here */
 	size_t runtime_count;
 	struct orphans orphans;
 	struct strv unasked;
@@ -109,19 +107,20 @@ static void on_lease(void *context, const struct lease_seen *seen, enum janitor_
 /* The container runtimes whose CLIs are here. One that does not work is said to be not asked. */
 static void find_runtimes(struct gc *gc, const struct config *config)
 {
-	static const enum runtime_kind KINDS[RUNTIMES] = { RUNTIME_APPLE, RUNTIME_PODMAN, RUNTIME_DOCKER };
 	mem_cleanup char *search = paths_search(getenv("PATH"));
-	for (size_t i = 0; i < RUNTIMES; i++) {
-		const char *cli = inputs_cli_name(KINDS[i], config);
+	gc->runtimes = mem_alloc(runtime_driver_count * sizeof(*gc->runtimes));
+	for (size_t i = 0; i < runtime_driver_count; i++) {
+		const struct runtime_driver *driver = runtime_driver((enum runtime_kind)i);
+		const char *cli = inputs_cli_name(driver->kind, config);
 		struct runtime *runtime = &gc->runtimes[gc->runtime_count];
 		struct npxc_error err = { 0 };
 		mem_cleanup char *path = NULL;
-		if (!file_find_program(cli, search, &path, &err))
+		if (!driver->has_containers || !file_find_program(cli, search, &path, &err))
 			continue;
-		if (runtime_find(KINDS[i], cli, search, runtime, &err))
+		if (runtime_find(driver->kind, cli, search, runtime, &err))
 			gc->runtime_count++;
 		else
-			strv_pushf(&gc->unasked, "%s: %s", runtime_kind_word(KINDS[i]), err.message);
+			strv_pushf(&gc->unasked, "%s: %s", driver->word, err.message);
 	}
 }
 
@@ -311,6 +310,7 @@ bool gc_command(const struct options *options, int *ret_status, struct npxc_erro
 	strv_done(&gc.unasked);
 	for (size_t i = 0; i < gc.runtime_count; i++)
 		runtime_done(&gc.runtimes[i]);
+	free(gc.runtimes);
 	inputs_done(&in);
 	return fine;
 }

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "config/policy.h"
 #include "config/rules.h"
+#include "config/runtimes.h"
 #include "config/spec.h"
 #include "json/jsonc.h"
 
@@ -128,14 +129,14 @@ bool config_check_variable(const char *name, struct npxc_error *err)
 
 bool config_check_runtime(const char *word, struct npxc_error *err)
 {
-	static const char *const words[] = { "auto", "apple", "podman", "docker", "bwrap" };
+	static const char *const words[] = { "auto", RUNTIMES(RUNTIMES_WORD) };
 	mem_cleanup char *bad = NULL;
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (strcmp(word, words[i]) == 0)
 			return true;
 	bad = shown(word);
-	return error_set(err, ERROR_CONFIG, "unknown runtime \"%s\"; use auto, apple, podman, docker or bwrap", bad);
+	return error_set(err, ERROR_CONFIG, "unknown runtime \"%s\"; use " RUNTIMES_TEXT, bad);
 }
 
 /* What no mount may cover: the whole root, and the three trees whose contents the sandbox's safety rests on. */

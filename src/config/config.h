@@ -32,7 +32,7 @@ enum { CONFIG_STRATEGIES_MAX = 3 };
 struct config {
 	char *file; /* owned; the path read or looked for */
 	struct {
-		char *runtime;         /* "auto", "apple", "podman", "docker", "bwrap" */
+		char *runtime;         /* one of RUNTIMES_TEXT (config/runtimes.h) */
 		unsigned node;         /* a major version, 0: whatever satisfies the package */
 		char *node_image;      /* "node:lts-slim" */
 		char *container_cli;   /* "container" */
@@ -121,7 +121,6 @@ bool config_check_variable(const char *name, struct npxc_error *err) NPXC_MUST_C
 bool config_check_inside_path(const char *path, struct npxc_error *err) NPXC_MUST_CHECK;
 /* HOST[:GUEST][:ro|:rw|:rw,all] */
 bool config_parse_mount(const char *text, struct config_mount *ret_mount, struct npxc_error *err) NPXC_MUST_CHECK;
-bool config_check_runtime(const char *word,
-                          struct npxc_error *err) NPXC_MUST_CHECK; /* auto apple podman docker bwrap */
+bool config_check_runtime(const char *word, struct npxc_error *err) NPXC_MUST_CHECK; /* a word of RUNTIMES_TEXT */
 
 #endif

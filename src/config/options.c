@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "config/runtimes.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +64,7 @@ static const struct flag {
 	{ FLAG_NO_ISOLATE, 0, "no-isolate", VALUE_NONE, NULL, OPTIONS_SANDBOX, "old name of --project=ro" },
 	{ FLAG_MEMORY, 0, "memory", VALUE_NEEDED, "SIZE", OPTIONS_SANDBOX, "ceiling such as 512m or 2g [512m]" },
 	{ FLAG_CPUS, 0, "cpus", VALUE_NEEDED, "NUMBER", OPTIONS_SANDBOX, "ceiling such as 0.5 or 2 [1]" },
-	{ FLAG_RUNTIME, 0, "runtime", VALUE_NEEDED, "NAME", OPTIONS_RUNTIME, "auto, apple, podman, docker or bwrap" },
+	{ FLAG_RUNTIME, 0, "runtime", VALUE_NEEDED, "NAME", OPTIONS_RUNTIME, RUNTIMES_TEXT },
 	{ FLAG_FORCE, 0, "force", VALUE_NONE, NULL, OPTIONS_INSTALL, "install anew what is there" },
 	{ FLAG_UPDATE, 0, "update", VALUE_NONE, NULL, OPTIONS_INSTALL, "look up the tag or range again" },
 	{ FLAG_ALL, 0, "all", VALUE_NONE, NULL, OPTIONS_ALL, "everything" },

@@ -231,7 +231,7 @@ void route_add(const struct route *route, const struct network_choice *network, 
 		launch_add_mount(launch, socket_path, ROUTE_GUEST_SOCKET, false);
 		launch_add_env(launch, "NPXC_EGRESS", "unix:" ROUTE_GUEST_SOCKET);
 	} else {
-		launch->network = LAUNCH_NETWORK_NAMED;
+		launch->network = LAUNCH_NETWORK_MANAGED;
 		free(launch->network_name);
 		launch->network_name = str_dup(network->argument);
 		launch_add_env(launch, "NPXC_EGRESS", "tcp:<gateway>:0");

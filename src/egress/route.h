@@ -7,7 +7,7 @@
 #include "config/policy.h"
 #include "egress/egress.h"
 #include "egress/netns.h"
-#include "runtime/network.h"
+#include "network/network.h"
 #include "runtime/runtime.h"
 #include "teardown/janitor.h"
 

@@ -3,12 +3,17 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "runtime/network.h"
+#include "runtime/container.h"
+#include "runtime/errors.h"
+#include "runtime/inspect.h"
 
 #include <cjson/cJSON.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* The next step when the service is down, for error messages. */
+#define START_SERVICE "container system start --enable-kernel-install"
 
 /* MiB: the least a machine may have, from 0.10.0 on. */
 enum { MEMORY_LEAST_MIB = 200 };
@@ -23,12 +28,6 @@ static const char *const steering[] = { "PATH",
 	                                "CONTAINER_LOG_ROOT",
 	                                "CONTAINER_DEFAULT_PLATFORM",
 	                                NULL };
-
-const struct container_dialect apple_dialect = {
-	.word = "apple",
-	.open_network = "default",
-	.steering = steering,
-};
 
 /* ---- finding ---- */
 
@@ -73,11 +72,12 @@ static bool is_new_enough(const struct runtime *runtime, struct npxc_error *err)
 	                 runtime->version, APPLE_NEED_MAJOR, APPLE_NEED_MINOR);
 }
 
-bool apple_find(const char *cli_name, const char *path_variable, struct runtime *ret_runtime, struct npxc_error *err)
+static bool find(const struct runtime_driver *driver, const char *cli_name, const char *path_variable,
+                 struct runtime *ret_runtime, struct npxc_error *err)
 {
 	struct runtime runtime;
 
-	if (!container_find(&apple_dialect, RUNTIME_APPLE, cli_name, path_variable, &runtime, err))
+	if (!container_find(driver, cli_name, path_variable, &runtime, err))
 		return false;
 	if (!ask_version(&runtime, err) || !is_new_enough(&runtime, err)) {
 		runtime_done(&runtime);
@@ -125,17 +125,16 @@ static void add_flags(const struct runtime *runtime, const struct launch *launch
 {
 	static const char *const fixed[] = { "run",    "--progress",  "none",       "--rm", "-i",
 		                             "--init", "--read-only", "--cap-drop", "ALL" };
-	const char *network = container_network_word(&apple_dialect, launch);
 
 	strv_push(argv, runtime->cli);
 	strv_push_all(argv, fixed, sizeof(fixed) / sizeof(fixed[0]));
 	strv_push(argv, "--name");
 	strv_push(argv, launch->name);
 	strv_push(argv, "--network");
-	strv_push(argv, network);
+	strv_push(argv, container_network_word(&apple_driver, launch));
 	/* on a managed network the gateway's resolver would be a way out, and where there is no network it is useless
 	 */
-	if (launch->network == LAUNCH_NETWORK_NONE || network_is_managed_name(network))
+	if (launch->network == LAUNCH_NETWORK_NONE || launch->network == LAUNCH_NETWORK_MANAGED)
 		strv_push(argv, "--no-dns");
 	if (launch->memory_bytes != 0) {
 		strv_push(argv, "--memory");
@@ -168,12 +167,21 @@ static void add_tmpfs(const struct launch *launch, struct strv *argv)
 	}
 }
 
-bool apple_make_start(const struct runtime *runtime, const struct launch *launch, struct runtime_start *ret_start,
-                      struct npxc_error *err)
+/*
+ * Should: --progress none always (its plain form is mixed into the server's stderr); --rm, --init, --read-only,
+ * --cap-drop ALL, a user other than root, --no-dns where there is nothing to ask.
+ * Mustn't: publish a port or a socket, forward an SSH agent, share a UNIX socket (as the source of a volume it is
+ * relayed to the host's), round a limit up.
+ *
+ * What the CLI cannot express: the size of a tmpfs (the machine's memory, which --memory sets, is the ceiling), a limit
+ * of processes other than by --ulimit nproc, no_new_privs, and an environment without the image's own variables.
+ */
+static bool make_start(const struct runtime *runtime, const struct launch *launch, struct runtime_start *ret_start,
+                       struct npxc_error *err)
 {
 	struct runtime_start start = { .status_fd = -1 };
 
-	if (!is_new_enough(runtime, err) || !container_check_launch(&apple_dialect, launch, err) ||
+	if (!is_new_enough(runtime, err) || !container_check_launch(&apple_driver, launch, err) ||
 	    !check_limits(launch, err) || !check_sockets(launch, err))
 		return false;
 	add_flags(runtime, launch, &start.argv);
@@ -192,7 +200,7 @@ bool apple_make_start(const struct runtime *runtime, const struct launch *launch
 	return true;
 }
 
-void apple_remove_argv(const struct runtime *runtime, const char *name, struct strv *ret_argv)
+static void remove_argv(const struct runtime *runtime, const char *name, struct strv *ret_argv)
 {
 	struct strv argv = { 0 };
 
@@ -249,9 +257,15 @@ static enum apple_service ask_status(const struct runtime *runtime, char **ret_a
 	return service;
 }
 
-enum apple_service apple_ask_service(const struct runtime *runtime)
+/* A text about XPC is not proof that the service is down. */
+static bool is_down(const struct runtime *runtime, const char *errors)
 {
-	return ask_status(runtime, NULL);
+	return strstr(errors, "XPC") != NULL && ask_status(runtime, NULL) == APPLE_SERVICE_DOWN;
+}
+
+static const char *next_step(const struct runtime *runtime, const char *errors)
+{
+	return is_down(runtime, errors) ? "; run: " START_SERVICE : NULL;
 }
 
 /*
@@ -306,18 +320,17 @@ static bool is_client_error(int exit_status, const char *line, const char *error
 	return false;
 }
 
-static bool is_crash(int signal)
+/*
+ * The CLI ends with 1 both when it fails and when the server ends with 1: only its known error lines tell them apart.
+ * A text about XPC is not proof that the service is down, so that is asked of the CLI (the one call made here).
+ */
+static bool judge_end(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
+                      const char *errors, int *ret_status, struct npxc_error *err)
 {
-	return signal == SIGSEGV || signal == SIGABRT || signal == SIGTRAP || signal == SIGILL || signal == SIGBUS;
-}
-
-bool apple_judge_end(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
-                     const char *errors, int *ret_status, struct npxc_error *err)
-{
-	mem_cleanup char *line = container_error_line(errors, "Error: ");
+	mem_cleanup char *line = errors_line(errors, "Error: ");
 
 	(void)status_text;
-	if (is_crash(term_signal))
+	if (container_is_crash(term_signal))
 		return error_set(err, ERROR_RUNTIME, "the container CLI crashed (signal %d): \"%s\"", term_signal,
 		                 line != NULL ? line : "");
 	if (term_signal != 0) {
@@ -334,9 +347,9 @@ bool apple_judge_end(const struct runtime *runtime, int exit_status, int term_si
 		                 "--recommended");
 	if (strstr(line, "requires macOS 26") != NULL)
 		return error_set(err, ERROR_RUNTIME_UNAVAILABLE, "networks of Apple container need macOS 26 or later");
-	if (strstr(line, "XPC") != NULL && apple_ask_service(runtime) == APPLE_SERVICE_DOWN)
+	if (is_down(runtime, line))
 		return error_set(err, ERROR_RUNTIME_UNAVAILABLE,
-		                 "the service of Apple container is not running; run: " APPLE_START_SERVICE);
+		                 "the service of Apple container is not running; run: " START_SERVICE);
 	return error_set(err, ERROR_RUNTIME, "`container run` failed: %s", line);
 }
 
@@ -353,15 +366,15 @@ static void examine_kernel(const struct runtime *runtime, const char *app_root, 
 	mem_cleanup char *kernel = NULL;
 
 	if (app_root == NULL) {
-		container_add_finding(findings, NULL, "guest kernel: not looked at (the CLI names no data root)");
+		runtime_add_finding(findings, NULL, "guest kernel: not looked at (the CLI names no data root)");
 		return;
 	}
 	kernel = str_printf("%s/kernels/default.kernel-%s", app_root, architecture);
 	if (file_exists(kernel)) {
-		container_add_finding(findings, NULL, "guest kernel: installed");
+		runtime_add_finding(findings, NULL, "guest kernel: installed");
 		return;
 	}
-	container_add_finding(findings, NULL, "guest kernel: none is installed");
+	runtime_add_finding(findings, NULL, "guest kernel: none is installed");
 	container_set_fix(findings, runtime, fix);
 }
 
@@ -375,14 +388,15 @@ static void examine_networks(const struct runtime *runtime, struct runtime_findi
 		return;
 	/* 64: before macOS 26 the command does not exist */
 	if (result.exit_status == 64)
-		container_add_finding(findings, "update to macOS 26, or use network none or open",
-		                      "networks: this macOS has none (policies named and allowlist)");
+		runtime_add_finding(findings, "update to macOS 26, or use network none or open",
+		                    "networks: this macOS has none (policies named and allowlist)");
 	else if (container_succeeded(&result))
-		container_add_finding(findings, NULL, "networks: available");
+		runtime_add_finding(findings, NULL, "networks: available");
 	proc_result_done(&result);
 }
 
-void apple_examine(const char *cli_name, const char *path_variable, struct runtime_findings *ret_findings)
+static void examine(const struct runtime_driver *driver, const char *cli_name, const char *path_variable,
+                    const char *image, struct runtime_findings *ret_findings)
 {
 	static const char *const start[] = { "system", "start", "--enable-kernel-install", NULL };
 	struct runtime_findings findings = { 0 };
@@ -390,28 +404,156 @@ void apple_examine(const char *cli_name, const char *path_variable, struct runti
 	struct runtime runtime;
 	mem_cleanup char *app_root = NULL;
 
-	if (!apple_find(cli_name, path_variable, &runtime, &why)) {
-		container_add_finding(&findings, "install the newest release of https://github.com/apple/container",
-		                      "CLI: %s", why.message);
+	(void)image;
+	if (!find(driver, cli_name, path_variable, &runtime, &why)) {
+		runtime_add_finding(&findings, "install the newest release of https://github.com/apple/container",
+		                    "CLI: %s", why.message);
 		*ret_findings = findings;
 		return;
 	}
-	container_add_finding(&findings, NULL, "CLI: %s, version %s", runtime.cli, runtime.version);
+	runtime_add_finding(&findings, NULL, "CLI: %s, version %s", runtime.cli, runtime.version);
 	switch (ask_status(&runtime, &app_root)) {
 	case APPLE_SERVICE_UP:
-		container_add_finding(&findings, NULL, "service: running");
+		runtime_add_finding(&findings, NULL, "service: running");
 		examine_kernel(&runtime, app_root, &findings);
 		examine_networks(&runtime, &findings);
 		break;
 	case APPLE_SERVICE_DOWN:
-		container_add_finding(&findings, NULL, "service: not running");
+		runtime_add_finding(&findings, NULL, "service: not running");
 		container_set_fix(&findings, &runtime, start);
 		break;
 	case APPLE_SERVICE_UNKNOWN:
-		container_add_finding(&findings, NULL, "service: no clear answer to `container system status`");
+		runtime_add_finding(&findings, NULL, "service: no clear answer to `container system status`");
 		container_set_fix(&findings, &runtime, start);
 		break;
 	}
 	runtime_done(&runtime);
 	*ret_findings = findings;
 }
+
+/* ---- containers and networks ---- */
+
+static bool list_ours(const struct runtime *runtime, struct strv *ret_containers, struct strv *ret_networks,
+                      struct strv *ret_busy, struct npxc_error *err)
+{
+	/* The option prints the identifiers, which are the names, one a line. */
+	static const char *const all[] = { "list", "--all", "--quiet", NULL };
+	static const char *const running[] = { "list", "--quiet", NULL };
+	static const char *const networks[] = { "network", "list", "--quiet", NULL };
+	struct strv containers = { 0 };
+	struct strv busy = { 0 };
+
+	if (!container_list(runtime, all, "npxc-", &containers, err) ||
+	    !container_list(runtime, running, "npxc-", &busy, err) ||
+	    !container_list(runtime, networks, "npxc-", ret_networks, err)) {
+		strv_done(&containers);
+		strv_done(&busy);
+		return false;
+	}
+	*ret_containers = containers;
+	*ret_busy = busy;
+	return true;
+}
+
+/*
+ * Status keys ipv4Subnet and ipv4Gateway, to 0.7.1 address and gateway. A host-only network without a gateway has it at
+ * its first host address.
+ */
+static bool parse_network(const cJSON *element, struct network *network, struct npxc_error *err)
+{
+	const cJSON *status = inspect_member(element, "status");
+	const cJSON *mode = inspect_member(inspect_member(element, "configuration"), "mode"); /* from 1.0.0 on */
+	const cJSON *subnet, *gateway;
+
+	if (mode == NULL)
+		mode = inspect_member(inspect_member(element, "config"), "mode");
+	if (cJSON_IsString(mode))
+		network->mode =
+		    strcmp(mode->valuestring, "hostOnly") == 0 ? NETWORK_MODE_HOST_ONLY : NETWORK_MODE_OTHER;
+	if (status == NULL)
+		return inspect_missing("status", err);
+	if (!cJSON_IsObject(status))
+		return inspect_ill_typed("status", "an object", err);
+	subnet = inspect_member(status, "ipv4Subnet");
+	gateway = inspect_member(status, "ipv4Gateway");
+	if (subnet != NULL || gateway != NULL)
+		return inspect_fill("ipv4Subnet", subnet, "ipv4Gateway", gateway, true, network, err);
+	subnet = inspect_member(status, "address");
+	gateway = inspect_member(status, "gateway");
+	if (subnet != NULL || gateway != NULL)
+		return inspect_fill("address", subnet, "gateway", gateway, true, network, err);
+	return inspect_missing("ipv4Subnet", err);
+}
+
+/* A mounted socket has the host's mode inside since then (EGRESS: apple/container#1751). */
+static bool has_sockets(const struct runtime *runtime)
+{
+	return runtime->number[0] > 1 || (runtime->number[0] == 1 && runtime->number[1] >= 1);
+}
+
+static enum policy_link choose_link(const struct runtime *runtime, bool restricted, bool socket_seen,
+                                    const char **ret_why)
+{
+	const enum policy_link link = has_sockets(runtime) && socket_seen ? POLICY_LINK_SOCKET : POLICY_LINK_GATEWAY;
+
+	(void)restricted;
+	*ret_why = link == POLICY_LINK_SOCKET ? "npxc doctor --probe has seen it work"
+	           : has_sockets(runtime)     ? "link socket has not been seen to work here: npxc doctor --probe"
+	                                      : "link socket needs Apple container 1.1.0";
+	return link;
+}
+
+static bool check_link(const struct runtime *runtime, enum policy_link link, struct npxc_error *err)
+{
+	if (link == POLICY_LINK_SOCKET && !has_sockets(runtime))
+		return error_set(err, ERROR_CONFIG,
+		                 "link socket needs Apple container 1.1.0, and this is %s; set network.link to gateway",
+		                 runtime->version);
+	return container_check_link(runtime, link, err);
+}
+
+/* 0.10.0 on, 1.0.0 on (inspect), and up to 0.9.0. */
+static const char *const no_container[] = {
+	"Error: *(cause: \"notFound: \"container with ID % not found\"\")",
+	"Error: container not found: %",
+	"Error: notFound: \"failed to delete one or more containers: [\"%\"]\"",
+	NULL,
+};
+
+/* 1.0.0 on, 0.10.0 on, up to 0.9.0; then those of a deletion, 0.6.0 with a time in front. */
+static const char *const no_network[] = {
+	"Error: network not found: %",
+	"Error: network % not found",
+	"Error: notFound: \"network % not found\"",
+	"Error: notFound: \"failed to delete one or more networks: [\"%\"]\"",
+	"failed to delete network: [\"error\": notFound: \"no network for id %\", \"id\": %]",
+	"failed to delete network: [\"id\": %, \"error\": notFound: \"no network for id %\"]",
+	"*failed to delete network %: notFound: \"no network for id %\"",
+	NULL,
+};
+
+const struct runtime_driver apple_driver = {
+	.kind = RUNTIME_APPLE,
+	.word = "apple",
+	.boundary = "a virtual machine of its own (Apple container)",
+	.has_containers = true,
+	.has_own_kernel = true,
+	.asks_probe = true,
+	.stop = GROUP_STOP_LEADER,
+	.open_network = "default",
+	.steering = steering,
+	.no_container = no_container,
+	.no_network = no_network,
+	.find = find,
+	.examine = examine,
+	.make_start = make_start,
+	.judge_end = judge_end,
+	.choose_link = choose_link,
+	.check_link = check_link,
+	.remove_argv = remove_argv,
+	.list_ours = list_ours,
+	.next_step = next_step,
+	.create_network = container_create_network,
+	.parse_network = parse_network,
+	.network_delete = "delete",
+};

@@ -455,7 +455,7 @@ static void push_first(const struct strv *checks, struct strv *argv, struct runt
 
 static bool check_launch(const struct runtime *runtime, const struct launch *launch, struct npxc_error *err)
 {
-	if (launch->network == LAUNCH_NETWORK_NAMED)
+	if (launch->network == LAUNCH_NETWORK_NAMED || launch->network == LAUNCH_NETWORK_MANAGED)
 		return error_set(err, ERROR_CONFIG,
 		                 "bubblewrap knows no network \"%s\"; use none or open, or another runtime",
 		                 launch->network_name);
@@ -568,13 +568,6 @@ bool bwrap_make_start(const struct runtime *runtime, const struct launch *launch
 		add_reach(runtime, launch, &start);
 	*ret_start = start;
 	return true;
-}
-
-void bwrap_remove_argv(const struct runtime *runtime, const char *name, struct strv *ret_argv)
-{
-	(void)runtime;
-	(void)name;
-	*ret_argv = (struct strv){ 0 };
 }
 
 /* ---- the end ---- */
@@ -699,3 +692,37 @@ bool bwrap_judge_end(const struct runtime *runtime, int exit_status, int term_si
 	*ret_status = 128 + term_signal;
 	return true;
 }
+
+/* ---- links ---- */
+
+static enum policy_link choose_link(const struct runtime *runtime, bool restricted, bool socket_seen,
+                                    const char **ret_why)
+{
+	(void)runtime;
+	(void)socket_seen;
+	*ret_why = restricted ? "user namespaces get no capabilities here, so not netns" : "no code inside takes part";
+	return restricted ? POLICY_LINK_SOCKET : POLICY_LINK_NETNS;
+}
+
+static bool check_link(const struct runtime *runtime, enum policy_link link, struct npxc_error *err)
+{
+	(void)runtime;
+	return link != POLICY_LINK_GATEWAY ||
+	       error_set(err, ERROR_CONFIG,
+	                 "bubblewrap has no networks of its own, so no gateway; set network.link to auto");
+}
+
+const struct runtime_driver bwrap_driver = {
+	.kind = RUNTIME_BWRAP,
+	.word = "bwrap",
+	.boundary = "user namespaces and seccomp on the host's kernel (bubblewrap)",
+	.cli = "bwrap",
+	.makes_links = true,
+	.stop = GROUP_STOP_INNER,
+	.find = bwrap_find,
+	.examine = bwrap_examine,
+	.make_start = bwrap_make_start,
+	.judge_end = bwrap_judge_end,
+	.choose_link = choose_link,
+	.check_link = check_link,
+};

@@ -1,12 +1,10 @@
 #ifndef NPXC_RUNTIME_BWRAP_H
 #define NPXC_RUNTIME_BWRAP_H
 
+#include "runtime/driver.h"
 #include "runtime/runtime.h"
 
-/*
- * The driver for bubblewrap (0.8.0 or later; the oldest with --disable-userns). Each function is the runtime_* function
- * of the same name for RUNTIME_BWRAP.
- */
+/* The driver for bubblewrap (0.8.0 or later; the oldest with --disable-userns). */
 
 /*
  * The descriptors under which bubblewrap gets its data. Masks take BWRAP_FD_MASKS and the numbers after it, the
@@ -35,8 +33,8 @@ bool bwrap_knows_descriptors(const char *program, size_t length);
 /* Pure: whether a path of the system's is in one of its directories that are empty inside (system_hidden). */
 bool bwrap_is_hidden(const struct runtime *runtime, const char *path);
 
-bool bwrap_find(const char *cli_name, const char *path_variable, struct runtime *ret_runtime,
-                struct npxc_error *err) NPXC_MUST_CHECK;
+bool bwrap_find(const struct runtime_driver *driver, const char *cli_name, const char *path_variable,
+                struct runtime *ret_runtime, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
  * Should: every namespace; a read-only root; a private /proc with the host's /proc/sys read-only over it; a read-only
@@ -50,7 +48,7 @@ bool bwrap_make_start(const struct runtime *runtime, const struct launch *launch
                       struct npxc_error *err) NPXC_MUST_CHECK;
 bool bwrap_judge_end(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
                      const char *errors, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
-void bwrap_remove_argv(const struct runtime *runtime, const char *name, struct strv *ret_argv);
-void bwrap_examine(const char *cli_name, const char *path_variable, struct runtime_findings *ret_findings);
+void bwrap_examine(const struct runtime_driver *driver, const char *cli_name, const char *path_variable,
+                   const char *image, struct runtime_findings *ret_findings);
 
 #endif

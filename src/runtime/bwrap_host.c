@@ -184,10 +184,11 @@ static bool knows_descriptors(const char *cli)
 	       bwrap_knows_descriptors(program.data, program.length);
 }
 
-bool bwrap_find(const char *cli_name, const char *path_variable, struct runtime *ret_runtime, struct npxc_error *err)
+bool bwrap_find(const struct runtime_driver *driver, const char *cli_name, const char *path_variable,
+                struct runtime *ret_runtime, struct npxc_error *err)
 {
-	const char *name = str_is_empty(cli_name) ? "bwrap" : cli_name;
-	struct runtime runtime = { .kind = RUNTIME_BWRAP, .is_root = geteuid() == 0, .uid = 1000, .gid = 1000 };
+	const char *name = str_is_empty(cli_name) ? driver->cli : cli_name;
+	struct runtime runtime = { .kind = driver->kind, .is_root = geteuid() == 0, .uid = 1000, .gid = 1000 };
 	struct npxc_error why = { 0 };
 	struct buf filter = BUF_INIT(0);
 	mem_cleanup char *cli = NULL;
@@ -444,13 +445,15 @@ static void examine_limits(struct runtime_findings *findings)
 	cgroup_plan_done(&plan);
 }
 
-void bwrap_examine(const char *cli_name, const char *path_variable, struct runtime_findings *ret_findings)
+void bwrap_examine(const struct runtime_driver *driver, const char *cli_name, const char *path_variable,
+                   const char *image, struct runtime_findings *ret_findings)
 {
 	struct runtime_findings findings = { 0 };
-	struct runtime runtime = { .kind = RUNTIME_BWRAP };
+	struct runtime runtime = { .kind = driver->kind };
 	struct npxc_error err = { 0 };
 
-	if (!bwrap_find(cli_name, path_variable, &runtime, &err)) {
+	(void)image;
+	if (!bwrap_find(driver, cli_name, path_variable, &runtime, &err)) {
 		add_finding(&findings, false, str_dup(err.message), install_advice);
 	} else {
 		bool works;
@@ -470,18 +473,23 @@ void bwrap_examine(const char *cli_name, const char *path_variable, struct runti
 
 #else
 
-bool bwrap_find(const char *cli_name, const char *path_variable, struct runtime *ret_runtime, struct npxc_error *err)
+bool bwrap_find(const struct runtime_driver *driver, const char *cli_name, const char *path_variable,
+                struct runtime *ret_runtime, struct npxc_error *err)
 {
+	(void)driver;
 	(void)cli_name;
 	(void)path_variable;
 	(void)ret_runtime;
 	return error_set(err, ERROR_RUNTIME_UNAVAILABLE, "bubblewrap exists on Linux only; use apple");
 }
 
-void bwrap_examine(const char *cli_name, const char *path_variable, struct runtime_findings *ret_findings)
+void bwrap_examine(const struct runtime_driver *driver, const char *cli_name, const char *path_variable,
+                   const char *image, struct runtime_findings *ret_findings)
 {
+	(void)driver;
 	(void)cli_name;
 	(void)path_variable;
+	(void)image;
 	*ret_findings = (struct runtime_findings){ .v = mem_alloc(sizeof(*ret_findings->v)), .count = 1 };
 	ret_findings->v[0].what = str_dup("bubblewrap exists on Linux only");
 	ret_findings->v[0].fix = str_dup("use the runtime apple");

@@ -3,18 +3,15 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "runtime/apple.h"
-#include "runtime/network.h"
+#include "runtime/errors.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
-#include <stdarg.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-extern char **environ;
 
 /* Docker's own default, which every image's tools lie on. */
 #define PATH_INSIDE "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -34,23 +31,6 @@ static bool is_name(const char *text, const char *also)
 	return true;
 }
 
-static bool matches(const char *pattern, const char *name)
-{
-	size_t length = strlen(pattern);
-
-	if (length > 0 && pattern[length - 1] == '*')
-		return strncmp(pattern, name, length - 1) == 0;
-	return strcmp(pattern, name) == 0;
-}
-
-static bool is_steering(const struct container_dialect *dialect, const char *name)
-{
-	for (size_t i = 0; dialect->steering[i] != NULL; i++)
-		if (matches(dialect->steering[i], name))
-			return true;
-	return false;
-}
-
 static bool check_path(const char *path, const char *what, struct npxc_error *err)
 {
 	mem_cleanup char *shown = path != NULL ? str_escape(path, strlen(path)) : NULL;
@@ -65,7 +45,7 @@ static bool check_path(const char *path, const char *what, struct npxc_error *er
 	return true;
 }
 
-static bool check_variable(const struct container_dialect *dialect, const char *name, struct npxc_error *err)
+static bool check_variable(const struct runtime_driver *driver, const char *name, struct npxc_error *err)
 {
 	mem_cleanup char *shown = str_escape(name, strlen(name));
 
@@ -76,16 +56,15 @@ static bool check_variable(const struct container_dialect *dialect, const char *
 	if (str_starts(name, "LD_") || str_starts(name, "DYLD_"))
 		return error_set(err, ERROR_CONFIG,
 		                 "the variable %s would change how the %s CLI itself is loaded; it cannot be forwarded",
-		                 shown, dialect->word);
-	if (is_steering(dialect, name))
+		                 shown, driver->word);
+	if (runtime_is_steering(driver, name))
 		return error_set(err, ERROR_CONFIG,
 		                 "the variable %s steers the %s CLI itself; it cannot be forwarded to a server", shown,
-		                 dialect->word);
+		                 driver->word);
 	return true;
 }
 
-bool container_check_launch(const struct container_dialect *dialect, const struct launch *launch,
-                            struct npxc_error *err)
+bool container_check_launch(const struct runtime_driver *driver, const struct launch *launch, struct npxc_error *err)
 {
 	mem_cleanup char *name = str_escape(launch->name ? launch->name : "", launch->name ? strlen(launch->name) : 0);
 	mem_cleanup char *image =
@@ -96,7 +75,7 @@ bool container_check_launch(const struct container_dialect *dialect, const struc
 		                 CONTAINER_NAME_BYTES);
 	if (!is_name(image, "_.-/:@"))
 		return error_set(err, ERROR_CONFIG, "\"%s\" is not the name of an image; set node_image", image);
-	if (launch->network == LAUNCH_NETWORK_NAMED &&
+	if ((launch->network == LAUNCH_NETWORK_NAMED || launch->network == LAUNCH_NETWORK_MANAGED) &&
 	    (launch->network_name == NULL || !is_name(launch->network_name, "_.-")))
 		return error_set(err, ERROR_CONFIG, "a network without a valid name");
 	if (launch->network == LAUNCH_NETWORK_NETNS)
@@ -127,20 +106,21 @@ bool container_check_launch(const struct container_dialect *dialect, const struc
 		if (!check_path(launch->masks.v[i], "socket", err))
 			return false;
 	for (size_t i = 0; i < launch->env_count; i++)
-		if (!check_variable(dialect, launch->env[i].name, err))
+		if (!check_variable(driver, launch->env[i].name, err))
 			return false;
 	return true;
 }
 
-const char *container_network_word(const struct container_dialect *dialect, const struct launch *launch)
+const char *container_network_word(const struct runtime_driver *driver, const struct launch *launch)
 {
 	switch (launch->network) {
 	case LAUNCH_NETWORK_NONE:
 	case LAUNCH_NETWORK_NETNS: /* refused by container_check_launch */
 		break;
 	case LAUNCH_NETWORK_OPEN:
-		return dialect->open_network;
+		return driver->open_network;
 	case LAUNCH_NETWORK_NAMED:
+	case LAUNCH_NETWORK_MANAGED:
 		return launch->network_name;
 	}
 	return "none";
@@ -280,7 +260,7 @@ bool container_parse_json(const char *text, size_t length, const char *what, str
                           struct npxc_error *err)
 {
 	mem_cleanup char *copy = str_dup_n(text != NULL ? text : "", length);
-	mem_cleanup char *start = container_error_text(copy, length);
+	mem_cleanup char *start = errors_text(copy, length);
 	cJSON *json;
 
 	/* a NUL byte would make cJSON see a shorter text than the one that came */
@@ -311,66 +291,23 @@ bool container_parse_numbers(const char *text, unsigned ret_number[static 3], si
 	return true;
 }
 
-char *container_error_line(const char *errors, const char *prefix)
+bool container_find(const struct runtime_driver *driver, const char *cli_name, const char *path_variable,
+                    struct runtime *ret_runtime, struct npxc_error *err)
 {
-	char *found = NULL;
-
-	for (const char *line = errors; line != NULL && *line != '\0';) {
-		size_t length = strcspn(line, "\r\n");
-
-		if (strncmp(line, prefix, strlen(prefix)) == 0) {
-			free(found);
-			found = container_error_text(line + strlen(prefix), length - strlen(prefix));
-		}
-		line += length;
-		line += strspn(line, "\r\n");
-	}
-	return found;
-}
-
-char *container_error_text(const char *errors, size_t length)
-{
-	enum { SHOWN_BYTES = 240 };
-	mem_cleanup char *copy = str_dup_n(errors != NULL ? errors : "", errors != NULL ? length : 0);
-	char *text = str_trim(copy);
-	mem_cleanup char *escaped = NULL;
-
-	for (char *p = text; *p != '\0'; p++)
-		if (*p == '\n' || *p == '\r' || *p == '\t')
-			*p = ' ';
-	escaped = str_escape(text, strlen(text));
-	if (strlen(escaped) <= SHOWN_BYTES)
-		return MEM_TAKE(escaped);
-	return str_printf("%.*s...", SHOWN_BYTES, escaped);
-}
-
-bool container_find(const struct container_dialect *dialect, enum runtime_kind kind, const char *cli_name,
-                    const char *path_variable, struct runtime *ret_runtime, struct npxc_error *err)
-{
-	struct runtime runtime = { .kind = kind, .is_root = geteuid() == 0 };
+	struct runtime runtime = { .kind = driver->kind, .is_root = geteuid() == 0 };
 	mem_cleanup char *shown = str_escape(cli_name, strlen(cli_name));
 
 	if (!file_find_program(cli_name, path_variable, &runtime.cli, err)) {
 		error_set(err, ERROR_RUNTIME_UNAVAILABLE, "the CLI \"%s\" of runtime %s was not found%s", shown,
-		          dialect->word, strchr(cli_name, '/') == NULL ? " on PATH" : "");
+		          driver->word, strchr(cli_name, '/') == NULL ? " on PATH" : "");
 		return false;
 	}
 	/* Files that a VM or a container shares keep their owner: inside, the server is who started it. Never root. */
 	runtime.uid = runtime.is_root ? SANDBOX_DROP_UID : geteuid();
 	runtime.gid = runtime.is_root ? SANDBOX_DROP_UID : getegid();
-	container_environment(dialect, &runtime.environment);
+	runtime_environment(driver->kind, &runtime.environment);
 	*ret_runtime = runtime;
 	return true;
-}
-
-void container_environment(const struct container_dialect *dialect, struct strv *environment)
-{
-	for (char **p = environ; *p != NULL; p++) {
-		mem_cleanup char *name = str_dup_n(*p, strcspn(*p, "="));
-
-		if (is_steering(dialect, name))
-			strv_push(environment, *p);
-	}
 }
 
 bool container_ask(const struct runtime *runtime, const char *const *words, unsigned timeout_ms,
@@ -421,105 +358,77 @@ bool container_call_failed(const struct runtime *runtime, const char *command, c
                            unsigned timeout_ms, struct npxc_error *err)
 {
 	const char *errors = result->errors.data != NULL ? result->errors.data : "";
-	mem_cleanup char *said = container_error_text(errors, result->errors.length);
+	mem_cleanup char *said = errors_text(errors, result->errors.length);
 	mem_cleanup char *how = proc_result_text(result, timeout_ms);
-	enum npxc_error_kind kind = ERROR_RUNTIME;
-	const char *next = "";
+	const struct runtime_driver *driver = runtime_driver(runtime->kind);
+	const char *next = driver->next_step == NULL ? NULL : driver->next_step(runtime, errors);
 
-	if (runtime->kind == RUNTIME_APPLE && strstr(errors, "XPC") != NULL &&
-	    apple_ask_service(runtime) == APPLE_SERVICE_DOWN) {
-		kind = ERROR_RUNTIME_UNAVAILABLE;
-		next = "; run: " APPLE_START_SERVICE;
-	} else if (runtime->kind == RUNTIME_DOCKER && strstr(errors, "Cannot connect to the Docker daemon") != NULL) {
-		kind = ERROR_RUNTIME_UNAVAILABLE;
-		next = "; start the docker daemon";
-	}
-	error_set(err, kind, "`%s` failed (%s): %s%s", command, how, said, next);
+	error_set(err, next == NULL ? ERROR_RUNTIME : ERROR_RUNTIME_UNAVAILABLE, "`%s` failed (%s): %s%s", command, how,
+	          said, next == NULL ? "" : next);
 	if (result->timed_out)
 		err->sys_errno = ETIMEDOUT;
 	return false;
 }
 
-/* ---- what is not there ---- */
-
-/* A whole line: %: the name; *, at most once: anything. */
-struct phrase {
-	enum runtime_kind kind;
-	const char *line;
-};
-
-static const struct phrase no_container[] = {
-	/* podman 3 to 5, libpod/define/errors.go: "no such container"; cmd/podman/containers/rm.go */
-	{ RUNTIME_PODMAN, "Error: no container with name or ID \"%\" found: no such container" },
-	{ RUNTIME_PODMAN, "Error: no container with ID or name \"%\" found: no such container" },
-	/* moby, daemon/container: "No such container: %s"; before 20.10 without the daemon's words */
-	{ RUNTIME_DOCKER, "Error response from daemon: No such container: %" },
-	{ RUNTIME_DOCKER, "Error: No such container: %" },
-	/* apple/container 0.10.0 on, 1.0.0 on (inspect), and up to 0.9.0 */
-	{ RUNTIME_APPLE, "Error: *(cause: \"notFound: \"container with ID % not found\"\")" },
-	{ RUNTIME_APPLE, "Error: container not found: %" },
-	{ RUNTIME_APPLE, "Error: notFound: \"failed to delete one or more containers: [\"%\"]\"" },
-};
-
-static const struct phrase no_network[] = {
-	/* podman 4 and 5, common/libnetwork/netavark: "unable to find network with name or ID %s: network not found" */
-	{ RUNTIME_PODMAN, "Error: *unable to find network with name or ID %: network not found" },
-	{ RUNTIME_DOCKER, "Error response from daemon: network % not found" },
-	{ RUNTIME_DOCKER, "Error: No such network: %" },
-	/* apple/container 1.0.0 on, 0.10.0 on, up to 0.9.0; then those of a deletion, 0.6.0 with a time in front */
-	{ RUNTIME_APPLE, "Error: network not found: %" },
-	{ RUNTIME_APPLE, "Error: network % not found" },
-	{ RUNTIME_APPLE, "Error: notFound: \"network % not found\"" },
-	{ RUNTIME_APPLE, "Error: notFound: \"failed to delete one or more networks: [\"%\"]\"" },
-	{ RUNTIME_APPLE, "failed to delete network: [\"error\": notFound: \"no network for id %\", \"id\": %]" },
-	{ RUNTIME_APPLE, "failed to delete network: [\"id\": %, \"error\": notFound: \"no network for id %\"]" },
-	{ RUNTIME_APPLE, "*failed to delete network %: notFound: \"no network for id %\"" },
-};
-
-static bool line_is(const char *line, const char *phrase, const char *name)
+bool container_call(const struct runtime *runtime, const char *const *words, unsigned timeout_ms,
+                    struct npxc_error *err)
 {
-	struct buf whole BUF_CLEANUP = BUF_INIT(SIZE_MAX);
+	mem_cleanup char *command = container_command_text(runtime, words);
+	struct proc_result result;
+	bool ok;
+
+	if (!container_ask(runtime, words, timeout_ms, &result, err))
+		return false;
+	ok = container_succeeded(&result) || container_call_failed(runtime, command, &result, timeout_ms, err);
+	proc_result_done(&result);
+	return ok;
+}
+
+bool container_remove(const struct runtime *runtime, const char *name, struct npxc_error *err)
+{
+	struct strv argv __attribute__((cleanup(strv_done))) = { 0 };
+	struct proc_result result = { 0 };
+	bool ok;
+
+	runtime_remove_argv(runtime, name, &argv);
+	const char *const *words = (const char *const *)argv.v + 1;
+	if (!container_ask(runtime, words, LIMIT_REMOVE_MS, &result, err))
+		return false;
+	mem_cleanup char *shown = container_command_text(runtime, words);
+	ok = (!result.timed_out && (result.exit_status == 0 || errors_say(runtime_driver(runtime->kind)->no_container,
+	                                                                  result.errors.data, name))) ||
+	     container_call_failed(runtime, shown, &result, LIMIT_REMOVE_MS, err);
+	proc_result_done(&result);
+	return ok;
+}
+
+void container_kill(const struct runtime *runtime, const char *name)
+{
+	const char *const words[] = { "kill", "-s", "KILL", name, NULL };
 	struct npxc_error ignored = { 0 };
-	const char *text, *star;
-	size_t length, before;
+	struct proc_result result;
 
-	for (const char *p = phrase; *p != '\0'; p++)
-		if (!buf_append(&whole, *p == '%' ? name : p, *p == '%' ? strlen(name) : 1, &ignored))
-			return false;
-	text = whole.data == NULL ? "" : whole.data;
-	star = strchr(text, '*');
-	if (star == NULL)
-		return strcmp(line, text) == 0;
-	length = strlen(line);
-	before = (size_t)(star - text);
-	return length >= whole.length - 1 && strncmp(line, text, before) == 0 &&
-	       strcmp(line + length - strlen(star + 1), star + 1) == 0;
+	if (container_ask(runtime, words, LIMIT_REMOVE_MS, &result, &ignored))
+		proc_result_done(&result);
 }
 
-static bool says(const struct phrase *phrases, size_t count, enum runtime_kind kind, const char *errors,
-                 const char *name)
+bool container_create_network(const struct runtime *runtime, const char *name, struct npxc_error *err)
 {
-	mem_cleanup char *copy = str_dup(errors);
-	char *rest = copy;
+	const char *const words[] = { "network", "create", "--internal", name, NULL };
 
-	for (char *line = strsep(&rest, "\n"); line != NULL; line = strsep(&rest, "\n")) {
-		const char *words = str_trim(line);
-
-		for (size_t i = 0; i < count; i++)
-			if (phrases[i].kind == kind && line_is(words, phrases[i].line, name))
-				return true;
-	}
-	return false;
+	return container_call(runtime, words, LIMIT_CLI_MS, err);
 }
 
-bool container_says_no_container(enum runtime_kind kind, const char *errors, const char *name)
+bool container_check_link(const struct runtime *runtime, enum policy_link link, struct npxc_error *err)
 {
-	return says(no_container, sizeof(no_container) / sizeof(no_container[0]), kind, errors, name);
+	return link != POLICY_LINK_NETNS ||
+	       error_set(err, ERROR_CONFIG, "link netns is bubblewrap's; on %s set network.link to auto",
+	                 runtime_driver(runtime->kind)->word);
 }
 
-bool container_says_no_network(enum runtime_kind kind, const char *errors, const char *name)
+bool container_is_crash(int signal)
 {
-	return says(no_network, sizeof(no_network) / sizeof(no_network[0]), kind, errors, name);
+	return signal == SIGSEGV || signal == SIGABRT || signal == SIGTRAP || signal == SIGILL || signal == SIGBUS;
 }
 
 bool container_list(const struct runtime *runtime, const char *const *words, const char *prefix, struct strv *ret_names,
@@ -547,19 +456,6 @@ bool container_list(const struct runtime *runtime, const char *const *words, con
 	proc_result_done(&result);
 	*ret_names = names;
 	return true;
-}
-
-void container_add_finding(struct runtime_findings *findings, const char *fix, const char *fmt, ...)
-{
-	char what[ERROR_MESSAGE_SIZE];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(what, sizeof(what), fmt, args);
-	va_end(args);
-	findings->v = mem_realloc(findings->v, findings->count + 1, sizeof(*findings->v));
-	findings->v[findings->count++] =
-	    (struct runtime_finding){ .ok = fix == NULL, .what = str_dup(what), .fix = str_dup(fix) };
 }
 
 void container_set_fix(struct runtime_findings *findings, const struct runtime *runtime, const char *const *words)

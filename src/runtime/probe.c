@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "config/rules.h"
-#include "runtime/container.h"
 
 #include <arpa/inet.h>
 #include <cjson/cJSON.h>
@@ -250,12 +249,12 @@ static void judge_refused(const struct probe_place *place, const struct row *row
 	                     tried.said[0] == '\0' && (!tried.connected || strcmp(tried.code, "ECONNRESET") == 0);
 
 	if (refused)
-		container_add_finding(findings, NULL, "link %s: %s (%s)", link, row->what, tried.code);
+		runtime_add_finding(findings, NULL, "link %s: %s (%s)", link, row->what, tried.code);
 	else if (!tried.known)
-		container_add_finding(findings, no_link, "link %s: %s: not tried", link, row->what);
+		runtime_add_finding(findings, no_link, "link %s: %s: not tried", link, row->what);
 	else
-		container_add_finding(findings, no_link, "link %s: %s: not so (%s%s)", link, row->what,
-		                      tried.connected ? "connected, " : "", tried.code);
+		runtime_add_finding(findings, no_link, "link %s: %s: not so (%s%s)", link, row->what,
+		                    tried.connected ? "connected, " : "", tried.code);
 }
 
 static bool greeted(const struct tried *tried, const char *word)
@@ -273,12 +272,11 @@ static void judge_allowed(const struct probe_place *place, const char *word, con
 	const char *link = policy_link_word(place->link);
 
 	if (greeted(&tried, word))
-		container_add_finding(findings, NULL,
-		                      "link %s: what a rule allows is reached (" RULES_HOST_ALIAS ":%u)", link,
-		                      place->loopback);
+		runtime_add_finding(findings, NULL, "link %s: what a rule allows is reached (" RULES_HOST_ALIAS ":%u)",
+		                    link, place->loopback);
 	else
-		container_add_finding(findings, no_link, "link %s: what a rule allows is not reached (%s)", link,
-		                      tried.known ? tried.code : "not tried");
+		runtime_add_finding(findings, no_link, "link %s: what a rule allows is not reached (%s)", link,
+		                    tried.known ? tried.code : "not tried");
 }
 
 static void judge_gateway(const struct probe_place *place, const char *word, const cJSON *all,
@@ -287,16 +285,16 @@ static void judge_gateway(const struct probe_place *place, const char *word, con
 	struct tried tried __attribute__((cleanup(tried_cleanup))) = look_up(all, "other");
 
 	if (!tried.known) {
-		container_add_finding(findings, no_link, "link gateway: this machine's other ports: not tried");
+		runtime_add_finding(findings, no_link, "link gateway: this machine's other ports: not tried");
 	} else if (greeted(&tried, word) || tried.connected) {
-		container_add_finding(findings, NULL,
-		                      "link gateway: known weakness: the guest reached a port of this machine that "
-		                      "listens on all addresses (%s:%u)",
-		                      place->gateway, place->open);
+		runtime_add_finding(findings, NULL,
+		                    "link gateway: known weakness: the guest reached a port of this machine that "
+		                    "listens on all addresses (%s:%u)",
+		                    place->gateway, place->open);
 		findings->v[findings->count - 1].note = true;
 	} else {
-		container_add_finding(findings, NULL, "link gateway: this machine's other ports are not reached (%s)",
-		                      tried.code);
+		runtime_add_finding(findings, NULL, "link gateway: this machine's other ports are not reached (%s)",
+		                    tried.code);
 	}
 }
 

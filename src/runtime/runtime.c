@@ -3,69 +3,44 @@
 #include "base/mem.h"
 #include "contain/reach.h"
 #include "guest/first.h"
-#include "runtime/apple.h"
-#include "runtime/bwrap.h"
-#include "runtime/container.h"
-#include "runtime/podman.h"
+#include "runtime/driver.h"
+#include "runtime/errors.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-static const struct {
-	const char *word;
-	const char *boundary;
-} kinds[] = {
-	[RUNTIME_BWRAP] = { "bwrap", "user namespaces and seccomp on the host's kernel (bubblewrap)" },
-	[RUNTIME_APPLE] = { "apple", "a virtual machine of its own (Apple container)" },
-	[RUNTIME_PODMAN] = { "podman", "a container on the host's kernel (podman)" },
-	[RUNTIME_DOCKER] = { "docker", "a container on the host's kernel (docker)" },
-};
+extern char **environ;
 
 bool runtime_kind_of(const char *word, enum runtime_kind *ret_kind, struct npxc_error *err)
 {
 	mem_cleanup char *shown = str_escape(word, strnlen(word, 64));
 
 	if (strcmp(word, "auto") == 0) {
-#ifdef __APPLE__
-		*ret_kind = RUNTIME_APPLE;
-#else
-		*ret_kind = RUNTIME_BWRAP;
-#endif
+		*ret_kind = runtime_kind_auto;
 		return true;
 	}
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (strcmp(word, kinds[i].word) == 0) {
+	for (size_t i = 0; i < runtime_driver_count; i++) {
+		if (strcmp(word, runtime_kind_word((enum runtime_kind)i)) == 0) {
 			*ret_kind = (enum runtime_kind)i;
 			return true;
 		}
 	}
-	return error_set(err, ERROR_CONFIG, "unknown runtime \"%s\"; use auto, bwrap, apple, podman or docker", shown);
+	return error_set(err, ERROR_CONFIG, "unknown runtime \"%s\"; use " RUNTIMES_TEXT, shown);
 }
 
 const char *runtime_kind_word(enum runtime_kind kind)
 {
-	return kinds[kind].word;
-}
-
-const char *runtime_boundary(enum runtime_kind kind)
-{
-	return kinds[kind].boundary;
+	return runtime_driver(kind)->word;
 }
 
 bool runtime_find(enum runtime_kind kind, const char *cli_name, const char *path_variable, struct runtime *ret_runtime,
                   struct npxc_error *err)
 {
-	switch (kind) {
-	case RUNTIME_BWRAP:
-		return bwrap_find(cli_name, path_variable, ret_runtime, err);
-	case RUNTIME_APPLE:
-		return apple_find(cli_name, path_variable, ret_runtime, err);
-	case RUNTIME_PODMAN:
-	case RUNTIME_DOCKER:
-		break;
-	}
-	return podman_find(kind, cli_name, path_variable, ret_runtime, err);
+	const struct runtime_driver *driver = runtime_driver(kind);
+
+	return driver->find(driver, cli_name, path_variable, ret_runtime, err);
 }
 
 void runtime_done(struct runtime *runtime)
@@ -84,42 +59,17 @@ void runtime_done(struct runtime *runtime)
 bool runtime_make_start(const struct runtime *runtime, const struct launch *launch, struct runtime_start *ret_start,
                         struct npxc_error *err)
 {
-	switch (runtime->kind) {
-	case RUNTIME_BWRAP:
-		return bwrap_make_start(runtime, launch, ret_start, err);
-	case RUNTIME_APPLE:
-		return apple_make_start(runtime, launch, ret_start, err);
-	case RUNTIME_PODMAN:
-	case RUNTIME_DOCKER:
-		break;
-	}
-	return podman_make_start(runtime, launch, ret_start, err);
-}
-
-static bool judge_end(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
-                      const char *errors, int *ret_status, struct npxc_error *err)
-{
-	switch (runtime->kind) {
-	case RUNTIME_BWRAP:
-		return bwrap_judge_end(runtime, exit_status, term_signal, status_text, errors, ret_status, err);
-	case RUNTIME_APPLE:
-		return apple_judge_end(runtime, exit_status, term_signal, status_text, errors, ret_status, err);
-	case RUNTIME_PODMAN:
-	case RUNTIME_DOCKER:
-		break;
-	}
-	return podman_judge_end(runtime, exit_status, term_signal, status_text, errors, ret_status, err);
+	return runtime_driver(runtime->kind)->make_start(runtime, launch, ret_start, err);
 }
 
 /* The first program ended by itself; `said`: its line. */
 static bool judge_first(const struct runtime *runtime, const char *said, struct npxc_error *err)
 {
-	const char *engine = runtime->kind == RUNTIME_DOCKER ? " (an engine in a machine of its own, such as Docker "
-	                                                       "Desktop, cannot be used with mounts)"
-	                                                     : "";
+	const char *note = runtime_driver(runtime->kind)->replaced_note;
 
 	if (str_starts(said, FIRST_OTHER))
-		return error_set(err, ERROR_RUNTIME, REACH_REPLACED "%s", said + strlen(FIRST_OTHER), engine);
+		return error_set(err, ERROR_RUNTIME, REACH_REPLACED "%s", said + strlen(FIRST_OTHER),
+		                 note == NULL ? "" : note);
 	if (str_starts(said, FIRST_WRITABLE))
 		return error_set(
 		    err, ERROR_RUNTIME,
@@ -137,121 +87,77 @@ bool runtime_judge_end(const struct runtime *runtime, int exit_status, int term_
 {
 	int status;
 
-	if (!judge_end(runtime, exit_status, term_signal, status_text, errors, &status, err))
+	if (!runtime_driver(runtime->kind)
+	         ->judge_end(runtime, exit_status, term_signal, status_text, errors, &status, err))
 		return false;
-	mem_cleanup char *said = status == FIRST_STATUS ? container_error_line(errors, FIRST_PREFIX) : NULL;
+	mem_cleanup char *said = status == FIRST_STATUS ? errors_line(errors, FIRST_PREFIX) : NULL;
 	if (said != NULL)
 		return judge_first(runtime, said, err);
 	*ret_status = status;
 	return true;
 }
 
-void runtime_remove_argv(const struct runtime *runtime, const char *name, struct strv *ret_argv)
+static bool is_one_of(const char *const *patterns, const char *name)
 {
-	switch (runtime->kind) {
-	case RUNTIME_BWRAP:
-		bwrap_remove_argv(runtime, name, ret_argv);
-		return;
-	case RUNTIME_APPLE:
-		apple_remove_argv(runtime, name, ret_argv);
-		return;
-	case RUNTIME_PODMAN:
-	case RUNTIME_DOCKER:
-		break;
+	for (size_t i = 0; patterns[i] != NULL; i++) {
+		const size_t length = strlen(patterns[i]);
+
+		if (patterns[i][length - 1] == '*' ? strncmp(patterns[i], name, length - 1) == 0
+		                                   : strcmp(patterns[i], name) == 0)
+			return true;
 	}
-	podman_remove_argv(runtime, name, ret_argv);
+	return false;
+}
+
+bool runtime_is_steering(const struct runtime_driver *driver, const char *name)
+{
+	return driver->steering != NULL && is_one_of(driver->steering, name);
 }
 
 void runtime_environment(enum runtime_kind kind, struct strv *environment)
 {
-	switch (kind) {
-	case RUNTIME_APPLE:
-		container_environment(&apple_dialect, environment);
-		return;
-	case RUNTIME_PODMAN:
-		container_environment(&podman_dialect, environment);
-		return;
-	case RUNTIME_DOCKER:
-		container_environment(&docker_dialect, environment);
-		return;
-	case RUNTIME_BWRAP:
-		return;
+	for (char **p = environ; *p != NULL; p++) {
+		mem_cleanup char *name = str_dup_n(*p, strcspn(*p, "="));
+
+		if (runtime_is_steering(runtime_driver(kind), name))
+			strv_push(environment, *p);
 	}
 }
 
-/* podman-ps(1), docker-ps(1): every other state has a process in it, or is on the way there or from there. */
-static bool state_is_idle(const char *state)
+void runtime_remove_argv(const struct runtime *runtime, const char *name, struct strv *ret_argv)
 {
-	static const char *const idle[] = { "created", "configured", "exited", "stopped", "dead" };
-
-	for (size_t i = 0; i < sizeof(idle) / sizeof(idle[0]); i++)
-		if (strcasecmp(state, idle[i]) == 0)
-			return true;
-	return false;
-}
-
-/* "NAME" or "NAME<tab>STATE<tab>NETWORK,NETWORK": the names stay, who is busy is noted. */
-static void split_rows(struct strv *rows, struct strv *busy)
-{
-	for (size_t i = 0; i < rows->count; i++) {
-		char *rest = rows->v[i];
-		const char *name = strsep(&rest, "\t");
-		const char *state = strsep(&rest, "\t");
-
-		if (state == NULL || state[0] == '\0' || state_is_idle(state))
-			continue;
-		strv_push(busy, name);
-		for (const char *network = strsep(&rest, ","); network != NULL; network = strsep(&rest, ","))
-			strv_push(busy, network);
-	}
+	*ret_argv = (struct strv){ 0 };
+	if (runtime_driver(runtime->kind)->has_containers)
+		runtime_driver(runtime->kind)->remove_argv(runtime, name, ret_argv);
 }
 
 bool runtime_list_ours(const struct runtime *runtime, struct strv *ret_containers, struct strv *ret_networks,
                        struct strv *ret_busy, struct npxc_error *err)
 {
-	static const char *const podman_containers[] = {
-		"ps", "-a", "--no-trunc", "--format", "{{.Names}}\t{{.State}}\t{{.Networks}}", NULL
-	};
-	static const char *const podman_networks[] = { "network", "ls", "--format", "{{.Name}}", NULL };
-	/* The option prints the identifiers, which are the names, one a line. */
-	static const char *const apple_containers[] = { "list", "--all", "--quiet", NULL };
-	static const char *const apple_running[] = { "list", "--quiet", NULL };
-	static const char *const apple_networks[] = { "network", "list", "--quiet", NULL };
-	const bool apple = runtime->kind == RUNTIME_APPLE;
-	struct strv containers = { 0 };
-	struct strv busy = { 0 };
+	const struct runtime_driver *driver = runtime_driver(runtime->kind);
 
-	if (runtime->kind == RUNTIME_BWRAP)
-		return true;
-	if (!container_list(runtime, apple ? apple_containers : podman_containers, "npxc-", &containers, err))
-		return false;
-	split_rows(&containers, &busy);
-	if ((apple && !container_list(runtime, apple_running, "npxc-", &busy, err)) ||
-	    !container_list(runtime, apple ? apple_networks : podman_networks, "npxc-", ret_networks, err)) {
-		strv_done(&containers);
-		strv_done(&busy);
-		return false;
-	}
-	*ret_containers = containers;
-	*ret_busy = busy;
-	return true;
+	return !driver->has_containers || driver->list_ours(runtime, ret_containers, ret_networks, ret_busy, err);
 }
 
 void runtime_examine(enum runtime_kind kind, const char *cli_name, const char *path_variable, const char *image,
                      struct runtime_findings *ret_findings)
 {
-	switch (kind) {
-	case RUNTIME_BWRAP:
-		bwrap_examine(cli_name, path_variable, ret_findings);
-		return;
-	case RUNTIME_APPLE:
-		apple_examine(cli_name, path_variable, ret_findings);
-		return;
-	case RUNTIME_PODMAN:
-	case RUNTIME_DOCKER:
-		break;
-	}
-	podman_examine(kind, cli_name, path_variable, image, ret_findings);
+	const struct runtime_driver *driver = runtime_driver(kind);
+
+	driver->examine(driver, cli_name, path_variable, image, ret_findings);
+}
+
+void runtime_add_finding(struct runtime_findings *findings, const char *fix, const char *fmt, ...)
+{
+	char what[ERROR_MESSAGE_SIZE];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(what, sizeof(what), fmt, args);
+	va_end(args);
+	findings->v = mem_realloc(findings->v, findings->count + 1, sizeof(*findings->v));
+	findings->v[findings->count++] =
+	    (struct runtime_finding){ .ok = fix == NULL, .what = str_dup(what), .fix = str_dup(fix) };
 }
 
 void runtime_findings_done(struct runtime_findings *findings)

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "runtime/driver.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,12 +16,19 @@
  * start function looks at nothing but its arguments, so that `npxc inspect` prints what a run uses.
  */
 
-enum runtime_kind { RUNTIME_BWRAP, RUNTIME_APPLE, RUNTIME_PODMAN, RUNTIME_DOCKER };
-
 /* ---- what is wanted ---- */
 
-/* NETNS: a namespace in which egress/netns has sockets; bwrap only. */
-enum launch_network { LAUNCH_NETWORK_NONE, LAUNCH_NETWORK_OPEN, LAUNCH_NETWORK_NAMED, LAUNCH_NETWORK_NETNS };
+/*
+ * NETNS: a namespace in which egress/netns has sockets; bwrap only. MANAGED: a host-only network that npxc made for
+ * this session, or will (then a slot stands for its name); its name is not the user's.
+ */
+enum launch_network {
+	LAUNCH_NETWORK_NONE,
+	LAUNCH_NETWORK_OPEN,
+	LAUNCH_NETWORK_NAMED,
+	LAUNCH_NETWORK_MANAGED,
+	LAUNCH_NETWORK_NETNS
+};
 
 /*
  * Which file is meant, of a source that others may rename: what was judged is what the sandbox gets, or it does not
@@ -87,7 +95,7 @@ struct launch {
 	char *path_prefix; /* owned or NULL; directories put before the ordinary PATH inside (a Node's bin) */
 	char *term, *lang; /* owned or NULL: TERM and LANG inside, passed from outside; `env` wins over all five */
 	enum launch_network network;
-	char *network_name;    /* owned; LAUNCH_NETWORK_NAMED only */
+	char *network_name;    /* owned; NAMED and MANAGED only */
 	uint64_t memory_bytes; /* ceilings; 0 = none wanted */
 	unsigned cpu_millis;
 	unsigned pids;
@@ -189,13 +197,9 @@ bool runtime_find(enum runtime_kind kind, const char *cli_name, const char *path
                   struct npxc_error *err) NPXC_MUST_CHECK;
 void runtime_done(struct runtime *runtime);
 
-/* "auto" is apple on macOS and bwrap elsewhere. ERROR_CONFIG on an unknown word. */
+/* "auto" is runtime_kind_auto. ERROR_CONFIG on an unknown word. */
 bool runtime_kind_of(const char *word, enum runtime_kind *ret_kind, struct npxc_error *err) NPXC_MUST_CHECK;
 const char *runtime_kind_word(enum runtime_kind kind);
-/* What stands between server and host, for inspect: "user namespaces and seccomp on the host's kernel (bubblewrap)",
- * "a virtual machine of its own (Apple container)" ... */
-const char *runtime_boundary(enum runtime_kind kind);
-
 /*
  * Pure. ERROR_CONFIG for what this runtime cannot do (bwrap: a named network), ERROR_RUNTIME_UNAVAILABLE for what this
  * version cannot. Should: everything in DESIGN "Inside, always". Mustn't: put a variable's value into argv, weaken
@@ -212,17 +216,19 @@ bool runtime_make_start(const struct runtime *runtime, const struct launch *laun
 bool runtime_judge_end(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
                        const char *errors, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
 
-/* Appends those of npxc's own variables that steer this runtime's CLI ("NAME=value"); none for bwrap. */
+/* Whether a variable steers the runtime's CLI; appends those of npxc's own that do ("NAME=value"). */
+bool runtime_is_steering(const struct runtime_driver *driver, const char *name);
 void runtime_environment(enum runtime_kind kind, struct strv *environment);
 
-/* argv that removes a container by name, whether or not it runs (empty for bwrap: its group is killed instead). */
+/* argv that removes a container by name, whether or not it runs (empty without containers: the group is killed
+ * instead). */
 void runtime_remove_argv(const struct runtime *runtime, const char *name, struct strv *ret_argv);
 
 /*
  * What a container runtime has under names like npxc's, whoever made it: containers, running or not, and networks whose
  * names begin with "npxc-". `ret_busy`: those of them with a process, which are containers that neither wait for their
  * start nor have ended, and the networks that such containers are attached to (Apple's CLI refuses to delete those, and
- * does not list them). ERROR_RUNTIME_UNAVAILABLE, ERROR_RUNTIME, ERROR_JSON. bwrap has none.
+ * does not list them). ERROR_RUNTIME_UNAVAILABLE, ERROR_RUNTIME, ERROR_JSON. Nothing without containers.
  */
 bool runtime_list_ours(const struct runtime *runtime, struct strv *ret_containers, struct strv *ret_networks,
                        struct strv *ret_busy, struct npxc_error *err) NPXC_MUST_CHECK;
@@ -244,6 +250,8 @@ struct runtime_findings {
 };
 void runtime_examine(enum runtime_kind kind, const char *cli_name, const char *path_variable, const char *image,
                      struct runtime_findings *ret_findings);
+/* One line; `fix` NULL means that all is well. */
+void runtime_add_finding(struct runtime_findings *findings, const char *fix, const char *fmt, ...) NPXC_PRINTF(3, 4);
 void runtime_findings_done(struct runtime_findings *findings);
 
 #endif

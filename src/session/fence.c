@@ -206,19 +206,19 @@ static void add_sockets(const struct fence *fence, bool bubblewrap, const struct
 
 void fence_left(const struct fence *fence, enum runtime_kind kind, const struct launch *launch, struct strv *ret_left)
 {
-	const bool bubblewrap = kind == RUNTIME_BWRAP;
-	const bool shares_network =
-	    bubblewrap ? launch->network == LAUNCH_NETWORK_OPEN
-	               : launch->network == LAUNCH_NETWORK_NAMED && str_equal(launch->network_name, "host");
+	const struct runtime_driver *driver = runtime_driver(kind);
+	const bool own = !driver->has_containers; /* behind npxc's own fence */
+	const bool shares_network = driver->open_network == NULL ? launch->network == LAUNCH_NETWORK_OPEN
+	                                                         : launch->network == LAUNCH_NETWORK_NAMED &&
+	                                                               str_equal(launch->network_name, "host");
 
 	*ret_left = (struct strv){ 0 };
-	/* A virtual machine has a kernel of its own: no socket of this one is reached through a file. */
-	if (kind == RUNTIME_APPLE)
+	if (driver->has_own_kernel)
 		return;
-	if (shares_network && (!bubblewrap || fence->landlock < LANDLOCK_ABI_SCOPED))
+	if (shares_network && (!own || fence->landlock < LANDLOCK_ABI_SCOPED))
 		strv_pushf(ret_left, "abstract UNIX sockets of this machine can be reached%s",
-		           bubblewrap ? " (from Linux 6.12 on, with Landlock, they cannot)" : "");
-	add_sockets(fence, bubblewrap, launch, ret_left);
+		           own ? " (from Linux 6.12 on, with Landlock, they cannot)" : "");
+	add_sockets(fence, own, launch, ret_left);
 	strv_pushf(ret_left, "what the kernel counts for a whole user can be used up: %spipe buffers, epoll watches",
-	           bubblewrap && fence->ceilings ? "" : "inotify instances and watches, ");
+	           own && fence->ceilings ? "" : "inotify instances and watches, ");
 }

@@ -8,7 +8,7 @@
 #include "egress/route.h"
 #include "files/data.h"
 #include "files/written.h"
-#include "runtime/network.h"
+#include "network/network.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -117,12 +117,12 @@ bool inputs_read_seen(const struct inputs *in, struct seen_links *ret_seen)
 	return false;
 }
 
-/* Of the one runtime where it matters: no other start pays for it. */
+/* Of a runtime where it matters: no other start pays for it. */
 static bool socket_was_seen(const struct inputs *in, const struct runtime *runtime, const struct policy *policy)
 {
 	struct seen_links seen;
-	if (runtime->kind != RUNTIME_APPLE || policy->kind != POLICY_ALLOWLIST || policy->link != POLICY_LINK_AUTO ||
-	    !inputs_read_seen(in, &seen))
+	if (!runtime_driver(runtime->kind)->asks_probe || policy->kind != POLICY_ALLOWLIST ||
+	    policy->link != POLICY_LINK_AUTO || !inputs_read_seen(in, &seen))
 		return false;
 	const bool works = seen_works(&seen, runtime->kind, runtime->version, POLICY_LINK_SOCKET);
 	seen_done(&seen);
@@ -183,17 +183,8 @@ bool inputs_load_package(struct inputs *in, struct npxc_error *err)
 
 const char *inputs_cli_name(enum runtime_kind kind, const struct config *config)
 {
-	switch (kind) {
-	case RUNTIME_APPLE:
-		return config->defaults.container_cli;
-	case RUNTIME_PODMAN:
-		return "podman";
-	case RUNTIME_DOCKER:
-		return "docker";
-	case RUNTIME_BWRAP:
-		break;
-	}
-	return "bwrap";
+	const char *cli = runtime_driver(kind)->cli;
+	return cli != NULL ? cli : config->defaults.container_cli;
 }
 
 char *inputs_sessions_directory(const struct inputs *in)

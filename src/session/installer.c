@@ -202,7 +202,8 @@ bool installer_make(struct session *session, struct installer *ret_installer, st
 		.home = session->in.paths.home,
 		.path_variable = installer.search,
 		.cwd = session->in.cwd,
-		.image = session->runtime.kind == RUNTIME_BWRAP ? NULL : session->in.config.defaults.node_image,
+		.image = runtime_driver(session->runtime.kind)->has_containers ? session->in.config.defaults.node_image
+		                                                               : NULL,
 		.runtime = runtime_kind_word(session->runtime.kind),
 		.allow_package = { .rules = &ret_installer->allow, .file = installer.allow_file },
 		.allow_all = { .rules = &session->in.config.install_allow, .file = session->in.config.file },

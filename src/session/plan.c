@@ -125,7 +125,7 @@ static bool is_place_of_its_own(const char *path)
 /* The working directory's paths inside: without links, and where no link can be made a second one. */
 static bool has_second(const struct making *of)
 {
-	return of->runtime->kind != RUNTIME_BWRAP && !str_equal(of->in->cwd, of->mounts->real_cwd);
+	return !runtime_driver(of->runtime->kind)->makes_links && !str_equal(of->in->cwd, of->mounts->real_cwd);
 }
 
 /* A path beneath the working directory, in whichever spelling, relative to it; borrowed, or NULL. */
@@ -148,7 +148,7 @@ static void add_links(const struct making *of, struct plan *plan)
 {
 	struct launch *launch = &plan->launch;
 	const char *real_home = of->in->real_home;
-	if (of->runtime->kind != RUNTIME_BWRAP)
+	if (!runtime_driver(of->runtime->kind)->makes_links)
 		return;
 	if (str_equal(launch->home, of->in->paths.home) && real_home != NULL &&
 	    !str_equal(real_home, of->in->paths.home) && !is_place_of_its_own(real_home))
@@ -167,8 +167,7 @@ static void add_workspace(const struct making *of, struct plan *plan)
 	const char *cwd = of->mounts->real_cwd;
 	mem_cleanup char *sessions = inputs_sessions_directory(of->in);
 	plan->workspace = str_path_join(sessions, launch->name);
-	/* bubblewrap gets it through a descriptor; a guest of Apple's sees other numbers than the host. */
-	if ((of->runtime->kind == RUNTIME_PODMAN || of->runtime->kind == RUNTIME_DOCKER) && GUEST_FIRST_LENGTH > 0)
+	if (runtime_driver(of->runtime->kind)->takes_first && GUEST_FIRST_LENGTH > 0)
 		launch->first = str_path_join(plan->workspace, "first");
 	plan->shows = of->mounts->cwd_in_scope && !is_place_of_its_own(cwd);
 	for (size_t i = 0; i < of->mounts->count; i++)
@@ -273,10 +272,10 @@ static void add_mounts(const struct making *of, struct plan *plan)
 {
 	const struct mounts *m = of->mounts;
 	struct launch *launch = &plan->launch;
-	const bool apple = of->runtime->kind == RUNTIME_APPLE;
+	const bool machine = runtime_driver(of->runtime->kind)->has_own_kernel;
 	for (size_t i = 0; i < m->count; i++) {
 		const struct mounts_entry *e = &m->v[i];
-		const bool copied = apple && e->kept && !e->directory;
+		const bool copied = machine && e->kept && !e->directory;
 		if (is_shown(of, plan, e))
 			strv_push(&plan->arguments, beneath(of, e->target));
 		else
@@ -285,7 +284,7 @@ static void add_mounts(const struct making *of, struct plan *plan)
 	for (size_t i = 0; i < m->pin_count; i++) {
 		const struct mounts_pin *pin = &m->pins[i];
 		/* In a machine of its own each share is another file system: there the directory is a mount itself. */
-		if (apple)
+		if (machine)
 			launch_add_judged(launch, pin->source, pin->target, true, &pin->identity);
 		else
 			launch_add_pin(launch, pin->parent, &pin->parent_identity, strrchr(pin->source, '/') + 1);
@@ -347,7 +346,7 @@ static bool fill_launch(const struct making *of, struct plan *plan, struct npxc_
 	const bool there = of->mounts->cwd_in_scope && !is_place_of_its_own(of->mounts->real_cwd);
 	/* With a link inside both are as they are on the host: PWD as the user knows it, the directory without links.
 	 */
-	const bool linked = plan->launch.spelling_count > 0 && of->runtime->kind == RUNTIME_BWRAP;
+	const bool linked = plan->launch.spelling_count > 0 && runtime_driver(of->runtime->kind)->makes_links;
 	mem_cleanup char *leads_to = launch_real(launch, of->in->cwd);
 	launch->directory = str_dup(!there                                                ? launch->home
 	                            : linked && str_equal(leads_to, of->mounts->real_cwd) ? of->in->cwd

@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "egress/route.h"
-#include "runtime/network.h"
+#include "network/network.h"
 #include "runtime/runtime.h"
 #include "session/inputs.h"
 #include "store/store.h"

@@ -301,13 +301,10 @@ static bool await_exec(int fail, struct npxc_error *err)
 static bool let_go(struct janitor *janitor, enum runtime_kind kind, pid_t pid, struct ends *ends,
                    struct npxc_error *err)
 {
-	enum group_stop stop = kind == RUNTIME_BWRAP    ? GROUP_STOP_INNER
-	                       : kind == RUNTIME_PODMAN ? GROUP_STOP_LEADER_KILL
-	                                                : GROUP_STOP_LEADER;
 	struct npxc_error ignored = { 0 };
 
 	FAULT_POINT("sandbox.hold");
-	if (!janitor_sandbox(janitor, pid, stop, err))
+	if (!janitor_sandbox(janitor, pid, runtime_driver(kind)->stop, err))
 		return false;
 	FAULT_POINT("sandbox.held");
 	/* A child that has failed already does not read; it has said why. */
@@ -349,7 +346,7 @@ bool sandbox_start(struct janitor *janitor, enum runtime_kind kind, const struct
 	pid = fork();
 	saved = errno;
 	if (pid == 0)
-		run_child(start, &ends, cgroup_fds, cgroup_fd_count, netns, kind == RUNTIME_BWRAP);
+		run_child(start, &ends, cgroup_fds, cgroup_fd_count, netns, !runtime_driver(kind)->has_containers);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (pid == -1) {
 		ends_done(&ends);

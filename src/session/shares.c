@@ -10,16 +10,9 @@
 
 bool shares_count(enum runtime_kind kind)
 {
-	switch (kind) {
-	case RUNTIME_APPLE:
-		return true;
-	case RUNTIME_PODMAN:
-	case RUNTIME_DOCKER:
-		return GUEST_FIRST_LENGTH == 0;
-	case RUNTIME_BWRAP:
-		break;
-	}
-	return false;
+	const struct runtime_driver *driver = runtime_driver(kind);
+
+	return driver->has_own_kernel || (driver->takes_first && GUEST_FIRST_LENGTH == 0);
 }
 
 void shares_words(const struct mounts *mounts, const char *data_directory, struct strv *ret_words)

@@ -49,7 +49,7 @@ static bool hold_sandbox(struct session *session, const struct launch *launch, i
 		                                  .cpu_millis = launch->cpu_millis,
 		                                  .pids = launch->pids };
 	session->container_hold = 0;
-	if (session->runtime.kind != RUNTIME_BWRAP) {
+	if (runtime_driver(session->runtime.kind)->has_containers) {
 		FAULT_POINT("container.hold");
 		if (!janitor_hold_named(session->janitor, JANITOR_CONTAINER, &session->runtime, launch->name,
 		                        &session->container_hold, err))

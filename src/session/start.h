@@ -3,7 +3,7 @@
 
 #include "base/error.h"
 #include "egress/route.h"
-#include "runtime/network.h"
+#include "network/network.h"
 #include "runtime/runtime.h"
 #include "session/sandbox.h"
 #include "session/session.h"

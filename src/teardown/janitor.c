@@ -14,8 +14,8 @@
 #include "contain/cgroup.h"
 #include "contain/group.h"
 #include "files/guards.h"
+#include "network/network.h"
 #include "runtime/container.h"
-#include "runtime/network.h"
 #include "runtime/runtime.h"
 #include "teardown/lease.h"
 
@@ -202,35 +202,13 @@ static bool runtime_of(const struct strv *words, struct runtime *ret_runtime, st
 	return true;
 }
 
-/* One call of the CLI. That there is no such container is a success. */
-static bool remove_with(const struct runtime *runtime, const char *name, struct npxc_error *err)
-{
-	struct strv argv = { 0 };
-	struct proc_result result = { 0 };
-	bool ok;
-
-	runtime_remove_argv(runtime, name, &argv);
-	const char *const *words = (const char *const *)argv.v + 1;
-	ok = container_ask(runtime, words, LIMIT_REMOVE_MS, &result, err);
-	if (ok) {
-		mem_cleanup char *shown = container_command_text(runtime, words);
-
-		ok = (result.exit_status == 0 && !result.timed_out) ||
-		     (!result.timed_out && container_says_no_container(runtime->kind, result.errors.data, name)) ||
-		     container_call_failed(runtime, shown, &result, LIMIT_REMOVE_MS, err);
-		proc_result_done(&result);
-	}
-	strv_done(&argv);
-	return ok;
-}
-
 static bool remove_container(const struct strv *words, struct npxc_error *err)
 {
 	struct runtime runtime;
 
 	if (!runtime_of(words, &runtime, err))
 		return false;
-	const bool ok = remove_with(&runtime, words->v[JANITOR_WORD_NAME], err);
+	const bool ok = container_remove(&runtime, words->v[JANITOR_WORD_NAME], err);
 	runtime_done(&runtime);
 	return ok;
 }
@@ -484,15 +462,12 @@ static size_t newest_container(const struct keeper *keeper)
 /* One call of `kill`. That the container does not run yet, or not any more, is what the CLI's end shows. */
 static void kill_container(const struct strv *words)
 {
-	const char *const call[] = { "kill", "-s", "KILL", words->v[JANITOR_WORD_NAME], NULL };
 	struct npxc_error ignored = { 0 };
-	struct proc_result result = { 0 };
 	struct runtime runtime;
 
 	if (!runtime_of(words, &runtime, &ignored))
 		return;
-	if (container_ask(&runtime, call, LIMIT_REMOVE_MS, &result, &ignored))
-		proc_result_done(&result);
+	container_kill(&runtime, words->v[JANITOR_WORD_NAME]);
 	runtime_done(&runtime);
 }
 

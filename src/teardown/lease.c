@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/random.h"
-#include "runtime/network.h"
+#include "network/network.h"
 #include "runtime/runtime.h"
 
 #include <cjson/cJSON.h>
@@ -109,7 +109,8 @@ static const char *objection_to_named(enum janitor_resource kind, const struct s
 	if (words->count < JANITOR_WORDS)
 		return "no runtime or name";
 	if (strcmp(words->v[JANITOR_WORD_RUNTIME], "auto") == 0 ||
-	    !runtime_kind_of(words->v[JANITOR_WORD_RUNTIME], &runtime, &ignored) || runtime == RUNTIME_BWRAP)
+	    !runtime_kind_of(words->v[JANITOR_WORD_RUNTIME], &runtime, &ignored) ||
+	    !runtime_driver(runtime)->has_containers)
 		return "no runtime that has containers and networks";
 	name = words->v[JANITOR_WORD_NAME];
 	if (kind == JANITOR_NETWORK && !network_is_managed_name(name))

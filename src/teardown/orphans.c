@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "contain/cgroup.h"
-#include "runtime/network.h"
+#include "network/network.h"
 #include "teardown/lease.h"
 
 #include <dirent.h>

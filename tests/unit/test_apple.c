@@ -5,8 +5,8 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "network/network.h"
 #include "runtime/apple.h"
-#include "runtime/network.h"
 
 #include <cjson/cJSON.h>
 #include <signal.h>
@@ -121,12 +121,12 @@ static void an_old_cli_is_refused_and_asked_nothing_else(void **state)
 		mem_cleanup char *path = str_printf("%s.calls", fake.cli);
 
 		if (i < 2) {
-			assert_false(apple_find(fake.cli, "/nowhere", &runtime, &err));
+			assert_false(runtime_find(RUNTIME_APPLE, fake.cli, "/nowhere", &runtime, &err));
 			assert_int_equal(err.kind, ERROR_RUNTIME_UNAVAILABLE);
 			assert_non_null(strstr(err.message, versions[i]));
 			assert_non_null(strstr(err.message, "0.12.0"));
 		} else {
-			if (!apple_find("container", fake.directory, &runtime, &err))
+			if (!runtime_find(RUNTIME_APPLE, "container", fake.directory, &runtime, &err))
 				fail_msg("%s", err.message);
 			assert_string_equal(runtime.version, versions[i]);
 			assert_string_equal(runtime.cli, fake.cli);
@@ -154,14 +154,14 @@ static void a_cli_that_is_not_there_or_not_apples(void **state)
 	struct runtime runtime;
 
 	(void)state;
-	assert_false(apple_find("container-that-is-missing", "/nowhere", &runtime, &err));
+	assert_false(runtime_find(RUNTIME_APPLE, "container-that-is-missing", "/nowhere", &runtime, &err));
 	assert_int_equal(err.kind, ERROR_RUNTIME_UNAVAILABLE);
 	assert_non_null(strstr(err.message, "\"container-that-is-missing\""));
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct fake fake = make_fake(cases[i].script);
 
 		err = (struct npxc_error){ 0 };
-		assert_false(apple_find(fake.cli, "", &runtime, &err));
+		assert_false(runtime_find(RUNTIME_APPLE, fake.cli, "", &runtime, &err));
 		assert_int_equal(err.kind, ERROR_RUNTIME_UNAVAILABLE);
 		assert_non_null(strstr(err.message, cases[i].why));
 		fake_done(&fake);
@@ -211,7 +211,7 @@ static char *argv_of(const struct runtime *runtime, const struct launch *launch,
 	struct runtime_start start;
 	char *line;
 
-	if (!apple_make_start(runtime, launch, &start, &err))
+	if (!runtime_make_start(runtime, launch, &start, &err))
 		fail_msg("%s", err.message);
 	assert_int_equal(start.status_fd, -1);
 	assert_int_equal(start.data_count, 0);
@@ -254,7 +254,7 @@ static void the_argument_list_of_each_release(void **state)
 		struct npxc_error err = { 0 };
 		struct runtime_start start;
 
-		if (apple_make_start(&runtime, &launch, &start, &err))
+		if (runtime_make_start(&runtime, &launch, &start, &err))
 			fail_msg("%s was accepted", runtime.version);
 		assert_int_equal(err.kind, ERROR_RUNTIME_UNAVAILABLE);
 		assert_non_null(strstr(err.message, runtime.version));
@@ -273,7 +273,7 @@ static void networks_in_the_argument_list(void **state)
 		{ LAUNCH_NETWORK_NONE, NULL, " --network none --no-dns --memory" },
 		{ LAUNCH_NETWORK_OPEN, NULL, " --network default --memory" },
 		{ LAUNCH_NETWORK_NAMED, "backend", " --network backend --memory" },
-		{ LAUNCH_NETWORK_NAMED, MANAGED, " --network " MANAGED " --no-dns --memory" },
+		{ LAUNCH_NETWORK_MANAGED, MANAGED, " --network " MANAGED " --no-dns --memory" },
 	};
 
 	(void)state;
@@ -453,7 +453,7 @@ static void launches_that_are_refused(void **state)
 		struct runtime_start start;
 
 		spoil(&launch, cases[i].wrong, cases[i].value);
-		if (apple_make_start(&runtime, &launch, &start, &err))
+		if (runtime_make_start(&runtime, &launch, &start, &err))
 			fail_msg("case %zu (%s) was accepted", i, cases[i].value);
 		assert_int_equal(err.kind, ERROR_CONFIG);
 		if (strstr(err.message, cases[i].why) == NULL)
@@ -497,7 +497,7 @@ static void a_container_is_removed_by_force(void **state)
 	mem_cleanup char *line = NULL;
 
 	(void)state;
-	apple_remove_argv(&runtime, "npxc-server-0123abcd", &argv);
+	runtime_remove_argv(&runtime, "npxc-server-0123abcd", &argv);
 	line = strv_shell(&argv);
 	assert_string_equal(line, "/opt/bin/container rm --force npxc-server-0123abcd");
 	strv_done(&argv);
@@ -532,8 +532,8 @@ static void ends_that_are_the_servers_own(void **state)
 		struct npxc_error err = { 0 };
 		int status = -1;
 
-		if (!apple_judge_end(&runtime, cases[i].exit_status, cases[i].signal, "", cases[i].errors, &status,
-		                     &err))
+		if (!runtime_judge_end(&runtime, cases[i].exit_status, cases[i].signal, "", cases[i].errors, &status,
+		                       &err))
 			fail_msg("case %zu: %s", i, err.message);
 		assert_int_equal(status, cases[i].expected);
 		runtime_done(&runtime);
@@ -567,7 +567,7 @@ static void ends_that_are_the_runtimes(void **state)
 			if (str_starts(command, "container run") && cJSON_IsNumber(exit_status) &&
 			    str_starts(errors, "Error: ") && strstr(errors, "invalid label format") == NULL) {
 				seen++;
-				if (apple_judge_end(&runtime, exit_status->valueint, 0, "", errors, &status, &err))
+				if (runtime_judge_end(&runtime, exit_status->valueint, 0, "", errors, &status, &err))
 					fail_msg("%s: taken for the server's own: %s", versions[v], errors);
 				assert_int_equal(err.kind, strstr(errors, "macOS 26") != NULL
 				                               ? ERROR_RUNTIME_UNAVAILABLE
@@ -607,7 +607,7 @@ static void the_service_is_down_only_when_it_says_so(void **state)
 		int status = -1;
 
 		set(&runtime.cli, fake.cli);
-		assert_false(apple_judge_end(&runtime, 1, 0, "", xpc, &status, &err));
+		assert_false(runtime_judge_end(&runtime, 1, 0, "", xpc, &status, &err));
 		if (err.kind != cases[i].kind)
 			fail_msg("case %zu: %s", i, err.message);
 		if (err.kind == ERROR_RUNTIME_UNAVAILABLE)
@@ -624,14 +624,14 @@ static void a_missing_kernel_and_a_crash(void **state)
 	int status = -1;
 
 	(void)state;
-	assert_false(apple_judge_end(&runtime, 1, 0, "",
-	                             "Error: default kernel not configured for architecture arm64, please use the "
-	                             "`container system kernel set` command to configure it\n",
-	                             &status, &err));
+	assert_false(runtime_judge_end(&runtime, 1, 0, "",
+	                               "Error: default kernel not configured for architecture arm64, please use the "
+	                               "`container system kernel set` command to configure it\n",
+	                               &status, &err));
 	assert_int_equal(err.kind, ERROR_RUNTIME_UNAVAILABLE);
 	assert_non_null(strstr(err.message, "container system kernel set --recommended"));
 	err = (struct npxc_error){ 0 };
-	assert_false(apple_judge_end(&runtime, -1, SIGTRAP, "", "", &status, &err));
+	assert_false(runtime_judge_end(&runtime, -1, SIGTRAP, "", "", &status, &err));
 	assert_int_equal(err.kind, ERROR_RUNTIME);
 	assert_int_equal(status, -1);
 	runtime_done(&runtime);
@@ -721,7 +721,7 @@ static void doctor_names_commands(void **state)
 	struct npxc_error err = { 0 };
 
 	(void)state;
-	apple_examine(fake.cli, "", &findings);
+	runtime_examine(RUNTIME_APPLE, fake.cli, "", "node:lts-slim", &findings);
 	assert_true(find(&findings, "CLI: ")->ok);
 	assert_true(find(&findings, "service: running")->ok);
 	one = find(&findings, "guest kernel: none");
@@ -739,12 +739,12 @@ static void doctor_names_commands(void **state)
 	kernel = str_printf("%s/default.kernel-amd64", kernels);
 #endif
 	assert_true(file_write_atomic(kernel, "", 0, 0600, &err));
-	apple_examine(fake.cli, "", &findings);
+	runtime_examine(RUNTIME_APPLE, fake.cli, "", "node:lts-slim", &findings);
 	assert_true(find(&findings, "guest kernel: installed")->ok);
 	runtime_findings_done(&findings);
 
 	assert_true(file_write_atomic(down, "", 0, 0600, &err));
-	apple_examine(fake.cli, "", &findings);
+	runtime_examine(RUNTIME_APPLE, fake.cli, "", "node:lts-slim", &findings);
 	one = find(&findings, "service: not running");
 	assert_false(one->ok);
 	assert_string_equal(one->fix, "container system start --enable-kernel-install");
@@ -752,7 +752,7 @@ static void doctor_names_commands(void **state)
 	runtime_findings_done(&findings);
 	fake_done(&fake);
 
-	apple_examine("container-that-is-missing", "", &findings);
+	runtime_examine(RUNTIME_APPLE, "container-that-is-missing", "", "node:lts-slim", &findings);
 	assert_int_equal(findings.count, 1);
 	assert_false(findings.v[0].ok);
 	runtime_findings_done(&findings);

@@ -6,8 +6,10 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "runtime/container.h"
-#include "runtime/network.h"
+#include "network/network.h"
+#include "runtime/driver.h"
+#include "runtime/errors.h"
+#include "runtime/podman.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -541,9 +543,9 @@ static void subnets_lie_in_podmans_own_pools(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char subnet[NETWORK_ADDRESS_BYTES], gateway[NETWORK_ADDRESS_BYTES];
+		char subnet[PODMAN_ADDRESS_BYTES], gateway[PODMAN_ADDRESS_BYTES];
 
-		network_choose_subnet(cases[i].attempt, cases[i].draw, subnet, gateway);
+		podman_choose_subnet(cases[i].attempt, cases[i].draw, subnet, gateway);
 		assert_string_equal(subnet, cases[i].subnet);
 		assert_string_equal(gateway, cases[i].gateway);
 	}
@@ -867,8 +869,9 @@ static void only_a_runtimes_own_words_say_that_something_is_not_there(void **sta
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const bool gone = cases[i].network ? container_says_no_network(cases[i].kind, cases[i].errors, "x-1")
-		                                   : container_says_no_container(cases[i].kind, cases[i].errors, "x-1");
+		const bool gone = cases[i].network
+		                      ? errors_say(runtime_driver(cases[i].kind)->no_network, cases[i].errors, "x-1")
+		                      : errors_say(runtime_driver(cases[i].kind)->no_container, cases[i].errors, "x-1");
 
 		if (gone != cases[i].gone)
 			fail_msg("case %zu: %s", i, cases[i].errors);

@@ -5,7 +5,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "contain/profile.h"
-#include "runtime/network.h"
+#include "network/network.h"
+#include "runtime/engine.h"
 #include "runtime/podman.h"
 
 #include <cjson/cJSON.h>
@@ -66,8 +67,8 @@ static void versions_are_read(void **state)
 		struct npxc_error err = { 0 };
 		unsigned number[3];
 		char *version = NULL;
-		bool ok =
-		    podman_parse_version(cases[i].kind, cases[i].text, strlen(cases[i].text), number, &version, &err);
+		bool ok = engine_parse_version(runtime_driver(cases[i].kind), cases[i].text, strlen(cases[i].text),
+		                               number, &version, &err);
 
 		if (ok != (cases[i].version != NULL) || !str_equal(version, cases[i].version))
 			fail_msg("case %zu: %s", i, err.message);
@@ -137,11 +138,12 @@ static void clis_that_are_found_or_not(void **state)
 		struct fake fake = make_fake(cases[i].script);
 
 		err = (struct npxc_error){ 0 };
-		if (podman_find(cases[i].kind, "podman", fake.directory, &runtime, &err) != (cases[i].why == NULL))
+		if (runtime_find(cases[i].kind, "podman", fake.directory, &runtime, &err) != (cases[i].why == NULL))
 			fail_msg("case %zu: %s", i, err.message);
 		if (cases[i].why == NULL) {
 			assert_int_not_equal(runtime.uid, 0);
-			assert_int_equal(podman_is_rootless(&runtime),
+			/* of an ordinary user podman's gateway is not this host */
+			assert_int_equal(!runtime_driver(runtime.kind)->check_link(&runtime, POLICY_LINK_GATEWAY, &err),
 			                 cases[i].kind == RUNTIME_PODMAN && geteuid() != 0);
 			runtime_done(&runtime);
 		} else {
@@ -151,7 +153,7 @@ static void clis_that_are_found_or_not(void **state)
 		}
 		fake_done(&fake);
 	}
-	assert_false(podman_find(RUNTIME_PODMAN, "podman", "/nowhere", &runtime, &err));
+	assert_false(runtime_find(RUNTIME_PODMAN, "podman", "/nowhere", &runtime, &err));
 	assert_int_equal(err.kind, ERROR_RUNTIME_UNAVAILABLE);
 	assert_non_null(strstr(err.message, "\"podman\""));
 }
@@ -198,7 +200,7 @@ static char *argv_of(const struct runtime *runtime, const struct launch *launch,
 	mem_cleanup char *profile = profile_seccomp();
 	char *line;
 
-	if (!podman_make_start(runtime, launch, &start, &err))
+	if (!runtime_make_start(runtime, launch, &start, &err))
 		fail_msg("%s", err.message);
 	assert_int_equal(start.status_fd, -1);
 	assert_false(start.drop_to_uid);
@@ -413,7 +415,7 @@ static void variables_that_would_steer_the_cli(void **state)
 		struct runtime_start start;
 
 		launch_add_env(&launch, cases[i].name, "x");
-		if (podman_make_start(&runtime, &launch, &start, &err) != cases[i].ok)
+		if (runtime_make_start(&runtime, &launch, &start, &err) != cases[i].ok)
 			fail_msg("%s: %s", cases[i].name, err.message);
 		if (cases[i].ok)
 			runtime_start_done(&start);
@@ -433,7 +435,7 @@ static void root_is_refused(void **state)
 
 	(void)state;
 	runtime.uid = 0;
-	assert_false(podman_make_start(&runtime, &launch, &start, &err));
+	assert_false(runtime_make_start(&runtime, &launch, &start, &err));
 	assert_int_equal(err.kind, ERROR_CONFIG);
 	launch_done(&launch);
 	runtime_done(&runtime);
@@ -478,7 +480,7 @@ static void a_container_is_removed_at_once(void **state)
 		struct strv argv;
 		mem_cleanup char *line = NULL;
 
-		podman_remove_argv(&runtime, "npxc-a-0123abcd", &argv);
+		runtime_remove_argv(&runtime, "npxc-a-0123abcd", &argv);
 		line = strv_shell(&argv);
 		assert_string_equal(line, cases[i].line);
 		strv_done(&argv);
@@ -535,11 +537,12 @@ static void ends_are_told_apart(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct runtime runtime = { .kind = RUNTIME_PODMAN };
+		struct runtime runtime = { .kind = str_starts(cases[i].errors, "docker: ") ? RUNTIME_DOCKER
+			                                                                   : RUNTIME_PODMAN };
 		struct npxc_error err = { 0 };
 		int status = -1;
-		bool ok = podman_judge_end(&runtime, cases[i].exit_status, cases[i].signal, NULL, cases[i].errors,
-		                           &status, &err);
+		bool ok = runtime_judge_end(&runtime, cases[i].exit_status, cases[i].signal, NULL, cases[i].errors,
+		                            &status, &err);
 
 		if (ok != (cases[i].status != -1) || status != cases[i].status || err.kind != cases[i].kind)
 			fail_msg("case %zu: %d: %s", i, status, err.message);
@@ -590,7 +593,7 @@ static void doctor_says_what_the_engine_says(void **state)
 		struct runtime_findings findings;
 		const struct runtime_finding *last;
 
-		podman_examine(cases[i].kind, fake.cli, "", "node:lts-slim", &findings);
+		runtime_examine(cases[i].kind, fake.cli, "", "node:lts-slim", &findings);
 		last = &findings.v[findings.count - 1];
 		if (last->ok != cases[i].ok || strncmp(last->what, cases[i].last, strlen(cases[i].last)) != 0)
 			fail_msg("case %zu: %s", i, last->what);
@@ -606,7 +609,7 @@ static void doctor_knows_a_cli_that_is_missing(void **state)
 	struct runtime_findings findings;
 
 	(void)state;
-	podman_examine(RUNTIME_PODMAN, "podman", "/nowhere", "node:lts-slim", &findings);
+	runtime_examine(RUNTIME_PODMAN, "podman", "/nowhere", "node:lts-slim", &findings);
 	assert_int_equal(findings.count, 1);
 	assert_false(findings.v[0].ok);
 	assert_non_null(strstr(findings.v[0].fix, "install"));
@@ -621,7 +624,7 @@ static void doctor_knows_crun_on_hybrid_cgroups(void **state)
 	struct runtime_findings findings;
 
 	(void)state;
-	podman_examine(RUNTIME_PODMAN, fake.cli, "", "node:lts-slim", &findings);
+	runtime_examine(RUNTIME_PODMAN, fake.cli, "", "node:lts-slim", &findings);
 	assert_true(findings.count >= 3);
 	assert_non_null(strstr(findings.v[2].what, "OCI runtime: crun"));
 	assert_int_equal(findings.v[2].ok, !is_hybrid);

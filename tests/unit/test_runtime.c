@@ -1,6 +1,9 @@
 #include "unit.h"
 
+#include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
+#include "runtime/driver.h"
 #include "runtime/runtime.h"
 
 #include <stdlib.h>
@@ -9,15 +12,14 @@
 
 static void words_name_kinds(void **state)
 {
-	static const enum runtime_kind all[] = { RUNTIME_BWRAP, RUNTIME_APPLE, RUNTIME_PODMAN, RUNTIME_DOCKER };
 	enum runtime_kind kind = RUNTIME_DOCKER;
 	struct npxc_error err = { 0 };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		assert_true(runtime_kind_of(runtime_kind_word(all[i]), &kind, &err));
-		assert_int_equal(kind, all[i]);
-		assert_true(strlen(runtime_boundary(all[i])) > 10);
+	for (size_t i = 0; i < runtime_driver_count; i++) {
+		assert_true(runtime_kind_of(runtime_kind_word((enum runtime_kind)i), &kind, &err));
+		assert_int_equal(kind, i);
+		assert_true(strlen(runtime_driver((enum runtime_kind)i)->boundary) > 10);
 	}
 	assert_true(runtime_kind_of("auto", &kind, &err));
 	assert_int_equal(kind, RUNTIME_BWRAP);
@@ -37,6 +39,48 @@ static void unknown_words_are_refused(void **state)
 		assert_non_null(strstr(err.message, "use auto, bwrap"));
 		assert_null(strchr(err.message, '\x1b'));
 		assert_int_equal(kind, RUNTIME_DOCKER);
+	}
+}
+
+static void rows_are_whole(void **state)
+{
+	static const char *const words[] = { RUNTIMES(RUNTIMES_WORD) };
+
+	(void)state;
+	assert_int_equal(runtime_driver_count, sizeof(words) / sizeof(words[0]));
+	for (size_t i = 0; i < runtime_driver_count; i++) {
+		const struct runtime_driver *driver = runtime_driver((enum runtime_kind)i);
+
+		assert_int_equal(driver->kind, i);
+		assert_string_equal(driver->word, words[i]);
+		assert_true(driver->find != NULL && driver->examine != NULL && driver->make_start != NULL &&
+		            driver->judge_end != NULL && driver->choose_link != NULL && driver->check_link != NULL);
+		if (driver->has_containers)
+			assert_true(driver->open_network != NULL && driver->steering != NULL &&
+			            driver->no_container != NULL && driver->no_network != NULL &&
+			            driver->remove_argv != NULL && driver->list_ours != NULL &&
+			            driver->create_network != NULL && driver->parse_network != NULL &&
+			            driver->network_delete != NULL);
+	}
+}
+
+static void schemas_have_the_same_words(void **state)
+{
+#define QUOTED(NAME, word) ", \"" #word "\""
+	static const char expected[] = "\"enum\": [\"auto\"" RUNTIMES(QUOTED) "]";
+#undef QUOTED
+	static const char *const files[] = { "src/config/schema/npxc.schema.json",
+		                             "src/config/schema/package.schema.json" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		struct buf text BUF_CLEANUP = BUF_INIT((size_t)1024 * 1024);
+		struct npxc_error err = { 0 };
+
+		if (!file_read(files[i], &text, &err))
+			fail_msg("%s", err.message);
+		if (strstr(text.data, expected) == NULL)
+			fail_msg("%s has no %s", files[i], expected);
 	}
 }
 
@@ -193,6 +237,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(words_name_kinds),
 		cmocka_unit_test(unknown_words_are_refused),
+		cmocka_unit_test(rows_are_whole),
+		cmocka_unit_test(schemas_have_the_same_words),
 		cmocka_unit_test(container_clis_have_their_drivers),
 		cmocka_unit_test(bwrap_is_found_without_starting_it),
 		cmocka_unit_test(missing_bwrap_is_refused_with_the_next_step),

@@ -1,8 +1,9 @@
-#ifndef NPXC_RUNTIME_NETWORK_H
-#define NPXC_RUNTIME_NETWORK_H
+#ifndef NPXC_NETWORK_NETWORK_H
+#define NPXC_NETWORK_NETWORK_H
 
 #include "base/error.h"
 #include "config/policy.h"
+#include "runtime/inspect.h"
 #include "runtime/runtime.h"
 
 #include <stdbool.h>
@@ -10,8 +11,8 @@
 #include <stdint.h>
 
 /*
- * The managed network: a host-only network that npxc makes for one session and must delete. For apple, podman and
- * docker; bubblewrap has none.
+ * The managed network: a host-only network that npxc makes for one session and must delete, on a runtime that has
+ * containers.
  *
  * Order of a session: the name is drawn, announced (the janitor writes it down), created, inspected; the server runs;
  * the container goes; the network is deleted. An announced name may exist whatever `create` said.
@@ -19,15 +20,6 @@
 
 /* "npxc-" and the 32 lower-case hex digits of a random (version 4) UUID. */
 enum { NETWORK_NAME_BYTES = 5 + 32 };
-
-enum network_mode { NETWORK_MODE_UNKNOWN, NETWORK_MODE_HOST_ONLY, NETWORK_MODE_OTHER };
-
-struct network {
-	char *name;    /* owned; the name asked for */
-	char *subnet;  /* owned; IPv4, "192.168.128.0/24" */
-	char *gateway; /* owned; IPv4, the host's address in it */
-	enum network_mode mode;
-};
 
 /* What a policy comes to. */
 struct network_choice {
@@ -55,17 +47,15 @@ extern const struct network_schedule network_schedule;
 bool network_is_managed_name(const char *name);
 
 /*
- * What `auto` comes to (an explicit link stays): netns on bubblewrap, but socket where user namespaces get no
- * capabilities (`restricted`: Ubuntu's AppArmor); socket on podman and docker, and on Apple container from 1.1.0 where
- * `npxc doctor --probe` has seen it work (`socket_seen`); else gateway. `ret_why`: static, for inspect; NULL when it
- * was chosen by the user.
+ * What `auto` comes to, by the runtime's driver; an explicit link stays. `restricted`: user namespaces get no
+ * capabilities here (Ubuntu's AppArmor); `socket_seen`: `npxc doctor --probe` has seen link socket work on this
+ * runtime. `ret_why`: static, for inspect; NULL when it was chosen by the user.
  */
 void network_choose_link(const struct runtime *runtime, bool restricted, bool socket_seen, struct policy *policy,
                          const char **ret_why);
 /*
- * Whether this runtime can keep the policy, whose link is not auto any more. ERROR_CONFIG: a link that it does not have
- * (netns but on bubblewrap, gateway on bubblewrap and on rootless podman, whose gateway is not this host; socket on
- * Apple container before 1.1.0).
+ * Whether this runtime can keep the policy, whose link is not auto any more. ERROR_CONFIG: a link that it does not
+ * have, by its driver.
  */
 bool network_check_policy(const struct runtime *runtime, const struct policy *policy,
                           struct npxc_error *err) NPXC_MUST_CHECK;
@@ -76,25 +66,13 @@ bool network_choose(const struct runtime *runtime, const struct policy *policy, 
                     struct network_choice *ret_choice, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
- * Reads the output of `network inspect`: of apple (status keys ipv4Subnet and ipv4Gateway, to 0.7.1 address and
- * gateway; compact or pretty, any order), podman (subnets[]) and docker (IPAM.Config[]). Subnet and gateway of the
- * first element, the first IPv4 ones in it. On apple a host-only network without a gateway has it at its first host
- * address; on the others no gateway means that this host is not in the network (podman gives the guest that address).
+ * Reads the output of `network inspect`, compact or pretty, its keys in any order: subnet and gateway of the first
+ * element, the first IPv4 ones in it, where the runtime's driver finds them.
  * ERROR_JSON: not JSON, a missing key, an ill-typed or impossible value. ERROR_RUNTIME: an empty array.
  * `ret_network->name` is NULL.
  */
 bool network_parse(enum runtime_kind kind, const char *text, size_t length, struct network *ret_network,
                    struct npxc_error *err) NPXC_MUST_CHECK;
-
-/*
- * The subnet that podman is asked for, and this host's address in it. An internal network without podman's resolver
- * gets no gateway of podman's own accord (4.3.1: the bridge has no address then, and the guest takes the first one), so
- * one is named, and podman takes a gateway only together with a subnet. `attempt` below NETWORK_SUBNET_ATTEMPTS chooses
- * among podman's own default pools, in its order (containers.conf(5), default_subnet_pools), `draw` a place in it.
- */
-enum { NETWORK_SUBNET_ATTEMPTS = 5, NETWORK_SUBNET_PREFIX = 28, NETWORK_ADDRESS_BYTES = sizeof("255.255.255.255/32") };
-void network_choose_subnet(unsigned attempt, uint32_t draw, char ret_subnet[static NETWORK_ADDRESS_BYTES],
-                           char ret_gateway[static NETWORK_ADDRESS_BYTES]);
 
 /* ---- touching the runtime; every call of its CLI has a deadline and a ceiling for its output ---- */
 
@@ -112,7 +90,6 @@ bool network_provision(const struct runtime *runtime, struct network_choice *cho
                        bool (*announce)(void *context, const char *name, struct npxc_error *err), void *context,
                        struct npxc_error *err) NPXC_MUST_CHECK;
 
-/* Podman is asked again, with another subnet, when it says that the one it was asked for is in use. */
 bool network_create(const struct runtime *runtime, const char *name, struct npxc_error *err) NPXC_MUST_CHECK;
 bool network_inspect(const struct runtime *runtime, const char *name, struct network *ret_network,
                      struct npxc_error *err) NPXC_MUST_CHECK;
