@@ -347,7 +347,7 @@ new-requirement: ## ID=net-such-and-such: row, check and scenario, as stubs that
 new-broken: ## NAME=does_so [REQ=ids that it turns red] [RUNTIME=bwrap]: a broken launcher, as a stub
 	@$(PYTHON) conformance/scaffold.py broken '$(NAME)' --req '$(REQ)' --runtime '$(RUNTIME)'
 
-conformance-mutations: all ## removes parts of npxc and checks that a requirement fails for each
+conformance-mutations: all faults ## removes parts of npxc and checks that a requirement fails for each
 	@$(PYTHON) conformance/mutations.py
 
 conformance-live: ## runs conformance on podman and docker, and the mutations; root only

@@ -147,7 +147,7 @@ def torture_lines(directory):
 def mutation_lines(directory):
     if not (directory / MUTATIONS).exists():
         return None
-    return ["`make conformance-mutations` takes each out of a copy of `src`, builds it and judges that, on replay-1.0.0.", "",
+    return ["`make conformance-mutations` leaves each out of the build of `make faults` and judges that, on replay-1.0.0.", "",
             "| taken out | red |", "|---|---|",
             *("| %s | %s |" % (cell(one["what"]), ", ".join(one["red"])) for one in json.loads((directory / MUTATIONS).read_text()))]
 

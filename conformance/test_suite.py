@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import broken_launchers
+import mutations
 import registry
 import status_files
 from checks import CHECKS, REASONS
@@ -77,6 +78,11 @@ def test_a_row_is_shown_with_all_its_parts(capsys):
         assert re.search(part, shown), part
     assert not show([{**registry.load()[0], "id": "net-new"}])
     assert "MISSING   net-new has no check in conformance/checks/" in capsys.readouterr().out
+
+
+def test_each_mutation_has_its_switch_in_the_sources():
+    assert {one.switch for one in mutations.MUTATIONS} == mutations.switches()
+    assert len({one.name for one in mutations.MUTATIONS}) == len(mutations.MUTATIONS)
 
 
 def test_nothing_is_taken_from_the_tests():

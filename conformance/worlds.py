@@ -596,7 +596,7 @@ class World:
         for name in ("NODE_EXTRA_CA_CERTS", "DOCKER_HOST"):
             if name in os.environ:
                 env[name] = os.environ[name]
-        return {**env, **(extra or {})}
+        return {**env, **self.lab.env, **(extra or {})}
 
     # -- running --
 
@@ -677,9 +677,10 @@ class World:
 class Lab:
     """One launcher, all its scenarios. The store is shared, so that a package is installed once per runtime."""
 
-    def __init__(self, launcher, quick=False):
+    def __init__(self, launcher, quick=False, env=None):
+        """`env`: what the launcher gets besides."""
         self.launcher = pathlib.Path(launcher).resolve()
-        self.quick = quick
+        self.quick, self.env = quick, env or {}
         self.home = pathlib.Path(tempfile.mkdtemp(prefix=OWN + "lab-"))
         self.home.chmod(0o755)
         self.lock = threading.Lock()

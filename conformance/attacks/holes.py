@@ -10,6 +10,7 @@ import argparse
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -21,17 +22,39 @@ import attacks
 import play
 import run as suite
 import stage as staging
-from mutations import Mutation, NotMade, build
 
 NETNS, SOCKET, GATEWAY = "bwrap/netns", "bwrap/socket", "podman/gateway"
 
 
-class Hole(Mutation):
-    """`names`: what has to turn red on `link`. `also`: what is played besides."""
+class Hole:
+    """`names`: what has to turn red on `link`. `changes`: (file, text, text instead). `also`: what is played besides."""
 
     def __init__(self, name, what, link, names, *changes, also=()):
-        super().__init__(name, what, None, *changes)
+        self.name, self.what, self.changes = name, what, changes
         self.link, self.names, self.also = link, set(names.split()), set(also)
+
+
+class NotMade(Exception):
+    """The source has changed and the hole with it is none any more, or it does not build."""
+
+
+def build(hole, scratch):
+    top = staging.TOP
+    for name in ("Makefile", "src"):
+        source = top / name
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, scratch / name)
+    # copied with their times, so that make compiles what was changed and no more
+    shutil.copytree(top / "build" / "obj", scratch / "build" / "obj", copy_function=shutil.copy2)
+    for file, before, after in hole.changes:
+        path = scratch / file
+        text = path.read_text()
+        if text.count(before) != 1:
+            raise NotMade("%s holds %d times: %s" % (file, text.count(before), before))
+        path.write_text(text.replace(before, after))
+    done = subprocess.run(["make", "-s", "-C", str(scratch), "build/npxc"], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise NotMade("it does not build: %s" % done.stderr.strip()[-400:])
+    return scratch / "build" / "npxc"
 
 
 HOLES = [

@@ -1,5 +1,6 @@
 #include "base/beneath.h"
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -142,7 +143,9 @@ static int walk_open(int base, const char *relative, int flags, mode_t mode, enu
 /* -1 with errno; ENOSYS: there is no such call. */
 static int open_by_kernel(int base, const char *relative, int flags, mode_t mode, enum beneath_rule rule)
 {
-	struct open_how how = { .flags = (unsigned)flags, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
+	struct open_how how = { .flags = (unsigned)flags,
+		                .resolve = WITHOUT("beneath") ? RESOLVE_NO_MAGICLINKS
+		                                              : RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
 	long fd;
 
 	if ((flags & O_CREAT) != 0)

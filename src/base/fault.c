@@ -167,4 +167,19 @@ void fault_point(const char *name)
 	}
 }
 
+bool fault_without(const char *name)
+{
+	const char *without = getenv("NPXC_WITHOUT");
+
+	return without != NULL && strcmp(without, name) == 0;
+}
+
+bool fault_without_nth(const char *name, unsigned number)
+{
+	char numbered[64];
+
+	snprintf(numbered, sizeof(numbered), "%s-%u", name, number);
+	return fault_without(numbered);
+}
+
 #endif

@@ -1,6 +1,7 @@
 #include "files/said.h"
 
 #include "base/buf.h"
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -756,7 +757,7 @@ bool said_claim(struct said *said, const char *relative, const char *resolved)
 	if (said->full)
 		return false;
 	resolve_fresh(said);
-	if (was_said(said, relative) || (resolved != NULL && was_said(said, resolved)))
+	if (!WITHOUT("first-speaker") && (was_said(said, relative) || (resolved != NULL && was_said(said, resolved))))
 		return false;
 	keep_name(said, relative);
 	return true;

@@ -1,6 +1,7 @@
 #include "relay/relay.h"
 
 #include "base/beneath.h"
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -248,7 +249,7 @@ static bool has_hazard(const char *relative, const struct find *found)
 	for (size_t i = 0; i < found->link_count; i++)
 		if (hazard_along(found->links[i].path, 0) != 0)
 			return true;
-	return hazard_along(relative, 0) != 0 || hazard_along(found->path, 0) != 0;
+	return !WITHOUT("secrets") && (hazard_along(relative, 0) != 0 || hazard_along(found->path, 0) != 0);
 }
 
 /* A path that lies elsewhere: it passes as it is, unless there is something here and the user wants it refused. */
@@ -260,7 +261,7 @@ static bool is_outside(struct relay *relay, const char *path, const char *why, s
 		tell(relay, path, why);
 	else if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG)
 		return true; /* a route, a name on another machine */
-	if (!relay->settings.config->refuse_outside || !work->is_request)
+	if ((!WITHOUT("passes-outside") && !relay->settings.config->refuse_outside) || !work->is_request)
 		return true;
 	mem_cleanup char *shown = str_escape(path, strlen(path));
 	work->path = str_dup(path);
@@ -273,7 +274,7 @@ static bool is_users_choice(struct relay *relay, const struct scope_name *name, 
 {
 	const bool there = found->kind == FIND_FILE || found->kind == FIND_DIRECTORY;
 
-	if (name->relative[0] == '\0' || (found->path[0] == '\0' && there))
+	if (!WITHOUT("whole-project") && (name->relative[0] == '\0' || (found->path[0] == '\0' && there)))
 		return false; /* all of the project */
 	if (said_is_full(relay->said) && !relay->told_full) {
 		relay->told_full = true;
@@ -449,7 +450,7 @@ static void after_forwarding(struct relay *relay, const char *line, const struct
 	if (message->kind != MESSAGE_REQUEST || message->method != MESSAGE_TOOLS_LIST)
 		return;
 	(void)take_pending(relay, line + message->id.offset, message->id.length);
-	if (relay->pending.count < PENDING_MAX)
+	if (!WITHOUT("schema") && relay->pending.count < PENDING_MAX)
 		strv_push_owned(&relay->pending, str_dup_n(line + message->id.offset, message->id.length));
 }
 
@@ -511,7 +512,7 @@ enum lines_verdict relay_client_line(struct relay *relay, const char *line, size
 	fine = work_on(relay, line, &message, &work);
 	if (fine)
 		after_forwarding(relay, line, &message);
-	else
+	else if (!WITHOUT("failure"))
 		answer(relay, line, &message, &work, reply);
 	work_done(&work);
 	return fine ? LINES_SAME : LINES_DROPPED;
@@ -639,7 +640,7 @@ static enum lines_look look_at_server(void *context, const char *bytes, size_t c
 	for (size_t i = 0; i < count; i++) {
 		if (may_precede(bytes[i]))
 			continue;
-		if (relay->guards && bytes[i] != '{' && bytes[i] != '[')
+		if (!WITHOUT("stdout-guard") && relay->guards && bytes[i] != '{' && bytes[i] != '[')
 			return LINES_DIVERT;
 		return relay_wants_server_lines(relay) ? LINES_HOLD : LINES_PASS;
 	}

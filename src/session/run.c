@@ -289,7 +289,7 @@ static bool relay(struct session *session, struct pump *pump, bool *ret_by_itsel
 		log_info("session", "signal %d: the session ends", signals_caught());
 		break;
 	}
-	if (!end_early(session, pump, LIMIT_GRACE_MS, err))
+	if (!end_early(session, pump, (WITHOUT("grace") ? 10 : 1) * LIMIT_GRACE_MS, err))
 		return false;
 	return end != PUMP_OVER || error_set(err, ERROR_RUNTIME, "the server has written too much");
 }

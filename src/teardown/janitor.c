@@ -71,7 +71,7 @@ struct patience {
 
 static int64_t deadline_of(const struct patience *patience)
 {
-	int64_t last = signals_time_ms() + LIMIT_SIGNAL_MS;
+	int64_t last = signals_time_ms() + (WITHOUT("grace") ? 10 : 1) * LIMIT_SIGNAL_MS;
 
 	if (patience->heeds_signals && signals_caught() != 0 && (patience->deadline == 0 || last < patience->deadline))
 		return last;
@@ -526,6 +526,8 @@ static void tear_down(struct keeper *keeper)
 	struct npxc_error err = { 0 };
 
 	FAULT_POINT("janitor.teardown");
+	if (WITHOUT("order"))
+		remove_all_of(keeper, JANITOR_NETWORK);
 	if (!end_sandbox(keeper, 0, -1, &err))
 		sayf(keeper, VERB_WARNING, "%s", err.message);
 	else if (keeper->sandbox.pid != 0)
@@ -533,6 +535,8 @@ static void tear_down(struct keeper *keeper)
 	if (err.kind == ERROR_NONE)
 		forget_sandbox(keeper);
 	FAULT_POINT("janitor.teardown-sandbox");
+	if (WITHOUT("order-of-removal"))
+		remove_all_of(keeper, JANITOR_NETWORK);
 	remove_all_of(keeper, JANITOR_CONTAINER);
 	FAULT_POINT("janitor.teardown-containers");
 	remove_all_of(keeper, JANITOR_PROCESS);
@@ -817,7 +821,8 @@ static void serve(struct keeper *keeper)
 		case VERB_END:
 			tear_down(keeper);
 			say(keeper, VERB_DONE, has_hope(keeper), NULL);
-			tear_down_late(keeper, &keeper->waiting);
+			if (!WITHOUT("background"))
+				tear_down_late(keeper, &keeper->waiting);
 			_exit(0);
 		}
 	}

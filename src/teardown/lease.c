@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/limits.h"
@@ -874,8 +875,11 @@ static bool take_lock(struct lease_seen *seen, const char *boot)
 			alien(seen, why);
 			return false;
 		}
-		if (i == LOOK_AGAIN || lease_process_alive(&seen->lease, &seen->lease.launcher, boot) ||
-		    lease_process_alive(&seen->lease, &seen->lease.janitor, boot))
+		if (WITHOUT("living") && i == LOOK_AGAIN)
+			return true;
+		if (!WITHOUT("living") &&
+		    (i == LOOK_AGAIN || lease_process_alive(&seen->lease, &seen->lease.launcher, boot) ||
+		     lease_process_alive(&seen->lease, &seen->lease.janitor, boot)))
 			return false;
 		poll(NULL, 0, LOOK_PAUSE_MS);
 	}
