@@ -56,6 +56,44 @@ void runtime_done(struct runtime *runtime)
 	*runtime = (struct runtime){ .kind = runtime->kind };
 }
 
+void runtime_start_add_data(struct runtime_start *start, int fd, const void *bytes, size_t length)
+{
+	char *copy = mem_alloc(length + 1);
+
+	if (length > 0)
+		memcpy(copy, bytes, length);
+	start->data = mem_realloc(start->data, start->data_count + 1, sizeof(*start->data));
+	start->data[start->data_count++] = (struct runtime_data){ .fd = fd, .bytes = copy, .length = length };
+}
+
+void runtime_start_add_source(struct runtime_start *start, int fd, int from)
+{
+	start->sources = mem_realloc(start->sources, start->source_count + 1, sizeof(*start->sources));
+	start->sources[start->source_count++] = (struct runtime_source){ .fd = fd, .from = from };
+}
+
+void runtime_start_add_reach(struct runtime_start *start, const char *path, int fd)
+{
+	if (strv_contains(&start->reach, path))
+		return;
+	start->reach_as = mem_realloc(start->reach_as, start->reach.count + 1, sizeof(*start->reach_as));
+	start->reach_as[start->reach.count] = fd;
+	strv_push(&start->reach, path);
+}
+
+void runtime_start_done(struct runtime_start *start)
+{
+	for (size_t i = 0; i < start->data_count; i++)
+		free(start->data[i].bytes);
+	free(start->data);
+	free(start->sources);
+	free(start->reach_as);
+	strv_done(&start->argv);
+	strv_done(&start->env);
+	strv_done(&start->reach);
+	*start = (struct runtime_start){ .status_fd = -1 };
+}
+
 bool runtime_make_start(const struct runtime *runtime, const struct launch *launch, struct runtime_start *ret_start,
                         struct npxc_error *err)
 {
