@@ -461,10 +461,10 @@ static void say_denial(const struct session_says *says, const struct egress_deni
 		return; /* it got an address, and nothing was refused yet */
 	mem_cleanup char *line =
 	    rule != NULL ? str_printf("npxc: %s was refused %s: %s; to allow it, add \"%s\"%s to network.allow in %s",
-	                              says->package, asked, denial->why, rule,
+	                              says->package, asked, reason_text(denial->reason), rule,
 	                              denial->port == 0 ? " (or the port that it uses: npxc learn sees it)" : "",
 	                              says->allow_file)
-	                 : str_printf("npxc: %s was refused %s: %s", says->package, asked, denial->why);
+	                 : str_printf("npxc: %s was refused %s: %s", says->package, asked, reason_text(denial->reason));
 	mem_cleanup char *shown = str_escape(line, strlen(line)); /* the guest chose the name */
 	says->say(says->context, shown);
 }

@@ -106,8 +106,9 @@ static void heads_that_are_refused(void **state)
 		if (connect_read(cases[i].head, strlen(cases[i].head), &request) != CONNECT_BAD)
 			fail_msg("taken: %s", cases[i].head);
 		assert_int_equal(request.status, 400);
-		if (strstr(request.why, cases[i].why) == NULL)
-			fail_msg("%s: \"%s\" does not say \"%s\"", cases[i].head, request.why, cases[i].why);
+		if (strstr(reason_text(request.reason), cases[i].why) == NULL)
+			fail_msg("%s: \"%s\" does not say \"%s\"", cases[i].head, reason_text(request.reason),
+			         cases[i].why);
 	}
 	assert_int_equal(connect_read("CONNECT a\0b:1 HTTP/1.1\r\n\r\n", 26, &request), CONNECT_BAD);
 	memset(large, 'a', sizeof(large));

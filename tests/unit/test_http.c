@@ -11,16 +11,16 @@
 #define HOST "Host: api.example.com\r\n"
 
 /* Feeds the text in steps of `step` bytes; returns how much was passed, and why it ended. */
-static size_t feed(struct http *http, const char *text, size_t length, size_t step, const char **ret_why)
+static size_t feed(struct http *http, const char *text, size_t length, size_t step, enum reason *ret_reason)
 {
 	size_t passed = 0;
 
-	*ret_why = NULL;
+	*ret_reason = REASON_NONE;
 	for (size_t have = step < length ? step : length;; have = have + step < length ? have + step : length) {
 		size_t pass = 0;
 
-		if (!http_feed(http, text + passed, have - passed, &pass, ret_why)) {
-			assert_non_null(*ret_why);
+		if (!http_feed(http, text + passed, have - passed, &pass, ret_reason)) {
+			assert_int_not_equal(*ret_reason, REASON_NONE);
 			return passed + pass;
 		}
 		passed += pass;
@@ -55,14 +55,14 @@ static void streams_that_pass(void **state)
 
 		for (size_t step = 1; step <= length; step++) {
 			struct http http;
-			const char *why;
+			enum reason reason;
 			size_t passed;
 
 			http_begin(&http, "api.example.com", 8080);
-			passed = feed(&http, cases[i], length, step, &why);
-			if (why != NULL || passed != length)
+			passed = feed(&http, cases[i], length, step, &reason);
+			if (reason != REASON_NONE || passed != length)
 				fail_msg("case %zu by %zu: %zu of %zu, %s", i, step, passed, length,
-				         why == NULL ? "" : why);
+				         reason == REASON_NONE ? "" : reason_text(reason));
 		}
 	}
 }
@@ -139,15 +139,16 @@ static void requests_that_are_refused(void **state)
 
 		for (size_t step = 1; step <= length; step += length - 1) {
 			struct http http;
-			const char *why;
+			enum reason reason;
 			size_t passed;
 
 			http_begin(&http, "api.example.com", 8080);
-			passed = feed(&http, cases[i].text, length, step, &why);
-			if (why == NULL || passed != 0)
-				fail_msg("case %zu: %zu passed, %s", i, passed, why == NULL ? "taken" : why);
-			if (strstr(why, cases[i].why) == NULL)
-				fail_msg("case %zu: \"%s\" does not say \"%s\"", i, why, cases[i].why);
+			passed = feed(&http, cases[i].text, length, step, &reason);
+			if (reason == REASON_NONE || passed != 0)
+				fail_msg("case %zu: %zu passed, %s", i, passed,
+				         reason == REASON_NONE ? "taken" : reason_text(reason));
+			if (strstr(reason_text(reason), cases[i].why) == NULL)
+				fail_msg("case %zu: \"%s\" does not say \"%s\"", i, reason_text(reason), cases[i].why);
 		}
 	}
 }
@@ -187,13 +188,13 @@ static void later_requests_are_refused(void **state)
 
 		for (size_t step = 1; step <= length; step += length - 1) {
 			struct http http;
-			const char *why;
+			enum reason reason;
 			size_t passed;
 
 			http_begin(&http, "api.example.com", 8080);
-			passed = feed(&http, both, length, step, &why);
-			if (why == NULL || strstr(why, cases[i].why) == NULL)
-				fail_msg("case %zu: %s", i, why == NULL ? "taken" : why);
+			passed = feed(&http, both, length, step, &reason);
+			if (reason == REASON_NONE || strstr(reason_text(reason), cases[i].why) == NULL)
+				fail_msg("case %zu: %s", i, reason == REASON_NONE ? "taken" : reason_text(reason));
 			assert_int_equal(passed, strlen(cases[i].good));
 		}
 	}
@@ -203,7 +204,7 @@ static void large_heads(void **state)
 {
 	static char text[LIMIT_EGRESS_HEAD_BYTES + 64];
 	struct http http;
-	const char *why = NULL;
+	enum reason reason = REASON_NONE;
 	size_t pass;
 
 	(void)state;
@@ -216,14 +217,14 @@ static void large_heads(void **state)
 		memcpy(text + length - 4, "\r\n\r\n", 4);
 		http_begin(&http, "api.example.com", 80);
 		pass = 0;
-		assert_int_equal(http_feed(&http, text, length, &pass, &why), over == 0);
+		assert_int_equal(http_feed(&http, text, length, &pass, &reason), over == 0);
 		assert_int_equal(pass, over == 0 ? length : 0);
 	}
-	assert_non_null(strstr(why, "too long"));
+	assert_non_null(strstr(reason_text(reason), "too long"));
 	/* without an end */
 	http_begin(&http, "api.example.com", 80);
 	memset(text + 16 + sizeof(HOST) - 1, 'a', sizeof(text) - 16 - sizeof(HOST) + 1);
-	assert_false(http_feed(&http, text, sizeof(text), &pass, &why));
+	assert_false(http_feed(&http, text, sizeof(text), &pass, &reason));
 }
 
 static void upgrades_wait_for_the_server(void **state)
@@ -231,30 +232,30 @@ static void upgrades_wait_for_the_server(void **state)
 	static const char request[] = "GET /ws HTTP/1.1\r\n" HOST "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
 	static const char frame[] = "\x81\x05hello";
 	struct http http;
-	const char *why = NULL;
+	enum reason reason = REASON_NONE;
 	size_t pass = 0;
 
 	(void)state;
 	http_begin(&http, "api.example.com", 80);
 	assert_true(http_answered(&http, "HTTP/1.1 101 ", 13)); /* nobody waits: nothing changes */
 	assert_int_equal(http.phase, HTTP_HEAD);
-	assert_true(http_feed(&http, request, sizeof(request) - 1, &pass, &why));
+	assert_true(http_feed(&http, request, sizeof(request) - 1, &pass, &reason));
 	assert_int_equal(pass, sizeof(request) - 1);
-	assert_true(http_feed(&http, frame, sizeof(frame) - 1, &pass, &why));
+	assert_true(http_feed(&http, frame, sizeof(frame) - 1, &pass, &reason));
 	assert_int_equal(pass, 0);
 	assert_false(http_answered(&http, "HTTP/1.1 10", 11));
 	assert_true(http_answered(&http, "HTTP/1.1 101 Switching Protocols\r\n", 34));
-	assert_true(http_feed(&http, frame, sizeof(frame) - 1, &pass, &why));
+	assert_true(http_feed(&http, frame, sizeof(frame) - 1, &pass, &reason));
 	assert_int_equal(pass, sizeof(frame) - 1);
 
 	/* a server that does not switch: what follows is a request again */
 	http_begin(&http, "api.example.com", 80);
-	assert_true(http_feed(&http, request, sizeof(request) - 1, &pass, &why));
+	assert_true(http_feed(&http, request, sizeof(request) - 1, &pass, &reason));
 	assert_true(http_answered(&http, "HTTP/1.1 200 OK\r\n", 17));
-	assert_false(http_feed(&http, "GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n", 35, &pass, &why));
+	assert_false(http_feed(&http, "GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n", 35, &pass, &reason));
 	assert_int_equal(pass, 0);
 	http_begin(&http, "api.example.com", 80);
-	assert_true(http_feed(&http, request, sizeof(request) - 1, &pass, &why));
+	assert_true(http_feed(&http, request, sizeof(request) - 1, &pass, &reason));
 	assert_true(http_answered(&http, "HTTP/1.1 1010", 13));
 	assert_int_equal(http.phase, HTTP_HEAD);
 }
@@ -337,7 +338,7 @@ static void first_bytes(void **state)
 
 static void a_refusal_is_an_answer(void **state)
 {
-	mem_cleanup char *text = http_refusal("a request without Host");
+	mem_cleanup char *text = http_refusal(REASON_HOST_MISSING);
 
 	(void)state;
 	assert_true(str_starts(text, "HTTP/1.1 403 Forbidden\r\n"));
