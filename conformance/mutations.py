@@ -99,7 +99,7 @@ MUTATIONS = [without_attempt(number) for number in range(1, 6)] + [
     Mutation("failure", "the answer to a request whose file cannot be shown", ["relay-*"],
              (RELAY, "		answer(relay, line, &message, &work, reply);\n	work_done", "		(void)reply;\n	work_done")),
     Mutation("stdout-guard", "the look at what a server prints beside messages", ["relay-*"],
-             (RELAY, "if (relay->guards && bytes[i] != '{' && bytes[i] != '[')\n\t\t\treturn LINES_DIVERT;\n\t\t", "")),
+             ("src/relay/guard.c", "guard->on && bytes[i] != '{' && bytes[i] != '[' ? LINES_DIVERT : LINES_PASS", "LINES_PASS")),
 ]
 
 
