@@ -187,16 +187,13 @@ char *connect_refusal(unsigned status, enum audit_code code, enum reason reason,
 {
 	const unsigned number = status != 0 ? status : status_of(code);
 	char address[IP_TEXT_BYTES];
-	mem_cleanup char *text = NULL;
+	mem_cleanup char *target = NULL, *text = NULL;
 
 	ip_text(ip, address);
-	if (port == 0)
-		text = str_printf("%s\n", reason_text(reason));
-	else
-		text = str_printf(name == NULL && ip->v6 ? "[%s]:%u %s\n" : "%s:%u %s\n", name != NULL ? name : address,
-		                  (unsigned)port, reason_text(reason));
+	target = rules_propose(name != NULL ? name : address, port);
+	text = port == 0 ? str_dup(reason_text(reason)) : reason_about(reason, target);
 	return str_printf("HTTP/1.1 %u npxc\r\nNpxc-Error: %s\r\n%sContent-Type: text/plain\r\nContent-Length: %zu\r\n"
-	                  "Connection: close\r\n\r\n%s",
+	                  "Connection: close\r\n\r\n%s\n",
 	                  number, audit_code_word(code),
 	                  number == CONNECT_NEEDS_TOKEN ? "Proxy-Authenticate: Basic realm=\"npxc\"\r\n" : "",
 	                  strlen(text), text);

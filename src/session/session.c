@@ -453,18 +453,21 @@ bool session_run(struct session *session, const struct launch *launch, struct ro
 
 static void say_denial(const struct session_says *says, const struct egress_denial *denial)
 {
-	mem_cleanup char *asked = denial->port == 0 ? str_dup(denial->host) : rules_propose(denial->host, denial->port);
+	mem_cleanup char *target =
+	    denial->port == 0 ? str_dup(denial->host) : rules_propose(denial->host, denial->port);
 	mem_cleanup char *rule = says->learned == NULL ? egress_denial_rule(denial) : NULL;
+	mem_cleanup char *why = reason_about(denial->reason, target);
+	mem_cleanup char *fix =
+	    rule == NULL ? str_dup("")
+	                 : str_printf("; to allow it, add \"%s\"%s to network.allow in %s", rule,
+	                              denial->port == 0 ? " (or the port that it uses: npxc learn sees it)" : "",
+	                              says->allow_file);
 	if (says->learned != NULL)
 		learned_add(says->learned, denial);
 	if (says->learned != NULL && denial->port == 0)
 		return; /* it got an address, and nothing was refused yet */
-	mem_cleanup char *line =
-	    rule != NULL ? str_printf("npxc: %s was refused %s: %s; to allow it, add \"%s\"%s to network.allow in %s",
-	                              says->package, asked, reason_text(denial->reason), rule,
-	                              denial->port == 0 ? " (or the port that it uses: npxc learn sees it)" : "",
-	                              says->allow_file)
-	                 : str_printf("npxc: %s was refused %s: %s", says->package, asked, reason_text(denial->reason));
+	mem_cleanup char *line = str_printf("npxc: %s: %s refused: %s%s", says->package,
+	                                    denial->port == 0 ? "name look-up" : "connection", why, fix);
 	mem_cleanup char *shown = str_escape(line, strlen(line)); /* the guest chose the name */
 	says->say(says->context, shown);
 }

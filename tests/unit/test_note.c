@@ -98,6 +98,16 @@ static void every_reason_has_words(void **state)
 		assert_non_null(reason_text((enum reason)i));
 }
 
+static void reasons_are_told_of_a_target(void **state)
+{
+	mem_cleanup char *sentence = reason_about(REASON_UNLISTED, "a.test:1");
+	mem_cleanup char *phrase = reason_about(REASON_PRIVATE, "a.test:1");
+
+	(void)state;
+	assert_string_equal(sentence, "a.test:1 is not in the allow list");
+	assert_string_equal(phrase, "a.test:1: private address (RFC 1918)");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -105,6 +115,7 @@ int main(void)
 		cmocka_unit_test(hostile_names_stay_in_their_field),
 		cmocka_unit_test(refuses_what_is_no_note),
 		cmocka_unit_test(every_reason_has_words),
+		cmocka_unit_test(reasons_are_told_of_a_target),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
