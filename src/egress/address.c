@@ -7,39 +7,39 @@
 
 struct range {
 	const char *prefix;
-	const char *why;
+	enum reason reason;
 };
 
 static const struct range v4_ranges[] = {
-	{ "0.0.0.0/8", "no host" },
-	{ "10.0.0.0/8", "private" },
-	{ "100.64.0.0/10", "shared by carriers" },
-	{ "127.0.0.0/8", "loopback" },
-	{ "169.254.0.0/16", "link-local" },
-	{ "172.16.0.0/12", "private" },
-	{ "192.0.0.0/24", "reserved for protocols" },
-	{ "192.0.2.0/24", "for documentation" },
-	{ "192.88.99.0/24", "a 6to4 relay" },
-	{ "192.168.0.0/16", "private" },
-	{ "198.18.0.0/15", "for benchmarks" },
-	{ "198.51.100.0/24", "for documentation" },
-	{ "203.0.113.0/24", "for documentation" },
-	{ "224.0.0.0/4", "multicast" },
-	{ "240.0.0.0/4", "reserved" },
+	{ "0.0.0.0/8", REASON_NO_HOST },
+	{ "10.0.0.0/8", REASON_PRIVATE },
+	{ "100.64.0.0/10", REASON_SHARED },
+	{ "127.0.0.0/8", REASON_LOOPBACK },
+	{ "169.254.0.0/16", REASON_LINK_LOCAL },
+	{ "172.16.0.0/12", REASON_PRIVATE },
+	{ "192.0.0.0/24", REASON_PROTOCOLS },
+	{ "192.0.2.0/24", REASON_DOCUMENTATION },
+	{ "192.88.99.0/24", REASON_RELAY_6TO4 },
+	{ "192.168.0.0/16", REASON_PRIVATE },
+	{ "198.18.0.0/15", REASON_BENCHMARKS },
+	{ "198.51.100.0/24", REASON_DOCUMENTATION },
+	{ "203.0.113.0/24", REASON_DOCUMENTATION },
+	{ "224.0.0.0/4", REASON_MULTICAST },
+	{ "240.0.0.0/4", REASON_RESERVED },
 };
 
 /* Within 2000::/3; outside of it nothing is global unicast. */
 static const struct range v6_ranges[] = {
-	{ "2001::/23", "reserved for protocols" }, /* Teredo and ORCHID among them */
-	{ "2001:db8::/32", "for documentation" },
-	{ "2002::/16", "6to4" },
-	{ "3fff::/20", "for documentation" },
+	{ "2001::/23", REASON_PROTOCOLS }, /* Teredo and ORCHID among them */
+	{ "2001:db8::/32", REASON_DOCUMENTATION },
+	{ "2002::/16", REASON_NET_6TO4 },
+	{ "3fff::/20", REASON_DOCUMENTATION },
 };
 
 static const struct range never[] = {
-	{ "0.0.0.0/8", "no host" },    { "127.0.0.0/8", "loopback" },     { "224.0.0.0/4", "multicast" },
-	{ "240.0.0.0/4", "reserved" }, { "198.18.0.0/15", "npxc's own" }, { "::/128", "no host" },
-	{ "::1/128", "loopback" },     { "ff00::/8", "multicast" },       { "fe80::/10", "link-local" },
+	{ "0.0.0.0/8", REASON_NO_HOST },    { "127.0.0.0/8", REASON_LOOPBACK },   { "224.0.0.0/4", REASON_MULTICAST },
+	{ "240.0.0.0/4", REASON_RESERVED }, { "198.18.0.0/15", REASON_NPXC_OWN }, { "::/128", REASON_NO_HOST },
+	{ "::1/128", REASON_LOOPBACK },     { "ff00::/8", REASON_MULTICAST },     { "fe80::/10", REASON_LINK_LOCAL },
 };
 
 static bool is_in(const struct ip *ip, const char *text)
@@ -49,12 +49,12 @@ static bool is_in(const struct ip *ip, const char *text)
 	return ip_parse_prefix(text, strlen(text), &prefix) && ip_within(ip, &prefix);
 }
 
-static const char *find(const struct ip *ip, const struct range *ranges, size_t count)
+static enum reason find(const struct ip *ip, const struct range *ranges, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (is_in(ip, ranges[i].prefix))
-			return ranges[i].why;
-	return NULL;
+			return ranges[i].reason;
+	return REASON_NONE;
 }
 
 /* The IPv4 address that a packet to this one would end at. */
@@ -71,46 +71,46 @@ static struct ip embedded(const struct ip *ip)
 	return plain;
 }
 
-static const char *special(const struct ip *ip)
+static enum reason special(const struct ip *ip)
 {
 	if (!ip->v6)
 		return find(ip, v4_ranges, sizeof(v4_ranges) / sizeof(v4_ranges[0]));
 	if (!is_in(ip, "2000::/3"))
-		return "no global address";
+		return REASON_NOT_GLOBAL;
 	return find(ip, v6_ranges, sizeof(v6_ranges) / sizeof(v6_ranges[0]));
 }
 
-const char *address_refusal(const struct ip *ip, const struct address_own *own)
+enum reason address_refusal(const struct ip *ip, const struct address_own *own)
 {
 	const struct ip real = embedded(ip);
-	const char *why = special(&real);
+	enum reason reason = special(&real);
 
-	if (why != NULL || own == NULL)
-		return why;
+	if (reason != REASON_NONE || own == NULL)
+		return reason;
 	for (size_t i = 0; i < own->address_count; i++)
 		if (ip_equal(&real, &own->addresses[i]))
-			return "this machine's own";
+			return REASON_OWN_ADDRESS;
 	for (size_t i = 0; i < own->link_count; i++)
 		if (ip_within(&real, &own->links[i]))
-			return "in a network of this machine";
-	return NULL;
+			return REASON_OWN_NETWORK;
+	return REASON_NONE;
 }
 
-const char *address_refusal_always(const struct ip *ip)
+enum reason address_refusal_always(const struct ip *ip)
 {
 	const struct ip real = embedded(ip);
 
 	return find(&real, never, sizeof(never) / sizeof(never[0]));
 }
 
-const char *address_refusal_configured(const struct ip *ip)
+enum reason address_refusal_configured(const struct ip *ip)
 {
-	static const struct range link[] = { { "169.254.0.0/16", "link-local" },
-		                             { "fd00:ec2::/32", "a cloud's metadata" } };
+	static const struct range link[] = { { "169.254.0.0/16", REASON_LINK_LOCAL },
+		                             { "fd00:ec2::/32", REASON_METADATA } };
 	const struct ip real = embedded(ip);
-	const char *why = address_refusal_always(ip);
+	enum reason reason = address_refusal_always(ip);
 
-	return why != NULL ? why : find(&real, link, sizeof(link) / sizeof(link[0]));
+	return reason != REASON_NONE ? reason : find(&real, link, sizeof(link) / sizeof(link[0]));
 }
 
 void address_add_own(struct address_own *own, const struct ip *ip, unsigned prefix_length)

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/ip.h"
+#include "egress/reason.h"
 
 #include <stddef.h>
 
@@ -22,24 +23,24 @@ struct address_own {
 };
 
 /*
- * Why no rule for a name may lead to this address; NULL when one may. Static text. Pure. `own` may be NULL.
+ * Why no rule for a name may lead to this address; REASON_NONE when one may. Pure. `own` may be NULL.
  *
  * Should: judge ::ffff:a.b.c.d and 64:ff9b::a.b.c.d by the IPv4 address in them; count as fit only global unicast
  * addresses of other machines.
  * Mustn't: let a name lead to private, shared, link-local (metadata), loopback, benchmarking (where npxc's synthetic
  * addresses live), documentation, multicast or reserved addresses, to this machine, or to its neighbours.
  */
-const char *address_refusal(const struct ip *ip, const struct address_own *own);
+enum reason address_refusal(const struct ip *ip, const struct address_own *own);
 
 /*
- * Why no rule at all may lead to this address: the guest's own loopback, no host, many hosts. NULL: an explicit rule
- * for the address may. Pure.
+ * Why no rule at all may lead to this address: the guest's own loopback, no host, many hosts. REASON_NONE: an explicit
+ * rule for the address may. Pure.
  */
-const char *address_refusal_always(const struct ip *ip);
+enum reason address_refusal_always(const struct ip *ip);
 
 /* The same for a host that the user configured by name (a registry): private addresses and neighbours too, but none of
  * the link, where a cloud's metadata is, whoever owns the name. */
-const char *address_refusal_configured(const struct ip *ip);
+enum reason address_refusal_configured(const struct ip *ip);
 
 /* Reads the interfaces (getifaddrs); loopback interfaces too. ERROR_IO. Fail closed: whoever cannot read them must not
  * dial for a name. */

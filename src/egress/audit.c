@@ -88,7 +88,7 @@ bool audit_line(const struct audit_record *r, const char *ts, const char *sessio
 	    (r->port == 0 || put_number(ret_line, "port", r->port, err)) && put_text(ret_line, "ip", r->ip, err) &&
 	    put_text(ret_line, "rule", r->rule, err) && put_text(ret_line, "kind", r->kind, err) &&
 	    put_text(ret_line, "sni", r->sni, err) && put_text(ret_line, "alpn", r->alpn, err) &&
-	    put_flow(ret_line, r, err) && put_text(ret_line, "why", r->why, err) &&
+	    put_flow(ret_line, r, err) && put_text(ret_line, "why", reason_text(r->reason), err) &&
 	    put_text(ret_line, "add", add, err) && (r->repeat == 0 || put_number(ret_line, "repeat", r->repeat, err)) &&
 	    buf_append_text(ret_line, "}\n", err);
 
@@ -123,7 +123,7 @@ struct audit_repeats *audit_repeats_new(bool allowed)
 
 static void seen_done(struct seen *seen)
 {
-	/* Static texts (kind, why) are not copied. */
+	/* Static texts (kind) are not copied. */
 	free((char *)seen->record.host);
 	free((char *)seen->record.ip);
 	free((char *)seen->record.rule);
@@ -180,8 +180,7 @@ static void emit_uncounted(struct audit_repeats *repeats, audit_emit *emit, void
 		.verdict = repeats->allowed ? AUDIT_ALLOW : AUDIT_DENY,
 		.code = repeats->allowed ? AUDIT_OK : AUDIT_EACCES,
 		.ms = -1,
-		.why = repeats->allowed ? "too many different flows to write each of them"
-		                        : "too many different denials to write each of them",
+		.reason = repeats->allowed ? REASON_MANY_FLOWS : REASON_MANY_DENIALS,
 		.repeat = repeats->uncounted,
 	};
 
@@ -284,7 +283,7 @@ struct audit {
 	char *session, *package; /* owned */
 	struct audit_repeats *flows, *denials;
 	int64_t now_ms; /* of the last call */
-	const char *trouble;
+	enum audit_trouble trouble;
 	bool has_told;
 };
 
@@ -481,10 +480,7 @@ static void note_trouble(struct audit *audit, int error)
 		return;
 	audit->has_told = true;
 	audit->trouble =
-	    error == ENOSPC || error == EDQUOT || error == EFBIG
-	        ? "the audit log cannot be written: no space is left; what finds no room is counted in it"
-	        : "the audit log cannot be written: a file of it cannot be opened or written; what finds no "
-	          "room is counted in it";
+	    error == ENOSPC || error == EDQUOT || error == EFBIG ? AUDIT_TROUBLE_SPACE : AUDIT_TROUBLE_WRITE;
 }
 
 /* `all`: the last time. */
@@ -500,11 +496,9 @@ static void write_pending(struct audit *audit, struct audit_file *file, bool all
 	file->retry_ms = 0;
 	if (file->lost == 0)
 		return;
-	const struct audit_record missing = { .verdict = AUDIT_FAIL,
-		                              .code = AUDIT_EIO,
-		                              .ms = -1,
-		                              .why = "so many records are missing here: they could not be written",
-		                              .repeat = file->lost };
+	const struct audit_record missing = {
+		.verdict = AUDIT_FAIL, .code = AUDIT_EIO, .ms = -1, .reason = REASON_RECORDS_LOST, .repeat = file->lost
+	};
 	file->lost = 0;
 	(void)!put_line(audit, file, &missing);
 	write_pending(audit, file, all);
@@ -569,20 +563,20 @@ int audit_due(const struct audit *audit, int64_t now_ms)
 	    clock_sooner(file_due(&audit->allowed, now_ms), file_due(&audit->denied, now_ms)));
 }
 
-const char *audit_trouble(struct audit *audit)
+enum audit_trouble audit_trouble(struct audit *audit)
 {
-	const char *trouble = audit->trouble;
+	enum audit_trouble trouble = audit->trouble;
 
-	audit->trouble = NULL;
+	audit->trouble = AUDIT_TROUBLE_NONE;
 	return trouble;
 }
 
-const char *audit_close(struct audit *audit)
+enum audit_trouble audit_close(struct audit *audit)
 {
-	const char *trouble;
+	enum audit_trouble trouble;
 
 	if (audit == NULL)
-		return NULL;
+		return AUDIT_TROUBLE_NONE;
 	flush(audit, true);
 	trouble = audit->trouble;
 	audit_repeats_free(audit->flows);

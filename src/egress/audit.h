@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "egress/reason.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -57,7 +58,7 @@ struct audit_record {  /* texts are borrowed, NULL when not known */
 	const char *sni, *alpn;
 	uint64_t up, down; /* bytes that the guest sent and got */
 	int64_t ms;        /* how long it was; -1: no flow */
-	const char *why;
+	enum reason reason;
 	enum audit_add add; /* for host, or ip without one, and port; with port 0: NOTHING */
 	uint64_t repeat;
 };
@@ -115,9 +116,15 @@ int audit_directory_fd(const struct audit *audit); /* borrowed; for the process'
 void audit_write(struct audit *audit, const struct audit_record *record, int64_t now_ms);
 void audit_flush(struct audit *audit, int64_t now_ms);
 int audit_due(const struct audit *audit, int64_t now_ms);
-/* Once, when something could not be written: what to tell the user; static. NULL: nothing. */
-const char *audit_trouble(struct audit *audit);
+/* Why something could not be written; what finds no room then is counted in the log. */
+enum audit_trouble {
+	AUDIT_TROUBLE_NONE,
+	AUDIT_TROUBLE_SPACE, /* none is left */
+	AUDIT_TROUBLE_WRITE, /* a file cannot be opened or written */
+};
+/* Told once: NONE from then on. */
+enum audit_trouble audit_trouble(struct audit *audit);
 /* Writes what was counted; NULL is allowed. What audit_trouble would tell then. */
-const char *audit_close(struct audit *audit);
+enum audit_trouble audit_close(struct audit *audit);
 
 #endif

@@ -3,6 +3,8 @@
 
 #include "base/ip.h"
 #include "config/rules.h"
+#include "egress/audit.h"
+#include "egress/reason.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,8 +28,8 @@ struct connect_request {
 	uint16_t port;
 	const char *credentials; /* borrowed from the bytes: what follows "Basic " in Proxy-Authorization; NULL: none */
 	size_t credentials_length;
-	const char *why; /* static; CONNECT_BAD only */
-	unsigned status; /* CONNECT_BAD only: 400 or 431 */
+	enum reason reason; /* CONNECT_BAD only */
+	unsigned status;    /* CONNECT_BAD only: 400 or 431 */
 };
 
 /*
@@ -39,5 +41,16 @@ struct connect_request {
  * method; bare CR or LF; two Proxy-Authorization lines.
  */
 enum connect_state connect_read(const char *bytes, size_t length, struct connect_request *ret_request);
+
+/* Whether it brings these credentials, in time that does not depend on where they differ. */
+bool connect_has_token(const struct connect_request *request, const char *token);
+
+enum { CONNECT_NEEDS_TOKEN = 407 };
+/*
+ * The answer to a head that asks for what cannot be; owned. `status` 0: the one for `code`. `name` (NULL: `ip`) and
+ * `port` are what it asked for; port 0: that is not known.
+ */
+char *connect_refusal(unsigned status, enum audit_code code, enum reason reason, const char *name, const struct ip *ip,
+                      uint16_t port);
 
 #endif

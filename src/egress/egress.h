@@ -2,9 +2,9 @@
 #define NPXC_EGRESS_EGRESS_H
 
 #include "base/error.h"
-#include "base/ip.h"
-#include "config/policy.h"
-#include "config/rules.h"
+#include "egress/audit.h"
+#include "egress/process.h"
+#include "egress/reason.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,28 +18,18 @@
  *   launcher                          egress process
  *     fork  ------------------------> closes all but what it needs, confines itself, "ready"
  *     sandbox: link netns hands its sockets over; links socket and gateway connect to a listener
- *     "deny" lines <----------------- each refusal, once for each host, port and rule that would help
+ *     notes <------------------------ (egress/note.h) each refusal, once for each host, port and rule that would help
  *     closes the control socket ----> ends: records what is open, writes the log, exits
  *
  * The launcher's death closes that socket too. When the process dies, the guest reaches nothing any more; messages of
  * the session go on.
  */
 
-struct egress_settings { /* borrowed */
-	const struct rules *rules;
-	enum policy_link link;         /* not auto */
-	const char *audit_directory;   /* NULL: no audit log */
-	const char *session, *package; /* for the log */
-	int listener; /* links socket and gateway: listening; the process has it, the caller keeps its own */
-	const struct ip_prefix *subnet; /* link gateway: who may connect */
-	const char *token;              /* link gateway: what CONNECT has to bring ("npxc:TOKEN" in base64) */
-	bool learn; /* link netns: names of no rule get an address too, so that the port they are wanted for is seen */
-};
-
 struct egress {
 	pid_t pid;          /* 0: none */
 	int control;        /* owned; readable when there is a line, or the process has ended; -1: none */
 	int handoff;        /* owned; link netns: for netns_enter; -1: none, or given away */
+	unsigned end_ms;    /* how long it has to end */
 	char partial[2048]; /* of a line */
 	size_t partial_length;
 };
@@ -52,15 +42,14 @@ bool egress_start(const struct egress_settings *settings, struct egress *ret_egr
 /* Until it is ready for a guest. ERROR_RUNTIME: it could not be confined, or has ended. Then nothing may be started. */
 bool egress_await(struct egress *egress, struct npxc_error *err) NPXC_MUST_CHECK;
 
-/* One thing that it has to say. Its texts were the guest's: escaped, and valid until the next call. */
+/* One thing that it has to say. The host is the guest's text: escaped, and valid until the next call. */
 enum egress_news { EGRESS_NOTHING, EGRESS_DENIED, EGRESS_ENDED };
 struct egress_denial {
 	const char *host; /* a name, or an address; or whatever was asked for as a name, escaped */
 	uint16_t port;    /* 0: a name was asked for, and no connection */
-	const char *why;
-	bool is_host;  /* what a rule could name */
-	bool unlisted; /* no rule names it */
-	bool raw;      /* one does, and the same with "/raw" would allow it; neither: no rule helps */
+	enum reason reason;
+	enum audit_add add; /* which rule would allow it */
+	bool is_host;       /* what a rule could name */
 };
 /* The rule that would allow it; owned, NULL when none would. */
 char *egress_denial_rule(const struct egress_denial *denial);

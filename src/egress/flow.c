@@ -10,29 +10,49 @@
 #include "egress/gate.h"
 #include "egress/relay.h"
 #include "egress/resolve.h"
+#include "egress/verdict.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum phase {
-	FLOW_REQUEST, /* its CONNECT head is coming */
-	FLOW_DIAL,    /* looked up, connecting */
-	FLOW_RELAY,   /* connected */
-	FLOW_LINGER,  /* refused in words: the guest still reads them */
-	FLOW_DEAD,
-};
+/*
+ * One flow is in one of these states:
+ *
+ *     state    waits for                          open                            at most
+ *     REQUEST  the guest's CONNECT head           guest                           flows->head_ms from its accepting
+ *     DIAL     the look-up, then an attempt       guest, look-up or attempts      LIMIT_EGRESS_DIAL_MS from there too
+ *     RELAY    bytes and the ends of both         guest, outside, perhaps pipes   no limit, but for the gate
+ *     LINGER   the guest's end; bytes are dropped guest, shut for writing         LINGER_MS
+ *     DEAD     flow_bury, between two turns       nothing
+ *
+ *     event                               in              leads to
+ *     a whole head                        REQUEST         DIAL when its target is allowed, else refused
+ *     connected to that address           (link netns)    DIAL when it is allowed, else refused
+ *     no address, none fit, no answer     DIAL            refused
+ *     an attempt has connected            DIAL            RELAY
+ *     the gate is shut                    DIAL, RELAY     refused
+ *     both ends passed on; an end failed  RELAY           DEAD, recorded as allowed
+ *     the guest resets                    REQUEST, DIAL   DEAD
+ *     over time; the oldest undecided one
+ *     makes room; the session ends        each            refused or DEAD
+ *
+ * Refused: recorded; then LINGER when the guest is answered in words (a CONNECT head, or what its gate has seen), else
+ * DEAD with a reset. In DIAL and RELAY the client's bytes are held against the name by a gate (egress/gate), which
+ * wants a head that has begun to be whole within flows->head_ms.
+ */
+enum phase { FLOW_REQUEST, FLOW_DIAL, FLOW_RELAY, FLOW_LINGER, FLOW_DEAD };
 
 /* How long a guest may take to read why it was refused. */
 enum { LINGER_MS = 1000 };
 
 struct flow {
-	struct relay_end guest, outside; /* the first: a pointer to it is one to the flow */
-	struct server *server;
-	struct flow *before, *after; /* in the server's list; `after` alone among the dead */
+	struct relay_end guest, outside;
+	struct flows *flows;
+	struct server *server;       /* theirs */
+	struct flow *before, *after; /* in that list; `after` alone among the dead */
 	uint64_t number;
 	enum phase phase;
 	bool requested; /* came with a CONNECT head, so it is answered in words */
@@ -47,7 +67,7 @@ struct flow {
 	int64_t began_ms, head_ms, dial_ms; /* deadlines; 0: none */
 	enum audit_code code;               /* what became of it */
 	enum audit_add add;                 /* denied: which rule would help */
-	const char *why;
+	enum reason reason;
 	char *sni, *alpn; /* owned; what the gate had seen */
 	const char *kind;
 };
@@ -56,21 +76,12 @@ static void advance(struct flow *flow);
 
 /* ---- beginning and end ---- */
 
-static void on_guest(struct loop_source *source, unsigned what)
-{
-	struct flow *flow = (struct flow *)(void *)source;
-
-	relay_end_ready(&flow->guest, what);
-	advance(flow);
-}
-
-static void on_outside(struct loop_source *source, unsigned what)
+static void on_end(struct loop_source *source, unsigned what)
 {
 	struct relay_end *end = (struct relay_end *)(void *)source;
-	struct flow *flow = end->owner;
 
 	relay_end_ready(end, what);
-	advance(flow);
+	advance(end->owner);
 }
 
 /* Connected, and what it is has been agreed on. HTTP keeps its gate, for the requests to come. */
@@ -80,28 +91,28 @@ static bool is_settled(const struct flow *flow)
 	       (flow->gate == NULL || (flow->gate->state == GATE_HTTP && flow->gate->http.requests > 0));
 }
 
-static void link_in(struct server *server, struct flow *flow)
+static void link_in(struct flows *flows, struct flow *flow)
 {
-	flow->before = server->flows_last;
-	if (server->flows_last != NULL)
-		server->flows_last->after = flow;
+	flow->before = flows->last;
+	if (flows->last != NULL)
+		flows->last->after = flow;
 	else
-		server->flows = flow;
-	server->flows_last = flow;
-	server->flow_count++;
+		flows->first = flow;
+	flows->last = flow;
+	flows->count++;
 }
 
-static void link_out(struct server *server, struct flow *flow)
+static void link_out(struct flows *flows, struct flow *flow)
 {
 	if (flow->before != NULL)
 		flow->before->after = flow->after;
 	else
-		server->flows = flow->after;
+		flows->first = flow->after;
 	if (flow->after != NULL)
 		flow->after->before = flow->before;
 	else
-		server->flows_last = flow->before;
-	server->flow_count--;
+		flows->last = flow->before;
+	flows->count--;
 }
 
 static void record(const struct flow *flow, enum audit_verdict verdict)
@@ -126,7 +137,7 @@ static void record(const struct flow *flow, enum audit_verdict verdict)
 	                                .up = flow->relay.up.bytes,
 	                                .down = flow->relay.down.bytes,
 	                                .ms = clock_now_ms() - flow->began_ms,
-	                                .why = flow->why,
+	                                .reason = flow->reason,
 	                                .add = flow->add,
 	                            });
 }
@@ -142,7 +153,7 @@ static void stop_dialling(struct flow *flow)
 /* Its memory goes between two turns of the loop. */
 static void bury(struct flow *flow, bool reset)
 {
-	struct server *server = flow->server;
+	struct flows *flows = flow->flows;
 
 	if (flow->phase == FLOW_DEAD)
 		return;
@@ -155,20 +166,20 @@ static void bury(struct flow *flow, bool reset)
 	fd_close(&flow->outside.fd);
 	relay_done(&flow->relay);
 	flow->phase = FLOW_DEAD;
-	link_out(server, flow);
+	link_out(flows, flow);
 	flow->before = NULL;
-	flow->after = server->dead;
-	server->dead = flow;
+	flow->after = flows->dead;
+	flows->dead = flow;
 }
 
-void flow_bury(struct server *server)
+void flow_bury(struct flows *flows)
 {
-	while (server->dead != NULL) {
-		struct flow *flow = server->dead;
+	while (flows->dead != NULL) {
+		struct flow *flow = flows->dead;
 
-		server->dead = flow->after;
-		loop_forget(&server->loop, &flow->guest.source);
-		loop_forget(&server->loop, &flow->outside.source);
+		flows->dead = flow->after;
+		loop_forget(&flow->server->loop, &flow->guest.source);
+		loop_forget(&flow->server->loop, &flow->outside.source);
 		dial_free(&flow->dial);
 		free(flow->gate);
 		free(flow->name);
@@ -179,46 +190,6 @@ void flow_bury(struct server *server)
 }
 
 /* ---- refusing ---- */
-
-static unsigned status_of(enum audit_code code)
-{
-	switch (code) {
-	case AUDIT_EACCES:
-	case AUDIT_ESNI:
-	case AUDIT_EHOST:
-		return 403;
-	case AUDIT_EPROTO:
-		return 400;
-	case AUDIT_ETIMEDOUT:
-		return 504;
-	case AUDIT_EMFILE:
-		return 503;
-	case AUDIT_OK:
-	case AUDIT_ENOTFOUND:
-	case AUDIT_ECONNREFUSED:
-	case AUDIT_EIO:
-		break;
-	}
-	return 502;
-}
-
-/* The answer to a CONNECT head that asks for what cannot be. */
-static char *refusal_in_words(const struct flow *flow, unsigned status)
-{
-	char ip[IP_TEXT_BYTES];
-	mem_cleanup char *text = NULL;
-
-	ip_text(&flow->ip, ip);
-	if (flow->port == 0)
-		text = str_printf("%s\n", flow->why);
-	else
-		text = str_printf(flow->name == NULL && flow->ip.v6 ? "[%s]:%u %s\n" : "%s:%u %s\n",
-		                  flow->name != NULL ? flow->name : ip, (unsigned)flow->port, flow->why);
-	return str_printf("HTTP/1.1 %u npxc\r\nNpxc-Error: %s\r\n%sContent-Type: text/plain\r\nContent-Length: %zu\r\n"
-	                  "Connection: close\r\n\r\n%s",
-	                  status, audit_code_word(flow->code),
-	                  status == 407 ? "Proxy-Authenticate: Basic realm=\"npxc\"\r\n" : "", strlen(text), text);
-}
 
 /* Says `bytes` to the guest and nothing more, and waits a little for it to be read: a reset would take it away. */
 static void end_with(struct flow *flow, const char *bytes, size_t length)
@@ -237,22 +208,24 @@ static void end_with(struct flow *flow, const char *bytes, size_t length)
 	advance(flow);
 }
 
+/* `status`: of the answer to a CONNECT head; 0: the code's. */
 static void refuse_with_status(struct flow *flow, enum audit_verdict verdict, unsigned status)
 {
 	record(flow, verdict);
 	if (flow->requested && flow->phase != FLOW_RELAY) {
-		mem_cleanup char *text = refusal_in_words(flow, status);
+		mem_cleanup char *text =
+		    connect_refusal(status, flow->code, flow->reason, flow->name, &flow->ip, flow->port);
 		end_with(flow, text, strlen(text));
 	} else {
 		bury(flow, true);
 	}
 }
 
-static void refuse(struct flow *flow, enum audit_verdict verdict, enum audit_code code, const char *why)
+static void refuse(struct flow *flow, enum audit_verdict verdict, enum audit_code code, enum reason reason)
 {
 	flow->code = code;
-	flow->why = why;
-	refuse_with_status(flow, verdict, status_of(code));
+	flow->reason = reason;
+	refuse_with_status(flow, verdict, 0);
 }
 
 /* The client does not agree with itself. A CONNECT that was not yet answered is answered first: the refusal is for who
@@ -263,13 +236,12 @@ static void refuse_at_gate(struct flow *flow)
 	mem_cleanup char *text = gate_refusal(flow->gate, &length);
 
 	flow->code = flow->gate->code;
-	flow->why = flow->gate->why;
+	flow->reason = flow->gate->reason;
 	flow->add = flow->gate->raw_helps ? AUDIT_ADD_RAW : AUDIT_ADD_NOTHING;
-	record(flow, AUDIT_DENY);
 	if (flow->requested && flow->phase != FLOW_RELAY) {
-		mem_cleanup char *words = refusal_in_words(flow, status_of(flow->code));
-		end_with(flow, words, strlen(words));
+		refuse_with_status(flow, AUDIT_DENY, 0);
 	} else {
+		record(flow, AUDIT_DENY);
 		end_with(flow, text, length);
 	}
 }
@@ -282,7 +254,7 @@ static const char answer_connected[] = "HTTP/1.1 200 OK\r\n\r\n";
 static void lost(struct flow *flow)
 {
 	flow->code = AUDIT_ECONNREFUSED;
-	flow->why = "the server inside has gone";
+	flow->reason = REASON_GUEST_GONE;
 	record(flow, AUDIT_FAIL);
 	bury(flow, true);
 }
@@ -294,7 +266,7 @@ static void connected(struct flow *flow)
 
 	flow->outside.fd = dial_take(&flow->dial, &flow->ip, &contested);
 	if (contested)
-		flow->server->family = flow->ip.v6 ? SERVER_FAMILY_V6 : SERVER_FAMILY_V4;
+		flow->flows->family = flow->ip.v6 ? FLOWS_FAMILY_V6 : FLOWS_FAMILY_V4;
 	stop_dialling(flow);
 	flow->phase = FLOW_RELAY;
 	flow->outside.readable = flow->outside.writable = true;
@@ -308,10 +280,10 @@ static void connected(struct flow *flow)
 static void dial_failed(struct flow *flow, int error)
 {
 	refuse(flow, AUDIT_FAIL, error == ETIMEDOUT ? AUDIT_ETIMEDOUT : AUDIT_ECONNREFUSED,
-	       error == ETIMEDOUT                              ? "did not answer in time"
-	       : error == ECONNREFUSED                         ? "refused the connection"
-	       : error == ENETUNREACH || error == EHOSTUNREACH ? "cannot be reached from this machine"
-	                                                       : "could not be connected to");
+	       error == ETIMEDOUT                              ? REASON_DIAL_TIMEOUT
+	       : error == ECONNREFUSED                         ? REASON_DIAL_REFUSED
+	       : error == ENETUNREACH || error == EHOSTUNREACH ? REASON_UNREACHABLE
+	                                                       : REASON_DIAL_FAILED);
 }
 
 static void look_at_dial(struct flow *flow)
@@ -335,66 +307,60 @@ static void on_dial(void *context)
 
 static void dial(struct flow *flow, struct ip *v, size_t count)
 {
-	const struct server *server = flow->server;
+	const struct flows *flows = flow->flows;
 
-	dial_order(v, count, server->family == SERVER_FAMILY_UNKNOWN ? v[0].v6 : server->family == SERVER_FAMILY_V6);
+	dial_order(v, count, flows->family == FLOWS_FAMILY_UNKNOWN ? v[0].v6 : flows->family == FLOWS_FAMILY_V6);
 	dial_begin(&flow->dial, &flow->server->loop, v, count, flow->port, on_dial, flow);
 	advance(flow); /* after what the guest has said already */
 }
 
-/* The addresses of a name, without those that no rule for a name may lead to. */
 static void on_resolved(void *context, const struct resolve_answer *answer)
 {
 	struct flow *flow = context;
 	struct ip fit[RESOLVE_ADDRESSES];
-	size_t count = 0;
-	const char *why = NULL;
+	enum reason reason = REASON_NONE;
 
 	flow->ticket = 0;
 	if (!answer->found) {
-		refuse(flow, AUDIT_FAIL, AUDIT_ENOTFOUND, "has no address");
+		refuse(flow, AUDIT_FAIL, AUDIT_ENOTFOUND, REASON_NO_ADDRESS);
 		return;
 	}
 	if (!server_refresh_own(flow->server)) {
-		refuse(flow, AUDIT_FAIL, AUDIT_EACCES, "this machine's own addresses cannot be read");
+		refuse(flow, AUDIT_FAIL, AUDIT_EACCES, REASON_OWN_UNREADABLE);
 		return;
 	}
-	for (size_t i = 0; i < answer->count; i++) {
-		const struct ip ip = ip_plain(&answer->v[i]);
-		const char *refusal =
-		    flow->rule->configured ? address_refusal_configured(&ip) : address_refusal(&ip, &flow->server->own);
-		if (refusal == NULL)
-			fit[count++] = ip;
-		else
-			why = refusal;
-	}
+	memcpy(fit, answer->v, sizeof(fit));
+	const size_t count = verdict_keep_fit(flow->rule, &flow->server->own, fit, answer->count, &reason);
 	if (count == 0) {
 		flow->ip = ip_plain(&answer->v[0]);
-		refuse(flow, AUDIT_DENY, AUDIT_EACCES, why);
+		refuse(flow, AUDIT_DENY, AUDIT_EACCES, reason);
 		return;
 	}
 	dial(flow, fit, count);
 }
 
-static void dial_host_loopback(struct flow *flow)
+/* False: refused. */
+static bool is_allowed(struct flow *flow, const struct verdict *verdict)
 {
-	struct ip v[] = { { .bytes = { 127, 0, 0, 1 } }, { .v6 = true, .bytes = { [15] = 1 } } };
-
-	dial(flow, v, sizeof(v) / sizeof(v[0]));
+	flow->rule = verdict->rule;
+	flow->add = verdict->add;
+	flow->dial_ms = flow->began_ms + LIMIT_EGRESS_DIAL_MS;
+	if (verdict->reason == REASON_NONE)
+		return true;
+	refuse(flow, AUDIT_DENY, AUDIT_EACCES, verdict->reason);
+	return false;
 }
 
 /* Judged: syntax has been; then the rules; then, and only then, a look-up. */
 static void judge_name(struct flow *flow)
 {
-	flow->rule = rules_match_name(flow->server->rules, flow->name, flow->port);
-	if (flow->rule == NULL) {
-		flow->add = AUDIT_ADD_RULE;
-		refuse(flow, AUDIT_DENY, AUDIT_EACCES, EGRESS_UNLISTED);
+	const struct verdict verdict = verdict_on_name(flow->server->rules, flow->name, flow->port);
+
+	if (!is_allowed(flow, &verdict))
 		return;
-	}
-	flow->dial_ms = flow->began_ms + LIMIT_EGRESS_DIAL_MS;
 	if (flow->rule->kind == RULE_HOST_ALIAS) {
-		dial_host_loopback(flow);
+		struct ip loopback[] = { { .bytes = { 127, 0, 0, 1 } }, { .v6 = true, .bytes = { [15] = 1 } } };
+		dial(flow, loopback, 2);
 		return;
 	}
 	if (flow->rule->proxy || flow->rule->raw) {
@@ -404,40 +370,20 @@ static void judge_name(struct flow *flow)
 		gate_begin(flow->gate, flow->name, flow->port);
 	}
 	if (!resolver_ask(flow->server->resolver, flow->name, on_resolved, flow, &flow->ticket))
-		refuse(flow, AUDIT_FAIL, AUDIT_EMFILE, "too many names are being looked up");
+		refuse(flow, AUDIT_FAIL, AUDIT_EMFILE, REASON_MANY_LOOKUPS);
 }
 
 static void judge_address(struct flow *flow)
 {
-	const char *refusal = address_refusal_always(&flow->ip);
+	const struct verdict verdict = verdict_on_address(flow->server->rules, &flow->ip, flow->port);
 
-	flow->rule = rules_match_loopback(flow->server->rules, ip_is_loopback(&flow->ip) ? flow->port : 0);
-	if (flow->rule == NULL)
-		flow->rule = rules_match_ip(flow->server->rules, &flow->ip, flow->port);
-	else
-		refusal = NULL;
-	if (flow->rule == NULL || refusal != NULL) {
-		flow->add = flow->rule == NULL ? AUDIT_ADD_RULE : AUDIT_ADD_NOTHING;
-		refuse(flow, AUDIT_DENY, AUDIT_EACCES, flow->rule == NULL ? EGRESS_UNLISTED : refusal);
+	if (!is_allowed(flow, &verdict))
 		return;
-	}
 	flow->kind = "opaque";
-	flow->dial_ms = flow->began_ms + LIMIT_EGRESS_DIAL_MS;
 	dial(flow, &flow->ip, 1);
 }
 
 /* ---- the CONNECT head ---- */
-
-/* In time that does not depend on where they differ. */
-static bool is_token(const struct connect_request *request, const char *token)
-{
-	const size_t length = strlen(token);
-	unsigned differs = request->credentials_length != length;
-
-	for (size_t i = 0; i < length && i < request->credentials_length; i++)
-		differs |= (unsigned char)request->credentials[i] ^ (unsigned char)token[i];
-	return request->credentials != NULL && differs == 0;
-}
 
 static void read_request(struct flow *flow)
 {
@@ -452,7 +398,7 @@ static void read_request(struct flow *flow)
 		return;
 	case CONNECT_BAD:
 		flow->code = AUDIT_EPROTO;
-		flow->why = request.why;
+		flow->reason = request.reason;
 		refuse_with_status(flow, AUDIT_DENY, request.status);
 		return;
 	case CONNECT_DONE:
@@ -463,10 +409,10 @@ static void read_request(struct flow *flow)
 	else
 		flow->name = str_dup(request.name);
 	flow->port = request.port;
-	if (flow->server->token != NULL && !is_token(&request, flow->server->token)) {
+	if (flow->flows->token != NULL && !connect_has_token(&request, flow->flows->token)) {
 		flow->code = AUDIT_EACCES;
-		flow->why = "asked for without this session's token";
-		refuse_with_status(flow, AUDIT_DENY, 407);
+		flow->reason = REASON_TOKEN;
+		refuse_with_status(flow, AUDIT_DENY, CONNECT_NEEDS_TOKEN);
 		return;
 	}
 	relay_consume(held, request.length);
@@ -497,10 +443,9 @@ static bool ask_gate(struct flow *flow)
 		flow->relay.up.passed += pass;
 		/* So long from the first byte that has to wait for others; a client that says nothing is left alone,
 		 * and so is one that waits for the server. */
-		if (waiting > pass && flow->gate->state != GATE_ANSWER && flow->gate->state != GATE_OPEN &&
-		    flow->gate->http.phase != HTTP_HELD) {
+		if (waiting > pass && gate_wants_rest(flow->gate)) {
 			if (flow->head_ms == 0)
-				flow->head_ms = clock_now_ms() + LIMIT_EGRESS_HEAD_MS;
+				flow->head_ms = clock_now_ms() + flow->flows->head_ms;
 		} else {
 			flow->head_ms = 0;
 		}
@@ -568,28 +513,25 @@ static void run_relay(struct flow *flow)
 		break;
 	}
 	flow->code = AUDIT_OK;
-	flow->why = NULL;
+	flow->reason = REASON_NONE;
 	record(flow, AUDIT_ALLOW);
 	bury(flow, result == RELAY_BROKEN);
 }
 
-/* Reads what nobody wants, for a guest that would else be told of a reset; a little at a time, for the others' sake. */
+/* Reads what nobody wants, for a guest that would else be told of a reset. */
 static void linger(struct flow *flow)
 {
-	enum { SHARE = 16 };
-	char bytes[4096];
-
-	for (int i = 0; i < SHARE; i++) {
-		const ssize_t got = recv(flow->guest.fd, bytes, sizeof(bytes), 0);
-
-		if (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
-			return;
-		if (got == 0 || (got == -1 && errno != EINTR)) {
-			bury(flow, false);
-			return;
-		}
+	switch (relay_discard(&flow->guest)) {
+	case RELAY_WAITS:
+		break;
+	case RELAY_MORE:
+		loop_again(&flow->server->loop, &flow->guest.source);
+		break;
+	case RELAY_OVER:
+	case RELAY_BROKEN:
+		bury(flow, false);
+		break;
 	}
-	loop_again(&flow->server->loop, &flow->guest.source);
 }
 
 static void advance(struct flow *flow)
@@ -609,66 +551,68 @@ static void advance(struct flow *flow)
 /* ---- from outside ---- */
 
 /* The oldest that is not yet decided makes room. */
-static bool make_room(struct server *server)
+static bool make_room(struct flows *flows)
 {
-	struct flow *flow = server->flows;
+	struct flow *flow = flows->first;
 
-	if (server->flow_count < server->flow_max)
+	if (flows->count < flows->max)
 		return true;
 	while (flow != NULL && is_settled(flow))
 		flow = flow->after;
 	if (flow == NULL)
 		return false;
 	if (flow->phase != FLOW_LINGER) /* that one has been refused already */
-		refuse(flow, AUDIT_FAIL, AUDIT_EMFILE, "made room for a newer connection");
+		refuse(flow, AUDIT_FAIL, AUDIT_EMFILE, REASON_MADE_ROOM);
 	if (flow->phase != FLOW_DEAD)
 		bury(flow, false);
 	return true;
 }
 
-static void record_no_room(struct server *server, const char *name, uint16_t port)
+static void record_no_room(struct flows *flows, const char *name, uint16_t port)
 {
-	server_record(server, &(struct audit_record){ .verdict = AUDIT_FAIL,
-	                                              .code = AUDIT_EMFILE,
-	                                              .host = name,
-	                                              .port = port,
-	                                              .ms = -1,
-	                                              .why = "too many connections" });
+	server_record(flows->server, &(struct audit_record){ .verdict = AUDIT_FAIL,
+	                                                     .code = AUDIT_EMFILE,
+	                                                     .host = name,
+	                                                     .port = port,
+	                                                     .ms = -1,
+	                                                     .reason = REASON_MANY_CONNECTIONS });
 }
 
-static struct flow *begin(struct server *server, int fd, enum phase phase)
+static struct flow *begin(struct flows *flows, int fd, enum phase phase)
 {
 	struct flow *flow = mem_alloc(sizeof(*flow));
 	struct npxc_error ignored;
 
-	flow->server = server;
-	flow->number = ++server->last_flow;
+	flow->flows = flows;
+	flow->server = flows->server;
+	flow->number = ++flow->server->last_flow;
 	flow->phase = phase;
 	flow->began_ms = clock_now_ms();
 	relay_init(&flow->relay);
-	relay_end_init(&flow->guest, flow, on_guest);
-	relay_end_init(&flow->outside, flow, on_outside);
+	relay_end_init(&flow->guest, flow, on_end);
+	relay_end_init(&flow->outside, flow, on_end);
 	flow->guest.fd = fd;
 	flow->guest.readable = true;
-	link_in(server, flow);
-	if (!loop_watch(&server->loop, fd, &flow->guest.source, &ignored)) {
+	link_in(flows, flow);
+	if (!loop_watch(&flow->server->loop, fd, &flow->guest.source, &ignored)) {
 		bury(flow, true);
 		return NULL;
 	}
 	return flow;
 }
 
-void flow_accept_address(struct server *server, int fd, const struct ip *ip, uint16_t port)
+void flow_accept_address(struct flows *flows, int fd, const struct ip *ip, uint16_t port)
 {
-	const char *name = server->names != NULL ? names_find(server->names, ip) : NULL;
+	const struct names *names = flows->server->names;
+	const char *name = names != NULL ? names_find(names, ip) : NULL;
 	struct flow *flow;
 
-	if (!make_room(server)) {
-		record_no_room(server, name, port);
+	if (!make_room(flows)) {
+		record_no_room(flows, name, port);
 		server_reset(&fd);
 		return;
 	}
-	flow = begin(server, fd, FLOW_DIAL);
+	flow = begin(flows, fd, FLOW_DIAL);
 	if (flow == NULL)
 		return;
 	flow->port = port;
@@ -682,71 +626,74 @@ void flow_accept_address(struct server *server, int fd, const struct ip *ip, uin
 	advance(flow);
 }
 
-void flow_accept_request(struct server *server, int fd)
+void flow_accept_request(struct flows *flows, int fd)
 {
 	static const char full[] = "HTTP/1.1 503 npxc\r\nNpxc-Error: EMFILE\r\nConnection: close\r\n\r\n"
 	                           "too many connections\n";
 	struct flow *flow;
 
-	if (!make_room(server)) {
-		record_no_room(server, NULL, 0);
+	if (!make_room(flows)) {
+		record_no_room(flows, NULL, 0);
 		if (send(fd, full, sizeof(full) - 1, MSG_NOSIGNAL) == -1)
 			server_reset(&fd);
 		fd_close(&fd);
 		return;
 	}
-	flow = begin(server, fd, FLOW_REQUEST);
+	flow = begin(flows, fd, FLOW_REQUEST);
 	if (flow == NULL)
 		return;
 	flow->requested = true;
-	flow->head_ms = flow->began_ms + LIMIT_EGRESS_HEAD_MS;
+	flow->head_ms = flow->began_ms + flows->head_ms;
 	advance(flow);
 }
 
-static void over_time(struct flow *flow, int64_t now)
+static bool is_due(int64_t limit_ms, int64_t now_ms)
 {
-	if (flow->phase == FLOW_LINGER) {
+	return limit_ms != 0 && now_ms >= limit_ms;
+}
+
+static void end_over_time(struct flow *flow, int64_t now_ms)
+{
+	const bool head = is_due(flow->head_ms, now_ms);
+
+	if (head && flow->phase == FLOW_LINGER) {
 		bury(flow, true);
-	} else if (flow->dial_ms != 0 && now >= flow->dial_ms) {
+	} else if (is_due(flow->dial_ms, now_ms)) {
 		dial_failed(flow, ETIMEDOUT);
-	} else if (flow->dial.next_ms != 0 && now >= flow->dial.next_ms) {
+	} else if (is_due(flow->dial.next_ms, now_ms)) {
 		advance(flow);
-	} else if (flow->phase == FLOW_REQUEST) {
-		refuse(flow, AUDIT_FAIL, AUDIT_ETIMEDOUT, "the CONNECT request did not come in time");
-	} else if (flow->gate != NULL) {
+	} else if (head && flow->phase == FLOW_REQUEST) {
+		refuse(flow, AUDIT_FAIL, AUDIT_ETIMEDOUT, REASON_CONNECT_TIMEOUT);
+	} else if (head && flow->gate != NULL) {
 		gate_give_up(flow->gate);
 		refuse_at_gate(flow);
 	}
 }
 
-int flow_sweep(struct server *server, int64_t now_ms)
+int flow_sweep(struct flows *flows, int64_t now_ms)
 {
-	enum { STEP_MS = 100 };
 	bool waits = false;
 
-	for (struct flow *flow = server->flows, *after; flow != NULL; flow = after) {
+	for (struct flow *flow = flows->first, *after; flow != NULL; flow = after) {
 		after = flow->after;
 		if (flow->head_ms == 0 && flow->dial_ms == 0 && flow->dial.next_ms == 0)
 			continue;
-		if ((flow->head_ms != 0 && now_ms >= flow->head_ms) ||
-		    (flow->dial_ms != 0 && now_ms >= flow->dial_ms) ||
-		    (flow->dial.next_ms != 0 && now_ms >= flow->dial.next_ms))
-			over_time(flow, now_ms);
+		end_over_time(flow, now_ms);
 		waits = waits || flow->phase != FLOW_DEAD;
 	}
-	return waits ? STEP_MS : -1;
+	return waits ? 100 : -1;
 }
 
-void flow_end_all(struct server *server)
+void flow_end_all(struct flows *flows)
 {
-	while (server->flows != NULL) {
-		struct flow *flow = server->flows;
+	while (flows->first != NULL) {
+		struct flow *flow = flows->first;
 
-		flow->why = "the session ended";
+		flow->reason = REASON_SESSION_ENDED;
 		flow->code = flow->phase == FLOW_RELAY ? AUDIT_OK : AUDIT_ETIMEDOUT;
 		if (flow->phase == FLOW_RELAY || flow->phase == FLOW_DIAL)
 			record(flow, flow->phase == FLOW_RELAY ? AUDIT_ALLOW : AUDIT_FAIL);
 		bury(flow, true);
 	}
-	flow_bury(server);
+	flow_bury(flows);
 }

@@ -4,11 +4,11 @@
 #include "base/ip.h"
 #include "egress/server.h"
 
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
- * One TCP connection of the guest: judged, dialled, relayed.
+ * The guest's TCP connections, each judged, dialled and relayed:
  *
  *     accepted -> asked for (link netns: the address it was made to; other links: a CONNECT head)
  *              -> judged: no rule, no flow
@@ -20,21 +20,33 @@
  * each direction.
  * Mustn't: look up a name that no rule names; forward a byte of the client's that its gate has not let through; read
  * further from an end whose other end does not take what was read.
- *
- * All of them take over `fd`, which is connected and non-blocking, and never fail: what cannot be is refused and
- * recorded.
  */
+struct flow;
+struct flows {
+	struct server *server; /* borrowed */
+	const char *token;     /* borrowed; link gateway: what CONNECT has to bring with it; NULL: nothing */
+	int64_t head_ms;       /* how long a head may take to become whole */
+	size_t max;            /* open at once */
+	/* zeroed at first */
+	size_t count;
+	struct flow *first, *last; /* all of them, oldest first */
+	struct flow *dead;         /* freed between two turns */
+	/* The family that has answered where the other had been tried before: the first to be tried from then on. */
+	enum { FLOWS_FAMILY_UNKNOWN, FLOWS_FAMILY_V4, FLOWS_FAMILY_V6 } family;
+};
+
+/* Both take over `fd`, which is connected and non-blocking, and never fail: what cannot be is refused and recorded. */
 
 /* Link netns: a connection that the guest made to this address. */
-void flow_accept_address(struct server *server, int fd, const struct ip *ip, uint16_t port);
+void flow_accept_address(struct flows *flows, int fd, const struct ip *ip, uint16_t port);
 /* Links socket and gateway: the request is still to come. */
-void flow_accept_request(struct server *server, int fd);
+void flow_accept_request(struct flows *flows, int fd);
 
 /* Ends what is over time; called now and then. Milliseconds until the next call is due; -1: nothing waits. */
-int flow_sweep(struct server *server, int64_t now_ms);
+int flow_sweep(struct flows *flows, int64_t now_ms);
 /* Between two turns of the loop. */
-void flow_bury(struct server *server);
+void flow_bury(struct flows *flows);
 /* All of them, recorded. */
-void flow_end_all(struct server *server);
+void flow_end_all(struct flows *flows);
 
 #endif

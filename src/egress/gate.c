@@ -14,11 +14,11 @@ void gate_begin(struct gate *gate, const char *name, uint16_t port)
 	http_begin(&gate->http, gate->name, port);
 }
 
-static bool shut(struct gate *gate, enum audit_code code, const char *why)
+static bool shut(struct gate *gate, enum audit_code code, enum reason reason)
 {
 	gate->state = GATE_SHUT;
 	gate->code = code;
-	gate->why = why;
+	gate->reason = reason;
 	return false;
 }
 
@@ -32,18 +32,18 @@ static bool read_hello(struct gate *gate, const char *bytes, size_t length, size
 	case HELLO_MORE:
 		return true;
 	case HELLO_OTHER:
-		return shut(gate, AUDIT_EPROTO, "not TLS");
+		return shut(gate, AUDIT_EPROTO, REASON_NOT_TLS);
 	case HELLO_BAD:
-		return shut(gate, AUDIT_ESNI, hello.why);
+		return shut(gate, AUDIT_ESNI, hello.reason);
 	case HELLO_DONE:
 		break;
 	}
 	memcpy(gate->sni, hello.name, sizeof(gate->sni));
 	memcpy(gate->alpn, hello.alpn, sizeof(gate->alpn));
 	if (hello.name[0] == '\0')
-		return shut(gate, AUDIT_ESNI, "TLS without a server name (SNI)");
+		return shut(gate, AUDIT_ESNI, REASON_NO_SNI);
 	if (!str_equal(hello.name, gate->name))
-		return shut(gate, AUDIT_ESNI, "TLS for another name (SNI)");
+		return shut(gate, AUDIT_ESNI, REASON_OTHER_SNI);
 	*ret_pass = hello.length;
 	gate->state = second ? GATE_OPEN : GATE_ANSWER;
 	return true;
@@ -51,21 +51,21 @@ static bool read_hello(struct gate *gate, const char *bytes, size_t length, size
 
 static bool read_http(struct gate *gate, const char *bytes, size_t length, size_t *ret_pass)
 {
-	const char *why;
+	enum reason reason;
 
 	gate->kind = "http";
-	if (!http_feed(&gate->http, bytes, length, ret_pass, &why))
-		return shut(gate, AUDIT_EHOST, why);
+	if (!http_feed(&gate->http, bytes, length, ret_pass, &reason))
+		return shut(gate, AUDIT_EHOST, reason);
 	if (gate->http.phase == HTTP_OPAQUE)
 		gate->state = GATE_OPEN;
 	return true;
 }
 
-static bool neither(struct gate *gate, const char *why)
+static bool neither(struct gate *gate, enum reason reason)
 {
 	gate->kind = NULL;
 	gate->raw_helps = gate->port != PORT_HTTP && gate->port != PORT_HTTPS;
-	return shut(gate, AUDIT_EPROTO, why);
+	return shut(gate, AUDIT_EPROTO, reason);
 }
 
 /* False: SHUT. */
@@ -100,7 +100,7 @@ static bool sniff(struct gate *gate, const char *bytes, size_t length)
 	case HTTP_LOOK_NO:
 		break;
 	}
-	return neither(gate, "speaks neither TLS nor HTTP, so that nothing of it can be held to the name");
+	return neither(gate, REASON_NEITHER_PROTOCOL);
 }
 
 bool gate_client(struct gate *gate, const char *bytes, size_t length, size_t *ret_pass)
@@ -135,7 +135,7 @@ static bool answered_tls(struct gate *gate)
 		if (gate->answer_length < sizeof(gate->answer))
 			return false;
 		/* It may be a HelloRetryRequest, after which another name could be asked for. */
-		shut(gate, AUDIT_EPROTO, "an answer to the ClientHello that cannot be read");
+		shut(gate, AUDIT_EPROTO, REASON_ANSWER_UNREADABLE);
 		return true;
 	case HELLO_ANSWER_RETRY:
 		gate->state = GATE_SECOND;
@@ -146,7 +146,7 @@ static bool answered_tls(struct gate *gate)
 	case HELLO_ANSWER_OTHER:
 		break;
 	}
-	shut(gate, AUDIT_EPROTO, "an answer to the ClientHello that is not TLS");
+	shut(gate, AUDIT_EPROTO, REASON_ANSWER_NOT_TLS);
 	return true;
 }
 
@@ -167,11 +167,9 @@ static bool spoke_first(struct gate *gate, const char *bytes, size_t length)
 
 	/* "408 Request Timeout" to a connection that was opened ahead of need */
 	if (http || gate->port == PORT_HTTP || gate->port == PORT_HTTPS)
-		shut(gate, AUDIT_EPROTO, "the server speaks before there was a request");
+		shut(gate, AUDIT_EPROTO, REASON_ANSWER_BEFORE_REQUEST);
 	else
-		neither(
-		    gate,
-		    "the server speaks first, as none of TLS or HTTP does, so that nothing can be held to the name");
+		neither(gate, REASON_SERVER_FIRST);
 	return true;
 }
 
@@ -192,15 +190,20 @@ bool gate_server(struct gate *gate, const char *bytes, size_t length)
 	return tls ? answered_tls(gate) : answered_http(gate);
 }
 
+bool gate_wants_rest(const struct gate *gate)
+{
+	return gate->state != GATE_ANSWER && gate->state != GATE_OPEN && gate->http.phase != HTTP_HELD;
+}
+
 void gate_give_up(struct gate *gate)
 {
 	switch (gate->state) {
 	case GATE_HELLO:
 	case GATE_SECOND:
-		shut(gate, AUDIT_ETIMEDOUT, "the ClientHello did not come in time");
+		shut(gate, AUDIT_ETIMEDOUT, REASON_HELLO_TIMEOUT);
 		return;
 	case GATE_HTTP:
-		shut(gate, AUDIT_ETIMEDOUT, "the head of the request did not come in time");
+		shut(gate, AUDIT_ETIMEDOUT, REASON_HEAD_TIMEOUT);
 		return;
 	case GATE_SNIFF:
 	case GATE_ANSWER:
@@ -208,7 +211,7 @@ void gate_give_up(struct gate *gate)
 	case GATE_SHUT:
 		break;
 	}
-	shut(gate, AUDIT_ETIMEDOUT, "the first bytes did not tell in time which protocol this is");
+	shut(gate, AUDIT_ETIMEDOUT, REASON_PROTOCOL_TIMEOUT);
 }
 
 char *gate_refusal(const struct gate *gate, size_t *ret_length)
@@ -221,7 +224,7 @@ char *gate_refusal(const struct gate *gate, size_t *ret_length)
 		memcpy(text, hello_denied, sizeof(hello_denied));
 		return text;
 	}
-	text = str_equal(gate->kind, "http") ? http_refusal(gate->why) : str_dup("");
+	text = str_equal(gate->kind, "http") ? http_refusal(gate->reason) : str_dup("");
 	*ret_length = strlen(text);
 	return text;
 }

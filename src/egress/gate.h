@@ -49,8 +49,8 @@ struct gate {
 	const char *kind; /* static: "tls", "http"; NULL before it is known, or when it is neither */
 	/* SHUT */
 	enum audit_code code;
-	const char *why; /* static */
-	bool raw_helps;  /* it is neither TLS nor HTTP, so a rule with "/raw" is what the user would want */
+	enum reason reason;
+	bool raw_helps; /* it is neither TLS nor HTTP, so a rule with "/raw" is what the user would want */
 };
 
 /* For a flow that a rule for a name allowed; `name` canonical. */
@@ -74,6 +74,9 @@ bool gate_client(struct gate *gate, const char *bytes, size_t length, size_t *re
  * answers a ClientHello in something other than TLS: nobody would hold to the name what follows.
  */
 bool gate_server(struct gate *gate, const char *bytes, size_t length);
+
+/* Whether bytes that were not let through wait for more of the client's, and not for the server. */
+bool gate_wants_rest(const struct gate *gate);
 
 /* Time is over and the head is not there. */
 void gate_give_up(struct gate *gate);

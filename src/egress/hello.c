@@ -65,17 +65,17 @@ static bool take_vector(struct part *from, unsigned width, struct part *ret_part
 
 /* ---- extensions ---- */
 
-static const char *read_sni(struct part data, struct hello *hello)
+static enum reason read_sni(struct part data, struct hello *hello)
 {
 	struct part list, type, name;
 
 	if (!take_vector(&data, 2, &list) || data.left != 0 || !take(&list, 1, &type) || !take_vector(&list, 2, &name))
-		return "a malformed SNI";
+		return REASON_SNI_MALFORMED;
 	if (list.left != 0)
-		return "more than one name in the SNI";
+		return REASON_SNI_SEVERAL;
 	if (type.p[0] != 0 || !rules_canonical_name((const char *)name.p, name.left, hello->name))
-		return "an SNI that is no host name";
-	return NULL;
+		return REASON_SNI_NO_NAME;
+	return REASON_NONE;
 }
 
 /* For the audit log alone; a malformed list is the server's business. */
@@ -106,48 +106,48 @@ static bool is_encrypted_hello(unsigned extension)
 	       extension == EXTENSION_ESNI;
 }
 
-static const char *read_extensions(struct part all, struct hello *hello)
+static enum reason read_extensions(struct part all, struct hello *hello)
 {
 	unsigned seen[EXTENSIONS_MAX];
 	size_t count = 0;
 
 	while (all.left > 0) {
 		struct part type, data;
-		const char *why = NULL;
+		enum reason reason = REASON_NONE;
 
 		if (!take(&all, 2, &type) || !take_vector(&all, 2, &data))
-			return "a malformed ClientHello";
+			return REASON_HELLO_MALFORMED;
 		const unsigned number = get16(type.p);
 
 		for (size_t i = 0; i < count; i++)
 			if (seen[i] == number)
-				return number == EXTENSION_SNI ? "two SNIs" : "the same extension twice";
+				return number == EXTENSION_SNI ? REASON_SNI_TWICE : REASON_EXTENSION_TWICE;
 		if (count == EXTENSIONS_MAX)
-			return "too many extensions";
+			return REASON_MANY_EXTENSIONS;
 		seen[count++] = number;
 		if (is_encrypted_hello(number))
-			return "an encrypted ClientHello (ECH), whose name cannot be checked";
+			return REASON_ENCRYPTED_HELLO;
 		if (number == EXTENSION_SNI)
-			why = read_sni(data, hello);
+			reason = read_sni(data, hello);
 		else if (number == EXTENSION_ALPN)
 			read_alpn(data, hello);
-		if (why != NULL)
-			return why;
+		if (reason != REASON_NONE)
+			return reason;
 	}
-	return NULL;
+	return REASON_NONE;
 }
 
-static const char *read_body(struct part body, struct hello *hello)
+static enum reason read_body(struct part body, struct hello *hello)
 {
 	struct part version, random, session, suites, compressions, extensions;
 
 	if (!take(&body, 2, &version) || !take(&body, RANDOM_BYTES, &random) || !take_vector(&body, 1, &session) ||
 	    !take_vector(&body, 2, &suites) || !take_vector(&body, 1, &compressions))
-		return "a malformed ClientHello";
+		return REASON_HELLO_MALFORMED;
 	if (body.left == 0)
-		return NULL; /* SSL 3: no extensions, so no SNI */
+		return REASON_NONE; /* SSL 3: no extensions, so no SNI */
 	if (!take_vector(&body, 2, &extensions) || body.left != 0)
-		return "a malformed ClientHello";
+		return REASON_HELLO_MALFORMED;
 	return read_extensions(extensions, hello);
 }
 
@@ -158,12 +158,12 @@ struct assembly {
 	uint8_t handshake[HANDSHAKE_HEADER + LIMIT_EGRESS_HELLO_BYTES];
 	size_t have, want;
 	size_t at; /* end of the last whole record */
-	const char *why;
+	enum reason reason;
 };
 
-static enum hello_state refuse(struct assembly *a, const char *why)
+static enum hello_state refuse(struct assembly *a, enum reason reason)
 {
-	a->why = why;
+	a->reason = reason;
 	return HELLO_BAD;
 }
 
@@ -177,7 +177,7 @@ static enum hello_state check_ssl2(const uint8_t *bytes, size_t length, struct a
 		return HELLO_OTHER;
 	if (length >= 5 && bytes[3] == 0 && bytes[4] != 2)
 		return HELLO_OTHER;
-	return length < 5 ? HELLO_MORE : refuse(a, "a ClientHello in the form of SSL 2, which names no host");
+	return length < 5 ? HELLO_MORE : refuse(a, REASON_SSL2);
 }
 
 /* What TLS is never begun with by an honest client, and a lenient server may skip: alerts, changes of cipher, data. */
@@ -185,7 +185,7 @@ static enum hello_state check_other_record(const uint8_t *bytes, size_t length, 
 {
 	if (length >= 2 && bytes[1] != 3)
 		return HELLO_OTHER;
-	return length < 2 ? HELLO_MORE : refuse(a, "TLS that does not begin with a ClientHello");
+	return length < 2 ? HELLO_MORE : refuse(a, REASON_NO_HELLO);
 }
 
 /* Looks at a record's first bytes, as far as they are there. DONE: its header is. */
@@ -199,13 +199,13 @@ static enum hello_state check_record(const uint8_t *record, size_t left, bool se
 	if (first && left >= 1 && record[0] >= RECORD_CCS && record[0] <= RECORD_LAST && record[0] != RECORD_HANDSHAKE)
 		return check_other_record(record, left, a);
 	if (left >= 1 && record[0] != RECORD_HANDSHAKE && !(may_be_ccs && record[0] == RECORD_CCS))
-		return first ? HELLO_OTHER : refuse(a, "TLS records out of order before the ClientHello is complete");
+		return first ? HELLO_OTHER : refuse(a, REASON_RECORD_ORDER);
 	if (left >= 2 && record[1] != 3)
-		return first ? HELLO_OTHER : refuse(a, "an unknown version of TLS");
+		return first ? HELLO_OTHER : refuse(a, REASON_TLS_VERSION);
 	if (left < RECORD_HEADER)
 		return HELLO_MORE;
 	if (get16(record + 3) == 0 || get16(record + 3) > (record[0] == RECORD_CCS ? 1 : RECORD_MAX))
-		return refuse(a, "a TLS record of an impossible length");
+		return refuse(a, REASON_RECORD_LENGTH);
 	return HELLO_DONE;
 }
 
@@ -218,14 +218,14 @@ static enum hello_state add_handshake(const uint8_t *bytes, size_t there, size_t
 	if (a->have + there >= HANDSHAKE_HEADER) {
 		a->want = HANDSHAKE_HEADER + get24(a->handshake + 1);
 		if (a->handshake[0] != CLIENT_HELLO)
-			return refuse(a, "a handshake that does not begin with a ClientHello");
+			return refuse(a, REASON_HANDSHAKE_NO_HELLO);
 		if (a->want > sizeof(a->handshake))
-			return refuse(a, "a ClientHello of more than 16 KiB");
+			return refuse(a, REASON_HELLO_TOO_LONG);
 	}
 	if (there < payload)
 		return HELLO_MORE;
 	if (a->have + payload > a->want && a->have + payload > HANDSHAKE_HEADER)
-		return refuse(a, "more than a ClientHello in its last record");
+		return refuse(a, REASON_AFTER_HELLO);
 	a->have += payload;
 	return HELLO_DONE;
 }
@@ -262,11 +262,12 @@ enum hello_state hello_read(const uint8_t *bytes, size_t length, bool second, st
 	enum hello_state state = assemble(bytes, length, second, &a);
 
 	if (state == HELLO_DONE) {
-		a.why = read_body((struct part){ a.handshake + HANDSHAKE_HEADER, a.want - HANDSHAKE_HEADER }, &hello);
-		state = a.why == NULL ? HELLO_DONE : HELLO_BAD;
+		a.reason =
+		    read_body((struct part){ a.handshake + HANDSHAKE_HEADER, a.want - HANDSHAKE_HEADER }, &hello);
+		state = a.reason == REASON_NONE ? HELLO_DONE : HELLO_BAD;
 	}
 	if (state == HELLO_BAD)
-		hello = (struct hello){ .why = a.why };
+		hello = (struct hello){ .reason = a.reason };
 	hello.length = state == HELLO_DONE ? a.at : 0;
 	if (state == HELLO_DONE || state == HELLO_BAD)
 		*ret_hello = hello;

@@ -2,6 +2,7 @@
 #define NPXC_EGRESS_HELLO_H
 
 #include "config/rules.h"
+#include "egress/reason.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,14 +21,14 @@ enum hello_state {
 	HELLO_MORE,  /* so far it may become one; it needs more bytes */
 	HELLO_DONE,  /* whole */
 	HELLO_OTHER, /* not TLS, in no form: the first bytes are no record, and no ClientHello of SSL 2 */
-	HELLO_BAD,   /* TLS that is not let through; `why` says what is wrong */
+	HELLO_BAD,   /* TLS that is not let through; `reason` says what is wrong */
 };
 
 struct hello {
 	size_t length;               /* bytes of the records that hold it: these may be forwarded, no more */
 	char name[RULES_NAME_BYTES]; /* canonical; "" when it has no SNI */
 	char alpn[64];               /* the protocols offered, with commas between, printable; cut */
-	const char *why;             /* static; HELLO_BAD only */
+	enum reason reason;          /* HELLO_BAD only */
 };
 
 /*

@@ -57,7 +57,7 @@ static bool agrees(const struct http *http, struct text authority)
 	return str_to_u64(port, 65535, &number) && number == http->port;
 }
 
-static const char *read_target(const struct http *http, struct text method, struct text target)
+static enum reason read_target(const struct http *http, struct text method, struct text target)
 {
 	static const char scheme[] = "http://";
 
@@ -65,23 +65,23 @@ static const char *read_target(const struct http *http, struct text method, stru
 		const unsigned char c = (unsigned char)target.p[i];
 
 		if (c <= ' ' || c >= 0x7f)
-			return "a request target with bytes other than printable ASCII";
+			return REASON_TARGET_BYTES;
 	}
 	if (target.n > 0 && target.p[0] == '/')
-		return NULL;
+		return REASON_NONE;
 	if (target.n == 1 && target.p[0] == '*')
-		return is(method, "OPTIONS") ? NULL : "a request target that is none";
+		return is(method, "OPTIONS") ? REASON_NONE : REASON_TARGET_BAD;
 	if (target.n < sizeof(scheme) - 1 || strncasecmp(target.p, scheme, sizeof(scheme) - 1) != 0)
-		return "a request target that is none";
+		return REASON_TARGET_BAD;
 	const struct text rest = { target.p + sizeof(scheme) - 1, target.n - (sizeof(scheme) - 1) };
 	size_t end = 0;
 
 	while (end < rest.n && strchr("/?#", rest.p[end]) == NULL)
 		end++;
-	return agrees(http, (struct text){ rest.p, end }) ? NULL : "a request target for another host";
+	return agrees(http, (struct text){ rest.p, end }) ? REASON_NONE : REASON_TARGET_OTHER;
 }
 
-static const char *read_request_line(const struct http *http, struct text line)
+static enum reason read_request_line(const struct http *http, struct text line)
 {
 	static const char version[] = " HTTP/1.1";
 	size_t method = 0;
@@ -90,76 +90,76 @@ static const char *read_request_line(const struct http *http, struct text line)
 	       ((line.p[method] >= 'A' && line.p[method] <= 'Z') || (line.p[method] == '-' && method > 0)))
 		method++;
 	if (method == 0 || method > METHOD_MAX || method == line.n || line.p[method] != ' ')
-		return "a request that does not begin with an upper-case method";
+		return REASON_METHOD_BAD;
 	if (line.n < method + sizeof(version) ||
 	    memcmp(line.p + line.n - (sizeof(version) - 1), version, sizeof(version) - 1) != 0)
-		return "a request that is not HTTP/1.1";
+		return REASON_HTTP_VERSION;
 	if (is((struct text){ line.p, method }, "CONNECT"))
-		return "CONNECT within a connection";
+		return REASON_CONNECT_INSIDE;
 	return read_target(http, (struct text){ line.p, method },
 	                   (struct text){ line.p + method + 1, line.n - method - sizeof(version) });
 }
 
-static const char *read_length(struct text value, struct head *head)
+static enum reason read_length(struct text value, struct head *head)
 {
 	char digits[20] = "";
 
 	if (head->length || head->chunked)
-		return "more than one length of a body";
+		return REASON_LENGTH_TWICE;
 	head->length = true;
 	if (value.n == 0 || value.n > 15)
-		return "a Content-Length that is none";
+		return REASON_LENGTH_BAD;
 	memcpy(digits, value.p, value.n);
 	if (strspn(digits, "0123456789") != value.n)
-		return "a Content-Length that is none";
+		return REASON_LENGTH_BAD;
 	for (size_t i = 0; i < value.n; i++)
 		head->content_length = head->content_length * 10 + (uint64_t)(digits[i] - '0');
-	return NULL;
+	return REASON_NONE;
 }
 
-static const char *read_known(const struct http *http, struct text name, struct text value, struct head *head)
+static enum reason read_known(const struct http *http, struct text name, struct text value, struct head *head)
 {
 	if (is(name, "Host")) {
 		if (head->host)
-			return "more than one Host";
+			return REASON_HOST_TWICE;
 		head->host = true;
-		return agrees(http, value) ? NULL : "a Host other than the one that was connected to";
+		return agrees(http, value) ? REASON_NONE : REASON_HOST_OTHER;
 	}
 	if (is(name, "Content-Length"))
 		return read_length(value, head);
 	if (is(name, "Transfer-Encoding")) {
 		if (head->length || head->chunked)
-			return "more than one length of a body";
+			return REASON_LENGTH_TWICE;
 		head->chunked = true;
-		return is(value, "chunked") ? NULL : "a Transfer-Encoding other than chunked";
+		return is(value, "chunked") ? REASON_NONE : REASON_ENCODING;
 	}
 	if (is(name, "Upgrade")) {
 		if (head->upgrade || http->requests > 0)
-			return "an Upgrade other than on the first request";
+			return REASON_UPGRADE_LATE;
 		head->upgrade = true;
-		return is(value, "websocket") ? NULL : "an Upgrade to something other than websocket";
+		return is(value, "websocket") ? REASON_NONE : REASON_UPGRADE_OTHER;
 	}
 	/* Others make servers behind servers disagree on whether the body is there. */
 	if (is(name, "Expect"))
-		return is(value, "100-continue") ? NULL : "an Expect other than 100-continue";
+		return is(value, "100-continue") ? REASON_NONE : REASON_EXPECT;
 	if (is(name, "HTTP2-Settings"))
-		return "an upgrade to HTTP/2, whose hosts cannot be checked";
-	return NULL;
+		return REASON_HTTP2;
+	return REASON_NONE;
 }
 
-static const char *read_header(const struct http *http, struct text line, struct head *head)
+static enum reason read_header(const struct http *http, struct text line, struct head *head)
 {
 	size_t colon = 0;
 
 	while (colon < line.n && is_token_byte(line.p[colon]))
 		colon++;
 	if (colon == 0 || colon == line.n || line.p[colon] != ':')
-		return "a header line that is none";
+		return REASON_HEADER_BAD;
 	struct text value = { line.p + colon + 1, line.n - colon - 1 };
 
 	for (size_t i = 0; i < value.n; i++)
 		if (((unsigned char)value.p[i] < ' ' && value.p[i] != '\t') || value.p[i] == 0x7f)
-			return "a header with control bytes";
+			return REASON_HEADER_BYTES;
 	while (value.n > 0 && (value.p[0] == ' ' || value.p[0] == '\t')) {
 		value.p++;
 		value.n--;
@@ -170,14 +170,14 @@ static const char *read_header(const struct http *http, struct text line, struct
 }
 
 /* After the head: how its body is measured. */
-static const char *begin_body(struct http *http, const struct head *head)
+static enum reason begin_body(struct http *http, const struct head *head)
 {
 	if (!head->host)
-		return "a request without Host";
+		return REASON_HOST_MISSING;
 	http->requests++;
 	if (head->upgrade) {
 		if (head->chunked || head->content_length > 0)
-			return "an Upgrade with a body";
+			return REASON_UPGRADE_BODY;
 		http->phase = HTTP_HELD;
 	} else if (head->chunked) {
 		http->phase = HTTP_CHUNK_SIZE;
@@ -185,22 +185,22 @@ static const char *begin_body(struct http *http, const struct head *head)
 		http->phase = HTTP_BODY;
 		http->left = head->content_length;
 	}
-	return NULL;
+	return REASON_NONE;
 }
 
 /*
- * One line that ends in CRLF. False: it is not there yet, or never will be (`ret_why`): a bare CR or LF, more bytes
+ * One line that ends in CRLF. False: it is not there yet, or never will be (`ret_reason`): a bare CR or LF, more bytes
  * than `most` without an end.
  */
-static bool take_line(const char *bytes, size_t length, size_t most, struct text *ret_line, const char **ret_why)
+static bool take_line(const char *bytes, size_t length, size_t most, struct text *ret_line, enum reason *ret_reason)
 {
 	for (size_t i = 0; i < length; i++) {
 		if (i == most) {
-			*ret_why = "a line or head that is too long";
+			*ret_reason = REASON_LINE_TOO_LONG;
 			return false;
 		}
 		if (bytes[i] == '\n' || (bytes[i] == '\r' && i + 1 < length && bytes[i + 1] != '\n')) {
-			*ret_why = "a line that does not end in CR LF";
+			*ret_reason = REASON_LINE_END;
 			return false;
 		}
 		if (bytes[i] == '\r' && i + 1 < length) {
@@ -211,49 +211,50 @@ static bool take_line(const char *bytes, size_t length, size_t most, struct text
 	return false;
 }
 
-static bool feed_head(struct http *http, const char *bytes, size_t length, size_t *ret_pass, const char **ret_why)
+static bool feed_head(struct http *http, const char *bytes, size_t length, size_t *ret_pass, enum reason *ret_reason)
 {
 	struct head head = { 0 };
 	size_t at = 0;
 	struct text line;
 
-	while (take_line(bytes + at, length - at, LIMIT_EGRESS_HEAD_BYTES - at, &line, ret_why)) {
+	while (take_line(bytes + at, length - at, LIMIT_EGRESS_HEAD_BYTES - at, &line, ret_reason)) {
 		const bool first = at == 0;
 
 		at += line.n + 2;
 		if (line.n == 0 && !first) {
-			*ret_why = begin_body(http, &head);
-			*ret_pass = *ret_why == NULL ? at : 0;
-			return *ret_why == NULL;
+			*ret_reason = begin_body(http, &head);
+			*ret_pass = *ret_reason == REASON_NONE ? at : 0;
+			return *ret_reason == REASON_NONE;
 		}
-		*ret_why = first ? read_request_line(http, line) : read_header(http, line, &head);
-		if (*ret_why != NULL)
+		*ret_reason = first ? read_request_line(http, line) : read_header(http, line, &head);
+		if (*ret_reason != REASON_NONE)
 			return false;
 		if (at > LIMIT_EGRESS_HEAD_BYTES - 2)
-			*ret_why = "a line or head that is too long";
-		if (*ret_why != NULL)
+			*ret_reason = REASON_LINE_TOO_LONG;
+		if (*ret_reason != REASON_NONE)
 			return false;
 	}
-	return *ret_why == NULL;
+	return *ret_reason == REASON_NONE;
 }
 
 /* ---- chunks ---- */
 
-static bool feed_chunk_size(struct http *http, const char *bytes, size_t length, size_t *ret_pass, const char **ret_why)
+static bool feed_chunk_size(struct http *http, const char *bytes, size_t length, size_t *ret_pass,
+                            enum reason *ret_reason)
 {
 	struct text line;
 	uint64_t size = 0;
 
-	if (!take_line(bytes, length, CHUNK_LINE_MAX, &line, ret_why))
-		return *ret_why == NULL;
+	if (!take_line(bytes, length, CHUNK_LINE_MAX, &line, ret_reason))
+		return *ret_reason == REASON_NONE;
 	if (line.n == 0 || line.n > 15)
-		*ret_why = "a chunk without a size";
-	for (size_t i = 0; i < line.n && *ret_why == NULL; i++) {
+		*ret_reason = REASON_CHUNK_NO_SIZE;
+	for (size_t i = 0; i < line.n && *ret_reason == REASON_NONE; i++) {
 		if (str_hex_digit(line.p[i]) < 0)
-			*ret_why = "a chunk size with something else in it";
+			*ret_reason = REASON_CHUNK_SIZE_BAD;
 		size = size * 16 + (uint64_t)(str_hex_digit(line.p[i]) & 15);
 	}
-	if (*ret_why != NULL)
+	if (*ret_reason != REASON_NONE)
 		return false;
 	http->left = size;
 	http->phase = size == 0 ? HTTP_LAST : HTTP_CHUNK;
@@ -262,13 +263,14 @@ static bool feed_chunk_size(struct http *http, const char *bytes, size_t length,
 }
 
 /* The CRLF that has to follow a chunk, or the last one's size. */
-static bool feed_empty_line(struct http *http, const char *bytes, size_t length, size_t *ret_pass, const char **ret_why)
+static bool feed_empty_line(struct http *http, const char *bytes, size_t length, size_t *ret_pass,
+                            enum reason *ret_reason)
 {
 	if (length >= 1 && bytes[0] != '\r')
-		*ret_why = http->phase == HTTP_LAST ? "trailers behind a body" : "a chunk longer than its size";
+		*ret_reason = http->phase == HTTP_LAST ? REASON_TRAILERS : REASON_CHUNK_TOO_LONG;
 	else if (length >= 2 && bytes[1] != '\n')
-		*ret_why = "a line that does not end in CR LF";
-	if (*ret_why != NULL)
+		*ret_reason = REASON_LINE_END;
+	if (*ret_reason != REASON_NONE)
 		return false;
 	if (length >= 2) {
 		http->phase = http->phase == HTTP_LAST ? HTTP_HEAD : HTTP_CHUNK_SIZE;
@@ -277,11 +279,11 @@ static bool feed_empty_line(struct http *http, const char *bytes, size_t length,
 	return true;
 }
 
-static bool step(struct http *http, const char *bytes, size_t length, size_t *ret_pass, const char **ret_why)
+static bool step(struct http *http, const char *bytes, size_t length, size_t *ret_pass, enum reason *ret_reason)
 {
 	switch (http->phase) {
 	case HTTP_HEAD:
-		return feed_head(http, bytes, length, ret_pass, ret_why);
+		return feed_head(http, bytes, length, ret_pass, ret_reason);
 	case HTTP_BODY:
 	case HTTP_CHUNK:
 		*ret_pass = length < http->left ? length : (size_t)http->left;
@@ -290,10 +292,10 @@ static bool step(struct http *http, const char *bytes, size_t length, size_t *re
 			http->phase = http->phase == HTTP_BODY ? HTTP_HEAD : HTTP_CHUNK_END;
 		return true;
 	case HTTP_CHUNK_SIZE:
-		return feed_chunk_size(http, bytes, length, ret_pass, ret_why);
+		return feed_chunk_size(http, bytes, length, ret_pass, ret_reason);
 	case HTTP_CHUNK_END:
 	case HTTP_LAST:
-		return feed_empty_line(http, bytes, length, ret_pass, ret_why);
+		return feed_empty_line(http, bytes, length, ret_pass, ret_reason);
 	case HTTP_HELD:
 		*ret_pass = 0;
 		return true;
@@ -304,19 +306,19 @@ static bool step(struct http *http, const char *bytes, size_t length, size_t *re
 	return false;
 }
 
-bool http_feed(struct http *http, const char *bytes, size_t length, size_t *ret_pass, const char **ret_why)
+bool http_feed(struct http *http, const char *bytes, size_t length, size_t *ret_pass, enum reason *ret_reason)
 {
 	size_t passed = 0;
 
 	for (;;) {
-		const char *why = NULL;
+		enum reason reason = REASON_NONE;
 		size_t pass = 0;
 
 		if (passed == length)
 			break;
-		if (!step(http, bytes + passed, length - passed, &pass, &why)) {
+		if (!step(http, bytes + passed, length - passed, &pass, &reason)) {
 			*ret_pass = passed;
-			*ret_why = why;
+			*ret_reason = reason;
 			return false;
 		}
 		if (pass == 0)
@@ -433,9 +435,9 @@ enum http_look http_look(const char *bytes, size_t length)
 	                                                                                             : HTTP_LOOK_NO;
 }
 
-char *http_refusal(const char *why)
+char *http_refusal(enum reason reason)
 {
-	mem_cleanup char *text = str_printf("npxc: %s\n", why);
+	mem_cleanup char *text = str_printf("npxc: %s\n", reason_text(reason));
 
 	return str_printf("HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
 	                  "Connection: close\r\n\r\n%s",

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "config/rules.h"
+#include "egress/reason.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,7 +38,7 @@ void http_begin(struct http *http, const char *host, uint16_t port);
 
 /*
  * Looks at what has come and not yet been forwarded; `ret_pass` bytes of it may be now. What was not let through has to
- * be given again, with more behind it. False: `ret_why` (static) says why the connection must end; the bytes let
+ * be given again, with more behind it. False: `ret_reason` says why the connection must end; the bytes let
  * through before that are in `ret_pass`.
  *
  * Should: want exactly one Host on each request, equal to the name; an absolute target that agrees with it; a length or
@@ -47,7 +48,7 @@ void http_begin(struct http *http, const char *host, uint16_t port);
  * extensions, trailers, CONNECT, h2c; pass anything behind a request with Upgrade before the server has answered it.
  */
 bool http_feed(struct http *http, const char *bytes, size_t length, size_t *ret_pass,
-               const char **ret_why) NPXC_MUST_CHECK;
+               enum reason *ret_reason) NPXC_MUST_CHECK;
 
 /* In HTTP_HELD: the server's first bytes. True when they decide: 101 makes the rest opaque, anything else does not. */
 bool http_answered(struct http *http, const char *bytes, size_t length);
@@ -67,7 +68,7 @@ enum http_look {
  */
 enum http_look http_look(const char *bytes, size_t length);
 
-/* What a refused client reads; `why` is one of http_feed's. Owned. */
-char *http_refusal(const char *why);
+/* What a refused client reads; `reason` is one of http_feed's. Owned. */
+char *http_refusal(enum reason reason);
 
 #endif

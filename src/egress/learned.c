@@ -17,19 +17,16 @@ void learned_add(struct learned *learned, const struct egress_denial *denial)
 	learned->v[learned->count++] = (struct learned_denial){
 		.host = str_dup(is_name ? name : denial->host),
 		.port = denial->port,
-		.why = str_dup(denial->why),
+		.reason = denial->reason,
 		.is_host = denial->is_host,
-		.unlisted = denial->unlisted,
-		.raw = denial->raw,
+		.add = denial->add,
 	};
 }
 
 void learned_done(struct learned *learned)
 {
-	for (size_t i = 0; i < learned->count; i++) {
+	for (size_t i = 0; i < learned->count; i++)
 		free(learned->v[i].host);
-		free(learned->v[i].why);
-	}
 	free(learned->v);
 	*learned = (struct learned){ 0 };
 }
@@ -65,17 +62,17 @@ static bool was_connected_to(const struct learned *learned, const char *host)
 static void take_denial(const struct learned *learned, const struct learned_denial *denial, struct rules *rules,
                         struct learned_proposal *proposal)
 {
-	mem_cleanup char *asked = denial->port == 0 ? str_dup(denial->host)
-	                          : denial->raw     ? rules_propose_raw(denial->host, denial->port)
-	                                            : rules_propose(denial->host, denial->port);
+	mem_cleanup char *target = denial->port == 0              ? str_dup(denial->host)
+	                           : denial->add == AUDIT_ADD_RAW ? rules_propose_raw(denial->host, denial->port)
+	                                                          : rules_propose(denial->host, denial->port);
 	struct npxc_error err = { 0 };
 
 	if (!denial->is_host)
-		add_rest(proposal, MEM_TAKE(asked), "is neither a host name nor an address");
-	else if (!denial->unlisted && !denial->raw)
-		add_rest(proposal, MEM_TAKE(asked), denial->why);
-	else if (denial->port != 0 && !add_rule(rules, asked, &err))
-		add_rest(proposal, MEM_TAKE(asked), err.message);
+		add_rest(proposal, MEM_TAKE(target), "is neither a host name nor an address");
+	else if (denial->add == AUDIT_ADD_NOTHING)
+		add_rest(proposal, MEM_TAKE(target), reason_text(denial->reason));
+	else if (denial->port != 0 && !add_rule(rules, target, &err))
+		add_rest(proposal, MEM_TAKE(target), err.message);
 	else if (denial->port == 0 && !was_connected_to(learned, denial->host) &&
 	         !strv_contains(&proposal->looked_up, denial->host))
 		strv_push(&proposal->looked_up, denial->host);

@@ -14,8 +14,9 @@
 struct learned_denial {
 	char *host; /* owned; canonical when it is a name */
 	uint16_t port;
-	char *why; /* owned */
-	bool is_host, unlisted, raw;
+	enum reason reason;
+	enum audit_add add;
+	bool is_host;
 };
 struct learned { /* zeroed = empty; at most LIMIT_EGRESS_NOTES are kept, as many as the egress process tells */
 	struct learned_denial *v;

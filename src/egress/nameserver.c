@@ -14,7 +14,7 @@
 
 enum { MESSAGE_BYTES = 2048, SHARE = 64 };
 
-static void record(struct server *server, const char *name, enum audit_code code, const char *why)
+static void record(struct server *server, const char *name, enum audit_code code, enum reason reason)
 {
 	server_record(server,
 	              &(struct audit_record){ .verdict = AUDIT_DENY,
@@ -22,7 +22,7 @@ static void record(struct server *server, const char *name, enum audit_code code
 	                                      .host = name,
 	                                      .kind = "dns",
 	                                      .ms = -1,
-	                                      .why = why,
+	                                      .reason = reason,
 	                                      .add = code == AUDIT_EACCES ? AUDIT_ADD_RULE : AUDIT_ADD_NOTHING });
 }
 
@@ -59,14 +59,14 @@ static size_t answer(struct server *server, const uint8_t *message, size_t lengt
 	}
 	const bool is_name = query.name[0] != '\0' && query.class == DNS_CLASS_IN;
 	if (!is_name || !rules_knows_name(server->rules, query.name)) {
-		record(server, query.shown, AUDIT_EACCES, EGRESS_UNLISTED);
+		record(server, query.shown, AUDIT_EACCES, REASON_UNLISTED);
 		if (!is_name || !server->learn)
 			return dns_answer(&query, DNS_CODE_NXDOMAIN, NULL, most, ret_answer);
 	}
 	if (query.type != DNS_TYPE_A && (query.type != DNS_TYPE_AAAA || !server->has_v6))
 		return dns_answer(&query, DNS_CODE_NOERROR, NULL, most, ret_answer);
 	if (!names_add(server->names, query.name, &number)) {
-		record(server, query.shown, AUDIT_EMFILE, "too many names were asked for");
+		record(server, query.shown, AUDIT_EMFILE, REASON_MANY_NAMES);
 		return dns_answer(&query, DNS_CODE_SERVFAIL, NULL, most, ret_answer);
 	}
 	ip = names_address(number, query.type == DNS_TYPE_AAAA);

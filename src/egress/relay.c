@@ -330,3 +330,18 @@ enum relay_result relay_run(struct relay *relay, struct relay_end *guest, struct
 		more = true;
 	return more ? RELAY_MORE : RELAY_WAITS;
 }
+
+enum relay_result relay_discard(struct relay_end *from)
+{
+	enum { TIMES = 16, BYTES = 4096 };
+
+	for (int i = 0; i < TIMES; i++) {
+		const ssize_t got = recv(from->fd, scratch, BYTES, 0);
+
+		if (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return RELAY_WAITS;
+		if (got == 0 || (got == -1 && errno != EINTR))
+			return RELAY_OVER;
+	}
+	return RELAY_MORE;
+}

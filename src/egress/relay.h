@@ -79,4 +79,7 @@ enum relay_result {
 enum relay_result relay_run(struct relay *relay, struct relay_end *guest, struct relay_end *outside, bool up_open,
                             bool (*on_down)(void *context, const char *bytes, size_t length), void *context);
 
+/* Reads a share of what `from` sends and drops it. OVER: its end, or it has failed. */
+enum relay_result relay_discard(struct relay_end *from);
+
 #endif

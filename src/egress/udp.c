@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "egress/datagram.h"
+#include "egress/verdict.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +19,7 @@ static char bytes[DATAGRAM_BYTES];
 
 struct udp_listener {
 	struct loop_source source;
-	struct server *server;
+	struct udp *udp;
 	int fd; /* owned */
 	uint16_t port;
 	struct udp_listener *next;
@@ -26,7 +27,6 @@ struct udp_listener {
 
 struct udp_flow {
 	struct loop_source source; /* of the outside */
-	struct server *server;
 	struct udp_listener *listener;
 	int fd;                   /* owned; connected to the address */
 	struct datagram datagram; /* who sent to what: where answers go, and where they come from */
@@ -37,15 +37,8 @@ struct udp_flow {
 	struct udp_flow *next;
 };
 
-struct udp {
-	struct udp_listener *listeners;
-	struct udp_flow *flows;
-	struct udp_flow *dead; /* freed between two turns */
-	size_t count;
-};
-
 static void record(const struct udp_flow *flow, struct server *server, const struct datagram *datagram, uint16_t port,
-                   enum audit_code code, const char *why, enum audit_add add)
+                   enum audit_code code, enum reason reason, enum audit_add add)
 {
 	char ip[IP_TEXT_BYTES];
 	struct audit_record record = { .verdict = code == AUDIT_OK       ? AUDIT_ALLOW
@@ -56,7 +49,7 @@ static void record(const struct udp_flow *flow, struct server *server, const str
 		                       .port = port,
 		                       .kind = "udp",
 		                       .ms = -1,
-		                       .why = why,
+		                       .reason = reason,
 		                       .add = add };
 
 	ip_text(&datagram->to, ip);
@@ -88,28 +81,29 @@ static void on_outside(struct loop_source *source, unsigned what)
 			flow->down += (uint64_t)got;
 	}
 	if (flow->fd != -1)
-		loop_again(&flow->server->loop, &flow->source);
+		loop_again(&flow->listener->udp->server->loop, &flow->source);
 }
 
 static void end(struct udp_flow **at)
 {
 	struct udp_flow *flow = *at;
+	struct udp *udp = flow->listener->udp;
 
-	record(flow, flow->server, &flow->datagram, flow->listener->port, AUDIT_OK, NULL, AUDIT_ADD_NOTHING);
+	record(flow, udp->server, &flow->datagram, flow->listener->port, AUDIT_OK, REASON_NONE, AUDIT_ADD_NOTHING);
 	*at = flow->next;
-	flow->server->udp->count--;
-	loop_forget(&flow->server->loop, &flow->source);
+	udp->count--;
+	loop_forget(&udp->server->loop, &flow->source);
 	fd_close(&flow->fd);
-	flow->next = flow->server->udp->dead;
-	flow->server->udp->dead = flow;
+	flow->next = udp->dead;
+	udp->dead = flow;
 }
 
-void udp_bury(struct server *server)
+void udp_bury(struct udp *udp)
 {
-	while (server->udp != NULL && server->udp->dead != NULL) {
-		struct udp_flow *flow = server->udp->dead;
+	while (udp->dead != NULL) {
+		struct udp_flow *flow = udp->dead;
 
-		server->udp->dead = flow->next;
+		udp->dead = flow->next;
 		free(flow);
 	}
 }
@@ -148,45 +142,41 @@ static int open_outside(const struct ip *ip, uint16_t port)
 /* Judged once, at its first datagram. */
 static struct udp_flow *begin(struct udp_listener *listener, const struct datagram *datagram)
 {
-	struct server *server = listener->server;
+	struct udp *udp = listener->udp;
+	struct server *server = udp->server;
 	const struct ip to = ip_plain(&datagram->to);
-	const struct rule *rule = rules_match_ip(server->rules, &to, listener->port);
-	const char *refusal = address_refusal_always(&to);
+	const struct verdict verdict = verdict_on_datagram(server->rules, &to, listener->port);
 	struct npxc_error ignored;
 	struct udp_flow *flow;
 	int fd;
 
-	if (rule == NULL || refusal != NULL) {
+	if (verdict.reason != REASON_NONE) {
 		const bool named = server->names != NULL && names_is_synthetic(&datagram->to);
 		record(NULL, server, datagram, listener->port, AUDIT_EACCES,
-		       named          ? "UDP to a name is not carried"
-		       : rule == NULL ? EGRESS_UNLISTED
-		                      : refusal,
-		       named || rule != NULL ? AUDIT_ADD_NOTHING : AUDIT_ADD_RULE);
+		       named ? REASON_UDP_TO_NAME : verdict.reason, named ? AUDIT_ADD_NOTHING : verdict.add);
 		return NULL;
 	}
-	if (server->udp->count == LIMIT_EGRESS_UDP_FLOWS && server->udp->flows != NULL)
-		end(longest_idle(server->udp));
+	if (udp->count == LIMIT_EGRESS_UDP_FLOWS && udp->flows != NULL)
+		end(longest_idle(udp));
 	fd = open_outside(&to, listener->port);
 	if (fd == -1) {
-		record(NULL, server, datagram, listener->port, AUDIT_ECONNREFUSED,
-		       "cannot be reached from this machine", AUDIT_ADD_NOTHING);
+		record(NULL, server, datagram, listener->port, AUDIT_ECONNREFUSED, REASON_UNREACHABLE,
+		       AUDIT_ADD_NOTHING);
 		return NULL;
 	}
 	flow = mem_alloc(sizeof(*flow));
 	*flow = (struct udp_flow){ .source.on_ready = on_outside,
-		                   .server = server,
 		                   .listener = listener,
 		                   .fd = fd,
 		                   .datagram = *datagram,
-		                   .rule = rule,
+		                   .rule = verdict.rule,
 		                   .number = ++server->last_flow,
 		                   .began_ms = clock_now_ms(),
-		                   .next = server->udp->flows };
-	server->udp->flows = flow;
-	server->udp->count++;
+		                   .next = udp->flows };
+	udp->flows = flow;
+	udp->count++;
 	if (!loop_watch(&server->loop, fd, &flow->source, &ignored)) {
-		end(&server->udp->flows);
+		end(&udp->flows);
 		return NULL;
 	}
 	return flow;
@@ -206,7 +196,7 @@ static void on_guest(struct loop_source *source, unsigned what)
 				return;
 			continue;
 		}
-		flow = find(listener->server->udp, listener, &datagram);
+		flow = find(listener->udp, listener, &datagram);
 		if (flow == NULL)
 			flow = begin(listener, &datagram);
 		if (flow == NULL)
@@ -216,20 +206,18 @@ static void on_guest(struct loop_source *source, unsigned what)
 		if (send(flow->fd, bytes, datagram.length, MSG_NOSIGNAL) != -1)
 			flow->up += datagram.length;
 	}
-	loop_again(&listener->server->loop, &listener->source);
+	loop_again(&listener->udp->server->loop, &listener->source);
 }
 
-bool udp_listen(struct server *server, int fd, uint16_t port, struct npxc_error *err)
+bool udp_listen(struct udp *udp, int fd, uint16_t port, struct npxc_error *err)
 {
 	struct udp_listener *listener = mem_alloc(sizeof(*listener));
 
-	if (server->udp == NULL)
-		server->udp = mem_alloc(sizeof(*server->udp));
 	*listener = (struct udp_listener){
-		.source.on_ready = on_guest, .server = server, .fd = fd, .port = port, .next = server->udp->listeners
+		.source.on_ready = on_guest, .udp = udp, .fd = fd, .port = port, .next = udp->listeners
 	};
-	server->udp->listeners = listener;
-	return loop_watch(&server->loop, fd, &listener->source, err);
+	udp->listeners = listener;
+	return loop_watch(&udp->server->loop, fd, &listener->source, err);
 }
 
 int64_t udp_idle_ms(uint64_t sent, uint64_t received_bytes)
@@ -237,31 +225,27 @@ int64_t udp_idle_ms(uint64_t sent, uint64_t received_bytes)
 	return sent == 1 && received_bytes > 0 ? LIMIT_EGRESS_UDP_ANSWERED_MS : LIMIT_EGRESS_UDP_IDLE_MS;
 }
 
-int udp_sweep(struct server *server, int64_t now_ms)
+int udp_sweep(struct udp *udp, int64_t now_ms)
 {
-	struct udp_flow **at = server->udp == NULL ? NULL : &server->udp->flows;
-
-	while (at != NULL && *at != NULL) {
+	for (struct udp_flow **at = &udp->flows; *at != NULL;) {
 		if (now_ms - (*at)->last_ms >= udp_idle_ms((*at)->sent, (*at)->down))
 			end(at);
 		else
 			at = &(*at)->next;
 	}
-	return server->udp != NULL && server->udp->flows != NULL ? SWEEP_MS : -1;
+	return udp->flows != NULL ? SWEEP_MS : -1;
 }
 
-void udp_end_all(struct server *server)
+void udp_end_all(struct udp *udp)
 {
-	while (server->udp != NULL && server->udp->flows != NULL)
-		end(&server->udp->flows);
-	udp_bury(server);
-	while (server->udp != NULL && server->udp->listeners != NULL) {
-		struct udp_listener *listener = server->udp->listeners;
-		server->udp->listeners = listener->next;
-		loop_forget(&server->loop, &listener->source);
+	while (udp->flows != NULL)
+		end(&udp->flows);
+	udp_bury(udp);
+	while (udp->listeners != NULL) {
+		struct udp_listener *listener = udp->listeners;
+		udp->listeners = listener->next;
+		loop_forget(&udp->server->loop, &listener->source);
 		fd_close(&listener->fd);
 		free(listener);
 	}
-	free(server->udp);
-	server->udp = NULL;
 }

@@ -72,18 +72,24 @@ static void walk_done(struct walk *walk)
 	fd_close(&walk->fd);
 }
 
+/* Takes over both. */
+static void arrive(struct walk *walk, int fd, char *owned_path)
+{
+	free(walk->here);
+	walk->here = owned_path;
+	fd_close(&walk->fd);
+	walk->fd = fd;
+}
+
+/* To a directory that the walk has been in. */
 static bool go_to(struct walk *walk, const char *path, size_t length)
 {
 	mem_cleanup char *to = str_dup_n(path, length);
 	const int fd = beneath_open(walk->root->fd, to, BENEATH_WALK_FLAGS, 0, BENEATH_MOUNTS);
 
-	if (fd == -1)
-		return false;
-	free(walk->here);
-	walk->here = MEM_TAKE(to);
-	fd_close(&walk->fd);
-	walk->fd = fd;
-	return true;
+	if (fd != -1)
+		arrive(walk, fd, MEM_TAKE(to));
+	return fd != -1;
 }
 
 static bool end(struct walk *walk, enum find_kind kind, char *owned_path)
@@ -173,10 +179,7 @@ static bool step(struct walk *walk)
 	fd = beneath_open(walk->fd, name, BENEATH_WALK_FLAGS, 0, BENEATH_MOUNTS);
 	if (fd == -1)
 		return end(walk, errno == EACCES ? FIND_DENIED : FIND_MISSING, MEM_TAKE(path));
-	fd_close(&walk->fd);
-	walk->fd = fd;
-	free(walk->here);
-	walk->here = MEM_TAKE(path);
+	arrive(walk, fd, MEM_TAKE(path));
 	return true;
 }
 

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "config/hazard.h"
+#include "files/publish_table.h"
 #include "files/watch.h"
 
 #include <errno.h>
@@ -16,159 +17,20 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SHOWN_BYTES = 160, NO_ENTRY = -1 };
+enum { SHOWN_BYTES = 160 };
 
 /* entries: that are looked at with each request because nothing watches them. */
 enum { UNWATCHED_MAX = 64 };
 
-enum entry_kind { ENTRY_FILE, ENTRY_TREE, ENTRY_LINK };
-
-/* What tells whether a file or a tree is still the same. */
-struct identity {
-	dev_t device;
-	ino_t inode;
-	uint64_t size; /* of a tree: of its files together */
-	uint64_t mark; /* both times; of a tree: names, inodes, sizes and times of all that is in it */
-	bool settled;  /* the times are old enough: a later change would have given others */
-};
-
-struct entry {
-	char *path; /* owned */
-	enum entry_kind kind;
-	struct identity identity;
-	char *target; /* owned; of a link */
-	ino_t copy;   /* of a file */
-	uint64_t bytes;
-	size_t files; /* directories too */
-	bool dirty, unwatched;
-	long next; /* in its bucket, or NO_ENTRY */
-};
-
 struct publish {
 	struct publish_settings settings;
 	int files, stage;
-	size_t staged;          /* counts */
-	struct entry **entries; /* owned */
-	size_t count, capacity;
-	long *buckets; /* as many as `capacity` */
-	uint64_t bytes;
-	size_t file_count;
-	size_t dirty, unwatched;
+	size_t staged; /* counts */
+	struct publish_table table;
 	struct watch *watch;
 	bool watch_failed; /* of what is being made */
 	struct strv told;  /* directories of which it was said what was left out */
 };
-
-/* ---- the table ---- */
-
-static uint64_t hash_text(const char *text)
-{
-	uint64_t hash = 0xcbf29ce484222325ULL;
-
-	for (; *text != '\0'; text++)
-		hash = (hash ^ (unsigned char)*text) * 0x100000001b3ULL;
-	return hash;
-}
-
-static long *bucket_of(const struct publish *publish, const char *path)
-{
-	// NOLINTNEXTLINE(clang-analyzer-core.DivideZero): asked only of a table that has entries
-	return &publish->buckets[hash_text(path) % publish->capacity];
-}
-
-static void link_entry(struct publish *publish, size_t index)
-{
-	struct entry *entry = publish->entries[index];
-	long *bucket = bucket_of(publish, entry->path);
-
-	entry->next = *bucket;
-	*bucket = (long)index;
-}
-
-static void relink(struct publish *publish)
-{
-	for (size_t i = 0; i < publish->capacity; i++)
-		publish->buckets[i] = NO_ENTRY;
-	for (size_t i = 0; i < publish->count; i++)
-		link_entry(publish, i);
-}
-
-static struct entry *find_entry(const struct publish *publish, const char *path)
-{
-	if (publish->capacity == 0)
-		return NULL;
-	for (long i = *bucket_of(publish, path); i != NO_ENTRY; i = publish->entries[i]->next)
-		if (strcmp(publish->entries[i]->path, path) == 0)
-			return publish->entries[i];
-	return NULL;
-}
-
-static void free_entry(struct publish *publish, struct entry *entry)
-{
-	publish->bytes -= entry->bytes;
-	publish->file_count -= entry->files;
-	publish->dirty -= entry->dirty;
-	publish->unwatched -= entry->unwatched;
-	free(entry->path);
-	free(entry->target);
-	free(entry);
-}
-
-/* Those beneath the path, and with `itself` the one at it. Goes through all: what calls it is rare. */
-static void drop_entries(struct publish *publish, const char *path, bool itself)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < publish->count; i++) {
-		struct entry *entry = publish->entries[i];
-
-		if (str_path_within(entry->path, path) && (itself || strcmp(entry->path, path) != 0))
-			free_entry(publish, entry);
-		else
-			publish->entries[kept++] = entry;
-	}
-	if (kept == publish->count)
-		return;
-	publish->count = kept;
-	relink(publish);
-}
-
-static struct entry *make_entry(struct publish *publish, const char *path)
-{
-	struct entry *entry = find_entry(publish, path);
-
-	if (entry != NULL) {
-		publish->bytes -= entry->bytes;
-		publish->file_count -= entry->files;
-		free(MEM_TAKE(entry->target));
-		entry->bytes = 0;
-		entry->files = 0;
-		return entry;
-	}
-	if (publish->count == publish->capacity) {
-		publish->capacity = publish->capacity == 0 ? 64 : publish->capacity * 2;
-		publish->entries = mem_realloc(publish->entries, publish->capacity, sizeof(struct entry *));
-		publish->buckets = mem_realloc(publish->buckets, publish->capacity, sizeof(*publish->buckets));
-		relink(publish);
-	}
-	entry = mem_alloc(sizeof(*entry));
-	entry->path = str_dup(path);
-	publish->entries[publish->count] = entry;
-	link_entry(publish, publish->count++);
-	return entry;
-}
-
-static void set_dirty(struct publish *publish, struct entry *entry, bool dirty)
-{
-	publish->dirty += (size_t)dirty - (size_t)entry->dirty;
-	entry->dirty = dirty;
-}
-
-static void set_unwatched(struct publish *publish, struct entry *entry, bool unwatched)
-{
-	publish->unwatched += (size_t)unwatched - (size_t)entry->unwatched;
-	entry->unwatched = unwatched;
-}
 
 /* ---- start and end ---- */
 
@@ -193,10 +55,7 @@ void publish_free(struct publish *publish)
 {
 	if (publish == NULL)
 		return;
-	for (size_t i = 0; i < publish->count; i++)
-		free_entry(publish, publish->entries[i]);
-	free(publish->entries);
-	free(publish->buckets);
+	publish_table_done(&publish->table);
 	watch_free(publish->watch);
 	strv_done(&publish->told);
 	fd_close(&publish->files);
@@ -204,27 +63,9 @@ void publish_free(struct publish *publish)
 	free(publish);
 }
 
-/* The path becomes that of its directory; false: it stands at the top. */
-static bool go_up(char *path)
-{
-	char *slash = strrchr(path, '/');
-
-	if (slash != NULL)
-		*slash = '\0';
-	return slash != NULL;
-}
-
 bool publish_knows(const struct publish *publish, const char *path)
 {
-	mem_cleanup char *part = str_dup(path);
-
-	do {
-		const struct entry *entry = find_entry(publish, part);
-
-		if (entry != NULL && (entry->kind == ENTRY_TREE || strcmp(part, path) == 0))
-			return true;
-	} while (go_up(part));
-	return false;
+	return publish_table_knows(&publish->table, path);
 }
 
 /* ---- mount points ---- */
@@ -357,7 +198,7 @@ static bool exchange(struct publish *publish, const struct spot *spot, struct np
 	} else {
 		discard(publish, spot->name);
 	}
-	drop_entries(publish, spot->top, true);
+	publish_table_drop(&publish->table, spot->top, true);
 	return true;
 }
 
@@ -380,11 +221,11 @@ static bool name_in_error(struct npxc_error *err, const char *path)
 
 /* ---- room ---- */
 
-static bool check_room(const struct publish *publish, const struct entry *before, const char *path, uint64_t bytes,
-                       size_t files, struct npxc_error *err)
+static bool check_room(const struct publish *publish, const struct publish_entry *before, const char *path,
+                       uint64_t bytes, size_t files, struct npxc_error *err)
 {
-	const uint64_t have = publish->bytes - (before == NULL ? 0 : before->bytes);
-	const size_t count = publish->file_count - (before == NULL ? 0 : before->files);
+	const uint64_t have = publish->table.bytes - (before == NULL ? 0 : before->bytes);
+	const size_t count = publish->table.files - (before == NULL ? 0 : before->files);
 	mem_cleanup char *shown = NULL;
 
 	if (bytes <= publish->settings.max_total_bytes - have && files <= publish->settings.max_entries - count)
@@ -408,24 +249,24 @@ static void watch_directory(void *context, int directory, const char *path)
 		publish->watch_failed = true;
 }
 
-static void watch_parent(struct publish *publish, struct entry *entry)
+static void watch_parent(struct publish *publish, struct publish_entry *entry)
 {
 	mem_cleanup char *parent = parent_of(entry->path);
 	FD_CLEANUP int fd = find_open_parent(publish->settings.root, entry->path);
 
-	set_unwatched(publish, entry, fd == -1 || !watch_add(publish->watch, fd, parent));
+	publish_table_set_unwatched(&publish->table, entry, fd == -1 || !watch_add(publish->watch, fd, parent));
 }
 
 /* ---- links ---- */
 
 static bool put_link(struct publish *publish, const struct find_link *link, struct npxc_error *err)
 {
-	struct entry *entry = find_entry(publish, link->path);
+	struct publish_entry *entry = publish_table_find(&publish->table, link->path);
 	struct spot spot __attribute__((cleanup(spot_done))) = { 0 };
 
 	if (has_mount(publish, link->path))
 		return true;
-	if (entry != NULL && entry->kind == ENTRY_LINK && str_equal(entry->target, link->target) &&
+	if (entry != NULL && entry->kind == PUBLISH_LINK && str_equal(entry->target, link->target) &&
 	    !publish->settings.writable)
 		return true;
 	if (!check_room(publish, entry, link->path, 0, 1, err))
@@ -433,12 +274,9 @@ static bool put_link(struct publish *publish, const struct find_link *link, stru
 	if (!spot_find(publish, link->path, false, &spot, err) ||
 	    !tree_make_link(publish->stage, spot.staged, link->target, err) || !spot_place(publish, &spot, err))
 		return name_in_error(err, link->path);
-	drop_entries(publish, link->path, false);
-	entry = make_entry(publish, link->path);
-	entry->kind = ENTRY_LINK;
+	publish_table_drop(&publish->table, link->path, false);
+	entry = publish_table_put(&publish->table, link->path, PUBLISH_LINK, 0, 1);
 	entry->target = str_dup(link->target);
-	entry->files = 1;
-	publish->file_count++;
 	watch_parent(publish, entry);
 	return true;
 }
@@ -469,22 +307,22 @@ static bool same_bytes(int a, int b)
 	}
 }
 
-static struct identity identity_of(const struct stat *info)
+static struct publish_identity identity_of(const struct stat *info)
 {
-	return (struct identity){ .device = info->st_dev,
-		                  .inode = info->st_ino,
-		                  .size = (uint64_t)info->st_size,
-		                  .mark = publish_mix_stat(0, info),
-		                  .settled = publish_is_settled(info) };
+	return (struct publish_identity){ .device = info->st_dev,
+		                          .inode = info->st_ino,
+		                          .size = (uint64_t)info->st_size,
+		                          .mark = publish_mix_stat(0, info),
+		                          .settled = publish_is_settled(info) };
 }
 
-static bool is_same(const struct identity *a, const struct identity *b)
+static bool is_same(const struct publish_identity *a, const struct publish_identity *b)
 {
 	return a->device == b->device && a->inode == b->inode && a->size == b->size && a->mark == b->mark;
 }
 
 /* Whether the server sees the very copy; it may have written there itself. */
-static bool is_in_place(const struct publish *publish, const struct entry *entry)
+static bool is_in_place(const struct publish *publish, const struct publish_entry *entry)
 {
 	struct npxc_error ignored;
 	struct stat info;
@@ -494,14 +332,14 @@ static bool is_in_place(const struct publish *publish, const struct entry *entry
 }
 
 /* Whether the copy is what the file holds now. Its times may not tell yet. */
-static bool is_current(struct publish *publish, const struct find *found, const struct identity *identity,
-                       struct entry *entry)
+static bool is_current(struct publish *publish, const struct find *found, const struct publish_identity *identity,
+                       struct publish_entry *entry)
 {
 	FD_CLEANUP int copy = -1;
 	FD_CLEANUP int file = -1;
 	struct npxc_error ignored;
 
-	if (entry == NULL || entry->kind != ENTRY_FILE || !is_same(&entry->identity, identity) ||
+	if (entry == NULL || entry->kind != PUBLISH_FILE || !is_same(&entry->identity, identity) ||
 	    !is_in_place(publish, entry))
 		return false;
 	if (entry->identity.settled)
@@ -526,25 +364,26 @@ static bool check_file_size(const struct publish *publish, const char *path, uin
 }
 
 /* What changed before it was watched is told by nobody. */
-static void watch_file(struct publish *publish, struct entry *entry)
+static void watch_file(struct publish *publish, struct publish_entry *entry)
 {
 	struct find found;
 
 	watch_parent(publish, entry);
 	find_path(publish->settings.root, entry->path, &found);
-	const struct identity identity = identity_of(&found.info);
+	const struct publish_identity identity = identity_of(&found.info);
 	if (found.link_count > 0 || !is_same(&identity, &entry->identity))
-		set_dirty(publish, entry, true);
+		publish_table_set_dirty(&publish->table, entry, true);
 	find_done(&found);
 }
 
 /* What cannot be read, or was swapped meanwhile, is left: the server says what it finds. */
 static bool put_file(struct publish *publish, const struct find *found, struct npxc_error *err)
 {
-	struct entry *entry = find_entry(publish, found->path);
-	const struct identity identity = identity_of(&found->info);
+	struct publish_entry *entry = publish_table_find(&publish->table, found->path);
+	const struct publish_identity identity = identity_of(&found->info);
 	struct spot spot __attribute__((cleanup(spot_done))) = { 0 };
-	const uint64_t left = publish->settings.max_total_bytes - publish->bytes + (entry == NULL ? 0 : entry->bytes);
+	const uint64_t left =
+	    publish->settings.max_total_bytes - publish->table.bytes + (entry == NULL ? 0 : entry->bytes);
 	const uint64_t most = publish->settings.max_file_bytes;
 	const struct copy_rules rules = { .max_bytes = left < most ? left : most,
 		                          .stop = publish->settings.stop,
@@ -573,14 +412,9 @@ static bool put_file(struct publish *publish, const struct find *found, struct n
 		copy.st_ino = 0;
 	if (!spot_place(publish, &spot, err))
 		return name_in_error(err, found->path);
-	entry = make_entry(publish, found->path);
-	entry->kind = ENTRY_FILE;
+	entry = publish_table_put(&publish->table, found->path, PUBLISH_FILE, bytes, 1);
 	entry->identity = identity;
 	entry->copy = copy.st_ino;
-	entry->bytes = bytes;
-	entry->files = 1;
-	publish->bytes += bytes;
-	publish->file_count++;
 	watch_file(publish, entry);
 	return true;
 }
@@ -617,9 +451,9 @@ static bool put_children(struct publish *publish, const struct find *found, int 
 }
 
 static bool measure(const struct publish *publish, const struct find *found, int directory,
-                    struct identity *ret_identity, size_t *ret_files, struct npxc_error *err)
+                    struct publish_identity *ret_identity, size_t *ret_files, struct npxc_error *err)
 {
-	struct identity identity = identity_of(&found->info);
+	struct publish_identity identity = identity_of(&found->info);
 	struct publish_tree tree = { .settings = &publish->settings,
 		                     .path = found->path,
 		                     .stage = -1,
@@ -637,22 +471,22 @@ static bool measure(const struct publish *publish, const struct find *found, int
 	return fine;
 }
 
-static bool copy_tree(struct publish *publish, const struct find *found, int directory, struct entry *before,
-                      const struct identity *identity, struct npxc_error *err)
+static bool copy_tree(struct publish *publish, const struct find *found, int directory, struct publish_entry *before,
+                      const struct publish_identity *identity, struct npxc_error *err)
 {
 	struct spot spot __attribute__((cleanup(spot_done))) = { 0 };
 	const size_t left =
-	    publish->settings.max_entries - publish->file_count - 1 + (before == NULL ? 0 : before->files);
+	    publish->settings.max_entries - publish->table.files - 1 + (before == NULL ? 0 : before->files);
 	const size_t most = publish->settings.max_tree_entries;
 	struct publish_tree tree = { .settings = &publish->settings,
 		                     .path = found->path,
 		                     .stage = publish->stage,
-		                     .room = publish->settings.max_total_bytes - publish->bytes +
+		                     .room = publish->settings.max_total_bytes - publish->table.bytes +
 		                             (before == NULL ? 0 : before->bytes),
 		                     .places = left < most ? left : most,
 		                     .watching = publish,
 		                     .on_directory = watch_directory };
-	struct entry *entry;
+	struct publish_entry *entry;
 	bool fine;
 
 	if (!spot_find(publish, found->path, true, &spot, err))
@@ -670,23 +504,18 @@ static bool copy_tree(struct publish *publish, const struct find *found, int dir
 	publish_report_left_out(&publish->told, found->path, &tree.left_out, tree.left_out_count);
 	publish_tree_done(&tree);
 	const bool unwatched = publish->watch_failed;
-	drop_entries(publish, found->path, false);
-	entry = make_entry(publish, found->path);
-	entry->kind = ENTRY_TREE;
+	publish_table_drop(&publish->table, found->path, false);
+	entry = publish_table_put(&publish->table, found->path, PUBLISH_TREE, tree.bytes, tree.files + 1);
 	entry->identity = *identity;
-	entry->bytes = tree.bytes;
-	entry->files = tree.files + 1;
-	publish->bytes += entry->bytes;
-	publish->file_count += entry->files;
 	watch_parent(publish, entry);
-	set_unwatched(publish, entry, entry->unwatched || unwatched);
+	publish_table_set_unwatched(&publish->table, entry, entry->unwatched || unwatched);
 	return true;
 }
 
 static bool put_directory(struct publish *publish, const struct find *found, struct npxc_error *err)
 {
-	struct entry *entry = find_entry(publish, found->path);
-	struct identity identity;
+	struct publish_entry *entry = publish_table_find(&publish->table, found->path);
+	struct publish_identity identity;
 	FD_CLEANUP int directory = -1;
 	size_t files;
 
@@ -700,7 +529,7 @@ static bool put_directory(struct publish *publish, const struct find *found, str
 		return put_children(publish, found, directory, err);
 	if (!measure(publish, found, directory, &identity, &files, err))
 		return false;
-	if (entry != NULL && entry->kind == ENTRY_TREE && entry->identity.settled &&
+	if (entry != NULL && entry->kind == PUBLISH_TREE && entry->identity.settled &&
 	    is_same(&entry->identity, &identity) && !publish->settings.writable)
 		return true;
 	return check_room(publish, entry, found->path, identity.size, files, err) &&
@@ -729,15 +558,15 @@ static void remove_gone(struct publish *publish, const char *path)
 	if (path[0] == '\0' || has_mount(publish, path))
 		return;
 	if (!publish->settings.writable) {
-		if (publish->count > 0 && tree_look(publish->files, path, &info, &ignored))
+		if (publish->table.count > 0 && tree_look(publish->files, path, &info, &ignored))
 			remove_copy(publish, path);
 	} else {
 		/* What the server made is its own. */
-		for (size_t i = 0; i < publish->count; i++)
-			if (str_path_within(publish->entries[i]->path, path))
-				remove_copy(publish, publish->entries[i]->path);
+		for (size_t i = 0; i < publish->table.count; i++)
+			if (str_path_within(publish->table.entries[i]->path, path))
+				remove_copy(publish, publish->table.entries[i]->path);
 	}
-	drop_entries(publish, path, true);
+	publish_table_drop(&publish->table, path, true);
 }
 
 /* ---- all of it ---- */
@@ -767,36 +596,21 @@ bool publish_put(struct publish *publish, const struct find *found, struct npxc_
 
 void publish_adopt(struct publish *publish, const char *path, const struct stat *host)
 {
-	struct entry *entry = make_entry(publish, path);
+	struct publish_entry *entry = publish_table_put(&publish->table, path, PUBLISH_FILE, 0, 1);
 	struct npxc_error ignored;
 	struct stat copy;
 
-	entry->kind = ENTRY_FILE;
 	entry->identity = identity_of(host);
 	entry->identity.settled = true; /* what npxc has put there holds what the copy holds */
 	entry->copy = tree_look(publish->files, path, &copy, &ignored) ? copy.st_ino : 0;
-	entry->files = 1;
-	publish->file_count++;
 	watch_parent(publish, entry);
 }
 
-/* Each entry that the path is, or lies in. */
 static void on_change(void *context, const char *path)
 {
 	struct publish *publish = context;
-	mem_cleanup char *part = str_dup(path);
 
-	if (path == NULL) {
-		for (size_t i = 0; i < publish->count; i++)
-			set_dirty(publish, publish->entries[i], true);
-		return;
-	}
-	do {
-		struct entry *entry = find_entry(publish, part);
-
-		if (entry != NULL)
-			set_dirty(publish, entry, true);
-	} while (go_up(part));
+	publish_table_touch(&publish->table, path);
 }
 
 static void renew(struct publish *publish, const char *path)
@@ -819,17 +633,17 @@ void publish_refresh(struct publish *publish)
 	struct strv paths __attribute__((cleanup(strv_done))) = { 0 };
 	size_t unwatched = 0;
 
-	if (publish->count == 0)
+	if (publish->table.count == 0)
 		return;
 	watch_read(publish->watch, on_change, publish);
-	if (publish->dirty == 0 && publish->unwatched == 0)
+	if (publish->table.dirty == 0 && publish->table.unwatched == 0)
 		return;
-	for (size_t i = publish->count; i > 0; i--) {
-		struct entry *entry = publish->entries[i - 1];
+	for (size_t i = publish->table.count; i > 0; i--) {
+		struct publish_entry *entry = publish->table.entries[i - 1];
 
 		if (!entry->dirty && !(entry->unwatched && unwatched++ < UNWATCHED_MAX))
 			continue;
-		set_dirty(publish, entry, false);
+		publish_table_set_dirty(&publish->table, entry, false);
 		strv_push(&paths, entry->path);
 	}
 	for (size_t i = 0; i < paths.count; i++)

@@ -1,11 +1,9 @@
 #include "files/said.h"
 
 #include "base/buf.h"
-#include "base/fault.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "base/random.h"
 #include "base/str.h"
 #include "json/json.h"
 
@@ -17,31 +15,15 @@
  * bytes: of a string that is not whole yet, read at a time; and what of its end is kept for the next time, so that what
  * begins before is seen to its end: a URI of 4095 bytes, all of them encoded.
  */
-enum { WINDOW_BYTES = 128 * 1024, OVERLAP_BYTES = 16 * 1024, PATH_BYTES = 4095 };
+enum { WINDOW_BYTES = 128 * 1024, OVERLAP_BYTES = 16 * 1024 };
 
 /* levels: deeper ones count as if a key had named them. The longest key that means something, and one more. */
 enum { LEVELS = LIMIT_MESSAGE_DEPTH, KEY_BYTES = 16 };
 
-/* words: that wait to be sorted in; they are gone through one by one. */
-enum { FRESH_MAX = 256 };
-
-struct words {
-	char **v; /* owned */
-	size_t count, capacity;
-};
-
 struct said {
 	const struct scope_place *place; /* borrowed */
 	size_t spelling_lengths[SCOPE_SPELLINGS_MAX];
-	said_resolver *resolve;
-	void *context;
-	struct words sorted, fresh; /* of the server: texts that begin with a path beneath the working directory */
-	size_t unresolved;          /* of `fresh`: the first that was not asked about */
-	char **named;               /* owned; of the client: open addressing */
-	size_t named_count, named_slots;
-	uint64_t seed;
-	size_t bytes; /* of all words */
-	bool full;
+	struct said_set set;
 	bool hit; /* of the bytes that are being looked at */
 	/* where in a line */
 	bool in_string, is_key, key_due, escaped;
@@ -61,135 +43,30 @@ struct said {
 	size_t slash, backslash;
 };
 
-struct said *said_new(const struct scope_place *place, said_resolver *resolve, void *context)
+struct said *said_new(const struct scope_place *place, said_set_resolver *resolve, void *context)
 {
 	struct said *said = mem_alloc(sizeof(*said));
 
 	said->place = place;
 	for (size_t i = 0; i < SCOPE_SPELLINGS_MAX && place->spellings[i] != NULL; i++)
 		said->spelling_lengths[i] = strlen(place->spellings[i]);
-	said->resolve = resolve;
-	said->context = context;
+	said_set_init(&said->set, resolve, context);
 	said->window = BUF_INIT((size_t)4 * WINDOW_BYTES);
-	random_bytes(&said->seed, sizeof(said->seed));
 	return said;
-}
-
-static void words_done(struct words *words)
-{
-	for (size_t i = 0; i < words->count; i++)
-		free(words->v[i]);
-	free(words->v);
-	*words = (struct words){ 0 };
 }
 
 void said_free(struct said *said)
 {
 	if (said == NULL)
 		return;
-	words_done(&said->sorted);
-	words_done(&said->fresh);
-	for (size_t i = 0; i < said->named_slots; i++)
-		free(said->named[i]);
-	free(said->named);
+	said_set_done(&said->set);
 	buf_done(&said->window);
 	free(said);
 }
 
 bool said_is_full(const struct said *said)
 {
-	return said->full;
-}
-
-/* ---- the words ---- */
-
-static void words_push(struct words *words, char *owned)
-{
-	if (words->count == words->capacity) {
-		words->capacity = words->capacity == 0 ? 64 : words->capacity * 2;
-		words->v = mem_realloc(words->v, words->capacity, sizeof(*words->v));
-	}
-	words->v[words->count++] = owned;
-}
-
-static int compare(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Both are sorted, equal ones once. */
-static void merge(struct said *said)
-{
-	struct words *from = &said->fresh;
-	struct words all = { 0 };
-	size_t a = 0, b = 0;
-
-	qsort(from->v, from->count, sizeof(*from->v), compare);
-	while (a < said->sorted.count || b < from->count) {
-		char **next = b == from->count ? &said->sorted.v[a++]
-		              : a == said->sorted.count || strcmp(from->v[b], said->sorted.v[a]) < 0
-		                  ? &from->v[b++]
-		                  : &said->sorted.v[a++];
-
-		if (all.count > 0 && strcmp(all.v[all.count - 1], *next) == 0) {
-			said->bytes -= strlen(*next) + 1;
-			free(*next);
-		} else {
-			words_push(&all, *next);
-		}
-	}
-	free(said->sorted.v);
-	said->sorted = all;
-	from->count = 0;
-	said->unresolved = 0;
-}
-
-static void resolve_fresh(struct said *said);
-
-static bool has_room(struct said *said, size_t bytes)
-{
-	if (said->sorted.count + said->fresh.count + said->named_count >= LIMIT_SAID_WORDS ||
-	    said->bytes + bytes > LIMIT_SAID_BYTES)
-		said->full = true;
-	return !said->full;
-}
-
-/* Where the first word stands that is not less than `text`. */
-static size_t place_in(const struct words *words, const char *text)
-{
-	size_t low = 0, high = words->count;
-
-	while (low < high) {
-		const size_t middle = low + (high - low) / 2;
-
-		if (strcmp(words->v[middle], text) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static void add_word(struct said *said, const char *text, size_t length)
-{
-	mem_cleanup char *word = NULL;
-	size_t at;
-
-	if (length == 0 || length > PATH_BYTES || !has_room(said, length + 1))
-		return;
-	word = str_dup_n(text, length);
-	at = place_in(&said->sorted, word);
-	if (at < said->sorted.count && strcmp(said->sorted.v[at], word) == 0)
-		return;
-	for (size_t i = said->fresh.count; i > 0; i--)
-		if (strcmp(said->fresh.v[i - 1], word) == 0)
-			return;
-	if (said->fresh.count >= FRESH_MAX) {
-		resolve_fresh(said);
-		merge(said);
-	}
-	said->bytes += length + 1;
-	words_push(&said->fresh, MEM_TAKE(word));
+	return said->set.full;
 }
 
 /*
@@ -209,7 +86,7 @@ static void add_absolute(struct said *said, const char *text, size_t length)
 		const bool odd = n == 0 || (n == 1 && text[at] == '.') || (n == 2 && memcmp(text + at, "..", 2) == 0);
 
 		if (odd && used > 0 && (relative = scope_behind(said->place, path)) != NULL)
-			add_word(said, relative, strlen(relative));
+			said_set_add(&said->set, relative, strlen(relative));
 		if (n == 2 && odd) {
 			while (used > 0 && path[--used] != '/')
 				;
@@ -222,7 +99,7 @@ static void add_absolute(struct said *said, const char *text, size_t length)
 		at = end + 1;
 	}
 	if (used > 0 && (relative = scope_behind(said->place, path)) != NULL)
-		add_word(said, relative, strlen(relative));
+		said_set_add(&said->set, relative, strlen(relative));
 }
 
 /* ---- what a text holds ---- */
@@ -231,7 +108,7 @@ static size_t end_of_line(const char *text, size_t length)
 {
 	size_t end = 0;
 
-	while (end < length && end <= PATH_BYTES && text[end] != '\n' && text[end] != '\r' && text[end] != '\0')
+	while (end < length && end <= SAID_WORD_BYTES && text[end] != '\n' && text[end] != '\r' && text[end] != '\0')
 		end++;
 	return end;
 }
@@ -349,7 +226,7 @@ static void add_whole(struct said *said, const char *text, size_t length)
 	if (!scope_read(said->place, text, length, &name, &ignored))
 		return;
 	if (name.relative != NULL)
-		add_word(said, name.relative, strlen(name.relative));
+		said_set_add(&said->set, name.relative, strlen(name.relative));
 	scope_name_done(&name);
 }
 
@@ -632,7 +509,7 @@ bool said_look(struct said *said, const char *bytes, size_t count, bool first)
 {
 	size_t at = 0;
 
-	if (said->full)
+	if (said->set.full)
 		return false;
 	said->hit = false;
 	said->slash = said->backslash = SIZE_MAX;
@@ -655,110 +532,7 @@ bool said_look(struct said *said, const char *bytes, size_t count, bool first)
 	return said->hit;
 }
 
-/* ---- who was first ---- */
-
-static uint64_t hash_of(const struct said *said, const char *text)
-{
-	uint64_t hash = said->seed;
-
-	for (; *text != '\0'; text++)
-		hash = (hash ^ (unsigned char)*text) * 0x9e3779b97f4a7c15ULL, hash ^= hash >> 29;
-	return hash;
-}
-
-static char **slot_of(const struct said *said, const char *text)
-{
-	size_t slot = (size_t)hash_of(said, text) & (said->named_slots - 1);
-
-	while (said->named[slot] != NULL && strcmp(said->named[slot], text) != 0)
-		slot = (slot + 1) & (said->named_slots - 1);
-	return &said->named[slot];
-}
-
-static bool is_named(const struct said *said, const char *text)
-{
-	return said->named_slots > 0 && *slot_of(said, text) != NULL;
-}
-
-static void keep_name(struct said *said, const char *text)
-{
-	char **before = said->named;
-	const size_t slots = said->named_slots;
-
-	if (is_named(said, text) || !has_room(said, strlen(text) + 1))
-		return;
-	if (said->named_count * 2 >= said->named_slots) {
-		said->named_slots = slots == 0 ? 64 : slots * 2;
-		said->named = mem_alloc(said->named_slots * sizeof(*said->named));
-		for (size_t i = 0; i < slots; i++)
-			if (before[i] != NULL)
-				*slot_of(said, before[i]) = before[i];
-		free(before);
-	}
-	*slot_of(said, text) = str_dup(text);
-	said->named_count++;
-	said->bytes += strlen(text) + 1;
-}
-
-/* Whether a path may end before this: the text goes on with something that is no part of its last name. */
-static bool may_end(const char *rest)
-{
-	const unsigned char c = (unsigned char)rest[0];
-
-	if (c == '.')
-		return may_end(rest + 1);
-	return !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-	         c == '/');
-}
-
-static bool begins_with(const char *word, const char *path, size_t length)
-{
-	return strncmp(word, path, length) == 0 &&
-	       (may_end(word + length) || (word[length] == '/' && word[length + 1] == '\0'));
-}
-
-static bool was_said(const struct said *said, const char *path)
-{
-	const size_t length = strlen(path);
-
-	for (size_t i = place_in(&said->sorted, path);
-	     i < said->sorted.count && strncmp(said->sorted.v[i], path, length) == 0; i++)
-		if (begins_with(said->sorted.v[i], path, length))
-			return true;
-	for (size_t i = 0; i < said->fresh.count; i++)
-		if (begins_with(said->fresh.v[i], path, length))
-			return true;
-	return false;
-}
-
-/* Where words lead through links is said too: the word as a whole, and up to its first blank or sign. */
-static void resolve_fresh(struct said *said)
-{
-	const size_t count = said->fresh.count;
-
-	for (; said->unresolved < count && said->fresh.count < 2 * FRESH_MAX; said->unresolved++) {
-		const char *word = said->fresh.v[said->unresolved];
-		mem_cleanup char *cut = str_dup_n(word, strcspn(word, " \t\"'`<>()[]{},;:|"));
-		char *resolved = said->resolve(said->context, word);
-
-		if (resolved == NULL && strcmp(cut, word) != 0)
-			resolved = said->resolve(said->context, cut);
-		if (resolved != NULL) {
-			said->bytes += strlen(resolved) + 1;
-			words_push(&said->fresh, resolved);
-		}
-	}
-}
-
 bool said_claim(struct said *said, const char *relative, const char *resolved)
 {
-	if (is_named(said, relative))
-		return true;
-	if (said->full)
-		return false;
-	resolve_fresh(said);
-	if (!WITHOUT("first-speaker") && (was_said(said, relative) || (resolved != NULL && was_said(said, resolved))))
-		return false;
-	keep_name(said, relative);
-	return true;
+	return said_set_claim(&said->set, relative, resolved);
 }

@@ -1,6 +1,7 @@
 #ifndef NPXC_FILES_SAID_H
 #define NPXC_FILES_SAID_H
 
+#include "files/said_set.h"
 #include "files/scope.h"
 
 #include <stdbool.h>
@@ -23,10 +24,7 @@
  */
 struct said;
 
-/* What the text path `relative` leads to once links are followed, owned; NULL: to nothing, or to itself. */
-typedef char *said_resolver(void *context, const char *relative);
-
-struct said *said_new(const struct scope_place *place, said_resolver *resolve, void *context);
+struct said *said_new(const struct scope_place *place, said_set_resolver *resolve, void *context);
 void said_free(struct said *said); /* NULL is allowed */
 
 /* The next bytes of the server's line, its newline included; `first`: they are its beginning. Each byte once. True: a

@@ -14,6 +14,7 @@
 #include "files/said.h"
 #include "files/schema.h"
 #include "files/words.h"
+#include "relay/guard.h"
 #include "json/message.h"
 
 #include <errno.h>
@@ -34,8 +35,8 @@ enum { PENDING_MAX = 256 };
 /* paths: that the user is told about, each once. */
 enum { TOLD_MAX = 32 };
 
-/* bytes: of a line that goes to stderr in one piece; and of what waits there before more is thrown away. */
-#define DIVERTED_BYTES (64 * KIB)
+/* bytes: of what waits for stderr before more is thrown away. */
+#define SAID_BYTES (64 * KIB)
 
 /* bytes: of an answer in which a failure to write is looked for. */
 #define HINT_BYTES (16 * KIB)
@@ -44,8 +45,7 @@ enum { SHORT_BYTES = 600 };
 
 struct relay {
 	struct relay_settings settings;
-	char *label; /* owned */
-	bool guards;
+	struct guard guard;
 	struct identify *identify;
 	struct schema *schema;
 	struct find_root root;   /* its descriptor is owned; -1: nothing can be shown */
@@ -58,8 +58,6 @@ struct relay {
 	struct identify_found found;
 	struct pump *pump;
 	struct message_look look;
-	struct buf diverted; /* a line that is no message, until it is whole */
-	size_t unsaid;       /* bytes of them that nobody read */
 };
 
 /* ---- what the user is told ---- */
@@ -72,7 +70,7 @@ static void say_line(void *context, const char *line)
 
 	if (relay->pump == NULL)
 		log_notice("%s", str_starts(line, "npxc: ") ? line + strlen("npxc: ") : line);
-	else if (pump_say(relay->pump)->length < DIVERTED_BYTES &&
+	else if (pump_say(relay->pump)->length < SAID_BYTES &&
 	         !buf_appendf(pump_say(relay->pump), &ignored, "%s\n", dressed))
 		log_debug("relay", "%s", ignored.message);
 }
@@ -177,12 +175,10 @@ bool relay_start(const struct relay_settings *settings, struct relay **ret_relay
 
 	relay->settings = *settings;
 	relay->root = (struct find_root){ .fd = -1, .place = &relay->settings.place };
-	relay->label = str_escape(settings->label, strlen(settings->label));
-	relay->guards = settings->package == NULL || settings->package->stdout_guard;
+	guard_init(&relay->guard, settings->label, settings->package == NULL || settings->package->stdout_guard);
 	relay->identify = identify_new(settings->config, settings->package);
 	relay->schema = schema_new();
 	relay->said = said_new(&relay->settings.place, resolve, relay);
-	relay->diverted = BUF_INIT(2 * DIVERTED_BYTES);
 	if ((settings->files != NULL && !start_publishing(relay, err)) || !show_arguments(relay, err)) {
 		relay_free(relay);
 		return false;
@@ -204,8 +200,7 @@ void relay_free(struct relay *relay)
 	publish_free(relay->publish);
 	said_free(relay->said);
 	fd_close(&relay->root.fd);
-	buf_done(&relay->diverted);
-	free(relay->label);
+	guard_done(&relay->guard);
 	free(relay);
 }
 
@@ -626,25 +621,13 @@ static void client_line_was_dropped(void *context)
 		log_warn("relay", "%s", err.message);
 }
 
-/* Before a message: blanks, and the bytes of a byte order mark, which may come one by one. */
-static bool may_precede(char byte)
-{
-	return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\xef' || byte == '\xbb' || byte == '\xbf';
-}
-
 static enum lines_look look_at_server(void *context, const char *bytes, size_t count, bool first)
 {
 	const struct relay *relay = context;
+	const enum lines_look look = guard_look(&relay->guard, bytes, count);
 
 	(void)first;
-	for (size_t i = 0; i < count; i++) {
-		if (may_precede(bytes[i]))
-			continue;
-		if (!WITHOUT("stdout-guard") && relay->guards && bytes[i] != '{' && bytes[i] != '[')
-			return LINES_DIVERT;
-		return relay_wants_server_lines(relay) ? LINES_HOLD : LINES_PASS;
-	}
-	return LINES_MORE;
+	return look == LINES_PASS && relay_wants_server_lines(relay) ? LINES_HOLD : look;
 }
 
 static enum lines_verdict decide_for_client(void *context, const char *line, size_t length)
@@ -667,43 +650,12 @@ static bool server_line_is_too_long(void *context)
 	return false;
 }
 
-/* A piece of what is no message, as a line of its own. */
-static void say_diverted(struct relay *relay)
-{
-	const struct buf *to = pump_say(relay->pump);
-	size_t length = relay->diverted.length;
-
-	while (length > 0 && (relay->diverted.data[length - 1] == '\n' || relay->diverted.data[length - 1] == '\r'))
-		length--;
-	if (to->length > LIMIT_RELAY_BYTES) {
-		if (relay->unsaid == 0)
-			log_debug("relay", "nobody reads what the server prints; some of it is thrown away");
-		relay->unsaid += length;
-	} else {
-		pump_pass_on(relay->pump, relay->label, relay->diverted.data == NULL ? "" : relay->diverted.data,
-		             length);
-	}
-	relay->diverted.length = 0;
-}
-
 static void divert(void *context, const char *bytes, size_t count, bool first, bool last)
 {
 	struct relay *relay = context;
-	struct npxc_error ignored;
 
 	(void)first;
-	while (count > 0) {
-		const size_t piece = count < DIVERTED_BYTES ? count : DIVERTED_BYTES;
-
-		if (relay->diverted.length > 0 && relay->diverted.length + piece > DIVERTED_BYTES)
-			say_diverted(relay);
-		if (!buf_append(&relay->diverted, bytes, piece, &ignored))
-			return;
-		bytes += piece;
-		count -= piece;
-	}
-	if (last)
-		say_diverted(relay);
+	guard_divert(&relay->guard, relay->pump, bytes, count, last);
 }
 
 void relay_attach(struct relay *relay, struct pump *pump)
@@ -729,7 +681,7 @@ void relay_attach(struct relay *relay, struct pump *pump)
 		                               .max_bytes = LIMIT_MESSAGE_BYTES };
 
 	relay->pump = pump;
-	pump_set_lines(pump, looks ? &to_server : NULL, looks || relay->guards ? &to_client : NULL);
+	pump_set_lines(pump, looks ? &to_server : NULL, looks || relay->guard.on ? &to_client : NULL);
 }
 
 void relay_detach(struct relay *relay)

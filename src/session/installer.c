@@ -40,10 +40,10 @@ static void gather_refused(struct route *route, struct refused *refused)
 	route_stop(route);
 	while (egress_read(&route->egress, &denial) == EGRESS_DENIED)
 		refused_add(refused, denial.host, denial.port,
-		            denial.raw        ? REFUSED_WANTS_RAW
-		            : denial.unlisted ? REFUSED_WANTS_RULE
-		                              : REFUSED_FOR_GOOD,
-		            denial.why, 1);
+		            denial.add == AUDIT_ADD_RAW    ? REFUSED_WANTS_RAW
+		            : denial.add == AUDIT_ADD_RULE ? REFUSED_WANTS_RULE
+		                                           : REFUSED_FOR_GOOD,
+		            reason_text(denial.reason), 1);
 }
 
 struct job {

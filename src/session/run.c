@@ -160,19 +160,21 @@ bool run_to_end(struct session *session, const struct launch *launch, struct rou
 static void say_denial(const struct session *session, const struct run_report *report,
                        const struct egress_denial *denial)
 {
-	mem_cleanup char *asked = denial->port == 0 ? str_dup(denial->host) : rules_propose(denial->host, denial->port);
+	mem_cleanup char *target =
+	    denial->port == 0 ? str_dup(denial->host) : rules_propose(denial->host, denial->port);
 	mem_cleanup char *rule = report->learned == NULL ? egress_denial_rule(denial) : NULL;
+	mem_cleanup char *why = reason_about(denial->reason, target);
+	mem_cleanup char *fix =
+	    rule == NULL ? str_dup("")
+	                 : str_printf("; to allow it, add \"%s\"%s to network.allow in %s", rule,
+	                              denial->port == 0 ? " (or the port that it uses: npxc learn sees it)" : "",
+	                              session->in.package_config.file);
 	if (report->learned != NULL)
 		learned_add(report->learned, denial);
 	if (report->learned != NULL && denial->port == 0)
 		return; /* it got an address, and nothing was refused yet */
-	mem_cleanup char *line =
-	    rule != NULL
-	        ? str_printf("npxc: %s was refused %s: %s; to allow it, add \"%s\"%s to network.allow in %s",
-	                     store_package_label(&session->package), asked, denial->why, rule,
-	                     denial->port == 0 ? " (or the port that it uses: npxc learn sees it)" : "",
-	                     session->in.package_config.file)
-	        : str_printf("npxc: %s was refused %s: %s", store_package_label(&session->package), asked, denial->why);
+	mem_cleanup char *line = str_printf("npxc: %s: %s refused: %s%s", store_package_label(&session->package),
+	                                    denial->port == 0 ? "name look-up" : "connection", why, fix);
 	mem_cleanup char *shown = str_escape(line, strlen(line)); /* the guest chose the name */
 	report->say(report->context, shown);
 }

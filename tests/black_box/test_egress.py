@@ -78,7 +78,7 @@ def test_a_refusal_that_no_rule_cures_names_none(world, probe):
         socket.pipe(process.stdout);"""])
     assert result["value"]["stdout"].startswith("HTTP/1.1 400 npxc\r\nNpxc-Error: EPROTO\r\n"), result
     _, _, err = client.close()
-    assert f"npxc: {PROBE} was refused api.example.test:443: not TLS\n" in err
+    assert f"npxc: {PROBE}: connection refused: api.example.test:443: not TLS\n" in err
     assert "to allow it" not in err
 
 

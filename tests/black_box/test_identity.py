@@ -133,10 +133,10 @@ def test_sessions_and_the_log_of_a_directory_bear_its_path(alone):
         "process.stdin.resume()\n")
     with alone.start("--network", "allowlist", "--allow", "allowed.example:443", directory) as process:
         line = b""
-        while b"was refused" not in line:
+        while b"refused: " not in line:
             line = process.stderr.readline()
             assert line, "it ended without a refusal"
-        assert line.decode().startswith(f"npxc: {directory} was refused refused.example")
+        assert line.decode().startswith(f"npxc: {directory}: name look-up refused: refused.example")
         name = "clone-" + hashlib.sha256(str(directory).encode()).hexdigest()[:8] + ".json"
         assert f"{alone.config}/packages/{name}" in line.decode()
         sessions = json.loads(alone.run("ps", "--json").stdout)

@@ -63,7 +63,7 @@ def test_each_link_tells_host_and_port(world, probe, link):
     world.configure_probe({"network": {"link": link}})
     _, err = learn(world, probe, [("api.learn.test", 9999), ("2001:db8::1", 77)], "--json")
     assert proposal(err)["allow"] == ["[2001:db8::1]:77", "api.learn.test:9999"]
-    assert f'npxc: {probe} was refused api.learn.test:9999: is not in the allow list\n' in err
+    assert f'npxc: {probe}: connection refused: api.learn.test:9999 is not in the allow list\n' in err
     assert "to allow it" not in err  # the proposal says that, once
 
 

@@ -20,8 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(ip.bytes, data + 1, ip.v6 ? 16 : 4);
 	ip_text(&ip, text);
 	REQUIRE(ip_parse(text, strlen(text), &again) && ip_equal(&ip, &again));
-	if (address_refusal_always(&ip) != NULL)
-		REQUIRE(address_refusal(&ip, NULL) != NULL);
+	if (address_refusal_always(&ip) != REASON_NONE)
+		REQUIRE(address_refusal(&ip, NULL) != REASON_NONE);
 	if (!ip.v6) {
 		struct ip mapped = { .v6 = true, .bytes = { [10] = 0xff, [11] = 0xff } };
 		struct ip translated = { .v6 = true, .bytes = { 0, 0x64, 0xff, 0x9b } };

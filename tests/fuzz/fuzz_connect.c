@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		REQUIRE(before == CONNECT_MORE || state == before);
 		before = state;
 		if (state == CONNECT_BAD)
-			REQUIRE(request.why != NULL && (request.status == 400 || request.status == 431));
+			REQUIRE(request.reason != REASON_NONE && (request.status == 400 || request.status == 431));
 		if (state != CONNECT_DONE)
 			continue;
 		REQUIRE(request.length <= i && request.length <= LIMIT_EGRESS_CONNECT_BYTES && request.port != 0);

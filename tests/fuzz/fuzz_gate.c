@@ -176,7 +176,7 @@ static void ask(struct talk *talk)
 			size_t length = 0;
 			char *text = gate_refusal(&talk->gate, &length);
 
-			REQUIRE(text != NULL && talk->gate.why != NULL && talk->gate.code != AUDIT_OK);
+			REQUIRE(text != NULL && talk->gate.reason != REASON_NONE && talk->gate.code != AUDIT_OK);
 			free(text);
 		}
 	}

@@ -30,7 +30,7 @@ static void check_growth(const uint8_t *data, size_t size, bool second)
 			first = hello;
 		}
 		if (state == HELLO_BAD)
-			REQUIRE(hello.why != NULL && hello.length == 0 && hello.name[0] == '\0');
+			REQUIRE(hello.reason != REASON_NONE && hello.length == 0 && hello.name[0] == '\0');
 		REQUIRE(!second || state != HELLO_OTHER);
 		before = state;
 	}

@@ -9,12 +9,12 @@ static size_t feed(const uint8_t *data, size_t size, size_t step, bool *ret_ok, 
 
 	http_begin(http, "a.example", 80);
 	for (size_t have = step < size ? step : size;; have = have + step < size ? have + step : size) {
-		const char *why = NULL;
+		enum reason reason = REASON_NONE;
 		size_t pass = 0;
 
-		*ret_ok = http_feed(http, (const char *)data + passed, have - passed, &pass, &why);
+		*ret_ok = http_feed(http, (const char *)data + passed, have - passed, &pass, &reason);
 		REQUIRE(pass <= have - passed);
-		REQUIRE(*ret_ok == (why == NULL));
+		REQUIRE(*ret_ok == (reason == REASON_NONE));
 		passed += pass;
 		if (!*ret_ok || have == size)
 			return passed;

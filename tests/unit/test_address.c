@@ -84,7 +84,7 @@ static void special_addresses(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct ip address = ip(cases[i].ip);
-		const char *why = address_refusal(&address, NULL);
+		const char *why = reason_text(address_refusal(&address, NULL));
 
 		if (cases[i].why == NULL ? why != NULL : why == NULL || strstr(why, cases[i].why) == NULL)
 			fail_msg("%s: %s", cases[i].ip, why == NULL ? "taken" : why);
@@ -113,9 +113,10 @@ static void own_addresses(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct ip address = ip(cases[i].ip);
 
-		if ((address_refusal(&address, &own) == NULL) != cases[i].fit)
+		if ((address_refusal(&address, &own) == REASON_NONE) != cases[i].fit)
 			fail_msg("%s", cases[i].ip);
-		assert_null(address_refusal(&address, NULL)); /* so it was the machine's own that decided */
+		assert_int_equal(address_refusal(&address, NULL),
+		                 REASON_NONE); /* so it was the machine's own that decided */
 	}
 	address_own_done(&own);
 }
@@ -132,13 +133,13 @@ static void no_rule_leads_there(void **state)
 	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
 		const struct ip address = ip(never[i]);
 
-		if (address_refusal_always(&address) == NULL)
+		if (address_refusal_always(&address) == REASON_NONE)
 			fail_msg("%s", never[i]);
 	}
 	for (size_t i = 0; i < sizeof(maybe) / sizeof(maybe[0]); i++) {
 		const struct ip address = ip(maybe[i]);
 
-		if (address_refusal_always(&address) != NULL)
+		if (address_refusal_always(&address) != REASON_NONE)
 			fail_msg("%s", maybe[i]);
 	}
 }

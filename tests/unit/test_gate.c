@@ -94,8 +94,8 @@ static void assert_shut(const struct client *client, enum audit_code code, const
 	assert_false(client->open);
 	assert_int_equal(client->gate.state, GATE_SHUT);
 	assert_int_equal(client->gate.code, code);
-	if (strstr(client->gate.why, why) == NULL)
-		fail_msg("\"%s\" does not say \"%s\"", client->gate.why, why);
+	if (strstr(reason_text(client->gate.reason), why) == NULL)
+		fail_msg("\"%s\" does not say \"%s\"", reason_text(client->gate.reason), why);
 }
 
 /* ---- TLS ---- */

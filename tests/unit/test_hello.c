@@ -116,8 +116,8 @@ static void tls_in_other_clothes(void **state)
 			assert_int_equal(got, got == HELLO_BAD ? HELLO_BAD : HELLO_MORE);
 			got = hello_read((const uint8_t *)cases[i].bytes, n, false, &hello);
 		}
-		if (got != HELLO_BAD || strstr(hello.why, cases[i].why) == NULL)
-			fail_msg("case %zu: %s", i, got == HELLO_BAD ? hello.why : "taken");
+		if (got != HELLO_BAD || strstr(reason_text(hello.reason), cases[i].why) == NULL)
+			fail_msg("case %zu: %s", i, got == HELLO_BAD ? reason_text(hello.reason) : "taken");
 	}
 }
 
@@ -127,8 +127,8 @@ static void expect_bad(const char *what, const struct bytes *flight, bool second
 
 	if (hello_read(flight->v, flight->n, second, &hello) != HELLO_BAD)
 		fail_msg("%s was let through", what);
-	if (strstr(hello.why, why) == NULL)
-		fail_msg("%s: \"%s\" does not say \"%s\"", what, hello.why, why);
+	if (strstr(reason_text(hello.reason), why) == NULL)
+		fail_msg("%s: \"%s\" does not say \"%s\"", what, reason_text(hello.reason), why);
 	assert_int_equal(hello.length, 0);
 	assert_string_equal(hello.name, "");
 }

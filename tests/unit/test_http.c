@@ -11,16 +11,16 @@
 #define HOST "Host: api.example.com\r\n"
 
 /* Feeds the text in steps of `step` bytes; returns how much was passed, and why it ended. */
-static size_t feed(struct http *http, const char *text, size_t length, size_t step, const char **ret_why)
+static size_t feed(struct http *http, const char *text, size_t length, size_t step, enum reason *ret_reason)
 {
 	size_t passed = 0;
 
-	*ret_why = NULL;
+	*ret_reason = REASON_NONE;
 	for (size_t have = step < length ? step : length;; have = have + step < length ? have + step : length) {
 		size_t pass = 0;
 
-		if (!http_feed(http, text + passed, have - passed, &pass, ret_why)) {
-			assert_non_null(*ret_why);
+		if (!http_feed(http, text + passed, have - passed, &pass, ret_reason)) {
+			assert_int_not_equal(*ret_reason, REASON_NONE);
 			return passed + pass;
 		}
 		passed += pass;
@@ -55,14 +55,14 @@ static void streams_that_pass(void **state)
 
 		for (size_t step = 1; step <= length; step++) {
 			struct http http;
-			const char *why;
+			enum reason reason;
 			size_t passed;
 
 			http_begin(&http, "api.example.com", 8080);
-			passed = feed(&http, cases[i], length, step, &why);
-			if (why != NULL || passed != length)
+			passed = feed(&http, cases[i], length, step, &reason);
+			if (reason != REASON_NONE || passed != length)
 				fail_msg("case %zu by %zu: %zu of %zu, %s", i, step, passed, length,
-				         why == NULL ? "" : why);
+				         reason == REASON_NONE ? "" : reason_text(reason));
 		}
 	}
 }
@@ -83,10 +83,10 @@ static void requests_that_are_refused(void **state)
 		{ "GET / HTTP/1.1\r\n\r\n", "without Host" },
 		{ "GET / HTTP/1.1\r\n" HOST HOST "\r\n", "more than one Host" },
 		{ "GET / HTTP/1.1\r\n" HOST "Host: evil.test\r\n\r\n", "more than one Host" },
-		{ "GET / HTTP/1.1\r\n" HOST " evil.test\r\n\r\n", "header line that is none" },
-		{ "GET / HTTP/1.1\r\nHost : api.example.com\r\n\r\n", "header line that is none" },
-		{ "GET / HTTP/1.1\r\n" HOST "no colon\r\n\r\n", "header line that is none" },
-		{ "GET / HTTP/1.1\r\n" HOST ": x\r\n\r\n", "header line that is none" },
+		{ "GET / HTTP/1.1\r\n" HOST " evil.test\r\n\r\n", "invalid header line" },
+		{ "GET / HTTP/1.1\r\nHost : api.example.com\r\n\r\n", "invalid header line" },
+		{ "GET / HTTP/1.1\r\n" HOST "no colon\r\n\r\n", "invalid header line" },
+		{ "GET / HTTP/1.1\r\n" HOST ": x\r\n\r\n", "invalid header line" },
 		{ "GET / HTTP/1.1\r\n" HOST "Expect: y 100-continue\r\n\r\n", "an Expect other" },
 		{ "GET / HTTP/1.1\r\n" HOST "Expect:\r\n\r\n", "an Expect other" },
 		{ "GET / HTTP/1.1\r\n" HOST "X: a\x01\r\n\r\n", "control bytes" },
@@ -105,9 +105,9 @@ static void requests_that_are_refused(void **state)
 		{ "GET / HTTP/2.0\r\n" HOST "\r\n", "not HTTP/1.1" },
 		{ "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "not HTTP/1.1" },
 		{ "GET HTTP/1.1\r\n" HOST "\r\n", "not HTTP/1.1" },
-		{ "GET x HTTP/1.1\r\n" HOST "\r\n", "target that is none" },
-		{ "GET * HTTP/1.1\r\n" HOST "\r\n", "target that is none" },
-		{ "GET https://api.example.com/ HTTP/1.1\r\n" HOST "\r\n", "target that is none" },
+		{ "GET x HTTP/1.1\r\n" HOST "\r\n", "invalid request target" },
+		{ "GET * HTTP/1.1\r\n" HOST "\r\n", "invalid request target" },
+		{ "GET https://api.example.com/ HTTP/1.1\r\n" HOST "\r\n", "invalid request target" },
 		{ "GET http://evil.test/ HTTP/1.1\r\n" HOST "\r\n", "for another host" },
 		{ "GET http://api.example.com@evil.test/ HTTP/1.1\r\n" HOST "\r\n", "for another host" },
 		{ "GET http://api.example.com\\.evil.test/ HTTP/1.1\r\n" HOST "\r\n", "for another host" },
@@ -122,12 +122,11 @@ static void requests_that_are_refused(void **state)
 		  "more than one length" },
 		{ "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n", "other than chunked" },
 		{ "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: xchunked\r\n\r\n", "other than chunked" },
-		{ "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding : chunked\r\n\r\n", "header line that is none" },
-		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: +5\r\n\r\n", "Content-Length that is none" },
-		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 5, 5\r\n\r\n", "Content-Length that is none" },
-		{ "POST / HTTP/1.1\r\n" HOST "Content-Length:\r\n\r\n", "Content-Length that is none" },
-		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 1000000000000000\r\n\r\n",
-		  "Content-Length that is none" },
+		{ "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding : chunked\r\n\r\n", "invalid header line" },
+		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: +5\r\n\r\n", "invalid Content-Length" },
+		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 5, 5\r\n\r\n", "invalid Content-Length" },
+		{ "POST / HTTP/1.1\r\n" HOST "Content-Length:\r\n\r\n", "invalid Content-Length" },
+		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 1000000000000000\r\n\r\n", "invalid Content-Length" },
 		{ "GET / HTTP/1.1\r\n" HOST "Upgrade: h2c\r\n\r\n", "other than websocket" },
 		{ "GET / HTTP/1.1\r\n" HOST "HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n", "HTTP/2" },
 		{ "GET / HTTP/1.1\r\n" HOST "Upgrade: websocket\r\nContent-Length: 3\r\n\r\n", "with a body" },
@@ -139,15 +138,16 @@ static void requests_that_are_refused(void **state)
 
 		for (size_t step = 1; step <= length; step += length - 1) {
 			struct http http;
-			const char *why;
+			enum reason reason;
 			size_t passed;
 
 			http_begin(&http, "api.example.com", 8080);
-			passed = feed(&http, cases[i].text, length, step, &why);
-			if (why == NULL || passed != 0)
-				fail_msg("case %zu: %zu passed, %s", i, passed, why == NULL ? "taken" : why);
-			if (strstr(why, cases[i].why) == NULL)
-				fail_msg("case %zu: \"%s\" does not say \"%s\"", i, why, cases[i].why);
+			passed = feed(&http, cases[i].text, length, step, &reason);
+			if (reason == REASON_NONE || passed != 0)
+				fail_msg("case %zu: %zu passed, %s", i, passed,
+				         reason == REASON_NONE ? "taken" : reason_text(reason));
+			if (strstr(reason_text(reason), cases[i].why) == NULL)
+				fail_msg("case %zu: \"%s\" does not say \"%s\"", i, reason_text(reason), cases[i].why);
 		}
 	}
 }
@@ -187,13 +187,13 @@ static void later_requests_are_refused(void **state)
 
 		for (size_t step = 1; step <= length; step += length - 1) {
 			struct http http;
-			const char *why;
+			enum reason reason;
 			size_t passed;
 
 			http_begin(&http, "api.example.com", 8080);
-			passed = feed(&http, both, length, step, &why);
-			if (why == NULL || strstr(why, cases[i].why) == NULL)
-				fail_msg("case %zu: %s", i, why == NULL ? "taken" : why);
+			passed = feed(&http, both, length, step, &reason);
+			if (reason == REASON_NONE || strstr(reason_text(reason), cases[i].why) == NULL)
+				fail_msg("case %zu: %s", i, reason == REASON_NONE ? "taken" : reason_text(reason));
 			assert_int_equal(passed, strlen(cases[i].good));
 		}
 	}
@@ -203,7 +203,7 @@ static void large_heads(void **state)
 {
 	static char text[LIMIT_EGRESS_HEAD_BYTES + 64];
 	struct http http;
-	const char *why = NULL;
+	enum reason reason = REASON_NONE;
 	size_t pass;
 
 	(void)state;
@@ -216,14 +216,14 @@ static void large_heads(void **state)
 		memcpy(text + length - 4, "\r\n\r\n", 4);
 		http_begin(&http, "api.example.com", 80);
 		pass = 0;
-		assert_int_equal(http_feed(&http, text, length, &pass, &why), over == 0);
+		assert_int_equal(http_feed(&http, text, length, &pass, &reason), over == 0);
 		assert_int_equal(pass, over == 0 ? length : 0);
 	}
-	assert_non_null(strstr(why, "too long"));
+	assert_non_null(strstr(reason_text(reason), "too long"));
 	/* without an end */
 	http_begin(&http, "api.example.com", 80);
 	memset(text + 16 + sizeof(HOST) - 1, 'a', sizeof(text) - 16 - sizeof(HOST) + 1);
-	assert_false(http_feed(&http, text, sizeof(text), &pass, &why));
+	assert_false(http_feed(&http, text, sizeof(text), &pass, &reason));
 }
 
 static void upgrades_wait_for_the_server(void **state)
@@ -231,30 +231,30 @@ static void upgrades_wait_for_the_server(void **state)
 	static const char request[] = "GET /ws HTTP/1.1\r\n" HOST "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
 	static const char frame[] = "\x81\x05hello";
 	struct http http;
-	const char *why = NULL;
+	enum reason reason = REASON_NONE;
 	size_t pass = 0;
 
 	(void)state;
 	http_begin(&http, "api.example.com", 80);
 	assert_true(http_answered(&http, "HTTP/1.1 101 ", 13)); /* nobody waits: nothing changes */
 	assert_int_equal(http.phase, HTTP_HEAD);
-	assert_true(http_feed(&http, request, sizeof(request) - 1, &pass, &why));
+	assert_true(http_feed(&http, request, sizeof(request) - 1, &pass, &reason));
 	assert_int_equal(pass, sizeof(request) - 1);
-	assert_true(http_feed(&http, frame, sizeof(frame) - 1, &pass, &why));
+	assert_true(http_feed(&http, frame, sizeof(frame) - 1, &pass, &reason));
 	assert_int_equal(pass, 0);
 	assert_false(http_answered(&http, "HTTP/1.1 10", 11));
 	assert_true(http_answered(&http, "HTTP/1.1 101 Switching Protocols\r\n", 34));
-	assert_true(http_feed(&http, frame, sizeof(frame) - 1, &pass, &why));
+	assert_true(http_feed(&http, frame, sizeof(frame) - 1, &pass, &reason));
 	assert_int_equal(pass, sizeof(frame) - 1);
 
 	/* a server that does not switch: what follows is a request again */
 	http_begin(&http, "api.example.com", 80);
-	assert_true(http_feed(&http, request, sizeof(request) - 1, &pass, &why));
+	assert_true(http_feed(&http, request, sizeof(request) - 1, &pass, &reason));
 	assert_true(http_answered(&http, "HTTP/1.1 200 OK\r\n", 17));
-	assert_false(http_feed(&http, "GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n", 35, &pass, &why));
+	assert_false(http_feed(&http, "GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n", 35, &pass, &reason));
 	assert_int_equal(pass, 0);
 	http_begin(&http, "api.example.com", 80);
-	assert_true(http_feed(&http, request, sizeof(request) - 1, &pass, &why));
+	assert_true(http_feed(&http, request, sizeof(request) - 1, &pass, &reason));
 	assert_true(http_answered(&http, "HTTP/1.1 1010", 13));
 	assert_int_equal(http.phase, HTTP_HEAD);
 }
@@ -337,7 +337,7 @@ static void first_bytes(void **state)
 
 static void a_refusal_is_an_answer(void **state)
 {
-	mem_cleanup char *text = http_refusal("a request without Host");
+	mem_cleanup char *text = http_refusal(REASON_HOST_MISSING);
 
 	(void)state;
 	assert_true(str_starts(text, "HTTP/1.1 403 Forbidden\r\n"));

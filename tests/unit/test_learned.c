@@ -7,14 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char neither[] = "speaks neither TLS nor HTTP";
-static const char unlisted[] = "is not in the allow list";
-
 struct seen {
 	const char *host;
 	uint16_t port;
-	const char *why; /* NULL: no rule names it */
-	bool odd;        /* neither a name nor an address */
+	enum reason reason; /* NONE: no rule names it */
+	bool odd;           /* neither a name nor an address */
 };
 
 static char *joined(const struct strv *list)
@@ -50,23 +47,23 @@ static void refusals_become_rules(void **state)
 		/* each once, sorted, names in their canonical form, no wildcards of several */
 		{ { 0 },
 		  { 0 },
-		  { { "b.test", 443, NULL, false },
-		    { "A.TEST.", 443, NULL, false },
-		    { "b.test", 443, NULL, false },
-		    { "b.test", 80, NULL, false },
-		    { "2001:db8::1", 5432, NULL, false } },
+		  { { "b.test", 443, REASON_NONE, false },
+		    { "A.TEST.", 443, REASON_NONE, false },
+		    { "b.test", 443, REASON_NONE, false },
+		    { "b.test", 80, REASON_NONE, false },
+		    { "2001:db8::1", 5432, REASON_NONE, false } },
 		  "[2001:db8::1]:5432 a.test:443 b.test:443 b.test:80",
 		  "",
 		  "" },
 		/* what is there already */
 		{ { "*.a.test:443", "10.0.0.0/24", "c.test" },
 		  { 0 },
-		  { { "x.a.test", 443, NULL, false },
-		    { "x.a.test", 80, NULL, false },
-		    { "a.test", 443, NULL, false },
-		    { "10.0.0.7", 22, NULL, false },
-		    { "10.0.1.7", 22, NULL, false },
-		    { "c.test", 1, NULL, false } },
+		  { { "x.a.test", 443, REASON_NONE, false },
+		    { "x.a.test", 80, REASON_NONE, false },
+		    { "a.test", 443, REASON_NONE, false },
+		    { "10.0.0.7", 22, REASON_NONE, false },
+		    { "10.0.1.7", 22, REASON_NONE, false },
+		    { "c.test", 1, REASON_NONE, false } },
 		  "10.0.1.7:22 a.test:443 x.a.test:80",
 		  "",
 		  "" },
@@ -74,36 +71,37 @@ static void refusals_become_rules(void **state)
 		 */
 		{ { "a.test:443" },
 		  { "*.w.test", "a.test:443", "host.npxc.internal:8080" },
-		  { { "x.w.test", 443, NULL, false } },
+		  { { "x.w.test", 443, REASON_NONE, false } },
 		  "*.w.test host.npxc.internal:8080",
 		  "",
 		  "" },
 		/* looked up, connected to, or both */
 		{ { 0 },
 		  { 0 },
-		  { { "only.test", 0, NULL, false },
-		    { "both.test", 0, NULL, false },
-		    { "Both.test", 443, NULL, false },
-		    { "only.test", 0, NULL, false } },
+		  { { "only.test", 0, REASON_NONE, false },
+		    { "both.test", 0, REASON_NONE, false },
+		    { "Both.test", 443, REASON_NONE, false },
+		    { "only.test", 0, REASON_NONE, false } },
 		  "both.test:443",
 		  "only.test",
 		  "" },
 		/* a rule that would have to pass any protocol, beside the one that was there */
 		{ { "db.test:5432", "*.a.test:6379/raw" },
 		  { 0 },
-		  { { "db.test", 5432, neither, false }, { "c.a.test", 6379, neither, false } },
+		  { { "db.test", 5432, REASON_NEITHER_PROTOCOL, false },
+		    { "c.a.test", 6379, REASON_NEITHER_PROTOCOL, false } },
 		  "db.test:5432/raw",
 		  "",
 		  "" },
 		/* no rule would help, or is allowed */
 		{ { "gate.test:443" },
 		  { 0 },
-		  { { "gate.test", 443, "TLS for another name (SNI)", false },
-		    { "token.test", 443, "asked for without this session's token", false },
-		    { "127.0.0.1", 80, NULL, false },
-		    { "localhost", 80, NULL, false },
-		    { "x y", 443, NULL, true },
-		    { "odd\\x00", 0, NULL, true } },
+		  { { "gate.test", 443, REASON_OTHER_SNI, false },
+		    { "token.test", 443, REASON_TOKEN, false },
+		    { "127.0.0.1", 80, REASON_NONE, false },
+		    { "localhost", 80, REASON_NONE, false },
+		    { "x y", 443, REASON_NONE, true },
+		    { "odd\\x00", 0, REASON_NONE, true } },
 		  "",
 		  "",
 		  "gate.test:443 token.test:443 127.0.0.1:80 localhost:80 x y:443 odd\\x00" },
@@ -121,15 +119,18 @@ static void refusals_become_rules(void **state)
 			assert_true(rules_add(&existing, cases[i].existing[k], &err));
 		for (size_t k = 0; k < 3 && cases[i].wanted[k] != NULL; k++)
 			strv_push(&wanted, cases[i].wanted[k]);
-		for (size_t k = 0; k < 6 && cases[i].seen[k].host != NULL; k++)
+		for (size_t k = 0; k < 6 && cases[i].seen[k].host != NULL; k++) {
+			const enum reason reason = cases[i].seen[k].reason;
 			learned_add(&learned, &(struct egress_denial){
 			                          .host = cases[i].seen[k].host,
 			                          .port = cases[i].seen[k].port,
-			                          .why = cases[i].seen[k].why == NULL ? unlisted : cases[i].seen[k].why,
+			                          .reason = reason == REASON_NONE ? REASON_UNLISTED : reason,
+			                          .add = reason == REASON_NONE               ? AUDIT_ADD_RULE
+			                                 : reason == REASON_NEITHER_PROTOCOL ? AUDIT_ADD_RAW
+			                                                                     : AUDIT_ADD_NOTHING,
 			                          .is_host = !cases[i].seen[k].odd,
-			                          .unlisted = cases[i].seen[k].why == NULL,
-			                          .raw = cases[i].seen[k].why == neither,
 			                      });
+		}
 		learned_propose(&learned, &existing, &wanted, &proposal);
 		mem_cleanup char *rules = joined(&proposal.rules);
 		mem_cleanup char *looked_up = joined(&proposal.looked_up);
@@ -153,7 +154,8 @@ static void there_is_an_end(void **state)
 
 	(void)state;
 	for (uint16_t i = 1; i < 400; i++)
-		learned_add(&learned, &(struct egress_denial){ .host = "a.test", .port = i, .why = unlisted });
+		learned_add(&learned,
+		            &(struct egress_denial){ .host = "a.test", .port = i, .reason = REASON_UNLISTED });
 	assert_int_equal(learned.count, 256);
 	learned_done(&learned);
 }
