@@ -1,6 +1,7 @@
 #ifndef NPXC_STORE_INSTALL_H
 #define NPXC_STORE_INSTALL_H
 
+#include "config/spec.h"
 #include "store/npm.h"
 #include "store/record.h"
 

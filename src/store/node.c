@@ -8,7 +8,6 @@
 #include "base/proc.h"
 #include "base/tree.h"
 #include "config/semver.h"
-#include "store/npm.h"
 #include "store/record.h"
 
 #include <cjson/cJSON.h>
@@ -274,7 +273,7 @@ static bool ask_image(const struct store_host *host, cJSON **ret_answer, struct 
 	cJSON *answer = NULL;
 	bool ok;
 
-	npm_base_launch(&launch);
+	host_base_launch(&launch);
 	free(launch.directory);
 	launch.directory = str_dup("/tmp");
 	strv_push(&launch.command, "node");

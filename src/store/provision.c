@@ -82,7 +82,7 @@ static bool ask_abi(const struct npm *npm, const char *program, const char *tree
 	struct proc_result result = { 0 };
 	bool ok;
 
-	npm_base_launch(&launch);
+	host_base_launch(&launch);
 	launch_add_mount(&launch, tree, STORE_GUEST_PACKAGE, false);
 	launch_add_mount(&launch, program, STORE_GUEST_NODE "/bin/node", false);
 	strv_push(&launch.command, STORE_GUEST_NODE "/bin/node");

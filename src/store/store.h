@@ -2,11 +2,10 @@
 #define NPXC_STORE_STORE_H
 
 #include "base/error.h"
-#include "base/proc.h"
 #include "base/str.h"
 #include "config/spec.h"
-#include "runtime/runtime.h"
-#include "store/refused.h"
+#include "store/host.h"
+#include "store/node.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,26 +27,6 @@
  * collide with one).
  */
 
-/* Where things stand inside a sandbox. */
-#define STORE_GUEST_PACKAGE "/opt/npxc/package" /* the store directory, read-only */
-/* for a line of -c: links to the commands of the named packages */
-#define STORE_GUEST_BINS STORE_GUEST_PACKAGE "/bins"
-#define STORE_GUEST_NODE "/opt/npxc/node" /* a Node from the store, or another one than /usr/bin/node: bin/node */
-
-/* A Node on the host's file system. What of it a sandbox sees: store/node.h. */
-struct store_node_files {
-	char *program;         /* real path of the executable; NULL: an image's Node */
-	char *prefix;          /* where `program` is bin/node of; NULL when it is called otherwise */
-	struct strv libraries; /* shared objects that it loads from beneath its prefix, by their paths in it */
-};
-
-struct store_node {
-	char *version; /* "20.20.2", without v */
-	char *abi;     /* process.versions.modules */
-	struct store_node_files files;
-	bool from_store; /* installed by npxc because the host's did not satisfy */
-};
-
 struct store_package {
 	char *name;   /* of the package that owns the command, as it calls itself: a directory's is its author's word */
 	char *source; /* real path of the directory that this package was installed from; NULL: from a registry */
@@ -63,45 +42,6 @@ struct store_package {
 	char *engines;  /* engines.node as written, or NULL */
 	uint64_t bytes; /* disk, 0 when not counted */
 	bool installed_now;
-};
-
-/* One file's install.allow. */
-struct store_allow {
-	const struct strv *rules; /* NULL: none */
-	const char *file;         /* where it stands or would stand, for messages; NULL: not known */
-};
-
-struct store_reach; /* store/registry.h */
-
-/* What the store needs from above: it must not know sessions. */
-struct store_host {
-	void *context;
-	/*
-	 * Runs one sandbox to its end; the runtime, its limits and the janitor are the caller's. `on_stderr` as in
-	 * proc.
-	 * Should: let the sandbox reach what `reach` says, NULL being nothing at all, and add to `refused` (NULL with
-	 *   such a reach) what it was refused, whether or not the run succeeds.
-	 * The launch asks for no network; what `reach` needs is the runner's to add to it.
-	 */
-	bool (*run)(void *context, struct launch *launch, const struct store_reach *reach, unsigned timeout_ms,
-	            void (*on_stderr)(void *progress, const char *bytes, size_t count), void *progress,
-	            struct proc_result *ret_result, struct refused *refused, struct npxc_error *err);
-	/* Told before a staging directory is made, and when it was renamed into place. */
-	bool (*hold_directory)(void *context, const char *path, unsigned *ret_id, struct npxc_error *err);
-	bool (*release)(void *context, unsigned id, struct npxc_error *err);
-	/* Whether npxc has been told to end; asked while it waits for another installation. NULL: never. */
-	bool (*interrupted)(void *context);
-	const char *store_directory;
-	const char *home;          /* the user's, for npm's configuration */
-	const char *path_variable; /* the host's PATH: where node and npm are found */
-	const char *cwd;           /* relative directory specs */
-	const char *image;   /* container runtimes: Node and npm are this image's, `run` starts it; NULL: the host's */
-	const char *runtime; /* the runtime's word, for what is remembered of the image */
-	struct store_allow allow_package; /* of the package that is installed */
-	struct store_allow allow_all;     /* of npxc.json: for all packages */
-	unsigned node_major;              /* defaults.node, 0: whatever satisfies */
-	bool is_root;                     /* staging belongs to SANDBOX_DROP_UID while npm runs, to root afterwards */
-	bool progress;                    /* stderr is a terminal */
 };
 
 enum store_wish {
