@@ -328,6 +328,17 @@ bool strv_holds_path(const struct strv *directories, const char *path)
 	return false;
 }
 
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void strv_sort(struct strv *list)
+{
+	if (list->count > 1)
+		qsort(list->v, list->count, sizeof(*list->v), by_text);
+}
+
 char **strv_argv(struct strv *list)
 {
 	if (list->v == NULL) {

@@ -70,6 +70,7 @@ void strv_push_all(struct strv *list, const char *const *texts, size_t count);
 bool strv_contains(const struct strv *list, const char *text);
 /* Whether the path is one of these directories or lies beneath one: str_path_within. */
 bool strv_holds_path(const struct strv *directories, const char *path);
+void strv_sort(struct strv *list);   /* by bytes */
 char **strv_argv(struct strv *list); /* borrowed; never NULL */
 void strv_done(struct strv *list);
 /* The words with blanks between, shell-quoted where needed, so that a user can paste the line. Owned. */

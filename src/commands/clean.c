@@ -3,6 +3,7 @@
 #include "commands/print.h"
 
 #include "base/mem.h"
+#include "store/inventory.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@ static bool clean_one(const struct prepared *p, const char *spec, struct cleaned
 {
 	size_t removed, kept;
 	uint64_t bytes;
-	if (!store_clean(p->paths.store_directory, spec, p->cwd, &removed, &bytes, &kept, err))
+	if (!inventory_clean(p->paths.store_directory, spec, p->cwd, &removed, &bytes, &kept, err))
 		return false;
 	total->removed += removed;
 	total->kept += kept;

@@ -8,6 +8,7 @@
 #include "base/signals.h"
 #include "commands/prepare.h"
 #include "config/package_dir.h"
+#include "store/directory.h"
 #include "store/refused.h"
 #include "store/registry.h"
 
@@ -160,7 +161,7 @@ static bool gather_allow(const struct prepared *p, struct strv *ret_allow, char 
 		if (!ok)
 			break;
 		mem_cleanup char *directory =
-		    spec.kind == SPEC_DIRECTORY ? store_directory_path(spec.path, p->cwd, p->paths.home) : NULL;
+		    spec.kind == SPEC_DIRECTORY ? directory_path(spec.path, p->cwd, p->paths.home) : NULL;
 		ok = directory != NULL ? package_dir_load(p->paths.packages_directory, directory, &package, err)
 		                       : config_load_package(p->paths.packages_directory, spec.name, &package, err);
 		if (ok) {

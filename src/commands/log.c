@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "store/directory.h"
 
 #include <cjson/cJSON.h>
 #include <dirent.h>
@@ -225,7 +226,7 @@ static bool names_of(const struct prepared *p, struct strv *ret_names, struct np
 		if (!spec_parse(p->options->specs.v[i], &spec, err))
 			return false;
 		mem_cleanup char *name = spec.kind == SPEC_DIRECTORY
-		                             ? store_directory_path(spec.path, p->cwd, p->paths.home)
+		                             ? directory_path(spec.path, p->cwd, p->paths.home)
 		                             : str_dup(spec.name);
 		spec_done(&spec);
 		strv_push(ret_names, name);

@@ -13,6 +13,7 @@
 #include "config/package_dir.h"
 #include "files/data.h"
 #include "files/written.h"
+#include "store/directory.h"
 #include "store/node.h"
 #include "store/refused.h"
 #include "store/registry.h"
@@ -184,7 +185,7 @@ bool prepare_package_config(struct prepared *p, struct npxc_error *err)
 	if (!spec_parse(p->options->specs.v[0], &spec, err))
 		return false;
 	mem_cleanup char *directory =
-	    spec.kind == SPEC_DIRECTORY ? store_directory_path(spec.path, p->cwd, p->paths.home) : NULL;
+	    spec.kind == SPEC_DIRECTORY ? directory_path(spec.path, p->cwd, p->paths.home) : NULL;
 	const bool fine = load_package_config(p, directory, spec.name, err);
 	spec_done(&spec);
 	return fine;
@@ -433,7 +434,7 @@ bool prepare_plan(struct prepared *p, const char *session_id, bool notes, struct
 	const int64_t began = clock_now_us();
 	gather_variables(p);
 	mem_cleanup char *key =
-	    p->package.source != NULL ? store_directory_key(p->package.source) : spec_package_key(p->package.name);
+	    p->package.source != NULL ? directory_key(p->package.source) : spec_package_key(p->package.name);
 	mem_cleanup char *data = str_path_join(p->paths.data_directory, key);
 	if (!gather(p, data, session_id != NULL, err))
 		return false;

@@ -8,6 +8,7 @@
 #include "base/proc.h"
 #include "contain/group.h"
 #include "teardown/lease.h"
+#include "store/directory.h"
 
 #include <cjson/cJSON.h>
 #include <poll.h>
@@ -188,7 +189,7 @@ static void resolve_directories(const struct prepared *p, struct strv *ret_words
 			continue;
 		}
 		if (spec.kind == SPEC_DIRECTORY)
-			strv_push_owned(ret_words, store_directory_path(spec.path, p->cwd, p->paths.home));
+			strv_push_owned(ret_words, directory_path(spec.path, p->cwd, p->paths.home));
 		else
 			strv_push(ret_words, word);
 		spec_done(&spec);

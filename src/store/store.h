@@ -6,6 +6,7 @@
 #include "config/spec.h"
 #include "store/host.h"
 #include "store/node.h"
+#include "store/request.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,8 +24,7 @@
  *   <store>/staging/<random>/                       unfinished; removed by the janitor
  *
  * <key> is spec_package_key(name); for a set of several packages "set=<hash>", for a directory "dir=<hash of its real
- * path>" (no package key holds a single "=" followed by more than one small letter... see store.c for why these cannot
- * collide with one).
+ * path>".
  */
 
 struct store_package {
@@ -51,15 +51,6 @@ enum store_wish {
 	STORE_FORCE,  /* installs anew whatever is there */
 };
 
-struct store_request {
-	const char *const *specs; /* as typed: one spec, or those of -p */
-	size_t spec_count;
-	const char *command; /* the command after -p specs; NULL: the package's own bin */
-	const char *call;    /* -c: `sh -c` inside; NULL */
-	const char
-	    *version_hint; /* "version" of the package's configuration, used when a single spec names none; NULL */
-};
-
 /*
  * Finds or installs. Concurrent calls for one package install once; the others wait and use it.
  * Errors: ERROR_CONFIG (spec, bin choice), ERROR_INSTALL with npm's own reason, ERROR_IO, and what host->run gives.
@@ -71,30 +62,6 @@ void store_package_done(struct store_package *package);
 /* What the package is to the user and to configuration, logs and data: a registry package's name, a directory's path.
  * Borrowed. */
 const char *store_package_label(const struct store_package *package);
-
-/* Where a directory spec leads: its real path, or when it is gone the path as written; owned. */
-char *store_directory_path(const char *path, const char *cwd, const char *home);
-/* The key of a directory, by its real path; owned. A package's is spec_package_key(name). */
-char *store_directory_key(const char *directory);
-
-struct store_entry {
-	char *name, *version, *key, *platform, *directory;
-	char *source; /* the directory that it was installed from; NULL: from a registry */
-	char *spec;   /* what was asked for: tag or range, or NULL */
-	uint64_t bytes;
-	int64_t installed_at; /* seconds since 1970 */
-};
-struct store_list {
-	struct store_entry *v;
-	size_t count;
-};
-bool store_list(const char *store_directory, struct store_list *ret_list, struct npxc_error *err) NPXC_MUST_CHECK;
-void store_list_done(struct store_list *list);
-
-/* Removes a package's versions (one when the spec names a version), or everything with spec NULL. What a live session
- * uses is kept (a shared lock on the directory says so) and reported in ret_kept. ret_removed, ret_bytes: counts. */
-bool store_clean(const char *store_directory, const char *spec, const char *cwd, size_t *ret_removed,
-                 uint64_t *ret_bytes, size_t *ret_kept, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* A shared lock on a package's directory for the length of a session. ERROR_IO; owned descriptor. */
 bool store_use(const struct store_package *package, int *ret_fd, struct npxc_error *err) NPXC_MUST_CHECK;
