@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "base/signals.h"
 #include "commands/prepare.h"
+#include "config/load.h"
 #include "config/package_dir.h"
 #include "store/directory.h"
 #include "store/refused.h"
@@ -163,7 +164,7 @@ static bool gather_allow(const struct prepared *p, struct strv *ret_allow, char 
 		mem_cleanup char *directory =
 		    spec.kind == SPEC_DIRECTORY ? directory_path(spec.path, p->cwd, p->paths.home) : NULL;
 		ok = directory != NULL ? package_dir_load(p->paths.packages_directory, directory, &package, err)
-		                       : config_load_package(p->paths.packages_directory, spec.name, &package, err);
+		                       : load_package(p->paths.packages_directory, spec.name, &package, err);
 		if (ok) {
 			add_allow(&package, &allow, &file);
 			config_package_done(&package);

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "base/signals.h"
 #include "commands/installer.h"
+#include "config/load.h"
 #include "config/package_dir.h"
 #include "files/data.h"
 #include "files/written.h"
@@ -80,7 +81,7 @@ static bool load_config(struct prepared *p, struct npxc_error *err)
 	};
 	if (!find_cwd(p->options, &p->cwd, err) ||
 	    !paths_make(&environment, p->options->config, p->cwd, &p->paths, err) ||
-	    !config_load(p->paths.config_file, p->paths.old_config_file, p->options->config != NULL, &p->config, err))
+	    !load_file(p->paths.config_file, p->paths.old_config_file, p->options->config != NULL, &p->config, err))
 		return false;
 	if (p->options->no_isolate)
 		log_notice("--no-isolate is an old name; write --project=ro");
@@ -170,7 +171,7 @@ static bool make_policy(struct prepared *p, struct npxc_error *err)
 static bool load_package_config(struct prepared *p, const char *directory, const char *name, struct npxc_error *err)
 {
 	if (directory != NULL ? !package_dir_load(p->paths.packages_directory, directory, &p->package_config, err)
-	                      : !config_load_package(p->paths.packages_directory, name, &p->package_config, err))
+	                      : !load_package(p->paths.packages_directory, name, &p->package_config, err))
 		return false;
 	p->has_package_config = true;
 	p->package_config_label = str_dup(directory != NULL ? directory : name);
