@@ -40,7 +40,7 @@ UNIT_NAMES := $(patsubst tests/unit/%.c,%,$(UNIT_TESTS))
 GUEST_OBJECTS := $(BUILD)/obj/guest/egress.o $(BUILD)/obj/guest/first_program.o
 OBJECTS := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(SOURCES)) $(GUEST_OBJECTS)
 SANITIZED_OBJECTS := $(patsubst src/%.c,$(BUILD)/asan/%.o,$(SOURCES)) $(GUEST_OBJECTS:$(BUILD)/obj/%=$(BUILD)/asan/%)
-# The replay shim shares base/ with the launcher, nothing else.
+# The replay shim shares base/ and json/ with the launcher, nothing else.
 SHIM_SOURCES := $(sort $(wildcard src/shim/*.c))
 SHIM_OBJECTS := $(patsubst src/%.c,$(BUILD)/obj/%.o,$(SHIM_SOURCES))
 SANITIZED_SHIM_OBJECTS := $(patsubst src/%.c,$(BUILD)/asan/%.o,$(SHIM_SOURCES))

@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "json/parse.h"
 #include "store/directory.h"
 
 #include <cjson/cJSON.h>
@@ -144,7 +145,7 @@ struct wish {
 
 static void take_line(const char *line, struct wish *wish)
 {
-	cJSON *record = cJSON_Parse(line);
+	cJSON *record = parse_text(line, strlen(line));
 	wish->seen++;
 	const bool wanted = cJSON_IsObject(record) &&
 	                    (!wish->denied || strcmp(text_of(record, "verdict"), "allow") != 0) &&

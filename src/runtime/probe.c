@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "config/rules.h"
+#include "json/parse.h"
 #include "runtime/container.h"
 
 #include <arpa/inet.h>
@@ -307,7 +308,7 @@ static cJSON *read_output(const char *output)
 
 	while (*output != '\0') {
 		const size_t length = strcspn(output, "\n");
-		cJSON *line = cJSON_ParseWithLength(output, length);
+		cJSON *line = parse_text(output, length);
 
 		while (cJSON_IsObject(line) && line->child != NULL) {
 			cJSON *member = cJSON_DetachItemViaPointer(line, line->child);

@@ -9,6 +9,7 @@
 #include "base/tree.h"
 #include "config/semver.h"
 #include "store/record.h"
+#include "json/parse.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -169,7 +170,7 @@ static bool ask(const struct store_host *host, const char *path, cJSON **ret_ans
 	if (!ok)
 		return false;
 	if (result.exit_status == 0 && result.output.data != NULL)
-		answer = cJSON_Parse(result.output.data);
+		answer = parse_text(result.output.data, result.output.length);
 	if (answer == NULL) {
 		mem_cleanup char *text = proc_result_text(&result, LIMIT_CLI_MS);
 
@@ -285,7 +286,7 @@ static bool ask_image(const struct store_host *host, cJSON **ret_answer, struct 
 	if (!ok)
 		return error_prefix(err, "Node of image %s", host->image);
 	if (result.exit_status == 0 && result.output.data != NULL)
-		answer = cJSON_Parse(result.output.data);
+		answer = parse_text(result.output.data, result.output.length);
 	if (answer == NULL) {
 		mem_cleanup char *text = proc_result_text(&result, LIMIT_INSTALL_MS);
 

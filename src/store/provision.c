@@ -7,6 +7,7 @@
 #include "base/tree.h"
 #include "store/reason.h"
 #include "store/record.h"
+#include "json/parse.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -54,7 +55,7 @@ static bool pick_version(const struct npm *npm, const struct staging *staging, c
 
 	if (!run_npm(npm, staging, tree, words, sizeof(words) / sizeof(words[0]), &result, err))
 		return false;
-	list = cJSON_Parse(text_or_empty(&result.output));
+	list = parse_text(text_or_empty(&result.output), result.output.length);
 	proc_result_done(&result);
 	cJSON_ArrayForEach(item, list)
 	{
