@@ -106,19 +106,25 @@ void sha256_final(struct sha256 *s, unsigned char digest[static SHA256_BYTES])
 		digest[i] = (unsigned char)(s->state[i / 4] >> (24 - 8 * (i % 4)));
 }
 
-char *sha256_hex(const void *bytes, size_t count)
+char *sha256_final_hex(struct sha256 *s)
 {
 	static const char hex[] = "0123456789abcdef";
 	unsigned char digest[SHA256_BYTES];
 	char *text = mem_alloc(2 * SHA256_BYTES + 1);
-	struct sha256 s;
 
-	sha256_init(&s);
-	sha256_update(&s, bytes, count);
-	sha256_final(&s, digest);
+	sha256_final(s, digest);
 	for (size_t i = 0; i < SHA256_BYTES; i++) {
 		text[2 * i] = hex[digest[i] >> 4];
 		text[2 * i + 1] = hex[digest[i] & 15];
 	}
 	return text;
+}
+
+char *sha256_hex(const void *bytes, size_t count)
+{
+	struct sha256 s;
+
+	sha256_init(&s);
+	sha256_update(&s, bytes, count);
+	return sha256_final_hex(&s);
 }

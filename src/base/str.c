@@ -144,35 +144,35 @@ static bool is_invisible(uint32_t code)
 	return false;
 }
 
-enum str_shown str_look(const char *text, size_t left, size_t *ret_length)
+int str_utf8(const char *text, size_t left, uint32_t *ret_code)
 {
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	const unsigned char *p = (const unsigned char *)text;
-	uint32_t code;
-	size_t need;
+	const int need = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+	uint32_t code = need < 2 ? p[0] : p[0] & (0x7fU >> need);
 
-	*ret_length = 1;
-	if (p[0] < 0x80)
-		return p[0] >= 0x20 && p[0] != 0x7f ? STR_PLAIN : STR_ESCAPED;
-	if (p[0] >= 0xc2 && p[0] <= 0xdf)
-		need = 2, code = p[0] & 0x1fU;
-	else if ((p[0] & 0xf0U) == 0xe0)
-		need = 3, code = p[0] & 0x0fU;
-	else if (p[0] >= 0xf0 && p[0] <= 0xf4)
-		need = 4, code = p[0] & 0x07U;
-	else
-		return STR_ESCAPED;
-	for (size_t i = 1; i < need; i++) {
-		if (i == left)
-			return STR_CUT;
+	for (int i = 1; i < need; i++) {
+		if ((size_t)i == left)
+			return -1;
 		if ((p[i] & 0xc0U) != 0x80)
-			return STR_ESCAPED;
+			return 0;
 		code = code << 6 | (p[i] & 0x3fU);
 	}
-	if ((need == 3 && code < 0x800) || (need == 4 && (code < 0x10000 || code > 0x10ffff)) ||
-	    (code >= 0xd800 && code <= 0xdfff))
-		return STR_ESCAPED;
-	*ret_length = need;
-	return is_invisible(code) ? STR_ESCAPED : STR_PLAIN;
+	if (need == 0 || code < least[need] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+		return 0;
+	*ret_code = code;
+	return need;
+}
+
+enum str_shown str_look(const char *text, size_t left, size_t *ret_length)
+{
+	uint32_t code = 0;
+	const int length = str_utf8(text, left, &code);
+
+	*ret_length = length > 0 ? (size_t)length : 1;
+	if (length < 0)
+		return STR_CUT;
+	return length == 0 || code < 0x20 || code == 0x7f || is_invisible(code) ? STR_ESCAPED : STR_PLAIN;
 }
 
 size_t str_escape_bytes(const char *bytes, size_t count, char *out)
@@ -326,6 +326,17 @@ bool strv_holds_path(const struct strv *directories, const char *path)
 		if (str_path_within(path, directories->v[i]))
 			return true;
 	return false;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void strv_sort(struct strv *list)
+{
+	if (list->count > 1)
+		qsort(list->v, list->count, sizeof(*list->v), by_text);
 }
 
 char **strv_argv(struct strv *list)

@@ -33,6 +33,10 @@ bool str_to_u64(const char *text, uint64_t max, uint64_t *ret_value) NPXC_MUST_C
  */
 char *str_escape(const char *text, size_t length);
 
+/* The bytes of the UTF-8 character at `text`, of which `left` > 0 bytes are there; 0: none begins here, -1: the end of
+ * it is missing. RFC 3629: the shortest form only, no surrogates, nothing above U+10FFFF. */
+int str_utf8(const char *text, size_t left, uint32_t *ret_code);
+
 /* What str_escape does with the character at `text`, of which `left` > 0 bytes are there; `*ret_length`: its bytes. */
 enum str_shown {
 	STR_PLAIN,
@@ -70,6 +74,7 @@ void strv_push_all(struct strv *list, const char *const *texts, size_t count);
 bool strv_contains(const struct strv *list, const char *text);
 /* Whether the path is one of these directories or lies beneath one: str_path_within. */
 bool strv_holds_path(const struct strv *directories, const char *path);
+void strv_sort(struct strv *list);   /* by bytes */
 char **strv_argv(struct strv *list); /* borrowed; never NULL */
 void strv_done(struct strv *list);
 /* The words with blanks between, shell-quoted where needed, so that a user can paste the line. Owned. */

@@ -195,11 +195,6 @@ bool tree_read_link(int root, const char *relative, char **ret_target, struct np
 	return true;
 }
 
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static void close_listing(DIR **listing)
 {
 	if (*listing != NULL)
@@ -229,8 +224,7 @@ bool tree_list(int root, const char *relative, size_t most, struct strv *ret_nam
 		strv_done(&names);
 		return false;
 	}
-	if (names.count > 1)
-		qsort(names.v, names.count, sizeof(*names.v), by_text);
+	strv_sort(&names);
 	*ret_names = names;
 	return true;
 }

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "session/inputs.h"
+#include "store/inventory.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@ static bool clean_one(const struct inputs *in, const char *spec, struct cleaned 
 {
 	size_t removed, kept;
 	uint64_t bytes;
-	if (!store_clean(in->paths.store_directory, spec, in->cwd, &removed, &bytes, &kept, err))
+	if (!inventory_clean(in->paths.store_directory, spec, in->cwd, &removed, &bytes, &kept, err))
 		return false;
 	total->removed += removed;
 	total->kept += kept;

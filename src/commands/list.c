@@ -3,12 +3,13 @@
 
 #include "base/mem.h"
 #include "session/inputs.h"
+#include "store/inventory.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <time.h>
 
-static void print_entry(const struct store_entry *entry)
+static void print_entry(const struct inventory_entry *entry)
 {
 	char when[32] = "?";
 	const time_t at = (time_t)entry->installed_at;
@@ -20,7 +21,7 @@ static void print_entry(const struct store_entry *entry)
 	          entry->spec == NULL ? "" : entry->spec, size, when);
 }
 
-static cJSON *entry_json(const struct store_entry *entry)
+static cJSON *entry_json(const struct inventory_entry *entry)
 {
 	cJSON *json = cJSON_CreateObject();
 	cJSON_AddStringToObject(json, "name", entry->name);
@@ -40,10 +41,10 @@ static cJSON *entry_json(const struct store_entry *entry)
 bool list_command(const struct options *options, int *ret_status, struct npxc_error *err)
 {
 	struct inputs in;
-	struct store_list list;
+	struct inventory list;
 	if (!inputs_read(options, &in, err))
 		return false;
-	bool fine = store_list(in.paths.store_directory, &list, err);
+	bool fine = inventory_read(in.paths.store_directory, &list, err);
 	if (fine && options->json) {
 		cJSON *all = cJSON_CreateArray();
 		for (size_t i = 0; i < list.count; i++)
@@ -57,7 +58,7 @@ bool list_command(const struct options *options, int *ret_status, struct npxc_er
 			puts("nothing is installed; `npxc install <spec>` or the first `npxc <spec>` does it");
 	}
 	if (fine)
-		store_list_done(&list);
+		inventory_done(&list);
 	inputs_done(&in);
 	*ret_status = 0;
 	return fine;

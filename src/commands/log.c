@@ -4,6 +4,8 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "session/inputs.h"
+#include "store/directory.h"
+#include "json/parse.h"
 
 #include <cjson/cJSON.h>
 #include <dirent.h>
@@ -143,7 +145,7 @@ struct wish {
 
 static void take_line(const char *line, struct wish *wish)
 {
-	cJSON *record = cJSON_Parse(line);
+	cJSON *record = parse_text(line, strlen(line));
 	wish->seen++;
 	const bool wanted = cJSON_IsObject(record) &&
 	                    (!wish->denied || strcmp(text_of(record, "verdict"), "allow") != 0) &&
@@ -225,7 +227,7 @@ static bool names_of(const struct inputs *in, struct strv *ret_names, struct npx
 		if (!spec_parse(in->options->specs.v[i], &spec, err))
 			return false;
 		mem_cleanup char *name = spec.kind == SPEC_DIRECTORY
-		                             ? store_directory_path(spec.path, in->cwd, in->paths.home)
+		                             ? directory_path(spec.path, in->cwd, in->paths.home)
 		                             : str_dup(spec.name);
 		spec_done(&spec);
 		strv_push(ret_names, name);

@@ -7,6 +7,7 @@
 #include "base/proc.h"
 #include "contain/group.h"
 #include "session/inputs.h"
+#include "store/directory.h"
 #include "teardown/lease.h"
 
 #include <cjson/cJSON.h>
@@ -188,7 +189,7 @@ static void resolve_directories(const struct inputs *in, struct strv *ret_words)
 			continue;
 		}
 		if (spec.kind == SPEC_DIRECTORY)
-			strv_push_owned(ret_words, store_directory_path(spec.path, in->cwd, in->paths.home));
+			strv_push_owned(ret_words, directory_path(spec.path, in->cwd, in->paths.home));
 		else
 			strv_push(ret_words, word);
 		spec_done(&spec);

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "config/value.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,17 +12,10 @@
 struct cJSON;
 
 /*
- * The two kinds of configuration file, JSON with comments: npxc.json and packages/<package key>.json. A missing file is
- * an empty one; an unreadable one, an unknown key (with a near miss suggested), a wrong type, a duplicate key or a bad
+ * The two kinds of configuration file, JSON with comments: npxc.json and packages/<package key>.json. An
+ * unreadable one, an unknown key (with a near miss suggested), a wrong type, a duplicate key or a bad
  * value is ERROR_CONFIG "FILE:LINE: KEY: reason".
  */
-
-struct config_mount {
-	char *host;      /* owned, as written: absolute, or ~/ ..., or relative to the working directory (flag only) */
-	char *container; /* owned, absolute, or NULL: the same path inside */
-	bool writable;   /* false when not said: defaults.mount_mode is for what npxc finds by itself */
-	bool all;        /* writable with what the host would execute (config/hazard) */
-};
 
 /* RW_ALL: with what the host would execute (config/hazard). */
 enum config_project { CONFIG_PROJECT_NONE, CONFIG_PROJECT_RO, CONFIG_PROJECT_RW, CONFIG_PROJECT_RW_ALL };
@@ -92,35 +86,11 @@ bool config_parse(const char *text, size_t length, const char *file, struct conf
                   struct npxc_error *err) NPXC_MUST_CHECK;
 bool config_parse_package(const char *text, size_t length, const char *file, struct config_package *ret_package,
                           struct npxc_error *err) NPXC_MUST_CHECK;
-
-/* Reads the file; a missing one is an empty one. An `old_file` (npxc.toml of 0.3.0) that exists while `file` does not
- * is an ERROR_CONFIG that says what to write instead. When `required` (--config), a missing `file` is an error. */
-bool config_load(const char *file, const char *old_file, bool required, struct config *ret_config,
-                 struct npxc_error *err) NPXC_MUST_CHECK;
-/* packages/<key>.json for `name`; a packages/<...>.toml of 0.3.0 is refused in the same way. A file with a package_dir
- * is that directory's and nobody else's: for `name` it counts as absent. */
-bool config_load_package(const char *packages_directory, const char *name, struct config_package *ret_package,
-                         struct npxc_error *err) NPXC_MUST_CHECK;
+/* The same for the file of the package `name`, which may not say that it is another's. */
+bool config_parse_package_of(const char *text, size_t length, const char *file, const char *name,
+                             struct config_package *ret_package, struct npxc_error *err) NPXC_MUST_CHECK;
 
 void config_done(struct config *config);
 void config_package_done(struct config_package *package);
-
-/* Values that flags and files share; each is pure, ERROR_CONFIG. */
-bool config_parse_memory(const char *text, uint64_t *ret_bytes,
-                         struct npxc_error *err) NPXC_MUST_CHECK; /* "512m", "2g", bytes; >= 64 MiB */
-bool config_parse_cpus(const char *text, unsigned *ret_millis,
-                       struct npxc_error *err) NPXC_MUST_CHECK; /* "0.5", "2"; 0.01 to 512 */
-/* NAME: [A-Za-z_][A-Za-z0-9_]*. What npxc itself sets inside (PATH HOME TMPDIR) may be named: it is the user's own
- * sandbox. */
-bool config_check_variable(const char *name, struct npxc_error *err) NPXC_MUST_CHECK;
-/*
- * HOST[:GUEST][:rw|:ro], split from the right so that only an absolute GUEST counts.
- * Mustn't: let a mount stand at /, or in /proc, /sys or /dev inside. A relative HOST (or ~/...) without GUEST is not
- * known well enough here: who resolves it calls config_check_inside_path on the result.
- */
-bool config_check_inside_path(const char *path, struct npxc_error *err) NPXC_MUST_CHECK;
-/* HOST[:GUEST][:ro|:rw|:rw,all] */
-bool config_parse_mount(const char *text, struct config_mount *ret_mount, struct npxc_error *err) NPXC_MUST_CHECK;
-bool config_check_runtime(const char *word, struct npxc_error *err) NPXC_MUST_CHECK; /* a word of RUNTIMES_TEXT */
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "config/rules.h"
+#include "json/json.h"
 #include "json/jsonc.h"
 
 #include <cjson/cJSON.h>
@@ -21,87 +22,6 @@ struct text {
 	size_t length;
 };
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-/* At "//" or at "/" "*": behind the comment. A line comment ends before its line's end. */
-static size_t skip_comment(const struct text *t, size_t at)
-{
-	const bool block = t->bytes[at + 1] == '*';
-
-	at += 2;
-	while (at < t->length) {
-		if (block && at + 1 < t->length && t->bytes[at] == '*' && t->bytes[at + 1] == '/')
-			return at + 2;
-		if (!block && t->bytes[at] == '\n')
-			return at;
-		at++;
-	}
-	return at;
-}
-
-static bool is_comment(const struct text *t, size_t at)
-{
-	return at + 1 < t->length && t->bytes[at] == '/' && (t->bytes[at + 1] == '/' || t->bytes[at + 1] == '*');
-}
-
-/* `*ret_comment_end` is set when comments were passed: behind the last one, without the blanks at its end. */
-static size_t skip_blanks(const struct text *t, size_t at, size_t *ret_comment_end)
-{
-	while (at < t->length && (is_blank(t->bytes[at]) || is_comment(t, at))) {
-		if (is_blank(t->bytes[at])) {
-			at++;
-			continue;
-		}
-		at = skip_comment(t, at);
-		*ret_comment_end = at;
-		while (is_blank(t->bytes[*ret_comment_end - 1]))
-			--*ret_comment_end;
-	}
-	return at;
-}
-
-static size_t skip_string(const struct text *t, size_t at)
-{
-	for (at++; at < t->length && t->bytes[at] != '"'; at++)
-		at += t->bytes[at] == '\\';
-	return at < t->length ? at + 1 : t->length;
-}
-
-static size_t skip_value(const struct text *t, size_t at)
-{
-	size_t depth = 0;
-
-	while (at < t->length) {
-		const char c = t->bytes[at];
-
-		if (c == '"') {
-			at = skip_string(t, at);
-		} else if (is_comment(t, at)) {
-			at = skip_comment(t, at);
-			continue;
-		} else if (c == '{' || c == '[') {
-			depth++;
-			at++;
-		} else if (c == '}' || c == ']') {
-			depth--;
-			at++;
-		} else if (depth == 0) { /* a number or a word */
-			while (at < t->length && !is_blank(t->bytes[at]) && !is_comment(t, at) &&
-			       strchr(",]}", t->bytes[at]) == NULL)
-				at++;
-		} else {
-			at++;
-			continue;
-		}
-		if (depth == 0)
-			return at;
-	}
-	return at;
-}
-
 struct container {
 	size_t open, close;   /* its brackets */
 	size_t first;         /* where its first member or element begins; 0: it is empty */
@@ -111,35 +31,41 @@ struct container {
 	bool flat;            /* written in one line */
 };
 
+static struct json_reader reader_at(const struct text *t, size_t at)
+{
+	struct json_reader reader;
+
+	json_start(&reader, t->bytes, t->length);
+	reader.at = at;
+	reader.comments = true;
+	return reader;
+}
+
 /* An object, or a list when `key` is NULL. A key that is written with escapes is not found. */
 static struct container look(const struct text *t, size_t open, const char *key, bool within_flat)
 {
 	struct container c = { .open = open, .last_end = open + 1 };
-	size_t at = skip_blanks(t, open + 1, &c.last_end);
+	struct json_reader r = reader_at(t, open);
+	struct json_span name = { 0 };
+	struct json_span value;
 
-	while (at < t->length && t->bytes[at] != '}' && t->bytes[at] != ']') {
-		const size_t start = at;
-		size_t ignored, end;
-		bool wanted = false;
-
-		c.first = c.first == 0 ? start : c.first;
-		if (key != NULL) {
-			end = skip_string(t, at);
-			wanted = end - start == strlen(key) + 2 && memcmp(t->bytes + start + 1, key, strlen(key)) == 0;
-			at = skip_blanks(t, end, &ignored);
-			at = skip_blanks(t, at + 1, &ignored); /* the colon */
+	json_enter(&r, key != NULL ? JSON_OBJECT : JSON_ARRAY);
+	while (key != NULL ? json_member(&r, &name) : json_element(&r)) {
+		json_peek(&r);
+		if (c.first == 0)
+			c.first = key != NULL ? name.offset : r.at;
+		if (!json_skip(&r, &value))
+			break;
+		if (key != NULL && name.length == strlen(key) + 2 &&
+		    memcmp(t->bytes + name.offset + 1, key, strlen(key)) == 0) {
+			c.found = value.offset;
+			c.length = value.length;
 		}
-		end = skip_value(t, at);
-		if (wanted) {
-			c.found = at;
-			c.length = end - at;
-		}
-		c.value_end = c.last_end = end;
-		at = skip_blanks(t, end, &c.last_end);
-		if (at < t->length && t->bytes[at] == ',')
-			at = skip_blanks(t, at + 1, &c.last_end);
+		c.value_end = c.last_end = r.at;
 	}
-	c.close = at;
+	if (r.comment_end > c.last_end)
+		c.last_end = r.comment_end;
+	c.close = r.at - 1;
 	c.flat = within_flat || (c.first != 0 && memchr(t->bytes + open, '\n', c.close - open) == NULL);
 	return c;
 }
@@ -386,8 +312,8 @@ bool edit_allow(const char *text, size_t length, const char *file, const struct 
 	struct edits edits __attribute__((cleanup(edits_cleanup))) = { 0 };
 	struct config_package package;
 	struct jsonc before;
+	struct json_reader start = reader_at(&t, 0);
 	struct npxc_error ignored;
-	size_t comment;
 
 	for (size_t i = 0; i < rules->count; i++)
 		if (!rules_check(rules->v[i], err))
@@ -397,7 +323,8 @@ bool edit_allow(const char *text, size_t length, const char *file, const struct 
 	config_package_done(&package);
 	if (!jsonc_parse(t.bytes, t.length, file, &before, err))
 		return false;
-	const struct container root = look(&t, skip_blanks(&t, 0, &comment), "network", false);
+	json_peek(&start);
+	const struct container root = look(&t, start.at, "network", false);
 	const struct style style = style_of(&t, &root);
 	if (root.found != 0) {
 		edit_network(&edits, &t, &style, rules, root.found, root.flat);

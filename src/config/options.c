@@ -134,7 +134,7 @@ static bool take_env(struct options *o, const char *value, struct npxc_error *er
 {
 	// NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): of a flag with VALUE_NEEDED
 	mem_cleanup char *name = str_dup_n(value, strcspn(value, "="));
-	if (!config_check_variable(name, err))
+	if (!value_check_variable(name, err))
 		return error_prefix(err, "--env %s", name);
 	strv_push(&o->env, value);
 	return true;
@@ -143,7 +143,7 @@ static bool take_env(struct options *o, const char *value, struct npxc_error *er
 static bool take_mount(struct options *o, const char *value, struct npxc_error *err)
 {
 	struct config_mount mount;
-	if (!config_parse_mount(value, &mount, err))
+	if (!value_parse_mount(value, &mount, err))
 		return error_prefix(err, "--mount %s", value);
 	o->mounts = mem_realloc(o->mounts, o->mount_count + 1, sizeof(*o->mounts));
 	o->mounts[o->mount_count++] = mount;
@@ -192,11 +192,11 @@ static bool take_flag(struct options *o, const struct flag *flag, const char *va
 		o->no_isolate = true;
 		return take_project(o, "ro", err);
 	case FLAG_MEMORY:
-		return config_parse_memory(value, &o->memory_bytes, err) || error_prefix(err, "--memory");
+		return value_parse_memory(value, &o->memory_bytes, err) || error_prefix(err, "--memory");
 	case FLAG_CPUS:
-		return config_parse_cpus(value, &o->cpu_millis, err) || error_prefix(err, "--cpus");
+		return value_parse_cpus(value, &o->cpu_millis, err) || error_prefix(err, "--cpus");
 	case FLAG_RUNTIME:
-		if (!config_check_runtime(value, err))
+		if (!value_check_runtime(value, err))
 			return error_prefix(err, "--runtime");
 		return set_once(&o->runtime, "runtime", value, err);
 	case FLAG_JSON:

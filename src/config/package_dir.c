@@ -29,11 +29,6 @@ char *package_dir_file_name(const char *directory)
 	return str_printf("%s-%.*s.json", length > 0 ? kept : "directory", HASH_DIGITS, hash);
 }
 
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static bool list_files(const char *packages_directory, struct strv *ret_files, struct npxc_error *err)
 {
 	DIR *stream = opendir(packages_directory);
@@ -44,8 +39,7 @@ static bool list_files(const char *packages_directory, struct strv *ret_files, s
 		if (entry->d_name[0] != '.' && str_ends(entry->d_name, ".json"))
 			strv_push_owned(ret_files, str_path_join(packages_directory, entry->d_name));
 	closedir(stream);
-	if (ret_files->count > 1)
-		qsort(ret_files->v, ret_files->count, sizeof(*ret_files->v), by_text);
+	strv_sort(ret_files);
 	return true;
 }
 

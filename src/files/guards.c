@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "config/hazard.h"
 #include "files/source.h"
+#include "json/parse.h"
 
 #include <cjson/cJSON.h>
 #include <dirent.h>
@@ -434,7 +435,7 @@ static bool read_tree(const cJSON *value, struct guards_tree *tree)
 bool guards_parse(const char *text, size_t length, struct guards_tree **ret_trees, size_t *ret_count,
                   struct npxc_error *err)
 {
-	cJSON *root = cJSON_ParseWithLength(text, length);
+	cJSON *root = parse_text(text, length);
 	const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "trees");
 	struct guards_tree *trees = NULL;
 	size_t count = 0;
@@ -589,7 +590,7 @@ static void collect_one(const char *file, struct strv *lines)
 
 	if (!file_read(file, &text, &ignored) || text.data == NULL)
 		return;
-	cJSON *root = cJSON_ParseWithLength(text.data, text.length);
+	cJSON *root = parse_text(text.data, text.length);
 	const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "unsafe");
 	cJSON_ArrayForEach(line, list)
 	{

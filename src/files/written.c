@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "json/parse.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -13,9 +14,8 @@
 
 static bool read_line(const char *line, size_t length, struct strv *trees)
 {
-	const char *end = NULL;
-	cJSON *json = memchr(line, '\0', length) != NULL ? NULL : cJSON_ParseWithLengthOpts(line, length, &end, false);
-	const bool fine = end == line + length && cJSON_IsString(json) && json->valuestring[0] == '/';
+	cJSON *json = parse_text(line, length);
+	const bool fine = cJSON_IsString(json) && json->valuestring[0] == '/' && line[length - 1] == '"';
 
 	if (fine)
 		strv_push(trees, json->valuestring);

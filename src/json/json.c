@@ -8,7 +8,9 @@
 
 enum { REPLACEMENT_CHARACTER = 0xfffd };
 
-static bool fail(struct json_reader *r, const char *problem)
+static const char not_a_value[] = "not a value; texts stand in double quotes, and nothing follows the last comma";
+
+bool json_fail(struct json_reader *r, const char *problem)
 {
 	if (r->problem == NULL)
 		r->problem = problem;
@@ -17,12 +19,15 @@ static bool fail(struct json_reader *r, const char *problem)
 
 void json_start(struct json_reader *reader, const char *text, size_t length)
 {
-	*reader = (struct json_reader){ .text = text, .length = length };
+	json_start_at(reader, text, (struct json_span){ 0, length });
 }
 
 void json_start_at(struct json_reader *reader, const char *text, struct json_span value)
 {
-	*reader = (struct json_reader){ .text = text, .length = value.offset + value.length, .at = value.offset };
+	*reader = (struct json_reader){ .text = text,
+		                        .length = value.offset + value.length,
+		                        .at = value.offset,
+		                        .depth_max = LIMIT_MESSAGE_DEPTH };
 }
 
 /* The byte at the reader's place, or -1 at the end. */
@@ -31,48 +36,58 @@ static int byte_here(const struct json_reader *r)
 	return r->at < r->length ? (unsigned char)r->text[r->at] : -1;
 }
 
-static int skip_space(struct json_reader *r)
+static bool is_space(int c)
 {
-	int c = byte_here(r);
-
-	while (c == ' ' || c == '\n' || c == '\r' || c == '\t') {
-		r->at++;
-		c = byte_here(r);
-	}
-	return c;
+	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
-/* Bytes of the well-formed UTF-8 sequence at `p`, 0 when there is none (Unicode 15, table 3-7). */
-static size_t utf8_length(const unsigned char *p, size_t left)
+/* One character that is not ASCII, or in a comment any. */
+static bool skip_character(struct json_reader *r)
 {
-	unsigned char low = 0x80;
-	unsigned char high = 0xbf;
-	size_t need;
+	uint32_t code;
+	const int n = str_utf8(r->text + r->at, r->length - r->at, &code);
 
-	if (p[0] < 0x80)
-		return 1;
-	if (p[0] >= 0xc2 && p[0] <= 0xdf)
-		need = 2;
-	else if (p[0] >= 0xe0 && p[0] <= 0xef)
-		need = 3;
-	else if (p[0] >= 0xf0 && p[0] <= 0xf4)
-		need = 4;
-	else
-		return 0;
-	if (p[0] == 0xe0)
-		low = 0xa0;
-	else if (p[0] == 0xed)
-		high = 0x9f;
-	else if (p[0] == 0xf0)
-		low = 0x90;
-	else if (p[0] == 0xf4)
-		high = 0x8f;
-	if (left < need || p[1] < low || p[1] > high)
-		return 0;
-	for (size_t i = 2; i < need; i++)
-		if ((p[i] & 0xc0U) != 0x80)
-			return 0;
-	return need;
+	if (n <= 0 && !r->any_bytes)
+		return json_fail(r, "bytes that are not UTF-8");
+	r->at += n > 0 ? (size_t)n : 1;
+	return true;
+}
+
+static bool skip_comment(struct json_reader *r)
+{
+	const size_t start = r->at;
+	const bool block = r->text[start + 1] == '*';
+
+	for (r->at += 2; r->at < r->length && (block || r->text[r->at] != '\n');) {
+		if (block && r->length - r->at >= 2 && memcmp(r->text + r->at, "*/", 2) == 0)
+			break;
+		if (!skip_character(r))
+			return false;
+	}
+	if (block && r->at == r->length) {
+		r->at = start;
+		return json_fail(r, "this comment has no end (*/)");
+	}
+	r->at += block ? 2 : 0;
+	for (r->comment_end = r->at; is_space(r->text[r->comment_end - 1]);)
+		r->comment_end--;
+	return true;
+}
+
+/* The byte behind white space and comments; -1: the end, or a problem. */
+static int skip_space(struct json_reader *r)
+{
+	for (;;) {
+		const int c = byte_here(r);
+
+		if (is_space(c))
+			r->at++;
+		else if (c != '/' || !r->comments || r->length - r->at < 2 ||
+		         (r->text[r->at + 1] != '/' && r->text[r->at + 1] != '*'))
+			return c;
+		else if (!skip_comment(r))
+			return -1;
+	}
 }
 
 /* Bytes from `at` on that mean themselves in a string: ASCII, no control byte, quote or backslash. Eight at a time. */
@@ -108,14 +123,12 @@ static bool read_escape(struct json_reader *r)
 {
 	const int c = byte_here(r);
 
-	if (c < 0)
-		return fail(r, "a string without end");
-	if (c == '\0' || strchr("\"\\/bfnrtu", c) == NULL)
-		return fail(r, "an unknown escape");
+	if (c <= 0 || strchr("\"\\/bfnrtu", c) == NULL)
+		return json_fail(r, "an unknown escape; a backslash itself is written \\\\");
 	r->at++;
 	for (int i = 0; c == 'u' && i < 4; i++) {
 		if (str_hex_digit(byte_here(r)) < 0)
-			return fail(r, "\\u without four hexadecimal digits");
+			return json_fail(r, "\\u wants four hexadecimal digits");
 		r->at++;
 	}
 	return true;
@@ -126,15 +139,14 @@ static bool read_string(struct json_reader *r, struct json_span *ret_string)
 	const size_t start = r->at++;
 
 	for (;;) {
-		size_t n;
 		int c;
 
 		r->at += plain_run(r->text, r->at, r->length);
 		c = byte_here(r);
-		if (c < 0)
-			return fail(r, "a string without end");
+		if (c < 0 || c == '\n')
+			return json_fail(r, "this text has no closing quote on its line");
 		if (c < 0x20)
-			return fail(r, "a control byte in a string");
+			return json_fail(r, "a control byte inside quotes; write it as an escape such as \\t");
 		if (c == '"') {
 			r->at++;
 			*ret_string = (struct json_span){ start, r->at - start };
@@ -144,12 +156,9 @@ static bool read_string(struct json_reader *r, struct json_span *ret_string)
 			r->at++;
 			if (!read_escape(r))
 				return false;
-			continue;
+		} else if (!skip_character(r)) {
+			return false;
 		}
-		n = utf8_length((const unsigned char *)r->text + r->at, r->length - r->at);
-		if (n == 0)
-			return fail(r, "bytes that are not UTF-8");
-		r->at += n;
 	}
 }
 
@@ -162,17 +171,20 @@ static bool read_digits(struct json_reader *r)
 		r->at++;
 		c = byte_here(r);
 	}
-	return r->at > start || fail(r, "a number without digits");
+	return r->at > start || json_fail(r, "not a number as JSON writes it");
 }
 
 static bool read_number(struct json_reader *r)
 {
-	if (byte_here(r) == '-')
-		r->at++;
-	if (byte_here(r) == '0')
-		r->at++;
-	else if (!read_digits(r))
+	const size_t start = r->at;
+	bool zero;
+
+	r->at += byte_here(r) == '-';
+	zero = byte_here(r) == '0';
+	if (!read_digits(r))
 		return false;
+	if (zero && r->at - start > 1 + (size_t)(r->text[start] == '-'))
+		return json_fail(r, "not a number as JSON writes it");
 	if (byte_here(r) == '.') {
 		r->at++;
 		if (!read_digits(r))
@@ -180,12 +192,11 @@ static bool read_number(struct json_reader *r)
 	}
 	if (byte_here(r) == 'e' || byte_here(r) == 'E') {
 		r->at++;
-		if (byte_here(r) == '+' || byte_here(r) == '-')
-			r->at++;
+		r->at += byte_here(r) == '+' || byte_here(r) == '-';
 		if (!read_digits(r))
 			return false;
 	}
-	return true;
+	return r->number_max == 0 || r->at - start <= r->number_max || json_fail(r, "a number of too many bytes");
 }
 
 static bool read_literal(struct json_reader *r)
@@ -200,7 +211,7 @@ static bool read_literal(struct json_reader *r)
 			return true;
 		}
 	}
-	return fail(r, "an unknown word");
+	return json_fail(r, not_a_value);
 }
 
 enum json_kind json_peek(struct json_reader *reader)
@@ -239,15 +250,15 @@ static bool read_scalar(struct json_reader *r, enum json_kind kind)
 	case JSON_ARRAY:
 		break;
 	}
-	return fail(r, byte_here(r) < 0 ? "the end where a value is due" : "no value where one is due");
+	return json_fail(r, byte_here(r) < 0 ? "the text ends where a value was expected" : not_a_value);
 }
 
 bool json_enter(struct json_reader *reader, enum json_kind kind)
 {
 	if (json_peek(reader) != kind)
-		return fail(reader, "another kind of value than the one that is due");
-	if (reader->depth == LIMIT_MESSAGE_DEPTH)
-		return fail(reader, "too many levels");
+		return json_fail(reader, "another kind of value than the one that is due");
+	if (reader->depth == reader->depth_max)
+		return json_fail(reader, "nested too deeply");
 	reader->at++;
 	reader->depth++;
 	reader->first = true;
@@ -257,23 +268,25 @@ bool json_enter(struct json_reader *reader, enum json_kind kind)
 /* The white space and comma before a further member or element. False: the container ends here, or a problem. */
 static bool read_further(struct json_reader *r, char closing)
 {
+	const bool object = closing == '}';
 	const bool first = r->first;
-	int c;
+	const int c = r->problem == NULL ? skip_space(r) : -1;
 
+	r->first = false;
 	if (r->problem != NULL)
 		return false;
-	c = skip_space(r);
 	if (c == closing) {
 		r->at++;
 		r->depth--;
-		r->first = false;
 		return false;
 	}
-	r->first = false;
 	if (first)
 		return true;
+	if (c < 0)
+		return json_fail(r, object ? "the text ends inside an object; a } is missing"
+		                           : "the text ends inside a list; a ] is missing");
 	if (c != ',')
-		return fail(r, "neither a comma nor the end of the container");
+		return json_fail(r, object ? "a comma or } was expected" : "a comma or ] was expected");
 	r->at++;
 	return true;
 }
@@ -285,11 +298,11 @@ bool json_member(struct json_reader *reader, struct json_span *ret_key)
 	if (!read_further(reader, '}'))
 		return false;
 	if (skip_space(reader) != '"')
-		return fail(reader, "no key where one is due");
+		return json_fail(reader, "a key in double quotes was expected; nothing follows the last comma");
 	if (!read_string(reader, &key))
 		return false;
 	if (skip_space(reader) != ':')
-		return fail(reader, "a key without a colon");
+		return json_fail(reader, "a colon was expected after the key");
 	reader->at++;
 	*ret_key = key;
 	return true;
@@ -341,8 +354,9 @@ bool json_end(struct json_reader *reader)
 	if (reader->problem != NULL)
 		return false;
 	if (reader->depth > 0)
-		return fail(reader, "a container without end");
-	return skip_space(reader) < 0 || fail(reader, "more after the value");
+		return json_fail(reader, "the text ends inside an object or a list");
+	return (skip_space(reader) < 0 && reader->problem == NULL) ||
+	       json_fail(reader, "something follows the end of the JSON text");
 }
 
 bool json_problem(const struct json_reader *reader, struct npxc_error *err)
@@ -382,20 +396,10 @@ static uint32_t unicode_escape(const char *text, size_t end, size_t at)
 
 static uint32_t read_utf8(const char *text, size_t end, size_t *at)
 {
-	const unsigned char *p = (const unsigned char *)text + *at;
-	const size_t n = utf8_length(p, end - *at);
-	uint32_t code;
+	uint32_t code = REPLACEMENT_CHARACTER;
+	const int n = str_utf8(text + *at, end - *at, &code);
 
-	if (n == 0) {
-		*at += 1;
-		return REPLACEMENT_CHARACTER;
-	}
-	*at += n;
-	if (n == 1)
-		return p[0];
-	code = p[0] & (0x7fU >> n);
-	for (size_t i = 1; i < n; i++)
-		code = code << 6 | (p[i] & 0x3fU);
+	*at += n > 0 ? (size_t)n : 1;
 	return code;
 }
 
@@ -501,8 +505,10 @@ bool json_decode(const char *text, struct json_span string, char **ret_text, siz
 		memcpy(out + used, text + at, run);
 		used += run;
 		at += run;
-		if (at >= end)
-			break;
+		if (at < end && text[at] != '\\')
+			out[used++] = text[at++];
+		if (at >= end || text[at] != '\\')
+			continue;
 		code = json_character(text, end, &at);
 		if (code >= 0xd800 && code <= 0xdfff)
 			return error_set(err, ERROR_JSON, "half of a surrogate pair, before byte %zu", at + 1);
@@ -519,9 +525,10 @@ static size_t put_escaped(const char *text, size_t length, size_t at, char out[8
 {
 	static const char hex[] = "0123456789abcdef";
 	const unsigned char c = (unsigned char)text[at];
-	const size_t n = utf8_length((const unsigned char *)text + at, length - at);
+	uint32_t code;
+	const int n = str_utf8(text + at, length - at, &code);
 
-	if (n == 0) {
+	if (n <= 0) {
 		*ret_count = put_utf8(REPLACEMENT_CHARACTER, out);
 		return 1;
 	}
@@ -535,10 +542,10 @@ static size_t put_escaped(const char *text, size_t length, size_t at, char out[8
 		out[5] = hex[c & 15];
 		*ret_count = 6;
 	} else {
-		memcpy(out, text + at, n);
-		*ret_count = n;
+		memcpy(out, text + at, (size_t)n);
+		*ret_count = (size_t)n;
 	}
-	return n;
+	return (size_t)n;
 }
 
 static bool append_inside(struct buf *to, const char *text, size_t length, struct npxc_error *err)

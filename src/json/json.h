@@ -15,8 +15,9 @@
  *
  * Strict means that every JSON parser reads the same structure: no byte order mark, no comments, no trailing comma, no
  * control byte in a string, no overlong UTF-8 or encoded surrogate, nothing but white space after the value. Nesting
- * beyond LIMIT_MESSAGE_DEPTH is refused. Two members with the same key are not refused here: whether they matter is
- * known only to who looks for a key (json_equals sees through escapes in keys).
+ * beyond LIMIT_MESSAGE_DEPTH is refused. What a caller may set after json_start changes some of this. Two members with
+ * the same key are not refused here: whether they matter is known only to who looks for a key (json_equals sees through
+ * escapes in keys).
  */
 
 /* A place in the text. Of a string it includes both quotes. */
@@ -43,6 +44,13 @@ struct json_reader {
 	unsigned depth;
 	bool first;          /* nothing of the innermost container was read yet: no comma is due */
 	const char *problem; /* NULL: none so far; else static words */
+	size_t comment_end;  /* behind the last comment, without the blanks at its end; 0: there was none */
+
+	/* Set by json_start, may be changed: */
+	unsigned depth_max; /* LIMIT_MESSAGE_DEPTH, which is also the most */
+	size_t number_max;  /* bytes of a number; 0: any */
+	bool comments;      /* line comments and block comments are white space; false */
+	bool any_bytes;     /* strings may hold bytes that are not UTF-8, as file names do; false */
 };
 
 void json_start(struct json_reader *reader, const char *text, size_t length);
@@ -61,6 +69,9 @@ bool json_member(struct json_reader *reader, struct json_span *ret_key);
 bool json_element(struct json_reader *reader);
 /* Whether everything was read without a problem and only white space is left. */
 bool json_end(struct json_reader *reader);
+
+/* Sets the problem when there is none yet; returns false. */
+bool json_fail(struct json_reader *reader, const char *problem);
 
 /* Checks a whole text. ERROR_JSON names the problem and the byte. */
 bool json_check(const char *text, size_t length, struct json_span *ret_value, struct npxc_error *err) NPXC_MUST_CHECK;

@@ -11,9 +11,7 @@ struct cJSON;
  * JSON with comments (line comments and block comments; nothing else beyond RFC 8259), read into a cJSON tree that
  * remembers the line of every value. Pure.
  *
- * The tree is cJSON's, but what is accepted is decided by a strict scan before it: cJSON alone lets control bytes,
- * "\u0000", broken UTF-8, repeated keys and sloppy numbers through. Look keys up with
- * cJSON_GetObjectItemCaseSensitive only: the shorter name ignores case.
+ * Look keys up with cJSON_GetObjectItemCaseSensitive only: the shorter name ignores case.
  */
 struct jsonc {
 	struct cJSON *root; /* owned */

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "json/parse.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -162,7 +163,7 @@ static cJSON *next_message(struct client *c)
 		if (end == NULL)
 			return NULL;
 		const size_t length = (size_t)(end - c->input.data);
-		cJSON *message = cJSON_ParseWithLength(c->input.data, length);
+		cJSON *message = parse_text(c->input.data, length);
 		if (!cJSON_IsObject(message)) {
 			if (length > 0 && !cJSON_IsArray(message))
 				c->stray_lines++;

@@ -5,6 +5,7 @@
 #include "contain/reach.h"
 #include "guest/first.h"
 #include "guest/guest.h"
+#include "json/parse.h"
 
 #include <cjson/cJSON.h>
 #include <inttypes.h>
@@ -582,22 +583,18 @@ struct status {
 static struct status read_status(const char *text)
 {
 	struct status status = { 0 };
-	const char *end = text;
+	struct json_reader reader;
+	cJSON *document;
 
-	while (text != NULL && *text != '\0') {
-		cJSON *document = cJSON_ParseWithOpts(text, &end, false);
-		const cJSON *code;
-
-		if (document == NULL)
-			break;
-		code = cJSON_GetObjectItemCaseSensitive(document, "exit-code");
+	json_start(&reader, text != NULL ? text : "", text != NULL ? strlen(text) : 0);
+	while ((document = parse_next(&reader, NULL)) != NULL) {
+		const cJSON *code = cJSON_GetObjectItemCaseSensitive(document, "exit-code");
 		status.started = status.started || cJSON_HasObjectItem(document, "child-pid");
 		if (cJSON_IsNumber(code)) {
 			status.executed = true;
 			status.exit_code = code->valueint;
 		}
 		cJSON_Delete(document);
-		text = end + strspn(end, " \t\r\n");
 	}
 	return status;
 }

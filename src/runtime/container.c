@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "runtime/errors.h"
+#include "json/parse.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -236,39 +237,22 @@ struct launch_tmpfs *container_tmpfs(const struct launch *launch, size_t *ret_co
 	return list;
 }
 
-static bool is_too_deep(const char *text, size_t length)
-{
-	size_t depth = 0;
-	bool in_string = false;
-
-	for (size_t i = 0; i < length; i++) {
-		char c = text[i];
-
-		if (in_string && c == '\\')
-			i++;
-		else if (c == '"')
-			in_string = !in_string;
-		else if (!in_string && (c == '[' || c == '{') && ++depth > LIMIT_JSON_DEPTH)
-			return true;
-		else if (!in_string && (c == ']' || c == '}') && depth > 0)
-			depth--;
-	}
-	return false;
-}
-
 bool container_parse_json(const char *text, size_t length, const char *what, struct cJSON **ret_json,
                           struct npxc_error *err)
 {
-	mem_cleanup char *copy = str_dup_n(text != NULL ? text : "", length);
-	mem_cleanup char *start = errors_text(copy, length);
+	struct json_reader reader;
 	cJSON *json;
 
-	/* a NUL byte would make cJSON see a shorter text than the one that came */
-	if (strlen(copy) != length || is_too_deep(copy, length))
-		return error_set(err, ERROR_JSON, "the output of `%s` is not JSON that can be read", what);
-	json = cJSON_ParseWithLengthOpts(copy, length + 1, NULL, true);
-	if (json == NULL)
+	json_start(&reader, text != NULL ? text : "", length);
+	reader.any_bytes = true;
+	reader.depth_max = LIMIT_JSON_DEPTH;
+	json = parse_next(&reader, NULL);
+	if (!json_end(&reader)) {
+		mem_cleanup char *start = errors_text(reader.text, length);
+
+		cJSON_Delete(json);
 		return error_set(err, ERROR_JSON, "the output of `%s` is not JSON: \"%s\"", what, start);
+	}
 	*ret_json = json;
 	return true;
 }

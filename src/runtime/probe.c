@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "config/rules.h"
+#include "json/parse.h"
 
 #include <arpa/inet.h>
 #include <cjson/cJSON.h>
@@ -305,7 +306,7 @@ static cJSON *read_output(const char *output)
 
 	while (*output != '\0') {
 		const size_t length = strcspn(output, "\n");
-		cJSON *line = cJSON_ParseWithLength(output, length);
+		cJSON *line = parse_text(output, length);
 
 		while (cJSON_IsObject(line) && line->child != NULL) {
 			cJSON *member = cJSON_DetachItemViaPointer(line, line->child);

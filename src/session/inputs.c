@@ -4,11 +4,13 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "config/load.h"
 #include "config/package_dir.h"
 #include "egress/route.h"
 #include "files/data.h"
 #include "files/written.h"
 #include "network/network.h"
+#include "store/directory.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -72,8 +74,7 @@ static bool load_config(struct inputs *in, struct npxc_error *err)
 	};
 	if (!find_cwd(in->options, &in->cwd, err) ||
 	    !paths_make(&environment, in->options->config, in->cwd, &in->paths, err) ||
-	    !config_load(in->paths.config_file, in->paths.old_config_file, in->options->config != NULL, &in->config,
-	                 err))
+	    !load_file(in->paths.config_file, in->paths.old_config_file, in->options->config != NULL, &in->config, err))
 		return false;
 	if (in->options->no_isolate)
 		log_notice("--no-isolate is an old name; write --project=ro");
@@ -160,7 +161,7 @@ static bool make_policy(struct inputs *in, struct npxc_error *err)
 static bool load_package_config(struct inputs *in, const char *directory, const char *name, struct npxc_error *err)
 {
 	if (directory != NULL ? !package_dir_load(in->paths.packages_directory, directory, &in->package_config, err)
-	                      : !config_load_package(in->paths.packages_directory, name, &in->package_config, err))
+	                      : !load_package(in->paths.packages_directory, name, &in->package_config, err))
 		return false;
 	in->has_package_config = true;
 	in->package_config_label = str_dup(directory != NULL ? directory : name);
@@ -175,7 +176,7 @@ bool inputs_load_package(struct inputs *in, struct npxc_error *err)
 	if (!spec_parse(in->options->specs.v[0], &spec, err))
 		return false;
 	mem_cleanup char *directory =
-	    spec.kind == SPEC_DIRECTORY ? store_directory_path(spec.path, in->cwd, in->paths.home) : NULL;
+	    spec.kind == SPEC_DIRECTORY ? directory_path(spec.path, in->cwd, in->paths.home) : NULL;
 	const bool fine = load_package_config(in, directory, spec.name, err);
 	spec_done(&spec);
 	return fine;
@@ -323,7 +324,7 @@ bool inputs_gather(struct inputs *in, const struct runtime *runtime, const struc
                    struct npxc_error *err)
 {
 	mem_cleanup char *key =
-	    package->source != NULL ? store_directory_key(package->source) : spec_package_key(package->name);
+	    package->source != NULL ? directory_key(package->source) : spec_package_key(package->name);
 	struct npxc_error ignored;
 	in->term = getenv("TERM");
 	in->lang = getenv("LANG");

@@ -6,9 +6,11 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "base/signals.h"
+#include "config/load.h"
 #include "config/package_dir.h"
 #include "session/run.h"
 #include "session/start.h"
+#include "store/directory.h"
 #include "store/refused.h"
 #include "store/registry.h"
 
@@ -165,9 +167,9 @@ static bool gather_allow(const struct inputs *in, struct strv *ret_allow, char *
 		if (!ok)
 			break;
 		mem_cleanup char *directory =
-		    spec.kind == SPEC_DIRECTORY ? store_directory_path(spec.path, in->cwd, in->paths.home) : NULL;
+		    spec.kind == SPEC_DIRECTORY ? directory_path(spec.path, in->cwd, in->paths.home) : NULL;
 		ok = directory != NULL ? package_dir_load(in->paths.packages_directory, directory, &package, err)
-		                       : config_load_package(in->paths.packages_directory, spec.name, &package, err);
+		                       : load_package(in->paths.packages_directory, spec.name, &package, err);
 		if (ok) {
 			add_allow(&package, &allow, &file);
 			config_package_done(&package);

@@ -1,8 +1,8 @@
 #include "shim/cassette.h"
 
 #include "base/mem.h"
+#include "shim/fields.h"
 #include "shim/hole.h"
-#include "shim/json.h"
 #include "shim/shim.h"
 #include "shim/template.h"
 
@@ -119,7 +119,7 @@ static bool read_template(const cJSON *object, const char *key, const struct str
 {
 	const char *text = NULL;
 
-	if (!json_text(object, key, where, &text, err) || (text != NULL && !check_template(text, names, where, err)))
+	if (!fields_text(object, key, where, &text, err) || (text != NULL && !check_template(text, names, where, err)))
 		return false;
 	*ret_text = str_dup(text);
 	return true;
@@ -134,8 +134,8 @@ static bool read_list(const cJSON *value, const struct reader *reader, const cha
 	const char *only = NULL;
 	bool ok;
 
-	if (!json_check_keys(value, keys, where, err) || !json_text(value, "list", where, &list, err) ||
-	    !json_text(value, "only", where, &only, err))
+	if (!fields_check(value, keys, where, err) || !fields_text(value, "list", where, &list, err) ||
+	    !fields_text(value, "only", where, &only, err))
 		return false;
 	if (!str_equal(list, "containers") && !str_equal(list, "networks"))
 		return error_set(err, ERROR_CONFIG, "%s: \"list\" is containers or networks", where);
@@ -169,8 +169,8 @@ static bool read_text(const cJSON *answer, const struct reader *reader, const ch
 	if (cJSON_IsString(value))
 		strv_push(&text->variants, value->valuestring);
 	else if (cJSON_GetObjectItemCaseSensitive(value, "one_of") != NULL) {
-		if (!json_check_keys(value, "one_of", where, err) ||
-		    !json_texts(value, "one_of", where, &text->variants, err))
+		if (!fields_check(value, "one_of", where, err) ||
+		    !fields_texts(value, "one_of", where, &text->variants, err))
 			return false;
 		if (text->variants.count == 0)
 			return error_set(err, ERROR_CONFIG, "%s: \"one_of\" is empty", where);
@@ -190,9 +190,9 @@ static bool read_exec(const cJSON *exec, const struct reader *reader, const char
 {
 	const cJSON *programs = NULL;
 
-	if (!json_check_keys(exec, "argv programs", where, err) ||
-	    !json_texts(exec, "argv", where, &answer->exec_argv, err) ||
-	    !json_member(exec, "programs", cJSON_Object, where, &programs, err))
+	if (!fields_check(exec, "argv programs", where, err) ||
+	    !fields_texts(exec, "argv", where, &answer->exec_argv, err) ||
+	    !fields_member(exec, "programs", cJSON_Object, where, &programs, err))
 		return false;
 	for (size_t i = 0; i < answer->exec_argv.count; i++)
 		if (!check_template(answer->exec_argv.v[i], reader->names, where, err))
@@ -223,19 +223,19 @@ static bool read_answer(const cJSON *value, const struct reader *reader, const c
 	int64_t sig = 0;
 
 	answer->truncate_bytes = -1;
-	if (!json_check_keys(value, keys, where, err) || !json_text(value, "from", where, &from, err) ||
+	if (!fields_check(value, keys, where, err) || !fields_text(value, "from", where, &from, err) ||
 	    !read_text(value, reader, where, &answer->output, err) ||
 	    !read_template(value, "stderr", reader->names, where, &answer->errors, err) ||
-	    !json_number(value, "exit", where, 0, 255, &exit_status, err) ||
-	    !json_number(value, "signal", where, 1, 15, &sig, err) ||
-	    !json_number(value, "delay_ms", where, 0, SHIM_MAX_PAUSE_MS, &answer->delay_ms, err) ||
-	    !json_number(value, "linger_ms", where, 0, SHIM_MAX_PAUSE_MS, &answer->linger_ms, err) ||
-	    !json_flag(value, "hang", where, &answer->hang, err) ||
-	    !json_flag(value, "deaf", where, &answer->deaf, err) ||
-	    !json_number(value, "truncate_bytes", where, 0, SHIM_MAX_TEXT_BYTES, &answer->truncate_bytes, err) ||
-	    !json_text(value, "transcript", where, &transcript, err) ||
-	    !json_member(value, "drip", cJSON_Object, where, &drip, err) ||
-	    !json_member(value, "exec", cJSON_Object, where, &exec, err))
+	    !fields_number(value, "exit", where, 0, 255, &exit_status, err) ||
+	    !fields_number(value, "signal", where, 1, 15, &sig, err) ||
+	    !fields_number(value, "delay_ms", where, 0, SHIM_MAX_PAUSE_MS, &answer->delay_ms, err) ||
+	    !fields_number(value, "linger_ms", where, 0, SHIM_MAX_PAUSE_MS, &answer->linger_ms, err) ||
+	    !fields_flag(value, "hang", where, &answer->hang, err) ||
+	    !fields_flag(value, "deaf", where, &answer->deaf, err) ||
+	    !fields_number(value, "truncate_bytes", where, 0, SHIM_MAX_TEXT_BYTES, &answer->truncate_bytes, err) ||
+	    !fields_text(value, "transcript", where, &transcript, err) ||
+	    !fields_member(value, "drip", cJSON_Object, where, &drip, err) ||
+	    !fields_member(value, "exec", cJSON_Object, where, &exec, err))
 		return false;
 	answer->from = str_dup(from);
 	answer->transcript = str_dup(transcript);
@@ -245,9 +245,9 @@ static bool read_answer(const cJSON *value, const struct reader *reader, const c
 		return error_set(err, ERROR_CONFIG, "%s does not say \"from\" what it comes", where);
 	if (drip != NULL) {
 		answer->drip_bytes = answer->drip_ms = 1;
-		if (!json_check_keys(drip, "bytes every_ms", where, err) ||
-		    !json_number(drip, "bytes", where, 1, SHIM_MAX_TEXT_BYTES, &answer->drip_bytes, err) ||
-		    !json_number(drip, "every_ms", where, 1, SHIM_MAX_PAUSE_MS, &answer->drip_ms, err))
+		if (!fields_check(drip, "bytes every_ms", where, err) ||
+		    !fields_number(drip, "bytes", where, 1, SHIM_MAX_TEXT_BYTES, &answer->drip_bytes, err) ||
+		    !fields_number(drip, "every_ms", where, 1, SHIM_MAX_PAUSE_MS, &answer->drip_ms, err))
 			return false;
 	}
 	if (exec != NULL && !read_exec(exec, reader, where, answer, err))
@@ -270,15 +270,15 @@ static bool read_plays(const cJSON *value, const char *where, struct cassette_in
 	const cJSON *plays = NULL;
 
 	interaction->least = interaction->most = 1;
-	if (!json_member(value, "plays", cJSON_Object, where, &plays, err))
+	if (!fields_member(value, "plays", cJSON_Object, where, &plays, err))
 		return false;
 	if (plays == NULL)
 		return true;
 	interaction->least = 0;
 	interaction->most = INT32_MAX;
-	if (!json_check_keys(plays, "least most", where, err) ||
-	    !json_number(plays, "least", where, 0, INT32_MAX, &interaction->least, err) ||
-	    !json_number(plays, "most", where, 1, INT32_MAX, &interaction->most, err))
+	if (!fields_check(plays, "least most", where, err) ||
+	    !fields_number(plays, "least", where, 0, INT32_MAX, &interaction->least, err) ||
+	    !fields_number(plays, "most", where, 1, INT32_MAX, &interaction->most, err))
 		return false;
 	if (interaction->least > interaction->most)
 		return error_set(err, ERROR_CONFIG, "%s: \"least\" is more than \"most\"", where);
@@ -293,15 +293,15 @@ static bool read_busy(const cJSON *value, const struct reader *reader, const cha
 	const cJSON *member = NULL;
 	const cJSON *answer = NULL;
 
-	if (!json_member(value, "busy", cJSON_Object, where, &member, err))
+	if (!fields_member(value, "busy", cJSON_Object, where, &member, err))
 		return false;
 	if (member == NULL)
 		return true;
-	if (!json_check_keys(member, "times for_ms key answer", where, err) ||
-	    !json_number(member, "times", where, 1, 1000000, &busy->times, err) ||
-	    !json_number(member, "for_ms", where, 1, SHIM_MAX_PAUSE_MS, &busy->for_ms, err) ||
+	if (!fields_check(member, "times for_ms key answer", where, err) ||
+	    !fields_number(member, "times", where, 1, 1000000, &busy->times, err) ||
+	    !fields_number(member, "for_ms", where, 1, SHIM_MAX_PAUSE_MS, &busy->for_ms, err) ||
 	    !read_template(member, "key", reader->names, where, &busy->key, err) ||
-	    !json_member(member, "answer", cJSON_Object, where, &answer, err))
+	    !fields_member(member, "answer", cJSON_Object, where, &answer, err))
 		return false;
 	if ((busy->times == 0) == (busy->for_ms == 0))
 		return error_set(err, ERROR_CONFIG, "%s: \"busy\" needs either \"times\" or \"for_ms\"", where);
@@ -324,13 +324,13 @@ static bool read_await(const cJSON *value, const struct reader *reader, const ch
 	const cJSON *member = NULL;
 	const char *is = NULL;
 
-	if (!json_member(value, "await", cJSON_Object, where, &member, err))
+	if (!fields_member(value, "await", cJSON_Object, where, &member, err))
 		return false;
 	if (member == NULL)
 		return true;
-	if (!json_check_keys(member, "is name most_ms", where, err) || !json_text(member, "is", where, &is, err) ||
+	if (!fields_check(member, "is name most_ms", where, err) || !fields_text(member, "is", where, &is, err) ||
 	    !read_template(member, "name", reader->names, where, &await->name, err) ||
-	    !json_number(member, "most_ms", where, 0, SHIM_MAX_PAUSE_MS, &await->most_ms, err))
+	    !fields_number(member, "most_ms", where, 0, SHIM_MAX_PAUSE_MS, &await->most_ms, err))
 		return false;
 	if ((!str_equal(is, "container-gone") && !str_equal(is, "network-unused")) || await->name == NULL)
 		return error_set(err, ERROR_CONFIG,
@@ -348,9 +348,9 @@ static bool read_effect(const cJSON *value, struct reader *reader, const char *w
 	size_t i;
 
 	effect->grace_ms = 5000;
-	if (!json_check_keys(value, "do name grace_ms", where, err) ||
-	    !json_number(value, "grace_ms", where, 0, SHIM_MAX_PAUSE_MS, &effect->grace_ms, err) ||
-	    !json_text(value, "do", where, &word, err) ||
+	if (!fields_check(value, "do name grace_ms", where, err) ||
+	    !fields_number(value, "grace_ms", where, 0, SHIM_MAX_PAUSE_MS, &effect->grace_ms, err) ||
+	    !fields_text(value, "do", where, &word, err) ||
 	    !read_template(value, "name", reader->names, where, &effect->name, err))
 		return false;
 	for (i = 0; i < EFFECT_KINDS && !str_equal(word, effect_kinds[i].word); i++)
@@ -370,7 +370,7 @@ static bool read_effects(const cJSON *value, struct reader *reader, const char *
 {
 	const cJSON *list = NULL;
 
-	if (!json_member(value, "effects", cJSON_Array, where, &list, err))
+	if (!fields_member(value, "effects", cJSON_Array, where, &list, err))
 		return false;
 	for (const cJSON *child = list != NULL ? list->child : NULL; child != NULL; child = child->next) {
 		struct cassette_effect *effect;
@@ -390,7 +390,7 @@ static bool read_refusals(const cJSON *value, const struct reader *reader, const
 {
 	const cJSON *list = NULL;
 
-	if (!json_member(value, "refusals", cJSON_Object, where, &list, err))
+	if (!fields_member(value, "refusals", cJSON_Object, where, &list, err))
 		return false;
 	for (const cJSON *child = list != NULL ? list->child : NULL; child != NULL; child = child->next) {
 		mem_cleanup char *inside = str_printf("%s.refusals.%s", where, child->string);
@@ -428,10 +428,10 @@ static bool read_interaction(const cJSON *value, const char *kind, const char *w
 	const char *note = NULL;
 	const char *id = NULL;
 
-	if (!json_check_keys(value, keys, where, err) || !json_text(value, "id", where, &id, err) ||
-	    !json_text(value, "note", where, &note, err) ||
-	    !json_texts(value, "argv", where, &interaction->argv, err) ||
-	    !json_texts(value, "env", where, &interaction->env, err) || !read_plays(value, where, interaction, err))
+	if (!fields_check(value, keys, where, err) || !fields_text(value, "id", where, &id, err) ||
+	    !fields_text(value, "note", where, &note, err) ||
+	    !fields_texts(value, "argv", where, &interaction->argv, err) ||
+	    !fields_texts(value, "env", where, &interaction->env, err) || !read_plays(value, where, interaction, err))
 		return false;
 	if (str_is_empty(id) || strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(id))
 		return error_set(err, ERROR_CONFIG, "%s: \"id\" is made of a-z, 0-9 and '-'", where);
@@ -447,7 +447,7 @@ static bool read_interaction(const cJSON *value, const char *kind, const char *w
 		strv_push(words, "not-yet");
 	if (!read_effects(value, &reader, where, interaction, words, err) ||
 	    !read_refusals(value, &reader, where, interaction, words, err) ||
-	    !json_member(value, "answer", cJSON_Object, where, &answer, err))
+	    !fields_member(value, "answer", cJSON_Object, where, &answer, err))
 		return false;
 	if (answer == NULL)
 		return error_set(err, ERROR_CONFIG, "%s: \"answer\" is missing", where);
@@ -463,16 +463,16 @@ static bool read_origin(const cJSON *root, struct cassette *cassette, struct npx
 	static const char *const required[] = { "kind", "from", "cli", "os", "date" };
 	const cJSON *origin = NULL;
 
-	if (!json_member(root, "origin", cJSON_Object, "cassette", &origin, err))
+	if (!fields_member(root, "origin", cJSON_Object, "cassette", &origin, err))
 		return false;
 	if (origin == NULL)
 		return error_set(err, ERROR_CONFIG, "cassette: \"origin\" is missing");
-	if (!json_check_keys(origin, "kind from cli os date", "origin", err))
+	if (!fields_check(origin, "kind from cli os date", "origin", err))
 		return false;
 	for (size_t i = 0; i < sizeof(required) / sizeof(required[0]); i++) {
 		const char *text = NULL;
 
-		if (!json_text(origin, required[i], "origin", &text, err))
+		if (!fields_text(origin, required[i], "origin", &text, err))
 			return false;
 		if (str_is_empty(text))
 			return error_set(err, ERROR_CONFIG, "origin: \"%s\" is missing", required[i]);
@@ -495,9 +495,10 @@ static bool read_head(const cJSON *root, struct cassette *cassette, struct npxc_
 	int64_t schema = 0;
 	bool ok;
 
-	if (!json_check_keys(root, keys, "cassette", err) ||
-	    !json_number(root, "schema", "cassette", 1, 1, &schema, err) ||
-	    !json_text(root, "cli", "cassette", &cli, err) || !json_text(root, "version", "cassette", &version, err))
+	if (!fields_check(root, keys, "cassette", err) ||
+	    !fields_number(root, "schema", "cassette", 1, 1, &schema, err) ||
+	    !fields_text(root, "cli", "cassette", &cli, err) ||
+	    !fields_text(root, "version", "cassette", &version, err))
 		return false;
 	if (schema != 1)
 		return error_set(err, ERROR_CONFIG, "cassette: \"schema\" is missing (this shim plays 1)");
@@ -509,27 +510,27 @@ static bool read_head(const cJSON *root, struct cassette *cassette, struct npxc_
 	cassette->version = str_dup(version);
 	if (!read_origin(root, cassette, err))
 		return false;
-	ok = json_texts(root, "redactions", "cassette", &redactions, err);
+	ok = fields_texts(root, "redactions", "cassette", &redactions, err);
 	strv_done(&redactions);
-	if (!ok || !json_member(root, "world", cJSON_Object, "cassette", &member, err))
+	if (!ok || !fields_member(root, "world", cJSON_Object, "cassette", &member, err))
 		return false;
 	cassette->first_octet = 65;
-	if (member != NULL && (!json_check_keys(member, "networks first_octet", "world", err) ||
-	                       !json_texts(member, "networks", "world", &cassette->networks, err) ||
-	                       !json_number(member, "first_octet", "world", 0, 254, &cassette->first_octet, err)))
+	if (member != NULL && (!fields_check(member, "networks first_octet", "world", err) ||
+	                       !fields_texts(member, "networks", "world", &cassette->networks, err) ||
+	                       !fields_number(member, "first_octet", "world", 0, 254, &cassette->first_octet, err)))
 		return false;
-	if (!json_member(root, "run_options", cJSON_Object, "cassette", &member, err))
+	if (!fields_member(root, "run_options", cJSON_Object, "cassette", &member, err))
 		return false;
-	return member == NULL || (json_check_keys(member, "values flags", "run_options", err) &&
-	                          json_texts(member, "values", "run_options", &cassette->run_values, err) &&
-	                          json_texts(member, "flags", "run_options", &cassette->run_flags, err));
+	return member == NULL || (fields_check(member, "values flags", "run_options", err) &&
+	                          fields_texts(member, "values", "run_options", &cassette->run_values, err) &&
+	                          fields_texts(member, "flags", "run_options", &cassette->run_flags, err));
 }
 
 static bool read_interactions(const cJSON *root, struct cassette *cassette, struct npxc_error *err)
 {
 	const cJSON *list = NULL;
 
-	if (!json_member(root, "interactions", cJSON_Array, "cassette", &list, err))
+	if (!fields_member(root, "interactions", cJSON_Array, "cassette", &list, err))
 		return false;
 	if (list == NULL || list->child == NULL)
 		return error_set(err, ERROR_CONFIG, "cassette: \"interactions\" is missing or empty");
@@ -541,7 +542,7 @@ static bool read_interactions(const cJSON *root, struct cassette *cassette, stru
 		struct cassette_interaction *interaction;
 		bool ok;
 
-		if (cJSON_IsObject(child) && !json_text(child, "id", "interaction", &id, err))
+		if (cJSON_IsObject(child) && !fields_text(child, "id", "interaction", &id, err))
 			return false;
 		where = id != NULL ? str_dup(id) : str_printf("interaction %zu", cassette->count + 1);
 		for (size_t i = 0; i < cassette->count; i++)
@@ -564,7 +565,7 @@ bool cassette_parse(const char *text, size_t length, struct cassette *ret_casset
 	cJSON *root JSON_CLEANUP = NULL;
 	struct cassette cassette = { 0 };
 
-	if (!json_parse(text, length, &root, err))
+	if (!fields_parse(text, length, &root, err))
 		return false;
 	if (!read_head(root, &cassette, err) || !read_interactions(root, &cassette, err)) {
 		cassette_done(&cassette);

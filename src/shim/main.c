@@ -29,9 +29,9 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "shim/cassette.h"
+#include "shim/fields.h"
 #include "shim/hole.h"
 #include "shim/journal.h"
-#include "shim/json.h"
 #include "shim/play.h"
 #include "shim/shim.h"
 #include "shim/workload.h"
@@ -132,7 +132,7 @@ static bool read_setting(const cJSON *file, const char *directory, const char *k
 {
 	const char *text = NULL;
 
-	if (file != NULL && !json_text(file, key, "shim.json", &text, err))
+	if (file != NULL && !fields_text(file, key, "shim.json", &text, err))
 		return false;
 	if (text != NULL && is_path && text[0] != '/')
 		*ret_value = str_printf("%s/%s", directory, text);
@@ -198,8 +198,8 @@ static bool read_setup(const char *called, struct setup *setup, struct npxc_erro
 	if (file_exists(path)) {
 		if (!file_read(path, &text, err))
 			return false;
-		if (!json_parse(text.data != NULL ? text.data : "", text.length, &file, err) ||
-		    !json_check_keys(file, "cassette state journal fault path", "shim.json", err))
+		if (!fields_parse(text.data != NULL ? text.data : "", text.length, &file, err) ||
+		    !fields_check(file, "cassette state journal fault path", "shim.json", err))
 			return error_prefix(err, "%s", path);
 	}
 	if (!read_setting(file, directory, "journal", "NPXC_SHIM_JOURNAL", true, &setup->journal, err) ||

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/mem.h"
-#include "shim/json.h"
+#include "shim/fields.h"
 #include "shim/shim.h"
 
 #include <errno.h>
@@ -114,7 +114,7 @@ static bool expect_line(const cJSON *wanted, struct bindings *bindings, struct n
 		return str_equal(line, wanted->valuestring) ||
 		       error_set(err, ERROR_RUNTIME, "stdin said %.200s where the transcript wants %.200s", shown,
 		                 wanted->valuestring);
-	if (!json_parse(line, strlen(line), &got, err) || !cJSON_IsObject(got) || !holds(got, wanted)) {
+	if (!fields_parse(line, strlen(line), &got, err) || !cJSON_IsObject(got) || !holds(got, wanted)) {
 		mem_cleanup char *text = cJSON_PrintUnformatted(wanted);
 
 		return error_set(err, ERROR_RUNTIME,
@@ -144,10 +144,10 @@ static bool check_step(const cJSON *step, struct npxc_error *err)
 	int64_t number = 0;
 	bool flag = true;
 
-	if (!json_check_keys(step, "in out err pause_ms eof exit", where, err) ||
-	    !json_text(step, "out", where, &text, err) || !json_text(step, "err", where, &text, err) ||
-	    !json_number(step, "pause_ms", where, 0, SHIM_MAX_PAUSE_MS, &number, err) ||
-	    !json_number(step, "exit", where, 0, 255, &number, err) || !json_flag(step, "eof", where, &flag, err))
+	if (!fields_check(step, "in out err pause_ms eof exit", where, err) ||
+	    !fields_text(step, "out", where, &text, err) || !fields_text(step, "err", where, &text, err) ||
+	    !fields_number(step, "pause_ms", where, 0, SHIM_MAX_PAUSE_MS, &number, err) ||
+	    !fields_number(step, "exit", where, 0, 255, &number, err) || !fields_flag(step, "eof", where, &flag, err))
 		return false;
 	if (step->child == NULL || step->child->next != NULL)
 		return error_set(err, ERROR_CONFIG, "a transcript's line has one key");
@@ -193,7 +193,7 @@ static bool walk(const char *text, size_t length, struct bindings *bindings, int
 		cJSON *step JSON_CLEANUP = NULL;
 
 		number++;
-		if (!json_parse(copy, line, &step, err) || !check_step(step, err))
+		if (!fields_parse(copy, line, &step, err) || !check_step(step, err))
 			return error_prefix(err, "transcript line %zu", number);
 		if (bindings != NULL && !play_step(step, bindings, exit_status, err))
 			return error_prefix(err, "transcript line %zu", number);

@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "shim/json.h"
+#include "shim/fields.h"
 #include "shim/shim.h"
 
 #include <errno.h>
@@ -175,13 +175,13 @@ static bool read_counts(const cJSON *root, const char *key, struct world_counts 
 {
 	const cJSON *list = NULL;
 
-	if (!json_member(root, key, cJSON_Object, "world", &list, err))
+	if (!fields_member(root, key, cJSON_Object, "world", &list, err))
 		return false;
 	for (const cJSON *child = list != NULL ? list->child : NULL; child != NULL; child = child->next) {
 		struct world_count *count = world_count_up(counts, child->string);
 
-		if (!json_number(child, "count", "world", 0, INT64_MAX / 1024, &count->count, err) ||
-		    !json_number(child, "first_ms", "world", 0, INT64_MAX / 1024, &count->first_ms, err))
+		if (!fields_number(child, "count", "world", 0, INT64_MAX / 1024, &count->count, err) ||
+		    !fields_number(child, "first_ms", "world", 0, INT64_MAX / 1024, &count->first_ms, err))
 			return false;
 	}
 	return true;
@@ -193,10 +193,10 @@ static bool read_world(const cJSON *root, struct world *world, struct npxc_error
 	const cJSON *networks = NULL;
 	const cJSON *containers = NULL;
 
-	if (!json_number(root, "calls", "world", 0, most, &world->calls, err) ||
-	    !json_number(root, "unmatched", "world", 0, most, &world->unmatched, err) ||
-	    !json_member(root, "networks", cJSON_Array, "world", &networks, err) ||
-	    !json_member(root, "containers", cJSON_Array, "world", &containers, err) ||
+	if (!fields_number(root, "calls", "world", 0, most, &world->calls, err) ||
+	    !fields_number(root, "unmatched", "world", 0, most, &world->unmatched, err) ||
+	    !fields_member(root, "networks", cJSON_Array, "world", &networks, err) ||
+	    !fields_member(root, "containers", cJSON_Array, "world", &containers, err) ||
 	    !read_counts(root, "plays", &world->plays, err) || !read_counts(root, "busy", &world->busy, err))
 		return false;
 	for (const cJSON *n = networks != NULL ? networks->child : NULL; n != NULL; n = n->next) {
@@ -204,9 +204,9 @@ static bool read_world(const cJSON *root, struct world *world, struct npxc_error
 		int64_t octet = 0;
 		bool builtin = false;
 
-		if (!json_text(n, "name", "network", &name, err) ||
-		    !json_number(n, "octet", "network", 0, OCTETS, &octet, err) ||
-		    !json_flag(n, "builtin", "network", &builtin, err))
+		if (!fields_text(n, "name", "network", &name, err) ||
+		    !fields_number(n, "octet", "network", 0, OCTETS, &octet, err) ||
+		    !fields_flag(n, "builtin", "network", &builtin, err))
 			return false;
 		add_network(world, name, octet, builtin);
 	}
@@ -216,15 +216,15 @@ static bool read_world(const cJSON *root, struct world *world, struct npxc_error
 		const char *image = "";
 		const char *name = "";
 
-		if (!json_text(c, "name", "container", &name, err) ||
-		    !json_text(c, "image", "container", &image, err) ||
-		    !json_text(c, "labels", "container", &labels, err) ||
-		    !json_texts(c, "networks", "container", &container->networks, err) ||
-		    !json_number(c, "call", "container", 0, most, &container->call, err) ||
-		    !json_flag(c, "running", "container", &container->running, err) ||
-		    !json_flag(c, "remove", "container", &container->remove, err) ||
-		    !json_number(c, "gone_at_ms", "container", 0, most, &container->gone_at_ms, err) ||
-		    !json_number(c, "supervisor", "container", 0, most, &container->supervisor, err))
+		if (!fields_text(c, "name", "container", &name, err) ||
+		    !fields_text(c, "image", "container", &image, err) ||
+		    !fields_text(c, "labels", "container", &labels, err) ||
+		    !fields_texts(c, "networks", "container", &container->networks, err) ||
+		    !fields_number(c, "call", "container", 0, most, &container->call, err) ||
+		    !fields_flag(c, "running", "container", &container->running, err) ||
+		    !fields_flag(c, "remove", "container", &container->remove, err) ||
+		    !fields_number(c, "gone_at_ms", "container", 0, most, &container->gone_at_ms, err) ||
+		    !fields_number(c, "supervisor", "container", 0, most, &container->supervisor, err))
 			return false;
 		container->name = str_dup(name);
 		container->image = str_dup(image);
@@ -314,7 +314,7 @@ static bool load(struct world *world, const struct cassette *cassette, struct np
 	}
 	if (!file_read(path, &text, err))
 		return false;
-	if (!json_parse(text.data != NULL ? text.data : "", text.length, &root, err) || !read_world(root, world, err))
+	if (!fields_parse(text.data != NULL ? text.data : "", text.length, &root, err) || !read_world(root, world, err))
 		return error_prefix(err, "%s", path);
 	forget_ended(world);
 	return true;

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/str.h"
+#include "store/layout.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,11 +14,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
 
 /* Adds the entries of root/relative to `pending`, sorted: the order of a directory listing is no property of it. */
 static bool list(const char *root, const char *relative, struct strv *pending, struct npxc_error *err)
@@ -34,8 +30,7 @@ static bool list(const char *root, const char *relative, struct strv *pending, s
 		    strcmp(entry->d_name, "node_modules") != 0 && strcmp(entry->d_name, ".git") != 0)
 			strv_push(&names, entry->d_name);
 	closedir(directory);
-	if (names.count > 0)
-		qsort(names.v, names.count, sizeof(*names.v), by_name);
+	strv_sort(&names);
 	for (size_t i = 0; i < names.count; i++)
 		strv_pushf(pending, "%s%s%s", relative, relative[0] != '\0' ? "/" : "", names.v[i]);
 	strv_done(&names);
@@ -85,9 +80,7 @@ bool directory_fingerprint(const char *path, char **ret_digest, struct npxc_erro
 {
 	mem_cleanup char *manifest = str_printf("%s/package.json", path);
 	struct sha256 digest;
-	unsigned char bytes[SHA256_BYTES];
 	struct strv pending = { 0 };
-	char *hex;
 	bool ok;
 
 	if (!file_is_directory(path))
@@ -106,12 +99,36 @@ bool directory_fingerprint(const char *path, char **ret_digest, struct npxc_erro
 	strv_done(&pending);
 	if (!ok)
 		return false;
-	sha256_final(&digest, bytes);
-	hex = mem_alloc(2 * SHA256_BYTES + 1);
-	for (size_t i = 0; i < SHA256_BYTES; i++) {
-		hex[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-		hex[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
-	}
-	*ret_digest = hex;
+	*ret_digest = sha256_final_hex(&digest);
 	return true;
+}
+
+static char *absolute(const char *path, const char *cwd, const char *home)
+{
+	return str_starts(path, "~/") && home != NULL ? str_path_join(home, path + 2) : str_path_join(cwd, path);
+}
+
+bool directory_find(const char *path, const char *cwd, const char *home, char **ret_path, struct npxc_error *err)
+{
+	mem_cleanup char *full = absolute(path, cwd, home);
+
+	if (file_real_path(full, ret_path, err))
+		return true;
+	err->kind = ERROR_CONFIG;
+	return error_prefix(err, "no such package directory");
+}
+
+char *directory_path(const char *path, const char *cwd, const char *home)
+{
+	struct npxc_error ignored;
+	char *real = NULL;
+
+	return directory_find(path, cwd, home, &real, &ignored) ? real : absolute(path, cwd, home);
+}
+
+char *directory_key(const char *directory)
+{
+	mem_cleanup char *hash = sha256_hex(directory, strlen(directory));
+
+	return str_printf("dir=0%.*s", LAYOUT_HASH_DIGITS, hash);
 }

@@ -96,11 +96,11 @@ static const char *text_or_empty(const struct buf *bytes)
 	return bytes->data != NULL ? bytes->data : "";
 }
 
-static bool fetch_failed(const struct npm *npm, const struct install_wish *wish, const struct proc_result *result,
+static bool fetch_failed(const struct npm *npm, const struct request *request, const struct proc_result *result,
                          const struct refused *refused, struct npxc_error *err)
 {
 	mem_cleanup char *reason = NULL;
-	mem_cleanup char *title = str_escape(wish->title, strnlen(wish->title, 120));
+	mem_cleanup char *title = str_escape(request->title, strnlen(request->title, 120));
 
 	if (result->timed_out || result->signal != 0) {
 		reason = proc_result_text(result, LIMIT_INSTALL_MS);
@@ -156,14 +156,14 @@ static bool is_installed(int root, const char *location)
 }
 
 /* The name under which npm put a spec: its own for a registry package, found by its address for a directory. */
-static const char *name_of(const cJSON *root_dependencies, const struct install_wish *wish, size_t index)
+static const char *name_of(const cJSON *root_dependencies, const struct request *request, size_t index)
 {
 	const cJSON *entry;
 
-	if (wish->specs[index].kind != SPEC_DIRECTORY)
-		return wish->specs[index].name;
+	if (request->specs[index].kind != SPEC_DIRECTORY)
+		return request->specs[index].name;
 	/* of one directory it is the only one, also where a replayed runtime shows npm the host's own path */
-	if (wish->count == 1 && cJSON_GetArraySize(root_dependencies) == 1)
+	if (request->count == 1 && cJSON_GetArraySize(root_dependencies) == 1)
 		return root_dependencies->child->string;
 	cJSON_ArrayForEach(entry, root_dependencies)
 	{
@@ -210,23 +210,23 @@ static bool record_one(int root, const cJSON *packages, const char *name, struct
 	return true;
 }
 
-static bool record_packages(int root, const cJSON *lock, const struct install_wish *wish, struct record *record,
+static bool record_packages(int root, const cJSON *lock, const struct request *request, struct record *record,
                             struct npxc_error *err)
 {
 	const cJSON *packages = cJSON_GetObjectItemCaseSensitive(lock, "packages");
 	const cJSON *project = cJSON_GetObjectItemCaseSensitive(packages, "");
 	const cJSON *dependencies = cJSON_GetObjectItemCaseSensitive(project, "dependencies");
 
-	for (size_t i = 0; i < wish->count; i++) {
-		const char *name = name_of(dependencies, wish, i);
+	for (size_t i = 0; i < request->count; i++) {
+		const char *name = name_of(dependencies, request, i);
 
 		if (name == NULL)
 			return error_set(err, ERROR_INSTALL, "%s: npm gave it no name; put one into its package.json",
-			                 wish->title);
+			                 request->title);
 		if (!spec_check_name(name, err) || !record_one(root, packages, name, record, err))
 			return false;
 		// NOLINTNEXTLINE(clang-analyzer-core.NullDereference): record_one has just added it
-		record->packages[record->package_count - 1].directory = str_dup(wish->directories[i]);
+		record->packages[record->package_count - 1].directory = str_dup(request->directories[i]);
 	}
 	return true;
 }
@@ -287,8 +287,8 @@ static bool add_directory(const struct staging *staging, const char *directory, 
 	return hide_prepare(staging, directory, name, guest, sources, err);
 }
 
-static bool fetch(const struct npm *npm, const struct staging *staging, const struct install_wish *wish,
-                  const char *tree, struct install_progress *progress, struct refused *refused, struct npxc_error *err)
+static bool fetch(const struct npm *npm, const struct staging *staging, const struct request *request, const char *tree,
+                  struct install_progress *progress, struct refused *refused, struct npxc_error *err)
 {
 	static const char *const words[] = { "install",   "--ignore-scripts",     "--omit=dev",      "--no-audit",
 		                             "--no-fund", "--no-update-notifier", "--install-links", "--no-progress" };
@@ -302,19 +302,19 @@ static bool fetch(const struct npm *npm, const struct staging *staging, const st
 	strv_push_all(&job.words, words, sizeof(words) / sizeof(words[0]));
 	strv_push(&job.words, progress->terminal ? "--loglevel=http" : "--loglevel=error");
 	strv_push(&job.words, "--");
-	for (size_t i = 0; ok && i < wish->count; i++) {
-		if (wish->specs[i].kind == SPEC_DIRECTORY)
-			ok = add_directory(staging, wish->directories[i], i, &sources, &job.words, err);
+	for (size_t i = 0; ok && i < request->count; i++) {
+		if (request->specs[i].kind == SPEC_DIRECTORY)
+			ok = add_directory(staging, request->directories[i], i, &sources, &job.words, err);
 		else
-			strv_pushf(&job.words, "%s@%s", wish->specs[i].name,
-			           wish->exact != NULL ? wish->exact : wish->specs[i].select);
+			strv_pushf(&job.words, "%s@%s", request->specs[i].name,
+			           request->exact != NULL ? request->exact : request->specs[i].select);
 	}
 	job.sources = sources.mounts;
 	job.source_count = sources.mount_count;
 	install_progress_phase(progress, "fetching");
 	ok = ok && npm_run(npm, &job, &result, err);
 	if (ok && result.exit_status != 0)
-		ok = fetch_failed(npm, wish, &result, refused, err);
+		ok = fetch_failed(npm, request, &result, refused, err);
 	proc_result_done(&result);
 	strv_done(&job.words);
 	launch_done(&sources);
@@ -387,10 +387,10 @@ static bool rebuild(const struct npm *npm, const struct staging *staging, const 
 	return ok;
 }
 
-static bool script_failed(const struct install_wish *wish, const struct strv *places, const struct proc_result *result,
+static bool script_failed(const struct request *request, const struct strv *places, const struct proc_result *result,
                           struct npxc_error *err)
 {
-	mem_cleanup char *title = str_escape(wish->title, strnlen(wish->title, 80));
+	mem_cleanup char *title = str_escape(request->title, strnlen(request->title, 80));
 	mem_cleanup char *reason = NULL;
 	mem_cleanup char *whose = NULL;
 
@@ -471,7 +471,7 @@ static bool leave_out(int root, const cJSON *lock, const char *place, struct npx
 	return ok;
 }
 
-static bool build_required(const struct npm *npm, const struct staging *staging, const struct install_wish *wish,
+static bool build_required(const struct npm *npm, const struct staging *staging, const struct request *request,
                            const char *tree, const struct store_node *node, const struct strv *places,
                            struct refused *refused, struct npxc_error *err)
 {
@@ -482,7 +482,7 @@ static bool build_required(const struct npm *npm, const struct staging *staging,
 		return true;
 	ok = rebuild(npm, staging, tree, node, places, refused, &result, err);
 	if (ok && result.exit_status != 0)
-		ok = script_failed(wish, places, &result, err);
+		ok = script_failed(request, places, &result, err);
 	proc_result_done(&result);
 	return ok;
 }
@@ -506,7 +506,7 @@ static bool build_optional(const struct npm *npm, const struct staging *staging,
 	return ok;
 }
 
-static bool run_scripts(const struct npm *npm, const struct staging *staging, const struct install_wish *wish,
+static bool run_scripts(const struct npm *npm, const struct staging *staging, const struct request *request,
                         const char *tree, int root, const cJSON *lock, const struct store_node *node,
                         struct refused *refused, struct record *record, struct npxc_error *err)
 {
@@ -520,7 +520,7 @@ static bool run_scripts(const struct npm *npm, const struct staging *staging, co
 		strv_done(&places.optional);
 		return true;
 	}
-	ok = build_required(npm, staging, wish, tree, node, &places.required, refused, err);
+	ok = build_required(npm, staging, request, tree, node, &places.required, refused, err);
 	for (size_t i = 0; ok && i < places.optional.count; i++)
 		ok = build_optional(npm, staging, tree, root, lock, node, places.optional.v[i], refused, err);
 	for (size_t i = 0; ok && i < places.required.count; i++)
@@ -559,15 +559,15 @@ struct install_refused {
 	struct refused npm, scripts;
 };
 
-static bool install_in(const struct npm *npm, const struct staging *staging, const struct install_wish *wish,
+static bool install_in(const struct npm *npm, const struct staging *staging, const struct request *request,
                        const char *tree, struct install_progress *progress, struct install_refused *refused,
                        struct record *record, struct store_node *node, struct npxc_error *err)
 {
 	FD_CLEANUP int root = -1;
 	cJSON *lock = NULL;
 	bool ok = write_root_manifest(staging, tree, err) && tree_open(tree, &root, err) &&
-	          fetch(npm, staging, wish, tree, progress, &refused->npm, err) && read_lock(root, &lock, err) &&
-	          record_packages(root, lock, wish, record, err) && link_bins(root, record, err);
+	          fetch(npm, staging, request, tree, progress, &refused->npm, err) && read_lock(root, &lock, err) &&
+	          record_packages(root, lock, request, record, err) && link_bins(root, record, err);
 
 	if (ok) {
 		install_progress_phase(progress, "looking at Node");
@@ -575,31 +575,31 @@ static bool install_in(const struct npm *npm, const struct staging *staging, con
 	}
 	if (ok) {
 		install_progress_phase(progress, "install scripts");
-		ok = run_scripts(npm, staging, wish, tree, root, lock, node, &refused->scripts, record, err);
+		ok = run_scripts(npm, staging, request, tree, root, lock, node, &refused->scripts, record, err);
 	}
 	cJSON_Delete(lock);
 	return ok;
 }
 
 /* After the line of progress has gone. What npm was refused stands in the error when it failed. */
-static void tell_refused(const struct npm *npm, const struct install_wish *wish, const struct install_refused *refused,
+static void tell_refused(const struct npm *npm, const struct request *request, const struct install_refused *refused,
                          bool installed)
 {
 	const struct store_allow *package = &npm->host->allow_package;
 	const struct store_allow *all = &npm->host->allow_all;
 	mem_cleanup char *again =
-	    installed && wish->count == 1 ? str_printf("npxc install --force %s", wish->title) : NULL;
+	    installed && request->count == 1 ? str_printf("npxc install --force %s", request->title) : NULL;
 	mem_cleanup char *npms = refused_of_npm(&refused->npm, all->rules, all->file);
 	mem_cleanup char *scripts =
-	    refused_of_scripts(&refused->scripts, wish->title, package->rules, package->file, again);
+	    refused_of_scripts(&refused->scripts, request->title, package->rules, package->file, again);
 
 	if (npms != NULL && installed)
-		log_notice("%s: %s", wish->title, npms);
+		log_notice("%s: %s", request->title, npms);
 	if (scripts != NULL)
 		log_notice("%s", scripts);
 }
 
-bool install_packages(const struct npm *npm, const struct staging *staging, const struct install_wish *wish,
+bool install_packages(const struct npm *npm, const struct staging *staging, const struct request *request,
                       char **ret_tree, struct record *ret_record, struct store_node *ret_node, struct npxc_error *err)
 {
 	struct install_progress progress;
@@ -611,10 +611,10 @@ bool install_packages(const struct npm *npm, const struct staging *staging, cons
 
 	if (!staging_add(staging, "package", &tree, err))
 		return false;
-	install_progress_start(&progress, npm->host, wish->title);
-	ok = install_in(npm, staging, wish, tree, &progress, &refused, &record, &node, err);
+	install_progress_start(&progress, npm->host, request->title);
+	ok = install_in(npm, staging, request, tree, &progress, &refused, &record, &node, err);
 	install_progress_end(&progress);
-	tell_refused(npm, wish, &refused, ok);
+	tell_refused(npm, request, &refused, ok);
 	refused_done(&refused.npm);
 	refused_done(&refused.scripts);
 	if (!ok) {

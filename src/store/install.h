@@ -3,15 +3,7 @@
 
 #include "store/npm.h"
 #include "store/record.h"
-
-/* What is to be installed together: one spec, or those of -p. */
-struct install_wish {
-	const struct spec *specs;
-	size_t count;
-	char *const *directories; /* real path of each directory spec, NULL for the others */
-	const char *exact;        /* the version to take when there is one registry spec; NULL: what the spec says */
-	const char *title;        /* for progress and messages: as the user typed it */
-};
+#include "store/request.h"
 
 /*
  * The two steps in a staging directory; on success `*ret_tree` (owned) is the tree inside it, without its npxc.json,
@@ -20,7 +12,7 @@ struct install_wish {
  * Should: leave credentials nowhere in the tree; remove an optional dependency whose script fails, with what needs it.
  * Errors: ERROR_INSTALL with npm's or the script's own reason, and what npm_run gives.
  */
-bool install_packages(const struct npm *npm, const struct staging *staging, const struct install_wish *wish,
+bool install_packages(const struct npm *npm, const struct staging *staging, const struct request *request,
                       char **ret_tree, struct record *ret_record, struct store_node *ret_node,
                       struct npxc_error *err) NPXC_MUST_CHECK;
 

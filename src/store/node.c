@@ -8,8 +8,8 @@
 #include "base/proc.h"
 #include "base/tree.h"
 #include "config/semver.h"
-#include "store/npm.h"
 #include "store/record.h"
+#include "json/parse.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -170,7 +170,7 @@ static bool ask(const struct store_host *host, const char *path, cJSON **ret_ans
 	if (!ok)
 		return false;
 	if (result.exit_status == 0 && result.output.data != NULL)
-		answer = cJSON_Parse(result.output.data);
+		answer = parse_text(result.output.data, result.output.length);
 	if (answer == NULL) {
 		mem_cleanup char *text = proc_result_text(&result, LIMIT_CLI_MS);
 
@@ -274,7 +274,7 @@ static bool ask_image(const struct store_host *host, cJSON **ret_answer, struct 
 	cJSON *answer = NULL;
 	bool ok;
 
-	npm_base_launch(&launch);
+	host_base_launch(&launch);
 	free(launch.directory);
 	launch.directory = str_dup("/tmp");
 	strv_push(&launch.command, "node");
@@ -286,7 +286,7 @@ static bool ask_image(const struct store_host *host, cJSON **ret_answer, struct 
 	if (!ok)
 		return error_prefix(err, "Node of image %s", host->image);
 	if (result.exit_status == 0 && result.output.data != NULL)
-		answer = cJSON_Parse(result.output.data);
+		answer = parse_text(result.output.data, result.output.length);
 	if (answer == NULL) {
 		mem_cleanup char *text = proc_result_text(&result, LIMIT_INSTALL_MS);
 

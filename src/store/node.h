@@ -1,7 +1,21 @@
 #ifndef NPXC_STORE_NODE_H
 #define NPXC_STORE_NODE_H
 
-#include "store/store.h"
+#include "store/host.h"
+
+/* A Node on the host's file system. What of it a sandbox sees: node_add_mounts. */
+struct store_node_files {
+	char *program;         /* real path of the executable; NULL: an image's Node */
+	char *prefix;          /* where `program` is bin/node of; NULL when it is called otherwise */
+	struct strv libraries; /* shared objects that it loads from beneath its prefix, by their paths in it */
+};
+
+struct store_node {
+	char *version; /* "20.20.2", without v */
+	char *abi;     /* process.versions.modules */
+	struct store_node_files files;
+	bool from_store; /* installed by npxc because the host's did not satisfy */
+};
 
 /*
  * The host's Node and those in the store. What a Node says about itself is asked once and kept in <store>/node.json

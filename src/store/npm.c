@@ -343,16 +343,6 @@ static bool make_config(const struct npm *npm, const struct npm_job *job, char *
 
 /* ---- the launch ---- */
 
-void npm_base_launch(struct launch *launch)
-{
-	mem_cleanup char *random = random_hex(8);
-
-	*launch = (struct launch){ .network = LAUNCH_NETWORK_NONE };
-	launch->name = str_printf("npxc-install-%s", random);
-	launch->home = str_dup("/home/npxc");
-	launch->directory = str_dup(STORE_GUEST_PACKAGE);
-}
-
 static const char *const proxy_variables[] = { "http_proxy",  "https_proxy", "HTTP_PROXY",
 	                                       "HTTPS_PROXY", "PROXY",       "proxy" };
 enum { PROXY_VARIABLES = sizeof(proxy_variables) / sizeof(proxy_variables[0]) };
@@ -462,7 +452,7 @@ static void make_launch(const struct npm *npm, const struct npm_job *job, const 
 {
 	mem_cleanup char *extra = str_printf("%s/extra-ca.pem", config);
 
-	npm_base_launch(launch);
+	host_base_launch(launch);
 	add_environment(launch, job);
 	add_proxies(launch, job->step == NPM_FETCH);
 	if (file_exists(extra))

@@ -59,7 +59,4 @@ bool npm_run(const struct npm *npm, const struct npm_job *job, struct proc_resul
 /* Why NPM_FETCH failed, in one line: npm's own reason, or what it was refused. Owned. */
 char *npm_fetch_reason(const struct npm *npm, const struct proc_result *result, const struct refused *refused);
 
-/* The launch of a sandbox of the store: a name, a home, no network, no limits but time. */
-void npm_base_launch(struct launch *launch);
-
 #endif

@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "json/parse.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -89,7 +90,7 @@ static char *ini_value(const char *text, size_t length)
 			trimmed[n > 1 ? n - 1 : 0] = '\0';
 			trimmed += n > 1;
 		}
-		parsed = cJSON_ParseWithOpts(trimmed, NULL, true);
+		parsed = parse_text(trimmed, strlen(trimmed));
 		result = str_dup(cJSON_IsString(parsed) ? parsed->valuestring : trimmed);
 		cJSON_Delete(parsed);
 		return result;

@@ -7,6 +7,7 @@
 #include "base/tree.h"
 #include "store/reason.h"
 #include "store/record.h"
+#include "json/parse.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -54,7 +55,7 @@ static bool pick_version(const struct npm *npm, const struct staging *staging, c
 
 	if (!run_npm(npm, staging, tree, words, sizeof(words) / sizeof(words[0]), &result, err))
 		return false;
-	list = cJSON_Parse(text_or_empty(&result.output));
+	list = parse_text(text_or_empty(&result.output), result.output.length);
 	proc_result_done(&result);
 	cJSON_ArrayForEach(item, list)
 	{
@@ -82,7 +83,7 @@ static bool ask_abi(const struct npm *npm, const char *program, const char *tree
 	struct proc_result result = { 0 };
 	bool ok;
 
-	npm_base_launch(&launch);
+	host_base_launch(&launch);
 	launch_add_mount(&launch, tree, STORE_GUEST_PACKAGE, false);
 	launch_add_mount(&launch, program, STORE_GUEST_NODE "/bin/node", false);
 	strv_push(&launch.command, STORE_GUEST_NODE "/bin/node");

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "json/parse.h"
 
 #include <cjson/cJSON.h>
 #include <fcntl.h>
@@ -29,7 +30,9 @@ static double number_of(const cJSON *object, const char *key)
 
 static cJSON *parse_object(const struct buf *bytes)
 {
-	cJSON *root = bytes->data == NULL ? NULL : cJSON_ParseWithOpts(bytes->data, NULL, true);
+	const size_t mark =
+	    bytes->length >= 3 && memcmp(bytes->data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; /* as Node does */
+	cJSON *root = bytes->data == NULL ? NULL : parse_text(bytes->data + mark, bytes->length - mark);
 
 	if (!cJSON_IsObject(root)) {
 		cJSON_Delete(root);

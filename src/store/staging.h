@@ -1,7 +1,7 @@
 #ifndef NPXC_STORE_STAGING_H
 #define NPXC_STORE_STAGING_H
 
-#include "store/store.h"
+#include "store/host.h"
 
 #include <sys/types.h>
 

@@ -107,11 +107,6 @@ static enum tree_next scan_refused(void *context, const struct tree_entry *entry
 	return TREE_ON;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 bool variables_scan(const char *directory, const char *package_root, struct strv *ret_names, bool *ret_complete,
                     struct npxc_error *err)
 {
@@ -123,8 +118,7 @@ bool variables_scan(const char *directory, const char *package_root, struct strv
 		strv_done(&names);
 		return false;
 	}
-	if (names.count > 1)
-		qsort(names.v, names.count, sizeof(*names.v), by_name);
+	strv_sort(&names);
 	*ret_names = names;
 	*ret_complete = s.complete;
 	return true;

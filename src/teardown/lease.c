@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "network/network.h"
 #include "runtime/runtime.h"
+#include "json/parse.h"
 
 #include <cjson/cJSON.h>
 #include <dirent.h>
@@ -605,21 +606,6 @@ static bool read_line(const cJSON *line, bool first, struct lease *lease, struct
 	return error_set(err, ERROR_JSON, "it says nothing that this npxc knows");
 }
 
-/* cJSON would cut a string at a NUL, also at one that an escape stands for; after two backslashes it is none. */
-static bool has_nul(const char *line, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (line[i] == '\0')
-			return true;
-		if (line[i] != '\\')
-			continue;
-		if (count - i >= 6 && memcmp(line + i, "\\u0000", 6) == 0)
-			return true;
-		i++; /* what is escaped */
-	}
-	return false;
-}
-
 bool lease_parse(const char *text, size_t length, struct lease *ret_lease, struct npxc_error *err)
 {
 	struct lease lease = { 0 };
@@ -630,16 +616,14 @@ bool lease_parse(const char *text, size_t length, struct lease *ret_lease, struc
 		return error_set(err, ERROR_JSON, "a lease of more than %zu bytes", LIMIT_LEASE_BYTES);
 	while (fine && length > 0) {
 		const char *newline = memchr(text, '\n', length);
-		const char *end = NULL;
 		size_t count;
 
 		if (newline == NULL)
 			break;
 		count = (size_t)(newline - text);
 		number++;
-		const bool cut = has_nul(text, count);
-		cJSON *line = cut ? NULL : cJSON_ParseWithLengthOpts(text, count, &end, false);
-		if (line == NULL || end != newline)
+		cJSON *line = parse_text(text, count);
+		if (line == NULL)
 			fine = error_set(err, ERROR_JSON, "it is not JSON");
 		else
 			fine = read_line(line, number == 1, &lease, err);

@@ -33,7 +33,7 @@ static void check_config(const struct config *config)
 {
 	struct npxc_error err = { 0 };
 
-	REQUIRE(config_check_runtime(config->defaults.runtime, &err));
+	REQUIRE(value_check_runtime(config->defaults.runtime, &err));
 	REQUIRE(config->defaults.node == 0 || (config->defaults.node >= 10 && config->defaults.node <= 99));
 	REQUIRE(config->defaults.node_image[0] != '-' && config->defaults.node_image[0] != '\0');
 	REQUIRE(config->defaults.container_cli[0] != '-' && config->defaults.container_cli[0] != '\0');
@@ -52,9 +52,9 @@ static void check_package(const struct config_package *package)
 	REQUIRE(package->package == NULL || spec_check_name(package->package, &err));
 	REQUIRE(package->version == NULL || (package->version[0] != '\0' && package->version[0] != '-'));
 	for (size_t i = 0; i < package->env_count; i++)
-		REQUIRE(config_check_variable(package->env[i].name, &err) && package->env[i].value != NULL);
+		REQUIRE(value_check_variable(package->env[i].name, &err) && package->env[i].value != NULL);
 	for (size_t i = 0; i < package->env_passthrough.count; i++)
-		REQUIRE(config_check_variable(package->env_passthrough.v[i], &err));
+		REQUIRE(value_check_variable(package->env_passthrough.v[i], &err));
 	check_network(package->network_mode);
 	check_network(package->runtime_network);
 	for (size_t i = 0; i < package->storage_writable.count; i++)
@@ -95,15 +95,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else {
 		require_refusal(&err, ERROR_CONFIG);
 	}
-	if (config_parse_memory(text, &memory, &err))
+	if (value_parse_memory(text, &memory, &err))
 		check_memory(memory);
 	else
 		require_refusal(&err, ERROR_CONFIG);
-	if (config_parse_cpus(text, &millis, &err))
+	if (value_parse_cpus(text, &millis, &err))
 		REQUIRE(millis >= 10 && millis <= 512000);
 	else
 		require_refusal(&err, ERROR_CONFIG);
-	if (config_parse_mount(text, &mount, &err)) {
+	if (value_parse_mount(text, &mount, &err)) {
 		REQUIRE(mount.host[0] != '\0');
 		if (mount.container != NULL)
 			check_inside(mount.container);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "config/config.h"
+#include "config/load.h"
 #include "config/package_dir.h"
 
 #include <cjson/cJSON.h>
@@ -424,7 +425,7 @@ static void amounts_of_memory(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct npxc_error err = { 0 };
 		uint64_t bytes = 7;
-		bool ok = config_parse_memory(cases[i].text, &bytes, &err);
+		bool ok = value_parse_memory(cases[i].text, &bytes, &err);
 
 		if (ok != (cases[i].bytes != 0))
 			fail_msg("\"%s\": %s", cases[i].text, ok ? "was accepted" : err.message);
@@ -450,7 +451,7 @@ static void numbers_of_processors(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct npxc_error err = { 0 };
 		unsigned millis = 7;
-		bool ok = config_parse_cpus(cases[i].text, &millis, &err);
+		bool ok = value_parse_cpus(cases[i].text, &millis, &err);
 
 		if (ok != (cases[i].millis != 0))
 			fail_msg("\"%s\": %s", cases[i].text, ok ? "was accepted" : err.message);
@@ -507,7 +508,7 @@ static void mounts_of_flags(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct npxc_error err = { 0 };
 		struct config_mount mount = { 0 };
-		bool ok = config_parse_mount(cases[i].text, &mount, &err);
+		bool ok = value_parse_mount(cases[i].text, &mount, &err);
 
 		if (ok != (cases[i].host != NULL))
 			fail_msg("\"%s\": %s", cases[i].text, ok ? "was accepted" : err.message);
@@ -531,11 +532,11 @@ static void names_of_variables(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-		assert_true(config_check_variable(good[i], &err));
+		assert_true(value_check_variable(good[i], &err));
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_false(config_check_variable(bad[i], &err));
+		assert_false(value_check_variable(bad[i], &err));
 	memset(huge, 'A', LIMIT_VARIABLE_BYTES + 1);
-	assert_false(config_check_variable(huge, &err));
+	assert_false(value_check_variable(huge, &err));
 }
 
 static void ceilings(void **state)
@@ -606,7 +607,7 @@ static void assert_load(bool required, const char *why)
 	mem_cleanup char *old = str_printf("%s/npxc.toml", directory);
 	struct npxc_error err = { 0 };
 	struct config config;
-	bool ok = config_load(file, old, required, &config, &err);
+	bool ok = load_file(file, old, required, &config, &err);
 
 	if (ok != (why == NULL))
 		fail_msg("%s", ok ? "was accepted" : err.message);
@@ -635,16 +636,16 @@ static void files_of_settings(void **state)
 	assert_load(false, "is of npxc 0.3.0; 0.4 reads JSON: write the same settings to npxc.json beside it, such as "
 	                   "{\"defaults\": {\"network\": \"none\"");
 	assert_load(true, "is of npxc 0.3.0");
-	assert_false(config_load(toml, NULL, true, &config, &err));
+	assert_false(load_file(toml, NULL, true, &config, &err));
 	assert_non_null(strstr(err.message, "is of npxc 0.3.0"));
 	write_file("npxc.json", "{\"defaults\": {}}");
 	assert_load(false, NULL);
 	assert_load(true, NULL);
 	write_file("npxc.json", "{\n\"default\": {}}");
 	assert_load(false, "/npxc.json:2: default: unknown key `default`; did you mean `defaults`?");
-	assert_false(config_load(as_file, NULL, false, &config, &err));
+	assert_false(load_file(as_file, NULL, false, &config, &err));
 	assert_int_equal(err.kind, ERROR_CONFIG);
-	assert_false(config_load(directory, NULL, false, &config, &err));
+	assert_false(load_file(directory, NULL, false, &config, &err));
 	assert_int_equal(err.kind, ERROR_CONFIG);
 }
 
@@ -652,7 +653,7 @@ static void assert_package(const char *name, const char *why, bool present)
 {
 	struct npxc_error err = { 0 };
 	struct config_package package;
-	bool ok = config_load_package(directory, name, &package, &err);
+	bool ok = load_package(directory, name, &package, &err);
 
 	if (ok != (why == NULL))
 		fail_msg("%s: %s", name, ok ? "was accepted" : err.message);

@@ -3,6 +3,8 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "store/directory.h"
+#include "store/inventory.h"
 #include "store/npm.h"
 #include "store/record.h"
 #include "store_runner.h"
@@ -178,12 +180,12 @@ static size_t entries(const char *directory, const char *below)
 
 static void nothing_is_left(void)
 {
-	struct store_list list;
+	struct inventory list;
 	struct npxc_error err;
 
-	assert_true(store_list(fixture.store, &list, &err));
+	assert_true(inventory_read(fixture.store, &list, &err));
 	assert_int_equal(list.count, 0);
-	store_list_done(&list);
+	inventory_done(&list);
 	assert_int_equal(entries(fixture.store, "staging"), 0);
 	assert_int_equal(entries(fixture.store, "packages"), 0);
 }
@@ -388,13 +390,13 @@ static void a_directory_is_known_by_where_it_leads(void **state)
 	assert_int_equal(mkdir(package, 0755), 0);
 	assert_int_equal(symlink("package", link), 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		mem_cleanup char *path = store_directory_path(cases[i].path, cases[i].cwd, fixture.home);
+		mem_cleanup char *path = directory_path(cases[i].path, cases[i].cwd, fixture.home);
 
 		assert_string_equal(path, cases[i].leads);
 	}
 	assert_true(file_real_path(package, &real, &err));
-	key = store_directory_key(real);
-	other = store_directory_key(gone);
+	key = directory_key(real);
+	other = directory_key(gone);
 	assert_true(str_starts(key, "dir=0"));
 	assert_string_not_equal(key, other);
 }
@@ -1447,7 +1449,7 @@ static void an_interrupted_installation_looks_like_none(void **state)
 	struct setting setting;
 	struct store_package package;
 	struct npxc_error err;
-	struct store_list list;
+	struct inventory list;
 	int status;
 	pid_t pid = fork();
 	size_t removed;
@@ -1465,12 +1467,12 @@ static void an_interrupted_installation_looks_like_none(void **state)
 	assert_int_equal(entries(fixture.store, "staging"), 1); /* for the janitor, which is not here */
 	setting_make(&setting);
 	assert_false(get(&setting, "scripted", STORE_LOOK, &package, &err));
-	assert_true(store_list(fixture.store, &list, &err));
+	assert_true(inventory_read(fixture.store, &list, &err));
 	assert_int_equal(list.count, 0);
-	store_list_done(&list);
+	inventory_done(&list);
 	expect(&setting, "scripted", STORE_ENSURE, "1.0.0", 2);
 	assert_int_equal(entries(fixture.store, "staging"), 1);
-	assert_true(store_clean(fixture.store, NULL, "/", &removed, &bytes, &kept, &err));
+	assert_true(inventory_clean(fixture.store, NULL, "/", &removed, &bytes, &kept, &err));
 	assert_int_equal(removed, 1);
 	nothing_is_left();
 	setting_done(&setting);
@@ -1518,7 +1520,7 @@ static void cleaning_a_version_takes_no_prerelease_of_it(void **state)
 			}
 			store_package_done(&package);
 		}
-		assert_true(store_clean(fixture.store, cases[i].cleaned, "/", &removed, &bytes, &kept, &err));
+		assert_true(inventory_clean(fixture.store, cases[i].cleaned, "/", &removed, &bytes, &kept, &err));
 		if (removed != cases[i].removed)
 			fail_msg("%zu: %zu removed", i, removed);
 		if (cases[i].left != NULL) {
@@ -1527,7 +1529,7 @@ static void cleaning_a_version_takes_no_prerelease_of_it(void **state)
 			must_get(&setting, cases[i].left, STORE_LOOK, &package);
 			store_package_done(&package);
 		}
-		assert_true(store_clean(fixture.store, NULL, "/", &removed, &bytes, &kept, &err));
+		assert_true(inventory_clean(fixture.store, NULL, "/", &removed, &bytes, &kept, &err));
 		setting_done(&setting);
 	}
 }
@@ -1536,7 +1538,7 @@ static void cleaning_spares_what_is_in_use(void **state)
 {
 	struct setting setting;
 	struct store_package package;
-	struct store_list list;
+	struct inventory list;
 	struct npxc_error err;
 	size_t removed;
 	size_t kept;
@@ -1550,7 +1552,7 @@ static void cleaning_spares_what_is_in_use(void **state)
 	expect(&setting, "scripted", STORE_ENSURE, "1.0.0", 2);
 	must_get(&setting, "plain@next", STORE_ENSURE, &package);
 	assert_true(store_use(&package, &use, &err));
-	assert_true(store_list(fixture.store, &list, &err));
+	assert_true(inventory_read(fixture.store, &list, &err));
 	assert_int_equal(list.count, 3);
 	assert_string_equal(list.v[0].name, "plain");
 	assert_string_equal(list.v[0].version, "1.0.0");
@@ -1558,20 +1560,20 @@ static void cleaning_spares_what_is_in_use(void **state)
 	assert_string_equal(list.v[1].spec, "next");
 	assert_string_equal(list.v[1].platform, package.platform);
 	assert_true(list.v[1].bytes > 0 && list.v[1].installed_at > 0);
-	store_list_done(&list);
+	inventory_done(&list);
 
-	assert_true(store_clean(fixture.store, "plain@1.0.0", "/", &removed, &bytes, &kept, &err));
+	assert_true(inventory_clean(fixture.store, "plain@1.0.0", "/", &removed, &bytes, &kept, &err));
 	assert_int_equal(removed, 1);
 	assert_int_equal(kept, 0);
 	assert_true(bytes > 0);
-	assert_true(store_clean(fixture.store, "plain@1.0.0", "/", &removed, &bytes, &kept, &err));
+	assert_true(inventory_clean(fixture.store, "plain@1.0.0", "/", &removed, &bytes, &kept, &err));
 	assert_int_equal(removed, 0);
-	assert_false(store_clean(fixture.store, "plain@beta", "/", &removed, &bytes, &kept, &err));
+	assert_false(inventory_clean(fixture.store, "plain@beta", "/", &removed, &bytes, &kept, &err));
 	assert_int_equal(err.kind, ERROR_CONFIG);
-	assert_true(store_clean(fixture.store, "plain", "/", &removed, &bytes, &kept, &err));
+	assert_true(inventory_clean(fixture.store, "plain", "/", &removed, &bytes, &kept, &err));
 	assert_int_equal(removed, 0);
 	assert_int_equal(kept, 1);
-	assert_true(store_clean(fixture.store, NULL, "/", &removed, &bytes, &kept, &err));
+	assert_true(inventory_clean(fixture.store, NULL, "/", &removed, &bytes, &kept, &err));
 	assert_int_equal(removed, 1); /* scripted */
 	assert_int_equal(kept, 1);
 	expect(&setting, "plain@next", STORE_LOOK, "2.0.0-rc.1", 0);
@@ -1579,7 +1581,7 @@ static void cleaning_spares_what_is_in_use(void **state)
 	expect(&setting, "plain@next", STORE_FORCE, "2.0.0-rc.1", 1);
 	assert_true(entries(fixture.store, "packages/plain") >= 3);
 	fd_close(&use);
-	assert_true(store_clean(fixture.store, NULL, "/", &removed, &bytes, &kept, &err));
+	assert_true(inventory_clean(fixture.store, NULL, "/", &removed, &bytes, &kept, &err));
 	assert_int_equal(removed, 1);
 	assert_int_equal(kept, 0);
 	assert_false(store_use(&package, &late, &err));

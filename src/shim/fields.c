@@ -1,54 +1,41 @@
-#include "shim/json.h"
+#include "shim/fields.h"
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "json/parse.h"
 
 #include <string.h>
 
-void json_cleanup(cJSON **value)
+void fields_cleanup(cJSON **value)
 {
 	cJSON_Delete(*value);
 	*value = NULL;
 }
 
-static bool check_shape(const cJSON *value, unsigned depth, struct npxc_error *err)
-{
-	if (depth > LIMIT_JSON_DEPTH)
-		return error_set(err, ERROR_CONFIG, "nested deeper than %d levels", LIMIT_JSON_DEPTH);
-	for (const cJSON *child = value->child; child != NULL; child = child->next) {
-		if (cJSON_IsObject(value))
-			for (const cJSON *other = child->next; other != NULL; other = other->next)
-				if (str_equal(child->string, other->string))
-					return error_set(err, ERROR_CONFIG, "the key \"%s\" stands twice in one object",
-					                 child->string);
-		if (!check_shape(child, depth + 1, err))
-			return false;
-	}
-	return true;
-}
-
-bool json_parse(const char *text, size_t length, cJSON **ret_value, struct npxc_error *err)
+bool fields_parse(const char *text, size_t length, cJSON **ret_value, struct npxc_error *err)
 {
 	cJSON *value JSON_CLEANUP = NULL;
-	const char *end = NULL;
+	struct json_reader reader;
+	const cJSON *first;
+	const cJSON *second;
 
-	if (memchr(text, '\0', length) != NULL)
-		return error_set(err, ERROR_CONFIG, "not JSON: it holds a NUL byte");
-	value = cJSON_ParseWithLengthOpts(text, length + 1, &end, 1);
-	if (value == NULL) {
-		size_t line = 1;
-
-		for (const char *p = text; end != NULL && p < end && p < text + length; p++)
-			line += *p == '\n';
-		return error_set(err, ERROR_CONFIG, "not JSON (line %zu)", line);
+	json_start(&reader, text, length);
+	reader.any_bytes = true;
+	reader.depth_max = LIMIT_JSON_DEPTH;
+	value = parse_next(&reader, NULL);
+	if (!json_end(&reader)) {
+		json_problem(&reader, err);
+		err->kind = ERROR_CONFIG;
+		return error_prefix(err, "not JSON");
 	}
-	if (!check_shape(value, 1, err))
-		return false;
+	second = parse_find_twice(value, &first);
+	if (second != NULL)
+		return error_set(err, ERROR_CONFIG, "the key \"%s\" stands twice in one object", second->string);
 	*ret_value = MEM_TAKE(value);
 	return true;
 }
 
-bool json_check_keys(const cJSON *object, const char *keys, const char *where, struct npxc_error *err)
+bool fields_check(const cJSON *object, const char *keys, const char *where, struct npxc_error *err)
 {
 	if (!cJSON_IsObject(object))
 		return error_set(err, ERROR_CONFIG, "%s must be an object", where);
@@ -70,7 +57,8 @@ bool json_check_keys(const cJSON *object, const char *keys, const char *where, s
 	return true;
 }
 
-bool json_text(const cJSON *object, const char *key, const char *where, const char **ret_value, struct npxc_error *err)
+bool fields_text(const cJSON *object, const char *key, const char *where, const char **ret_value,
+                 struct npxc_error *err)
 {
 	const cJSON *member = cJSON_GetObjectItemCaseSensitive(object, key);
 
@@ -82,8 +70,8 @@ bool json_text(const cJSON *object, const char *key, const char *where, const ch
 	return true;
 }
 
-bool json_number(const cJSON *object, const char *key, const char *where, int64_t least, int64_t most,
-                 int64_t *ret_value, struct npxc_error *err)
+bool fields_number(const cJSON *object, const char *key, const char *where, int64_t least, int64_t most,
+                   int64_t *ret_value, struct npxc_error *err)
 {
 	const cJSON *member = cJSON_GetObjectItemCaseSensitive(object, key);
 
@@ -97,7 +85,7 @@ bool json_number(const cJSON *object, const char *key, const char *where, int64_
 	return true;
 }
 
-bool json_flag(const cJSON *object, const char *key, const char *where, bool *ret_value, struct npxc_error *err)
+bool fields_flag(const cJSON *object, const char *key, const char *where, bool *ret_value, struct npxc_error *err)
 {
 	const cJSON *member = cJSON_GetObjectItemCaseSensitive(object, key);
 
@@ -109,8 +97,8 @@ bool json_flag(const cJSON *object, const char *key, const char *where, bool *re
 	return true;
 }
 
-bool json_texts(const cJSON *object, const char *key, const char *where, struct strv *ret_values,
-                struct npxc_error *err)
+bool fields_texts(const cJSON *object, const char *key, const char *where, struct strv *ret_values,
+                  struct npxc_error *err)
 {
 	const cJSON *member = cJSON_GetObjectItemCaseSensitive(object, key);
 	bool ok = cJSON_IsArray(member);
@@ -126,8 +114,8 @@ bool json_texts(const cJSON *object, const char *key, const char *where, struct 
 	return true;
 }
 
-bool json_member(const cJSON *object, const char *key, int type, const char *where, const cJSON **ret_value,
-                 struct npxc_error *err)
+bool fields_member(const cJSON *object, const char *key, int type, const char *where, const cJSON **ret_value,
+                   struct npxc_error *err)
 {
 	const cJSON *member = cJSON_GetObjectItemCaseSensitive(object, key);
 
