@@ -66,7 +66,7 @@ MUTATIONS = [without_attempt(number) for number in range(1, 6)] + [
     Mutation("sweep", "the release of what dead sessions held, at the next start", ["tear-sigkill-all"],
              ("src/teardown/sweep.c", "fine = fine && sweep_round(&sweeper, directory, &ignored);", "fine = fine && directory == NULL;")),
     Mutation("living", "the lock by which a session that lives is told from a dead one", ["tear-sigkill-all"],
-             ("src/teardown/lease.c",
+             ("src/teardown/lease_file.c",
               "if (i == LOOK_AGAIN || lease_process_alive(&seen->lease, &seen->lease.launcher, boot) ||\n"
               "\t\t    lease_process_alive(&seen->lease, &seen->lease.janitor, boot))\n\t\t\treturn false;",
               "if (i == LOOK_AGAIN)\n\t\t\treturn seen->path != boot;")),

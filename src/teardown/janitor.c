@@ -195,7 +195,7 @@ static bool runtime_of(const struct strv *words, struct runtime *ret_runtime, st
 	/* Secrets are on no lease. */
 	runtime_environment(runtime.kind, &own);
 	for (size_t i = 0; i < own.count; i++)
-		if (lease_is_secret(own.v[i]) && !strv_contains(&runtime.environment, own.v[i]))
+		if (resource_is_secret(own.v[i]) && !strv_contains(&runtime.environment, own.v[i]))
 			strv_push(&runtime.environment, own.v[i]);
 	strv_done(&own);
 	*ret_runtime = runtime;
@@ -449,13 +449,13 @@ static void remove_all_of(struct keeper *keeper, enum janitor_resource kind)
 		/* A sweep has many leases to look at, and one try for each. */
 		if (keeper->heir != NULL && keeper->is_down && is_named(kind)) {
 			sayf(keeper, VERB_WARNING, "%s %s is left behind: its runtime did not answer",
-			     lease_kind_word(kind), lease_entry_name(entry));
+			     resource_kind_word(kind), lease_entry_name(entry));
 			continue;
 		}
 		FAULT_POINT("janitor.remove");
 		if (remove_entry(keeper, entry, &err)) {
 			FAULT_POINT("janitor.removed");
-			sayf(keeper, VERB_STEP, "%s %s removed", lease_kind_word(kind), lease_entry_name(entry));
+			sayf(keeper, VERB_STEP, "%s %s removed", resource_kind_word(kind), lease_entry_name(entry));
 			if (entry->id != keeper->in_making) /* else it is looked for once more, later */
 				removed(keeper, i - 1);
 			continue;
@@ -464,7 +464,7 @@ static void remove_all_of(struct keeper *keeper, enum janitor_resource kind)
 		if (kind == JANITOR_NETWORK) {
 			say(keeper, VERB_WARNING, 0, err.message); /* names it */
 		} else {
-			sayf(keeper, VERB_WARNING, "%s %s is left behind: %s", lease_kind_word(kind),
+			sayf(keeper, VERB_WARNING, "%s %s is left behind: %s", resource_kind_word(kind),
 			     lease_entry_name(entry), err.message);
 		}
 	}
@@ -678,7 +678,7 @@ static bool take_hold(struct keeper *keeper, struct lease_entry *entry, struct n
 {
 	const char *objection = keeper->lease.count == LIMIT_JANITOR_ENTRIES
 	                            ? "too many resources are held"
-	                            : lease_objection(entry->kind, &entry->words);
+	                            : resource_objection(entry->kind, &entry->words);
 	struct lease *lease = &keeper->lease;
 
 	if (objection != NULL)

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "contain/group.h"
 #include "runtime/runtime.h"
+#include "teardown/resource.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -27,30 +28,6 @@
  * client asked it for.
  * Mustn't: delete a network while a container is not known to be gone.
  */
-enum janitor_resource {
-	JANITOR_CGROUP,    /* directory, removed once the group is gone */
-	JANITOR_DIRECTORY, /* a tree */
-	JANITOR_FILE,
-	JANITOR_CONTAINER, /* words as below */
-	JANITOR_NETWORK,   /* the same */
-	/*
-	 * The first process of a session of its own, for what npxc forks beside the sandbox: its pid and its start
-	 * (struct proc_look) as decimal numbers. It ends by itself when the launcher does, and has LIMIT_PROCESS_END_MS
-	 * for that; then it and its group are killed, and seen to be dead. Held right after its fork, and before
-	 * anything that does not trust itself to npxc can use it.
-	 * Mustn't: signal a number that has been given to somebody else.
-	 */
-	JANITOR_PROCESS,
-	/*
-	 * The list of what the host would execute in the trees that the session may write to (files/guards): a file,
-	 * which goes, or says what is unsafe now. Looked at once nothing of the session can write any more.
-	 */
-	JANITOR_GUARDS,
-};
-
-/* The words of a container or network: the CLI's path, the runtime's word, the name, then the CLI's environment. */
-enum { JANITOR_WORD_CLI, JANITOR_WORD_RUNTIME, JANITOR_WORD_NAME, JANITOR_WORDS };
-
 struct janitor;
 
 /*
@@ -71,8 +48,8 @@ bool janitor_describe(struct janitor *janitor, const struct janitor_facts *facts
                       struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
- * Returns once the janitor has written it down; `*ret_id` names the entry for janitor_release. See lease_objection for
- * what is refused. All words together: LIMIT_JANITOR_FRAME_BYTES; all entries: LIMIT_JANITOR_ENTRIES. ERROR_IO for
+ * Returns once the janitor has written it down; `*ret_id` names the entry for janitor_release. See resource_objection
+ * for what is refused. All words together: LIMIT_JANITOR_FRAME_BYTES; all entries: LIMIT_JANITOR_ENTRIES. ERROR_IO for
  * more, when the lease cannot be written (a full disk), and when the janitor has gone.
  */
 bool janitor_hold(struct janitor *janitor, enum janitor_resource kind, const struct strv *words, unsigned *ret_id,

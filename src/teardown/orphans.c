@@ -33,7 +33,7 @@ void orphans_done(struct orphans *orphans)
 
 bool orphans_is_name(const char *name)
 {
-	return lease_is_session_name(name) || network_is_managed_name(name);
+	return resource_is_session_name(name) || network_is_managed_name(name);
 }
 
 bool orphans_is_called(const struct orphan *orphan, const char *name)
@@ -54,7 +54,7 @@ static void add_directories(struct orphans *orphans, enum janitor_resource kind,
 	for (const struct dirent *entry = readdir(stream); entry != NULL; entry = readdir(stream)) {
 		mem_cleanup char *path = str_printf("%s/%s", parent, entry->d_name);
 
-		if (lease_is_session_name(entry->d_name) && file_is_directory(path))
+		if (resource_is_session_name(entry->d_name) && file_is_directory(path))
 			add(orphans, kind, path, NULL,
 			    kind == JANITOR_CGROUP && cgroup_has_processes(path) ? "it has processes" : NULL);
 	}
@@ -85,7 +85,7 @@ static void add_named(struct orphans *orphans, const struct runtime *runtime, st
 	if (!runtime_list_ours(runtime, &containers, &networks, &busy, &err))
 		strv_pushf(unasked, "%s: %s", runtime_kind_word(runtime->kind), err.message);
 	for (size_t i = 0; i < containers.count; i++)
-		if (lease_is_session_name(containers.v[i]))
+		if (resource_is_session_name(containers.v[i]))
 			add(orphans, JANITOR_CONTAINER, containers.v[i], runtime,
 			    strv_contains(&busy, containers.v[i]) ? "it runs" : NULL);
 	for (size_t i = 0; i < networks.count; i++)
@@ -285,11 +285,11 @@ static bool check_again(const struct orphans *now, const struct orphan *chosen, 
 		if (one->kind != chosen->kind || one->runtime != chosen->runtime ||
 		    strcmp(one->name, chosen->name) != 0)
 			continue;
-		return one->alive == NULL || error_set(err, ERROR_CONFIG, "%s %s stays: %s", lease_kind_word(one->kind),
-		                                       one->name, one->alive);
+		return one->alive == NULL || error_set(err, ERROR_CONFIG, "%s %s stays: %s",
+		                                       resource_kind_word(one->kind), one->name, one->alive);
 	}
 	return error_set(err, ERROR_CONFIG, "%s %s stays: it has gone, or a session has it now",
-	                 lease_kind_word(chosen->kind), chosen->name);
+	                 resource_kind_word(chosen->kind), chosen->name);
 }
 
 static bool check_all_again(const char *leases, const struct runtime *runtimes, size_t runtime_count,

@@ -56,7 +56,7 @@ static void write_one(const char *directory, const char *text)
 	must(lease_create(path, text, &fd, &err), &err);
 	append(fd, lease_line_hold(&workspace), true);
 	append(fd, lease_line_hold(&cgroup), false);
-	append(fd, lease_line_sandbox(&process, JANITOR_ASK_INNER), false);
+	append(fd, lease_line_sandbox(&process, GROUP_STOP_INNER), false);
 	close(fd);
 	unlink(path);
 	lease_entry_done(&workspace);

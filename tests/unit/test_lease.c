@@ -56,12 +56,12 @@ static void names_of_sessions(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
-		if (lease_is_session_name(CASES[i].name) != CASES[i].ours)
+		if (resource_is_session_name(CASES[i].name) != CASES[i].ours)
 			fail_msg("%s", CASES[i].name);
-	assert_true(lease_is_id("0123abcd"));
-	assert_false(lease_is_id("0123abc"));
-	assert_false(lease_is_id("0123abcd0"));
-	assert_false(lease_is_id("0123abcX"));
+	assert_true(resource_is_id("0123abcd"));
+	assert_false(resource_is_id("0123abc"));
+	assert_false(resource_is_id("0123abcd0"));
+	assert_false(resource_is_id("0123abcX"));
 }
 
 static void secrets_stay_off_the_disk(void **state)
@@ -77,11 +77,11 @@ static void secrets_stay_off_the_disk(void **state)
 	strv_push(&entry.words, "docker");
 	strv_push(&entry.words, "npxc-a-0123abcd");
 	for (size_t i = 0; i < sizeof(SECRET) / sizeof(SECRET[0]); i++) {
-		assert_true(lease_is_secret(SECRET[i]));
+		assert_true(resource_is_secret(SECRET[i]));
 		strv_push(&entry.words, SECRET[i]);
 	}
 	for (size_t i = 0; i < sizeof(OPEN) / sizeof(OPEN[0]); i++) {
-		assert_false(lease_is_secret(OPEN[i]));
+		assert_false(resource_is_secret(OPEN[i]));
 		strv_push(&entry.words, OPEN[i]);
 	}
 	char *line = lease_line_hold(&entry);
@@ -309,7 +309,7 @@ static void words_of_processes(void **state)
 		struct strv words = { 0 };
 		for (size_t k = 0; CASES[i].words[k] != NULL; k++)
 			strv_push(&words, CASES[i].words[k]);
-		const char *objection = lease_objection(JANITOR_PROCESS, &words);
+		const char *objection = resource_objection(JANITOR_PROCESS, &words);
 		if ((objection == NULL) != (CASES[i].says == NULL) ||
 		    (objection != NULL && strstr(objection, CASES[i].says) == NULL))
 			fail_msg("case %zu: %s", i, objection == NULL ? "taken" : objection);
@@ -697,7 +697,7 @@ static void leases_are_listed(void **state)
 	assert_false(lease_list(place.path, &files, &err));
 	assert_int_equal(err.kind, ERROR_IO);
 	char *id = lease_new_id(place.directory);
-	assert_true(lease_is_id(id));
+	assert_true(resource_is_id(id));
 	free(id), free(second), free(inner), free(missing);
 	done_place(&place);
 }
