@@ -75,7 +75,7 @@ MUTATIONS = [without_attempt(number) for number in range(1, 6)] + [
               "if (!end_early(session, pump, 10 * LIMIT_GRACE_MS, err))"),
              (JANITOR, "signals_time_ms() + LIMIT_SIGNAL_MS", "signals_time_ms() + 10 * LIMIT_SIGNAL_MS")),
     Mutation("background", "the attempts in the background", ["retry-*"],
-             (JANITOR, "\t\t\ttear_down_late(keeper, &keeper->waiting);\n\t\t\t_exit(0);", "\t\t\t_exit(0);")),
+             (JANITOR, "\t\t\ttear_down_late(keeper);\n\t\t\t_exit(0);", "\t\t\t_exit(0);")),
     Mutation("look-after-failure", "the look whether a network is gone after a failed delete", ["retry-*"],
              (NETWORK, "if (network_look(runtime, name, pause_ms) == NETWORK_STATE_GONE)\n\t\treturn true;", "(void)runtime;\n\t(void)name;"),
              (NETWORK, "if (network_look(runtime, name, network_schedule.last_look_ms) == NETWORK_STATE_GONE)\n"

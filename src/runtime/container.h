@@ -101,6 +101,15 @@ bool container_call_failed(const struct runtime *runtime, const char *command, c
 bool container_says_no_container(enum runtime_kind kind, const char *errors, const char *name);
 bool container_says_no_network(enum runtime_kind kind, const char *errors, const char *name);
 
+/* Whether the error of a call means that the runtime is not to be asked now: it is not available, or it did not answer
+ * in time, which the next call would cost again. Pure. */
+bool container_is_down(const struct npxc_error *err);
+
+/* container_remove.c: one call of the CLI each. That there is no such container is a success. */
+bool container_remove(const struct runtime *runtime, const char *name, struct npxc_error *err) NPXC_MUST_CHECK;
+/* SIGKILL to what runs in it. That it does not run yet, or not any more, is what the end of its CLI shows. */
+void container_kill(const struct runtime *runtime, const char *name);
+
 /* Exited by itself with status 0, within its deadline and its ceiling. */
 bool container_succeeded(const struct proc_result *result);
 

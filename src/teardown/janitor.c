@@ -202,52 +202,24 @@ static bool runtime_of(const struct strv *words, struct runtime *ret_runtime, st
 	return true;
 }
 
-/* One call of the CLI. That there is no such container is a success. */
-static bool remove_with(const struct runtime *runtime, const char *name, struct npxc_error *err)
-{
-	struct strv argv = { 0 };
-	struct proc_result result = { 0 };
-	bool ok;
-
-	runtime_remove_argv(runtime, name, &argv);
-	const char *const *words = (const char *const *)argv.v + 1;
-	ok = container_ask(runtime, words, LIMIT_REMOVE_MS, &result, err);
-	if (ok) {
-		mem_cleanup char *shown = container_command_text(runtime, words);
-
-		ok = (result.exit_status == 0 && !result.timed_out) ||
-		     (!result.timed_out && container_says_no_container(runtime->kind, result.errors.data, name)) ||
-		     container_call_failed(runtime, shown, &result, LIMIT_REMOVE_MS, err);
-		proc_result_done(&result);
-	}
-	strv_done(&argv);
-	return ok;
-}
-
 static bool remove_container(const struct strv *words, struct npxc_error *err)
 {
 	struct runtime runtime;
 
 	if (!runtime_of(words, &runtime, err))
 		return false;
-	const bool ok = remove_with(&runtime, words->v[JANITOR_WORD_NAME], err);
+	const bool ok = container_remove(&runtime, words->v[JANITOR_WORD_NAME], err);
 	runtime_done(&runtime);
 	return ok;
 }
 
 enum { REMOVE_ATTEMPTS = 3, REMOVE_PAUSE_MS = 200 };
 
-/* A call that got no answer in time is as good as a runtime that is down: the next one would cost as much again. */
-static bool is_down(const struct npxc_error *err)
-{
-	return err->kind == ERROR_RUNTIME_UNAVAILABLE || err->sys_errno == ETIMEDOUT;
-}
-
 /* A removal may meet the runtime in the middle of its own, and fail for that. */
 static bool remove_container_surely(const struct strv *words, int attempts, struct npxc_error *err)
 {
 	for (int attempt = 1; !remove_container(words, err); attempt++) {
-		if (attempt == attempts || is_down(err))
+		if (attempt == attempts || container_is_down(err))
 			return false;
 		poll(NULL, 0, REMOVE_PAUSE_MS);
 	}
@@ -255,13 +227,6 @@ static bool remove_container_surely(const struct strv *words, int attempts, stru
 }
 
 typedef bool network_deleter(const struct runtime *runtime, const char *name, struct npxc_error *err);
-
-/* One try, and when that fails a look: it may have gone meanwhile, or before. */
-static bool delete_once(const struct runtime *runtime, const char *name, struct npxc_error *err)
-{
-	return network_delete(runtime, name, err) ||
-	       (!is_down(err) && network_look(runtime, name, network_schedule.last_look_ms) == NETWORK_STATE_GONE);
-}
 
 static bool remove_network(const struct strv *words, network_deleter *delete, struct npxc_error *err)
 {
@@ -297,8 +262,8 @@ static bool remove_entry(const struct keeper *keeper, const struct lease_entry *
 	case JANITOR_CONTAINER:
 		return remove_container_surely(&entry->words, keeper->heir != NULL ? 1 : REMOVE_ATTEMPTS, err);
 	case JANITOR_NETWORK:
-		return remove_network(&entry->words, keeper->heir != NULL ? delete_once : network_delete_with_retry,
-		                      err);
+		return remove_network(&entry->words,
+		                      keeper->heir != NULL ? network_delete_once : network_delete_with_retry, err);
 	case JANITOR_GUARDS:
 		return guards_settle(entry->words.v[0], err);
 	case JANITOR_DIRECTORY:
@@ -460,7 +425,7 @@ static void remove_all_of(struct keeper *keeper, enum janitor_resource kind)
 				removed(keeper, i - 1);
 			continue;
 		}
-		keeper->is_down = keeper->is_down || is_down(&err);
+		keeper->is_down = keeper->is_down || container_is_down(&err);
 		if (kind == JANITOR_NETWORK) {
 			say(keeper, VERB_WARNING, 0, err.message); /* names it */
 		} else {
@@ -481,18 +446,14 @@ static size_t newest_container(const struct keeper *keeper)
 	return keeper->lease.count;
 }
 
-/* One call of `kill`. That the container does not run yet, or not any more, is what the CLI's end shows. */
 static void kill_container(const struct strv *words)
 {
-	const char *const call[] = { "kill", "-s", "KILL", words->v[JANITOR_WORD_NAME], NULL };
 	struct npxc_error ignored = { 0 };
-	struct proc_result result = { 0 };
 	struct runtime runtime;
 
 	if (!runtime_of(words, &runtime, &ignored))
 		return;
-	if (container_ask(&runtime, call, LIMIT_REMOVE_MS, &result, &ignored))
-		proc_result_done(&result);
+	container_kill(&runtime, words->v[JANITOR_WORD_NAME]);
 	runtime_done(&runtime);
 }
 
@@ -632,25 +593,33 @@ static bool heed_sigterm(sigset_t *ret_waiting)
 	       sigaction(SIGTERM, &action, NULL) == 0;
 }
 
-static void pause_unless_told(unsigned ms, const sigset_t *waiting)
+static bool pause_unless_told(void *context, unsigned ms)
 {
+	const struct keeper *keeper = context;
 	const struct timespec pause = { .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
 
-	(void)pselect(0, NULL, NULL, NULL, &pause, waiting);
+	(void)pselect(0, NULL, NULL, NULL, &pause, &keeper->waiting);
+	return told_to_end == 0;
+}
+
+static bool attempt_late(void *context)
+{
+	struct keeper *keeper = context;
+
+	try_again(keeper, JANITOR_CONTAINER);
+	if (!holds(keeper, JANITOR_CONTAINER))
+		try_again(keeper, JANITOR_NETWORK);
+	settle(keeper);
+	return !has_hope(keeper);
 }
 
 /* What a teardown could not remove: a runtime may hold a network for long after its container has gone. */
-static void tear_down_late(struct keeper *keeper, const sigset_t *waiting)
+static void tear_down_late(struct keeper *keeper)
 {
-	int64_t end = clock_now_ms() + network_schedule.background_ms;
+	const struct network_background background = { attempt_late, pause_unless_told, keeper };
 
-	while (has_hope(keeper) && told_to_end == 0 && clock_now_ms() + network_schedule.background_pause_ms < end) {
-		pause_unless_told(network_schedule.background_pause_ms, waiting);
-		try_again(keeper, JANITOR_CONTAINER);
-		if (!holds(keeper, JANITOR_CONTAINER))
-			try_again(keeper, JANITOR_NETWORK);
-		settle(keeper);
-	}
+	if (has_hope(keeper))
+		network_delete_blocking(&background);
 }
 
 static void refuse(struct keeper *keeper, const char *why)
@@ -842,7 +811,7 @@ static void serve(struct keeper *keeper)
 		case VERB_END:
 			tear_down(keeper);
 			say(keeper, VERB_DONE, has_hope(keeper), NULL);
-			tear_down_late(keeper, &keeper->waiting);
+			tear_down_late(keeper);
 			_exit(0);
 		}
 	}
@@ -926,7 +895,7 @@ static void run_keeper(const struct janitor *janitor, const char *id, int fd, pi
 	FAULT_POINT("janitor.alone");
 	keeper.deaf = true;
 	tear_down(&keeper);
-	tear_down_late(&keeper, &keeper.waiting);
+	tear_down_late(&keeper);
 	_exit(0);
 }
 
