@@ -29,7 +29,7 @@ from worlds import TOP, Lab, runtimes_here
 
 RUNTIME = "replay-1.0.0"
 RELAY = "src/relay/relay.c"
-NETWORK, JANITOR = "src/runtime/network.c", "src/teardown/janitor.c"
+NETWORK, TEARDOWN = "src/runtime/network.c", "src/teardown/teardown.c"
 
 
 class Mutation:
@@ -58,11 +58,11 @@ MUTATIONS = [without_attempt(number) for number in range(1, 6)] + [
               "if (!janitor_hold_named(session->janitor, JANITOR_NETWORK, &session->runtime, name, &ignored, err))\n\t\treturn false;",
               "ignored = session->janitor == NULL || name == NULL || err == NULL;\n\t(void)ignored;")),
     Mutation("order", "container before network: the networks go first", ["tear-*"],
-             (JANITOR, "\tif (!end_sandbox(keeper, 0, -1, &err))\n\t\tsayf(keeper, VERB_WARNING",
-              "\tremove_all_of(keeper, JANITOR_NETWORK);\n\tif (!end_sandbox(keeper, 0, -1, &err))\n\t\tsayf(keeper, VERB_WARNING")),
+             (TEARDOWN, "\tif (!end_sandbox(t, 0, -1, &err))\n\t\treport(t, true",
+              "\tremove_all_of(t, JANITOR_NETWORK);\n\tif (!end_sandbox(t, 0, -1, &err))\n\t\treport(t, true")),
     Mutation("order-of-removal", "container before network, once the container's CLI has ended", ["tear-*"],
-             (JANITOR, "\tremove_all_of(keeper, JANITOR_CONTAINER);\n\tFAULT_POINT(\"janitor.teardown-containers\");",
-              "\tremove_all_of(keeper, JANITOR_NETWORK);\n\tremove_all_of(keeper, JANITOR_CONTAINER);")),
+             (TEARDOWN, "\tremove_all_of(t, JANITOR_CONTAINER);\n\tFAULT_POINT(\"janitor.teardown-containers\");",
+              "\tremove_all_of(t, JANITOR_NETWORK);\n\tremove_all_of(t, JANITOR_CONTAINER);")),
     Mutation("sweep", "the release of what dead sessions held, at the next start", ["tear-sigkill-all"],
              ("src/teardown/sweep.c", "fine = fine && sweep_round(&sweeper, directory, &ignored);", "fine = fine && directory == NULL;")),
     Mutation("living", "the lock by which a session that lives is told from a dead one", ["tear-sigkill-all"],
@@ -73,9 +73,9 @@ MUTATIONS = [without_attempt(number) for number in range(1, 6)] + [
     Mutation("grace", "the end of a server's grace before a client's own", ["tear-client-ladders"],
              ("src/session/session.c", "if (!end_early(session, pump, LIMIT_GRACE_MS, err))",
               "if (!end_early(session, pump, 10 * LIMIT_GRACE_MS, err))"),
-             (JANITOR, "signals_time_ms() + LIMIT_SIGNAL_MS", "signals_time_ms() + 10 * LIMIT_SIGNAL_MS")),
+             ("src/teardown/janitor_protocol.c", "signals_time_ms() + LIMIT_SIGNAL_MS", "signals_time_ms() + 10 * LIMIT_SIGNAL_MS")),
     Mutation("background", "the attempts in the background", ["retry-*"],
-             (JANITOR, "\t\t\ttear_down_late(keeper);\n\t\t\t_exit(0);", "\t\t\t_exit(0);")),
+             ("src/teardown/janitor_process.c", "\t\tnetwork_delete_blocking(&background);", "\t\t(void)background;")),
     Mutation("look-after-failure", "the look whether a network is gone after a failed delete", ["retry-*"],
              (NETWORK, "if (network_look(runtime, name, pause_ms) == NETWORK_STATE_GONE)\n\t\treturn true;", "(void)runtime;\n\t(void)name;"),
              (NETWORK, "if (network_look(runtime, name, network_schedule.last_look_ms) == NETWORK_STATE_GONE)\n"

@@ -78,7 +78,7 @@ static void kept(struct gc *gc, const struct lease *lease, const struct strv *sa
 	}
 }
 
-static void on_lease(void *context, const struct lease_seen *seen, enum janitor_released released,
+static void on_lease(void *context, const struct lease_seen *seen, enum successor_result result,
                      const struct strv *said)
 {
 	struct gc *gc = context;
@@ -91,9 +91,9 @@ static void on_lease(void *context, const struct lease_seen *seen, enum janitor_
 		left_alone(gc, seen->path, "its janitor, or another npxc, is still at it");
 		return;
 	}
-	gc->is_down = gc->is_down || released == JANITOR_KEPT_DOWN;
-	gc->is_kept = gc->is_kept || released == JANITOR_KEPT;
-	if (released != JANITOR_RELEASED) {
+	gc->is_down = gc->is_down || result == SUCCESSOR_UNAVAILABLE;
+	gc->is_kept = gc->is_kept || result == SUCCESSOR_INCOMPLETE;
+	if (result != SUCCESSOR_RELEASED) {
 		kept(gc, lease, said);
 		return;
 	}

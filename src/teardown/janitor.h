@@ -96,23 +96,4 @@ bool janitor_await_end_of_sandbox(struct janitor *janitor, unsigned grace_ms, st
  */
 bool janitor_end(struct janitor *janitor, unsigned timeout_ms, struct npxc_error *err) NPXC_MUST_CHECK;
 
-/*
- * The same teardown for what a dead session left, in this process: `lease` as read, `fd` its file, exclusively locked.
- * One try at each; the file goes with the last of it, else what has gone is struck out. `hear` gets a line for each
- * step, `is_warning` for what stays. All pointers are borrowed; `lease` loses what was removed.
- */
-struct janitor_heir {
-	void (*hear)(void *context, bool is_warning, const char *text);
-	void *context;
-	const char *boot; /* this one's: processes of another have gone */
-};
-struct lease;
-enum janitor_released {
-	JANITOR_RELEASED,
-	JANITOR_KEPT_DOWN, /* some of it stays, because a runtime cannot be asked now */
-	JANITOR_KEPT,      /* some of it stays for another reason */
-};
-enum janitor_released janitor_release_lease(const struct janitor_heir *heir, const char *path, int fd,
-                                            struct lease *lease);
-
 #endif

@@ -27,12 +27,12 @@ struct sweeper {
 	struct strv done; /* files that were looked at and stay: not looked at again */
 };
 
-static void hear(void *context, bool is_warning, const char *text)
+static void on_report(void *context, bool is_warning, const char *text)
 {
-	struct strv *said = context;
+	struct strv *warnings = context;
 
 	if (is_warning)
-		strv_push(said, text);
+		strv_push(warnings, text);
 	else
 		log_debug("sweep", "%s", text);
 }
@@ -61,25 +61,25 @@ static void note_down(struct sweeper *sweeper, const struct lease *lease)
 
 static void sweep_one(struct sweeper *sweeper, struct lease_seen *seen)
 {
-	enum janitor_released released = JANITOR_RELEASED;
-	struct strv said = { 0 };
-	const struct janitor_heir heir = { .hear = hear, .context = &said, .boot = sweeper->boot };
+	enum successor_result result = SUCCESSOR_RELEASED;
+	struct strv warnings = { 0 };
+	const struct teardown_report report = { on_report, &warnings };
 
 	if (seen->state == LEASE_DEAD) {
 		const char *down = down_cli(sweeper, &seen->lease);
 		if (down != NULL) {
-			released = JANITOR_KEPT_DOWN;
-			strv_pushf(&said, "%s could not be asked just before", down);
+			result = SUCCESSOR_UNAVAILABLE;
+			strv_pushf(&warnings, "%s could not be asked just before", down);
 		} else {
-			released = janitor_release_lease(&heir, seen->path, seen->fd, &seen->lease);
+			result = successor_release(seen->path, seen->fd, &seen->lease, sweeper->boot, report);
 		}
-		if (released == JANITOR_KEPT_DOWN)
+		if (result == SUCCESSOR_UNAVAILABLE)
 			note_down(sweeper, &seen->lease);
 	}
 	if (sweeper->listener != NULL &&
 	    (seen->state == LEASE_DEAD || lease_is_left_alone(seen->state) || seen->state == LEASE_ENDING))
-		sweeper->listener->on_lease(sweeper->listener->context, seen, released, &said);
-	strv_done(&said);
+		sweeper->listener->on_lease(sweeper->listener->context, seen, result, &warnings);
+	strv_done(&warnings);
 }
 
 /* The number of those whose launcher has ended and whose janitor may: -1 for an error. */

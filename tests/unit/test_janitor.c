@@ -5,6 +5,7 @@
 #include "contain/group.h"
 #include "teardown/janitor.h"
 #include "teardown/lease.h"
+#include "teardown/successor.h"
 
 #include <sys/socket.h>
 
@@ -763,11 +764,11 @@ static void hear(void *context, bool is_warning, const char *text)
 }
 
 /* What a sweep does with one lease. */
-static enum janitor_released release_lease(const struct leased *l, struct heard *heard)
+static enum successor_result release_lease(const struct leased *l, struct heard *heard)
 {
-	const struct janitor_heir heir = { .hear = hear, .context = heard, .boot = l->boot };
+	const struct teardown_report report = { hear, heard };
 	struct lease_seen seen = seen_of(l, true, LEASE_DEAD);
-	enum janitor_released released = janitor_release_lease(&heir, seen.path, seen.fd, &seen.lease);
+	enum successor_result released = successor_release(seen.path, seen.fd, &seen.lease, l->boot, report);
 
 	lease_seen_done(&seen);
 	return released;
@@ -832,7 +833,7 @@ static void what_both_left_is_released_by_the_lease(void **state)
 	(void)state;
 	assert_true(file_exists(l.held));
 	assert_int_equal(kill(sandbox, 0), 0);
-	assert_int_equal(release_lease(&l, &heard), JANITOR_RELEASED);
+	assert_int_equal(release_lease(&l, &heard), SUCCESSOR_RELEASED);
 	assert_null(heard.warning);
 	assert_int_equal(heard.steps, 2); /* sandbox, directory */
 	assert_int_equal(waitpid(sandbox, NULL, 0), sandbox);
@@ -846,10 +847,10 @@ static void what_a_runtime_keeps_stays_on_the_lease(void **state)
 {
 	static const struct {
 		const char *script; /* NULL: there is no such CLI */
-		enum janitor_released released;
+		enum successor_result released;
 	} CASES[] = {
-		{ NULL, JANITOR_KEPT_DOWN },
-		{ "#!/bin/sh\necho busy >&2\nexit 1\n", JANITOR_KEPT },
+		{ NULL, SUCCESSOR_UNAVAILABLE },
+		{ "#!/bin/sh\necho busy >&2\nexit 1\n", SUCCESSOR_INCOMPLETE },
 	};
 
 	(void)state;
@@ -875,7 +876,7 @@ static void what_a_runtime_keeps_stays_on_the_lease(void **state)
 		lease_seen_done(&seen);
 
 		write_file(cli, "#!/bin/sh\nexit 0\n", 0700);
-		assert_int_equal(release_lease(&l, &heard), JANITOR_RELEASED);
+		assert_int_equal(release_lease(&l, &heard), SUCCESSOR_RELEASED);
 		assert_false(file_exists(l.path));
 		free(cli), free(heard.warning);
 		done_leased(&l);
@@ -928,14 +929,14 @@ static void a_container_that_comes_after_its_removal_is_removed_with_its_network
 	}
 	both_die(&l, launcher, ends);
 
-	assert_int_equal(release_lease(&l, &heard), JANITOR_KEPT);
+	assert_int_equal(release_lease(&l, &heard), SUCCESSOR_INCOMPLETE);
 	assert_non_null(heard.warning);
 	if (strstr(heard.warning, "npxc-abab") == NULL)
 		fail_msg("%s", heard.warning);
 	seen = seen_of(&l, false, LEASE_DEAD);
 	assert_int_equal(seen.lease.count, 2);
 	lease_seen_done(&seen);
-	assert_int_equal(release_lease(&l, &heard), JANITOR_RELEASED);
+	assert_int_equal(release_lease(&l, &heard), SUCCESSOR_RELEASED);
 	assert_false(file_exists(l.path));
 	free(heard.warning), free(cli);
 	done_leased(&l);
@@ -976,7 +977,7 @@ static void a_strangers_process_is_not_touched(void **state)
 		char *text = str_printf("%s%s", header, line);
 		assert_true(lease_create(l.path, text, &fd, &err));
 		close(fd);
-		assert_int_equal(release_lease(&l, &heard), JANITOR_RELEASED);
+		assert_int_equal(release_lease(&l, &heard), SUCCESSOR_RELEASED);
 		assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
 		assert_int_equal(kill(pid, SIGKILL), 0);
 		assert_int_equal(waitpid(pid, NULL, 0), pid);

@@ -59,7 +59,7 @@ struct counted {
 	char *said;
 };
 
-static void count(void *context, const struct lease_seen *seen, enum janitor_released released, const struct strv *said)
+static void count(void *context, const struct lease_seen *seen, enum successor_result released, const struct strv *said)
 {
 	struct counted *counted = context;
 
@@ -67,9 +67,9 @@ static void count(void *context, const struct lease_seen *seen, enum janitor_rel
 	counted->ending += seen->state == LEASE_ENDING;
 	if (seen->state != LEASE_DEAD)
 		return;
-	counted->released += released == JANITOR_RELEASED;
-	counted->down += released == JANITOR_KEPT_DOWN;
-	counted->kept += released == JANITOR_KEPT;
+	counted->released += released == SUCCESSOR_RELEASED;
+	counted->down += released == SUCCESSOR_UNAVAILABLE;
+	counted->kept += released == SUCCESSOR_INCOMPLETE;
 	if (said->count > 0) {
 		free(counted->said);
 		counted->said = str_dup(said->v[0]);
