@@ -25,6 +25,7 @@
 #endif
 #ifdef __APPLE__
 #include <libproc.h>
+#include <sys/event.h>
 #include <sys/proc.h>
 #include <sys/sysctl.h>
 #include <uuid/uuid.h>
@@ -272,17 +273,6 @@ static void read_rest(struct run *run)
 				break;
 }
 
-/* Readable when the process has ended; -1 where the system has no such descriptor. */
-static int open_exit_fd(pid_t pid)
-{
-#if defined(__linux__) && defined(SYS_pidfd_open)
-	return (int)syscall(SYS_pidfd_open, pid, 0);
-#else
-	(void)pid;
-	return -1;
-#endif
-}
-
 /* Looks without reaping: as long as the zombie stands, its number is nobody else's process or group. */
 static bool has_ended(pid_t pid)
 {
@@ -338,7 +328,7 @@ static void take_status(pid_t pid, struct proc_result *result)
 
 static void see_to_its_end(struct run *run, pid_t pid, struct proc_result *result)
 {
-	FD_CLEANUP int exit_fd = open_exit_fd(pid);
+	FD_CLEANUP int exit_fd = proc_exit_fd(pid);
 	bool ended = wait_until(run, pid, exit_fd, true, clock_now_ms() + run->command->timeout_ms);
 
 	result->interrupted = !ended && is_told_to_end();
@@ -410,6 +400,26 @@ char *proc_result_text(const struct proc_result *result, unsigned timeout_ms)
 	if (result->signal != 0)
 		return str_printf("signal %d (%s)", result->signal, strsignal(result->signal));
 	return str_printf("exit status %d", result->exit_status);
+}
+
+int proc_exit_fd(pid_t pid)
+{
+#if defined(__APPLE__)
+	FD_CLEANUP int fd = kqueue();
+	struct npxc_error ignored;
+	struct kevent change;
+
+	EV_SET(&change, (uintptr_t)pid, EVFILT_PROC, EV_ADD | EV_ONESHOT, NOTE_EXIT, 0, NULL);
+	if (fd == -1 || !fd_set_close_on_exec(fd, true, &ignored) || kevent(fd, &change, 1, NULL, 0, NULL) == -1)
+		return -1;
+	return fd_take(&fd);
+#elif defined(SYS_pidfd_open)
+	return (int)syscall(SYS_pidfd_open, pid, 0U); /* close-on-exec by itself */
+#else
+	(void)pid;
+	errno = ENOSYS;
+	return -1;
+#endif
 }
 
 #ifdef __linux__

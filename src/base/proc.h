@@ -59,6 +59,12 @@ void proc_heed(int fd);
 char *proc_result_text(const struct proc_result *result, unsigned timeout_ms);
 
 /*
+ * Becomes readable when the process has ended: a pidfd on Linux, a kqueue on macOS. Owned, close-on-exec. -1 with
+ * errno: no such process, or the system has no such descriptor (Linux before 5.3, a container that forbids it).
+ */
+int proc_exit_fd(pid_t pid);
+
+/*
  * What the kernel says about a process. `started` counts since boot in clock ticks (macOS: microseconds of the wall
  * clock); together with the pid and the boot it names one process for ever.
  */

@@ -5,6 +5,7 @@
 #include "base/keep.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "contain/reach.h"
 #include "session/fence.h"
 
@@ -15,12 +16,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#ifdef __linux__
-#include <sys/syscall.h>
-#else
-#include <sys/event.h>
-#endif
 
 /* What both sides of the fork have. All owned by the launcher, -1 where there is none. */
 struct ends {
@@ -246,30 +241,15 @@ static void run_child(const struct runtime_start *start, struct ends *ends, cons
 
 static bool open_exit_fd(pid_t pid, int *ret_fd, struct npxc_error *err)
 {
+	*ret_fd = proc_exit_fd(pid);
+	if (*ret_fd != -1)
+		return true;
 #ifdef __linux__
-#ifdef SYS_pidfd_open
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0U); /* close-on-exec by itself */
-#else
-	int fd = -1;
-
-	errno = ENOSYS;
-#endif
 	/* A pipe held by the first process would not do: bubblewrap hands descriptors on and closes them itself. */
-	// cppcheck-suppress knownConditionTrueFalse ; only without SYS_pidfd_open
-	if (fd == -1)
-		return error_set_errno(err, ERROR_RUNTIME_UNAVAILABLE,
-		                       "npxc needs pidfd_open (Linux 5.3, and a container that allows it)");
-	*ret_fd = fd;
-	return true;
+	return error_set_errno(err, ERROR_RUNTIME_UNAVAILABLE,
+	                       "npxc needs pidfd_open (Linux 5.3, and a container that allows it)");
 #else
-	FD_CLEANUP int fd = kqueue();
-	struct kevent change;
-
-	EV_SET(&change, (uintptr_t)pid, EVFILT_PROC, EV_ADD | EV_ONESHOT, NOTE_EXIT, 0, NULL);
-	if (fd == -1 || !fd_set_close_on_exec(fd, true, err) || kevent(fd, &change, 1, NULL, 0, NULL) == -1)
-		return error_set_errno(err, ERROR_IO, "watch process %ld", (long)pid);
-	*ret_fd = fd_take(&fd);
-	return true;
+	return error_set_errno(err, ERROR_IO, "watch process %ld", (long)pid);
 #endif
 }
 

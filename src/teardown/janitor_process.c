@@ -3,6 +3,7 @@
 #include "base/fault.h"
 #include "base/keep.h"
 #include "base/limits.h"
+#include "base/str.h"
 #include "runtime/network.h"
 #include "teardown/janitor_protocol.h"
 #include "teardown/teardown.h"
@@ -90,6 +91,12 @@ static void on_hold(struct process *process, const struct janitor_frame *frame)
 	lease_entry_done(&entry);
 }
 
+static void replace(char **slot, const char *text)
+{
+	free(*slot);
+	*slot = str_dup(text);
+}
+
 static void on_describe(struct process *process, const struct janitor_frame *frame)
 {
 	struct lease *lease = &process->teardown.lease;
@@ -102,10 +109,8 @@ static void on_describe(struct process *process, const struct janitor_frame *fra
 	struct strv words = { 0 };
 
 	if (janitor_protocol_get_words(process->payload, frame->length, &words) && words.count >= JANITOR_FACTS) {
-		for (size_t i = 0; i < JANITOR_FACTS; i++) {
-			free(*slots[i]);
-			*slots[i] = str_dup(words.v[i]);
-		}
+		for (size_t i = 0; i < JANITOR_FACTS; i++)
+			replace(slots[i], words.v[i]);
 		strv_done(&lease->shares);
 		strv_push_all(&lease->shares, (const char *const *)words.v + JANITOR_FACTS,
 		              words.count - JANITOR_FACTS);
