@@ -183,15 +183,12 @@ static bool share_lease(struct janitor *janitor, struct npxc_error *err)
 
 bool janitor_describe(struct janitor *janitor, const struct janitor_facts *facts, struct npxc_error *err)
 {
-	const char *const words[JANITOR_FACTS] = {
-		[JANITOR_FACT_NAME] = facts->name,       [JANITOR_FACT_PACKAGE] = facts->package,
-		[JANITOR_FACT_VERSION] = facts->version, [JANITOR_FACT_RUNTIME] = facts->runtime,
-		[JANITOR_FACT_POLICY] = facts->policy,   [JANITOR_FACT_LINK] = facts->link,
-	};
+	const char *const words[LEASE_FACTS] = { facts->name,    facts->package, facts->version,
+		                                 facts->runtime, facts->policy,  facts->link };
 	struct buf payload BUF_CLEANUP = BUF_INIT(LIMIT_JANITOR_FRAME_BYTES);
 	struct janitor_frame frame = { .verb = JANITOR_VERB_DESCRIBE };
 
-	if (!janitor_protocol_put_words(&payload, words, JANITOR_FACTS, err))
+	if (!janitor_protocol_put_words(&payload, words, LEASE_FACTS, err))
 		return false;
 	if (facts->shares != NULL &&
 	    !janitor_protocol_put_words(&payload, (const char *const *)facts->shares->v, facts->shares->count, err))

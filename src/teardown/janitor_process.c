@@ -91,32 +91,14 @@ static void on_hold(struct process *process, const struct janitor_frame *frame)
 	lease_entry_done(&entry);
 }
 
-static void replace(char **slot, const char *text)
-{
-	free(*slot);
-	*slot = str_dup(text);
-}
-
 static void on_describe(struct process *process, const struct janitor_frame *frame)
 {
-	struct lease *lease = &process->teardown.lease;
-	char **const slots[JANITOR_FACTS] = {
-		[JANITOR_FACT_NAME] = &lease->name,       [JANITOR_FACT_PACKAGE] = &lease->package,
-		[JANITOR_FACT_VERSION] = &lease->version, [JANITOR_FACT_RUNTIME] = &lease->runtime,
-		[JANITOR_FACT_POLICY] = &lease->policy,   [JANITOR_FACT_LINK] = &lease->link,
-	};
 	struct npxc_error err = { 0 };
 	struct strv words = { 0 };
 
-	if (janitor_protocol_get_words(process->payload, frame->length, &words) && words.count >= JANITOR_FACTS) {
-		for (size_t i = 0; i < JANITOR_FACTS; i++)
-			replace(slots[i], words.v[i]);
-		strv_done(&lease->shares);
-		strv_push_all(&lease->shares, (const char *const *)words.v + JANITOR_FACTS,
-		              words.count - JANITOR_FACTS);
-		if (!teardown_write_facts(&process->teardown, &err))
-			answer(process, JANITOR_VERB_WARNING, 0, err.message);
-	}
+	if (janitor_protocol_get_words(process->payload, frame->length, &words) &&
+	    lease_set_facts(&process->teardown.lease, &words) && !teardown_write_facts(&process->teardown, &err))
+		answer(process, JANITOR_VERB_WARNING, 0, err.message);
 	strv_done(&words);
 }
 

@@ -15,7 +15,7 @@
  */
 enum janitor_verb {
 	JANITOR_VERB_HOLD = 1,    /* a: kind; payload: words. Answer: DONE, a: id */
-	JANITOR_VERB_DESCRIBE,    /* payload: words, see enum janitor_fact; no answer */
+	JANITOR_VERB_DESCRIBE,    /* payload: words, see lease_set_facts; no answer */
 	JANITOR_VERB_RELEASE,     /* a: id */
 	JANITOR_VERB_SANDBOX,     /* a: pid, b: enum group_stop */
 	JANITOR_VERB_END_SANDBOX, /* a: milliseconds of grace */
@@ -34,17 +34,6 @@ struct janitor_frame {
 };
 
 enum { JANITOR_TEXT_BYTES = 1023 }; /* the longest payload of an answer */
-
-/* The words of DESCRIBE; behind them the shares. */
-enum janitor_fact {
-	JANITOR_FACT_NAME,
-	JANITOR_FACT_PACKAGE,
-	JANITOR_FACT_VERSION,
-	JANITOR_FACT_RUNTIME,
-	JANITOR_FACT_POLICY,
-	JANITOR_FACT_LINK,
-	JANITOR_FACTS,
-};
 
 enum janitor_received {
 	JANITOR_RECEIVED,

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <cjson/cJSON.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,14 +63,35 @@ void lease_entry_done(struct lease_entry *entry)
 	strv_done(&entry->words);
 }
 
+/* All text of a lease; first the facts, by their keys. */
+static const struct {
+	const char *key;
+	size_t offset;
+} texts[] = {
+	{ "name", offsetof(struct lease, name) },        { "package", offsetof(struct lease, package) },
+	{ "version", offsetof(struct lease, version) },  { "runtime", offsetof(struct lease, runtime) },
+	{ "policy", offsetof(struct lease, policy) },    { "link", offsetof(struct lease, link) },
+	{ "npxc", offsetof(struct lease, npxc) },        { "id", offsetof(struct lease, id) },
+	{ "boot", offsetof(struct lease, boot) },        { "machine", offsetof(struct lease, machine) },
+	{ "name", offsetof(struct lease, client_name) },
+};
+enum { TEXT_COUNT = sizeof(texts) / sizeof(texts[0]) };
+
+static char **text_of(const struct lease *lease, size_t i)
+{
+	return (char **)((uintptr_t)lease + texts[i].offset);
+}
+
+static void set_text(char **slot, const char *text)
+{
+	free(*slot);
+	*slot = str_dup(text);
+}
+
 void lease_done(struct lease *lease)
 {
-	char *const owned[] = { lease->id,     lease->npxc,    lease->boot,    lease->client_name,
-		                lease->name,   lease->package, lease->version, lease->runtime,
-		                lease->policy, lease->link,    lease->machine };
-
-	for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
-		free(owned[i]);
+	for (size_t i = 0; i < TEXT_COUNT; i++)
+		free(*text_of(lease, i));
 	for (size_t i = 0; i < lease->count; i++)
 		lease_entry_done(&lease->entries[i]);
 	free(lease->entries);
@@ -77,16 +99,15 @@ void lease_done(struct lease *lease)
 	*lease = (struct lease){ 0 };
 }
 
-/* Text that nobody gave is "". */
-static void fill_text(struct lease *lease)
+bool lease_set_facts(struct lease *lease, const struct strv *words)
 {
-	char **const texts[] = { &lease->id,     &lease->npxc,    &lease->boot,    &lease->client_name,
-		                 &lease->name,   &lease->package, &lease->version, &lease->runtime,
-		                 &lease->policy, &lease->link,    &lease->machine };
-
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		if (*texts[i] == NULL)
-			*texts[i] = str_dup("");
+	if (words->count < LEASE_FACTS)
+		return false;
+	for (size_t i = 0; i < LEASE_FACTS; i++)
+		set_text(text_of(lease, i), words->v[i]);
+	strv_done(&lease->shares);
+	strv_push_all(&lease->shares, (const char *const *)words->v + LEASE_FACTS, words->count - LEASE_FACTS);
+	return true;
 }
 
 /* ---- writing ---- */
@@ -141,12 +162,8 @@ char *lease_line_facts(const struct lease *lease)
 	cJSON *line = cJSON_CreateObject();
 	cJSON *facts = cJSON_AddObjectToObject(line, "facts");
 
-	add_text(facts, "name", lease->name);
-	add_text(facts, "package", lease->package);
-	add_text(facts, "version", lease->version);
-	add_text(facts, "runtime", lease->runtime);
-	add_text(facts, "policy", lease->policy);
-	add_text(facts, "link", lease->link);
+	for (size_t i = 0; i < LEASE_FACTS; i++)
+		add_text(facts, texts[i].key, *text_of(lease, i));
 	cJSON *shares = lease->shares.count > 0 ? cJSON_AddArrayToObject(facts, "shares") : NULL;
 	for (size_t i = 0; i < lease->shares.count; i++)
 		cJSON_AddItemToArray(shares, cJSON_CreateString(lease->shares.v[i]));
@@ -236,8 +253,7 @@ static bool read_text(const cJSON *object, const char *key, char **slot, struct 
 
 	if (!cJSON_IsString(value))
 		return ill(key, err);
-	free(*slot);
-	*slot = str_dup(value->valuestring);
+	set_text(slot, value->valuestring);
 	return true;
 }
 
@@ -307,10 +323,10 @@ static bool read_shares(const cJSON *facts, struct strv *shares, struct npxc_err
 
 static bool read_facts(const cJSON *facts, struct lease *lease, struct npxc_error *err)
 {
-	return read_text(facts, "name", &lease->name, err) && read_text(facts, "package", &lease->package, err) &&
-	       read_text(facts, "version", &lease->version, err) && read_text(facts, "runtime", &lease->runtime, err) &&
-	       read_text(facts, "policy", &lease->policy, err) && read_text(facts, "link", &lease->link, err) &&
-	       read_shares(facts, &lease->shares, err);
+	for (size_t i = 0; i < LEASE_FACTS; i++)
+		if (!read_text(facts, texts[i].key, text_of(lease, i), err))
+			return false;
+	return read_shares(facts, &lease->shares, err);
 }
 
 static bool push_text(const cJSON *object, const char *key, struct strv *words, struct npxc_error *err)
@@ -491,7 +507,9 @@ bool lease_parse(const char *text, size_t length, struct lease *ret_lease, struc
 		lease_done(&lease);
 		return false;
 	}
-	fill_text(&lease);
+	for (size_t i = 0; i < TEXT_COUNT; i++) /* what was not given is "" */
+		if (*text_of(&lease, i) == NULL)
+			set_text(text_of(&lease, i), "");
 	*ret_lease = lease;
 	return true;
 }

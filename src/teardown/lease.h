@@ -79,6 +79,10 @@ struct lease {                                  /* all owned; text is never NULL
 void lease_done(struct lease *lease);
 void lease_entry_done(struct lease_entry *entry);
 
+/* Copies the facts, in the order of the struct, and the shares behind them. False: there are not as many. */
+enum { LEASE_FACTS = 6 };
+bool lease_set_facts(struct lease *lease, const struct strv *words) NPXC_MUST_CHECK;
+
 /* ---- pure: lease.c ---- */
 
 /* The words that name it to a user: a path, a container's or network's name, a pid. Borrowed. */
