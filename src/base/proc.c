@@ -164,10 +164,14 @@ static bool child_started(const struct proc_command *command, int report, struct
 	return error_set_errno(err, ERROR_IO, "cannot prepare a process for %s", command->argv[0]);
 }
 
-static void reap(pid_t pid)
+int proc_reap(pid_t pid)
 {
-	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
-		;
+	int status = -1;
+
+	while (waitpid(pid, &status, 0) == -1)
+		if (errno != EINTR)
+			return -1;
+	return status;
 }
 
 static bool open_input(const struct proc_command *command, int *ret_fd, struct npxc_error *err)
@@ -214,7 +218,7 @@ static bool start(struct run *run, pid_t *ret_pid, struct npxc_error *err)
 	setpgid(pid, pid);
 	fd_close(&report_write);
 	if (!child_started(run->command, report_read, err)) {
-		reap(pid);
+		proc_reap(pid);
 		return false;
 	}
 	*ret_pid = pid;
@@ -316,14 +320,10 @@ static bool wait_until(struct run *run, pid_t pid, int exit_fd, bool heeds, int6
 
 static void take_status(pid_t pid, struct proc_result *result)
 {
-	int status = 0;
-	pid_t got;
+	const int status = proc_reap(pid);
 
-	do {
-		got = waitpid(pid, &status, 0);
-	} while (got == -1 && errno == EINTR);
-	result->exit_status = got == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-	result->signal = got == pid && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	result->exit_status = status != -1 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	result->signal = status != -1 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
 static void see_to_its_end(struct run *run, pid_t pid, struct proc_result *result)

@@ -55,6 +55,9 @@ void proc_result_done(struct proc_result *result);
  */
 void proc_heed(int fd);
 
+/* Waits for a child's end and reaps it: its status (wait(2)), -1 with errno. */
+int proc_reap(pid_t pid);
+
 /* "exit status 3", "signal 9 (Killed)", "no answer within 20 s"; owned. */
 char *proc_result_text(const struct proc_result *result, unsigned timeout_ms);
 

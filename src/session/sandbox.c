@@ -253,12 +253,6 @@ static bool open_exit_fd(pid_t pid, int *ret_fd, struct npxc_error *err)
 #endif
 }
 
-static void reap(pid_t pid)
-{
-	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
-		;
-}
-
 /* True when the child has execed: its end of the pipe was closed without a word. */
 static bool await_exec(int fail, struct npxc_error *err)
 {
@@ -310,9 +304,7 @@ bool sandbox_start(struct janitor *janitor, enum runtime_kind kind, const struct
 {
 	struct ends ends = { { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, NULL, 0 };
 	FD_CLEANUP int exit_fd = -1;
-	sigset_t all, before;
 	pid_t pid;
-	int saved;
 
 	/* Fail closed: a CLI that keeps the namespace it finds must not find the host's. */
 	if (start->enters_netns != (netns != NULL))
@@ -323,25 +315,21 @@ bool sandbox_start(struct janitor *janitor, enum runtime_kind kind, const struct
 		                                : false;
 	}
 	/* The launcher's handlers must not run in the child. */
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
 	FAULT_POINT("sandbox.fork");
-	pid = fork();
-	saved = errno;
+	pid = keep_fork();
 	if (pid == 0)
 		run_child(start, &ends, cgroup_fds, cgroup_fd_count, netns, kind == RUNTIME_BWRAP);
-	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (pid == -1) {
+		error_set_errno(err, ERROR_IO, "fork the sandbox's process");
 		ends_done(&ends);
-		errno = saved;
-		return error_set_errno(err, ERROR_IO, "fork the sandbox's process");
+		return false;
 	}
 	fd_close(&ends.go[0]);
 	fd_close(&ends.fail[1]);
 	if (!open_exit_fd(pid, &exit_fd, err) || !let_go(janitor, kind, pid, &ends, err)) {
 		ends_done(&ends);
 		kill(pid, SIGKILL); /* not reaped yet, so the number is still its own */
-		reap(pid);
+		proc_reap(pid);
 		return false;
 	}
 	*ret_sandbox = (struct sandbox){ .pid = pid,
@@ -357,14 +345,11 @@ bool sandbox_start(struct janitor *janitor, enum runtime_kind kind, const struct
 bool sandbox_wait(struct sandbox *sandbox, int *ret_exit_status, int *ret_signal, struct npxc_error *err)
 {
 	int status;
-	pid_t got;
 
 	if (sandbox->pid <= 0)
 		return error_set(err, ERROR_IO, "the sandbox has been waited for");
-	do
-		got = waitpid(sandbox->pid, &status, 0);
-	while (got == -1 && errno == EINTR);
-	if (got == -1)
+	status = proc_reap(sandbox->pid);
+	if (status == -1)
 		return error_set_errno(err, ERROR_IO, "wait for the sandbox");
 	sandbox->pid = 0;
 	*ret_exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;

@@ -4,20 +4,20 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/fd.h"
+#include "base/keep.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "runtime/runtime.h"
 #include "teardown/janitor_process.h"
 #include "teardown/janitor_protocol.h"
 #include "teardown/lease.h"
 #include "teardown/teardown.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 struct janitor {
@@ -39,27 +39,21 @@ static bool fork_process(struct janitor *janitor, const char *id, bool takes_ove
 		.launcher_group = getpgrp(),
 	};
 	int ends[2];
-	sigset_t all, before;
 	pid_t pid;
-	int saved;
 
 	if (!fd_socket_pair(ends, err))
 		return false;
 	start.channel = ends[1];
-	/* The launcher's handlers must not run in the child. */
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
-	pid = fork();
-	saved = errno;
+	pid = keep_fork();
 	if (pid == 0)
 		janitor_process_run(&start);
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	fd_close(&ends[1]);
 	if (pid == -1) {
+		error_set_errno(err, ERROR_IO, "fork the janitor");
 		fd_close(&ends[0]);
-		errno = saved;
-		return error_set_errno(err, ERROR_IO, "fork the janitor");
 	}
+	fd_close(&ends[1]);
+	if (pid == -1)
+		return false;
 	janitor->pid = pid;
 	janitor->fd = ends[0];
 	return true;
@@ -91,12 +85,6 @@ bool janitor_start(const char *directory, const char *id, struct janitor **ret_j
 	return true;
 }
 
-static void reap(const struct janitor *janitor)
-{
-	while (waitpid(janitor->pid, NULL, 0) == -1 && errno == EINTR)
-		;
-}
-
 /*
  * The janitor has died and left a lease: another one goes on from it. One that is only slow goes on by itself.
  * A lease that has gone was torn down to its end.
@@ -107,7 +95,7 @@ static bool revive(struct janitor *janitor)
 
 	if (janitor->fd != -1 || janitor->is_slow || janitor->path == NULL)
 		return false;
-	reap(janitor);
+	proc_reap(janitor->pid);
 	/* It may have died between the lease's making and its answer. */
 	if (janitor->lease_fd == -1 && !lease_share(janitor->path, &janitor->lease_fd, &err))
 		return false;
@@ -317,7 +305,7 @@ bool janitor_end(struct janitor *janitor, unsigned timeout_ms, struct npxc_error
 		log_warn("janitor", "not done in time; goes on in the background");
 		ok = true;
 	} else if (goes_on == 0) {
-		reap(janitor);
+		proc_reap(janitor->pid);
 	}
 	free_janitor(janitor);
 	if (!ok)

@@ -11,11 +11,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { LOOK_PAUSE_MS = 50 };
@@ -177,20 +175,15 @@ static void fork_sweeper(const char *directory, int lock)
 void sweep_in_background(const char *directory)
 {
 	FD_CLEANUP int lock = lease_any_dead(directory, NULL) ? lock_sweeping(directory) : -1;
-	sigset_t all, before;
 	pid_t pid;
 
 	if (lock == -1)
 		return;
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
-	pid = fork();
+	pid = keep_fork();
 	if (pid == 0)
 		fork_sweeper(directory, lock);
 	if (pid == -1)
 		log_info("sweep", "not now: %s", strerror(errno));
 	else
-		while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
-			;
-	sigprocmask(SIG_SETMASK, &before, NULL);
+		proc_reap(pid);
 }
