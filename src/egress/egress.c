@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "base/random.h"
 #include "base/str.h"
 #include "egress/confine.h"
@@ -29,7 +30,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #ifdef __linux__
@@ -455,7 +455,6 @@ static void serve(const struct egress_settings *settings, int control, int hando
 bool egress_start(const struct egress_settings *settings, struct egress *ret_egress, struct npxc_error *err)
 {
 	int control[2] = { -1, -1 }, handoff[2] = { -1, -1 };
-	sigset_t all, before;
 	pid_t pid;
 
 	if (!fd_socket_pair(control, err) || (settings->link == POLICY_LINK_NETNS && !fd_socket_pair(handoff, err))) {
@@ -463,12 +462,9 @@ bool egress_start(const struct egress_settings *settings, struct egress *ret_egr
 		fd_close(&control[1]);
 		return false;
 	}
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
-	pid = fork();
+	pid = keep_fork();
 	if (pid == 0)
 		serve(settings, control[1], handoff[1]);
-	sigprocmask(SIG_SETMASK, &before, NULL);
 	fd_close(&control[1]);
 	fd_close(&handoff[1]);
 	if (pid == -1) {
@@ -617,7 +613,6 @@ enum egress_news egress_read(struct egress *egress, struct egress_denial *ret_de
 void egress_stop(struct egress *egress)
 {
 	const int64_t deadline = clock_now_ms() + END_MS;
-	int status;
 
 	if (egress->pid <= 0)
 		return;
@@ -635,8 +630,7 @@ void egress_stop(struct egress *egress)
 		if (poll(&polled, 1, (int)left) == 1)
 			break;
 	}
-	while (waitpid(egress->pid, &status, 0) == -1 && errno == EINTR)
-		;
+	proc_reap(egress->pid);
 	egress->pid = 0;
 }
 
