@@ -155,26 +155,27 @@ bool lease_share(const char *path, int *ret_fd, struct npxc_error *err)
 	return true;
 }
 
-static bool read_whole(int fd, struct buf *text, struct npxc_error *err)
-{
-	if (lseek(fd, 0, SEEK_SET) == -1)
-		return error_set_errno(err, ERROR_IO, "read the lease");
-	return fd_read_all(fd, text, err);
-}
-
-bool lease_reread(int fd, struct lease *ret_lease, struct npxc_error *err)
+/* Behind the last whole line a text is cut, with `mend` in the file as well. */
+static bool read_lease(int fd, bool mend, struct lease *ret_lease, struct npxc_error *err)
 {
 	struct buf text BUF_CLEANUP = BUF_INIT(LIMIT_LEASE_BYTES);
 	size_t whole;
 
-	if (!read_whole(fd, &text, err))
+	if (lseek(fd, 0, SEEK_SET) == -1)
+		return error_set_errno(err, ERROR_IO, "read the lease");
+	if (!fd_read_all(fd, &text, err))
 		return false;
 	whole = text.length;
 	while (whole > 0 && text.data[whole - 1] != '\n')
 		whole--;
-	if (whole < text.length && ftruncate(fd, (off_t)whole) == -1)
+	if (mend && whole < text.length && ftruncate(fd, (off_t)whole) == -1)
 		return error_set_errno(err, ERROR_IO, "cut a torn line off the lease");
 	return lease_parse(text.data == NULL ? "" : text.data, whole, ret_lease, err);
+}
+
+bool lease_reread(int fd, struct lease *ret_lease, struct npxc_error *err)
+{
+	return read_lease(fd, true, ret_lease, err);
 }
 
 /* ---- looking at one ---- */
@@ -247,10 +248,7 @@ static bool take_lock(struct lease_seen *seen, const char *boot)
 static bool read_seen(struct lease_seen *seen, bool mend)
 {
 	struct npxc_error err = { 0 };
-	struct buf text BUF_CLEANUP = BUF_INIT(LIMIT_LEASE_BYTES);
-	const bool fine = mend ? lease_reread(seen->fd, &seen->lease, &err)
-	                       : read_whole(seen->fd, &text, &err) &&
-	                             lease_parse(text.data == NULL ? "" : text.data, text.length, &seen->lease, &err);
+	const bool fine = read_lease(seen->fd, mend, &seen->lease, &err);
 
 	if (!fine)
 		alien(seen, err.message);

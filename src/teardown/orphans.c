@@ -36,11 +36,17 @@ bool orphans_is_name(const char *name)
 	return resource_is_session_name(name) || network_is_managed_name(name);
 }
 
+/* The last part of a path; another name as it is. */
+static const char *base_name(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+
+	return slash == NULL ? name : slash + 1;
+}
+
 bool orphans_is_called(const struct orphan *orphan, const char *name)
 {
-	const char *slash = orphan->runtime == NULL ? strrchr(orphan->name, '/') : NULL;
-
-	return strcmp(slash == NULL ? orphan->name : slash + 1, name) == 0;
+	return strcmp(base_name(orphan->name), name) == 0;
 }
 
 /* ---- what is there ---- */
@@ -75,7 +81,7 @@ static void add_cgroups(struct orphans *orphans)
 	cgroup_plan_done(&plan);
 }
 
-static void add_named(struct orphans *orphans, const struct runtime *runtime, struct strv *unasked)
+static void add_named(struct orphans *orphans, const struct runtime *runtime, struct strv *unanswered)
 {
 	struct strv containers = { 0 };
 	struct strv networks = { 0 };
@@ -83,7 +89,7 @@ static void add_named(struct orphans *orphans, const struct runtime *runtime, st
 	struct npxc_error err = { 0 };
 
 	if (!runtime_list_ours(runtime, &containers, &networks, &busy, &err))
-		strv_pushf(unasked, "%s: %s", runtime_kind_word(runtime->kind), err.message);
+		strv_pushf(unanswered, "%s: %s", runtime_kind_word(runtime->kind), err.message);
 	for (size_t i = 0; i < containers.count; i++)
 		if (resource_is_session_name(containers.v[i]))
 			add(orphans, JANITOR_CONTAINER, containers.v[i], runtime,
@@ -161,22 +167,16 @@ static void read_living_leases(struct strv *texts)
 }
 #endif
 
-static bool is_called(const char *held, const char *name)
-{
-	const char *slash = name[0] == '/' ? NULL : strrchr(held, '/');
-
-	return strcmp(slash == NULL ? held : slash + 1, name) == 0;
-}
-
 static bool mentions(const struct lease_seen *seen, const char *name)
 {
-	const char *slash = strrchr(name, '/');
-
 	if (lease_is_left_alone(seen->state))
-		return text_mentions(seen->path, slash == NULL ? name : slash + 1);
-	for (size_t i = 0; i < seen->lease.count; i++)
-		if (is_called(lease_entry_name(&seen->lease.entries[i]), name))
+		return text_mentions(seen->path, base_name(name));
+	for (size_t i = 0; i < seen->lease.count; i++) {
+		const char *held = lease_entry_name(&seen->lease.entries[i]);
+
+		if (strcmp(name[0] == '/' ? held : base_name(held), name) == 0)
 			return true;
+	}
 	return false;
 }
 
@@ -203,10 +203,8 @@ char *orphans_lease_of(const char *leases, const char *name)
 
 static bool any_mentions(const struct strv *texts, const char *name)
 {
-	const char *slash = strrchr(name, '/');
-
 	for (size_t i = 0; i < texts->count; i++)
-		if (strstr(texts->v[i], slash == NULL ? name : slash + 1) != NULL)
+		if (strstr(texts->v[i], base_name(name)) != NULL)
 			return true;
 	return false;
 }
@@ -228,21 +226,21 @@ static void drop_mentioned(struct orphans *orphans, const struct lease_seen *see
 
 /* The leases are read last: what is made stands on one before. */
 bool orphans_find(const char *leases, const struct runtime *runtimes, size_t runtime_count, struct orphans *ret_orphans,
-                  struct strv *ret_unasked, struct npxc_error *err)
+                  struct strv *ret_unanswered, struct npxc_error *err)
 {
 	mem_cleanup char *boot = proc_boot_id();
 	struct orphans orphans = { 0 };
-	struct strv unasked = { 0 };
+	struct strv unanswered = { 0 };
 	struct strv living = { 0 };
 	struct strv files = { 0 };
 
 	add_directories(&orphans, JANITOR_DIRECTORY, leases);
 	add_cgroups(&orphans);
 	for (size_t i = 0; i < runtime_count; i++)
-		add_named(&orphans, &runtimes[i], &unasked);
+		add_named(&orphans, &runtimes[i], &unanswered);
 	if (!lease_list(leases, &files, err)) {
 		orphans_done(&orphans);
-		strv_done(&unasked);
+		strv_done(&unanswered);
 		return false;
 	}
 	for (size_t i = 0; i < files.count; i++) {
@@ -258,7 +256,7 @@ bool orphans_find(const char *leases, const struct runtime *runtimes, size_t run
 	drop_mentioned(&orphans, NULL, &living);
 	strv_done(&living);
 	*ret_orphans = orphans;
-	*ret_unasked = unasked;
+	*ret_unanswered = unanswered;
 	return true;
 }
 
@@ -296,13 +294,13 @@ static bool check_all_again(const char *leases, const struct runtime *runtimes, 
                             const struct orphan *const *chosen, size_t count, struct npxc_error *err)
 {
 	struct orphans now = { 0 };
-	struct strv unasked = { 0 };
-	bool fine = orphans_find(leases, runtimes, runtime_count, &now, &unasked, err);
+	struct strv unanswered = { 0 };
+	bool fine = orphans_find(leases, runtimes, runtime_count, &now, &unanswered, err);
 
 	for (size_t i = 0; fine && i < count; i++)
 		fine = check_again(&now, chosen[i], err);
 	orphans_done(&now);
-	strv_done(&unasked);
+	strv_done(&unanswered);
 	return fine;
 }
 

@@ -52,15 +52,9 @@ static bool remove_container(const struct runtime *runtime, const char *name, en
 static bool remove_network(const struct runtime *runtime, const char *name, enum removal_effort effort,
                            struct npxc_error *err)
 {
-	switch (effort) {
-	case REMOVAL_ONCE:
-		return network_delete_once(runtime, name, err);
-	case REMOVAL_AGAIN:
-		return network_delete_again(runtime, name, err);
-	case REMOVAL_PERSISTENT:
-		break;
-	}
-	return network_delete_with_retry(runtime, name, err);
+	return effort == REMOVAL_ONCE    ? network_delete_once(runtime, name, err)
+	       : effort == REMOVAL_AGAIN ? network_delete_again(runtime, name, err)
+	                                 : network_delete_with_retry(runtime, name, err);
 }
 
 static bool remove_named(const struct lease_entry *entry, enum removal_effort effort, struct npxc_error *err)

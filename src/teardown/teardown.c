@@ -260,14 +260,8 @@ static bool end_sandbox(struct teardown *t, unsigned grace_ms, int hangup_fd, st
 {
 	if (t->sandbox.pid == 0)
 		return true;
-	switch (t->sandbox.stop) {
-	case GROUP_STOP_LEADER:
-	case GROUP_STOP_LEADER_KILL:
-		return end_container(t, grace_ms, hangup_fd, err);
-	case GROUP_STOP_INNER:
-		break;
-	}
-	return group_end(&t->sandbox, grace_ms, hangup_fd, err);
+	return t->sandbox.stop == GROUP_STOP_INNER ? group_end(&t->sandbox, grace_ms, hangup_fd, err)
+	                                           : end_container(t, grace_ms, hangup_fd, err);
 }
 
 bool teardown_end_sandbox(struct teardown *t, unsigned grace_ms, int hangup_fd, struct npxc_error *err)
