@@ -11,22 +11,17 @@
 #include <sys/types.h>
 
 /*
- * The janitor: a process forked before anything is acquired, in a session of its own, with /dev/null on 0, 1 and 2. It
- * is told of every resource BEFORE the command that acquires it runs, and it is the only implementation of teardown: a
- * normal end, an error, a signal and a SIGKILL of the launcher all end in the same code.
+ * The launcher's side of the janitor: a process forked before anything is acquired, in a session of its own, with
+ * /dev/null on 0, 1 and 2. It is told of every resource BEFORE the command that acquires it runs, and it alone removes:
+ * a normal end, an error, a signal and a SIGKILL of the launcher all end in the same code (teardown/teardown).
  *
- * The channel is a socket pair with length-prefixed frames. End of file without END means that the launcher has died;
- * the janitor then tears down on its own. What it is told it writes to the session's lease (teardown/lease) before it
- * answers: when the janitor itself dies the launcher starts another one from it, and when both die `npxc gc` does. A
- * session that never holds anything has no lease.
+ * What it is told it writes to the session's lease before it answers: when the janitor itself dies the launcher starts
+ * another one from it, and when both die a successor does the rest (a sweep at a start, or `npxc gc`). A session that
+ * never holds anything has no lease. When the launcher dies, the janitor goes on by itself.
  *
- * Teardown, in this order, each step logged by name: the sandbox's process group (SIGKILL, then verified by /proc; a
- * container CLI is not killed before its container is gone, see below), containers (their removal command), processes,
- * networks (network_delete_with_retry), cgroups, guards, files and directories. Then the launcher is told, and what is
- * still there of containers and networks is tried again in the background, as network_schedule says. So is a network of
- * which a launcher that has died had said nothing more since it named it: the service may go on making what a dead
- * client asked it for.
- * Mustn't: delete a network while a container is not known to be gone.
+ * After the teardown the launcher is told, and what is still there of containers and networks is tried again in the
+ * background, as network_schedule says. So is a network that a launcher which has died had named last: the service may
+ * go on making what a dead client requested.
  */
 struct janitor;
 
@@ -72,15 +67,16 @@ bool janitor_release(struct janitor *janitor, unsigned id, struct npxc_error *er
 bool janitor_sandbox(struct janitor *janitor, pid_t group, enum group_stop stop,
                      struct npxc_error *err) NPXC_MUST_CHECK;
 /*
- * Ends the sandbox's group now, whoever of it is left: asked to end (SIGTERM, see enum group_stop) when grace_ms >
- * 0, SIGKILL after that, verified. Returns when it is gone, at the latest after grace_ms and the limits of the ways to
- * end; the first process is left to be reaped. The other resources stay, but for a container that was removed on the
- * way. Without a sandbox it is a success.
+ * Ends the sandbox's group now, whoever of it is left: SIGTERM (see enum group_stop) when grace_ms > 0, SIGKILL after
+ * that, verified. Returns when it is gone, at the latest after grace_ms and TEARDOWN_SANDBOX_MS; the first process is
+ * left to be reaped. The other resources stay, but for a container that was removed on the way. Without a sandbox it is
+ * a success.
  */
 bool janitor_end_sandbox(struct janitor *janitor, unsigned grace_ms, struct npxc_error *err) NPXC_MUST_CHECK;
 /*
- * The same in two halves: what the sandbox still says can be read meanwhile. `*ret_fd` (borrowed) becomes readable when
- * the janitor has something to say, usually its answer; -1 when it has gone. The second half waits for the answer.
+ * The same in two halves: what the sandbox still writes can be read meanwhile. `*ret_fd` (borrowed) becomes readable
+ * when a message of the janitor's has come, usually its answer; -1 when it has gone. The second half waits for the
+ * answer.
  */
 void janitor_begin_to_end_sandbox(struct janitor *janitor, unsigned grace_ms, int *ret_fd);
 bool janitor_await_end_of_sandbox(struct janitor *janitor, unsigned grace_ms, struct npxc_error *err) NPXC_MUST_CHECK;

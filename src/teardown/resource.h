@@ -25,7 +25,7 @@ enum janitor_resource {
 	JANITOR_PROCESS,
 	/*
 	 * The list of what the host would execute in the trees that the session may write to (files/guards): a file,
-	 * which goes, or says what is unsafe now. Looked at once nothing of the session can write any more.
+	 * which goes, or names what is unsafe now. Looked at once nothing of the session can write any more.
 	 */
 	JANITOR_GUARDS,
 };

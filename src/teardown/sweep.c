@@ -21,7 +21,7 @@ enum { LOOK_PAUSE_MS = 50 };
 struct sweeper {
 	const struct sweep_listener *listener;
 	char *boot;
-	struct strv down; /* CLIs that could not be asked */
+	struct strv down; /* CLIs that did not answer */
 	struct strv done; /* files that were looked at and stay: not looked at again */
 };
 

@@ -34,7 +34,7 @@ struct teardown {
 	struct group sandbox;
 	bool is_successor;  /* one attempt at each resource, and none at a runtime that could not be asked */
 	bool is_later_boot; /* a successor's: what the lease names of processes has gone */
-	bool is_down;       /* a runtime could not be asked */
+	bool is_down;       /* a runtime did not answer, or is not available */
 	/*
 	 * The network that the launcher has named, and said nothing since; 0: none. If it dies now the service may
 	 * still be making it.
