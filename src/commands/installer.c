@@ -118,7 +118,7 @@ static bool hold_directory(void *context, const char *path, unsigned *ret_id, st
 {
 	struct prepared *p = context;
 	FAULT_POINT("staging.hold");
-	if (!janitor_hold_path(p->session.janitor, JANITOR_DIRECTORY, path, ret_id, err))
+	if (!janitor_hold_path(p->session.janitor, RESOURCE_DIRECTORY, path, ret_id, err))
 		return false;
 	FAULT_POINT("staging.held");
 	return true;

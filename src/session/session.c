@@ -77,7 +77,7 @@ static bool acquire(struct session *session, const struct launch *launch, int cg
 	session->container_hold = 0;
 	if (session->runtime.kind != RUNTIME_BWRAP) {
 		FAULT_POINT("container.hold");
-		if (!janitor_hold_named(session->janitor, JANITOR_CONTAINER, &session->runtime, launch->name,
+		if (!janitor_hold_named(session->janitor, RESOURCE_CONTAINER, &session->runtime, launch->name,
 		                        &session->container_hold, err))
 			return false;
 		FAULT_POINT("container.held");
@@ -87,7 +87,7 @@ static bool acquire(struct session *session, const struct launch *launch, int cg
 	for (size_t i = 0; i < session->cgroups.directories.count; i++) {
 		unsigned id;
 		FAULT_POINT("cgroup.hold");
-		if (!janitor_hold_path(session->janitor, JANITOR_CGROUP, session->cgroups.directories.v[i], &id, err))
+		if (!janitor_hold_path(session->janitor, RESOURCE_CGROUP, session->cgroups.directories.v[i], &id, err))
 			return false;
 		FAULT_POINT("cgroup.held");
 	}
@@ -131,7 +131,7 @@ static bool announce_network(void *context, const char *name, struct npxc_error 
 	struct session *session = context;
 	unsigned ignored;
 	FAULT_POINT("network.hold");
-	if (!janitor_hold_named(session->janitor, JANITOR_NETWORK, &session->runtime, name, &ignored, err))
+	if (!janitor_hold_named(session->janitor, RESOURCE_NETWORK, &session->runtime, name, &ignored, err))
 		return false;
 	FAULT_POINT("network.held");
 	return true;
@@ -221,7 +221,7 @@ static bool make_workspace(struct session *session, const struct plan *plan, str
 	FD_CLEANUP int files = -1;
 	unsigned ignored;
 	FAULT_POINT("workspace.hold");
-	if (!janitor_hold_path(session->janitor, JANITOR_DIRECTORY, plan->workspace, &ignored, err))
+	if (!janitor_hold_path(session->janitor, RESOURCE_DIRECTORY, plan->workspace, &ignored, err))
 		return false;
 	FAULT_POINT("workspace.held");
 	if (!file_make_directories(sessions, 0700, err) || !tree_open(sessions, &root, err) ||
@@ -246,7 +246,7 @@ static bool hold_guards(struct session *session, const struct plan *plan, struct
 		return true;
 	mem_cleanup char *directory = str_path_join(plan->guards_file, "..");
 	FAULT_POINT("guards.hold");
-	if (!janitor_hold_path(session->janitor, JANITOR_GUARDS, plan->guards_file, &session->guards_hold, err))
+	if (!janitor_hold_path(session->janitor, RESOURCE_GUARDS, plan->guards_file, &session->guards_hold, err))
 		return false;
 	FAULT_POINT("guards.held");
 	if (!file_make_directories(directory, 0700, err) ||

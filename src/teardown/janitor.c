@@ -185,7 +185,7 @@ bool janitor_describe(struct janitor *janitor, const struct janitor_facts *facts
 	return send_request(janitor, &frame, payload.data, err);
 }
 
-bool janitor_hold(struct janitor *janitor, enum janitor_resource kind, const struct strv *words, unsigned *ret_id,
+bool janitor_hold(struct janitor *janitor, enum resource_kind kind, const struct strv *words, unsigned *ret_id,
                   struct npxc_error *err)
 {
 	struct buf payload BUF_CLEANUP = BUF_INIT(LIMIT_JANITOR_FRAME_BYTES);
@@ -201,7 +201,7 @@ bool janitor_hold(struct janitor *janitor, enum janitor_resource kind, const str
 	return true;
 }
 
-bool janitor_hold_path(struct janitor *janitor, enum janitor_resource kind, const char *path, unsigned *ret_id,
+bool janitor_hold_path(struct janitor *janitor, enum resource_kind kind, const char *path, unsigned *ret_id,
                        struct npxc_error *err)
 {
 	struct strv words = { 0 };
@@ -213,7 +213,7 @@ bool janitor_hold_path(struct janitor *janitor, enum janitor_resource kind, cons
 	return ok;
 }
 
-bool janitor_hold_named(struct janitor *janitor, enum janitor_resource kind, const struct runtime *runtime,
+bool janitor_hold_named(struct janitor *janitor, enum resource_kind kind, const struct runtime *runtime,
                         const char *name, unsigned *ret_id, struct npxc_error *err)
 {
 	struct strv words = { 0 };
@@ -235,7 +235,7 @@ bool janitor_hold_process(struct janitor *janitor, pid_t pid, unsigned *ret_id, 
 
 	strv_pushf(&words, "%ld", (long)process.pid);
 	strv_pushf(&words, "%llu", (unsigned long long)process.started);
-	const bool ok = janitor_hold(janitor, JANITOR_PROCESS, &words, ret_id, err);
+	const bool ok = janitor_hold(janitor, RESOURCE_PROCESS, &words, ret_id, err);
 	strv_done(&words);
 	return ok;
 }

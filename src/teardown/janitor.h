@@ -47,12 +47,12 @@ bool janitor_describe(struct janitor *janitor, const struct janitor_facts *facts
  * for what is refused. All words together: LIMIT_JANITOR_FRAME_BYTES; all entries: LIMIT_JANITOR_ENTRIES. ERROR_IO for
  * more, when the lease cannot be written (a full disk), and when the janitor has gone.
  */
-bool janitor_hold(struct janitor *janitor, enum janitor_resource kind, const struct strv *words, unsigned *ret_id,
+bool janitor_hold(struct janitor *janitor, enum resource_kind kind, const struct strv *words, unsigned *ret_id,
                   struct npxc_error *err) NPXC_MUST_CHECK;
-bool janitor_hold_path(struct janitor *janitor, enum janitor_resource kind, const char *path, unsigned *ret_id,
+bool janitor_hold_path(struct janitor *janitor, enum resource_kind kind, const char *path, unsigned *ret_id,
                        struct npxc_error *err) NPXC_MUST_CHECK;
 /* Of a container or network: its words, for a runtime and a name. */
-bool janitor_hold_named(struct janitor *janitor, enum janitor_resource kind, const struct runtime *runtime,
+bool janitor_hold_named(struct janitor *janitor, enum resource_kind kind, const struct runtime *runtime,
                         const char *name, unsigned *ret_id, struct npxc_error *err) NPXC_MUST_CHECK;
 /* A child of the launcher's that has not been reaped. */
 bool janitor_hold_process(struct janitor *janitor, pid_t pid, unsigned *ret_id, struct npxc_error *err) NPXC_MUST_CHECK;

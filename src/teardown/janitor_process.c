@@ -76,7 +76,7 @@ static void on_report(void *context, bool is_warning, const char *text)
 
 static void on_hold(struct process *process, const struct janitor_frame *frame)
 {
-	struct lease_entry entry = { .kind = (enum janitor_resource)frame->a };
+	struct lease_entry entry = { .kind = (enum resource_kind)frame->a };
 	struct npxc_error err = { 0 };
 
 	if (!janitor_protocol_get_words(process->payload, frame->length, &entry.words)) {

@@ -186,11 +186,11 @@ char *lease_line_hold(const struct lease_entry *entry)
 		cJSON_AddNumberToObject(hold, "started", (double)lease_entry_process(entry).started);
 		break;
 	case RESOURCE_SHAPE_NAMED:
-		cJSON_AddStringToObject(hold, "cli", entry->words.v[JANITOR_WORD_CLI]);
-		cJSON_AddStringToObject(hold, "runtime", entry->words.v[JANITOR_WORD_RUNTIME]);
-		cJSON_AddStringToObject(hold, "name", entry->words.v[JANITOR_WORD_NAME]);
+		cJSON_AddStringToObject(hold, "cli", entry->words.v[RESOURCE_WORD_CLI]);
+		cJSON_AddStringToObject(hold, "runtime", entry->words.v[RESOURCE_WORD_RUNTIME]);
+		cJSON_AddStringToObject(hold, "name", entry->words.v[RESOURCE_WORD_NAME]);
 		cJSON *environment = cJSON_AddArrayToObject(hold, "environment");
-		for (size_t i = JANITOR_WORDS; i < entry->words.count; i++)
+		for (size_t i = RESOURCE_WORDS; i < entry->words.count; i++)
 			if (!resource_is_secret(entry->words.v[i]))
 				cJSON_AddItemToArray(environment, cJSON_CreateString(entry->words.v[i]));
 		break;

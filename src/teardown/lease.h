@@ -52,7 +52,7 @@ struct lease_process {
 
 struct lease_entry {
 	unsigned id; /* > 0, unique in its lease */
-	enum janitor_resource kind;
+	enum resource_kind kind;
 	struct strv words; /* as janitor_hold takes them */
 	bool is_removed;   /* the janitor's own note, on no line: looked for again while a network is held */
 };
@@ -87,7 +87,7 @@ bool lease_set_facts(struct lease *lease, const struct strv *words) NPXC_MUST_CH
 
 /* The words that name it to a user: a path, a container's or network's name, a pid. Borrowed. */
 const char *lease_entry_name(const struct lease_entry *entry);
-/* Of a JANITOR_PROCESS. */
+/* Of a RESOURCE_PROCESS. */
 struct lease_process lease_entry_process(const struct lease_entry *entry);
 
 /*

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static void add(struct orphans *orphans, enum janitor_resource kind, const char *name, const struct runtime *runtime,
+static void add(struct orphans *orphans, enum resource_kind kind, const char *name, const struct runtime *runtime,
                 const char *alive)
 {
 	orphans->v = mem_realloc(orphans->v, orphans->count + 1, sizeof(*orphans->v));
@@ -51,7 +51,7 @@ bool orphans_is_called(const struct orphan *orphan, const char *name)
 
 /* ---- what is there ---- */
 
-static void add_directories(struct orphans *orphans, enum janitor_resource kind, const char *parent)
+static void add_directories(struct orphans *orphans, enum resource_kind kind, const char *parent)
 {
 	DIR *stream = opendir(parent);
 
@@ -62,7 +62,7 @@ static void add_directories(struct orphans *orphans, enum janitor_resource kind,
 
 		if (resource_is_session_name(entry->d_name) && file_is_directory(path))
 			add(orphans, kind, path, NULL,
-			    kind == JANITOR_CGROUP && cgroup_has_processes(path) ? "it has processes" : NULL);
+			    kind == RESOURCE_CGROUP && cgroup_has_processes(path) ? "it has processes" : NULL);
 	}
 	closedir(stream);
 }
@@ -76,7 +76,7 @@ static void add_cgroups(struct orphans *orphans)
 	for (size_t i = 0; i < plan.directories.count; i++) {
 		mem_cleanup char *parent = str_path_join(plan.directories.v[i], "..");
 
-		add_directories(orphans, JANITOR_CGROUP, parent);
+		add_directories(orphans, RESOURCE_CGROUP, parent);
 	}
 	cgroup_plan_done(&plan);
 }
@@ -92,11 +92,11 @@ static void add_named(struct orphans *orphans, const struct runtime *runtime, st
 		strv_pushf(unanswered, "%s: %s", runtime_kind_word(runtime->kind), err.message);
 	for (size_t i = 0; i < containers.count; i++)
 		if (resource_is_session_name(containers.v[i]))
-			add(orphans, JANITOR_CONTAINER, containers.v[i], runtime,
+			add(orphans, RESOURCE_CONTAINER, containers.v[i], runtime,
 			    strv_contains(&busy, containers.v[i]) ? "it runs" : NULL);
 	for (size_t i = 0; i < networks.count; i++)
 		if (network_is_managed_name(networks.v[i]))
-			add(orphans, JANITOR_NETWORK, networks.v[i], runtime,
+			add(orphans, RESOURCE_NETWORK, networks.v[i], runtime,
 			    strv_contains(&busy, networks.v[i]) ? "a container that runs is attached to it" : NULL);
 	strv_done(&containers);
 	strv_done(&networks);
@@ -234,7 +234,7 @@ bool orphans_find(const char *leases, const struct runtime *runtimes, size_t run
 	struct strv living = { 0 };
 	struct strv files = { 0 };
 
-	add_directories(&orphans, JANITOR_DIRECTORY, leases);
+	add_directories(&orphans, RESOURCE_DIRECTORY, leases);
 	add_cgroups(&orphans);
 	for (size_t i = 0; i < runtime_count; i++)
 		add_named(&orphans, &runtimes[i], &unanswered);
@@ -308,7 +308,7 @@ static bool check_all_again(const char *leases, const struct runtime *runtimes, 
 static bool remove_cgroups(const struct orphan *const *chosen, size_t count, struct npxc_error *err)
 {
 	for (size_t i = 0; i < count; i++)
-		if (chosen[i]->kind == JANITOR_CGROUP && !cgroup_remove_unused(chosen[i]->name, err))
+		if (chosen[i]->kind == RESOURCE_CGROUP && !cgroup_remove_unused(chosen[i]->name, err))
 			return false;
 	return true;
 }
@@ -329,7 +329,7 @@ bool orphans_remove(const char *leases, const struct runtime *runtimes, size_t r
 	    !remove_cgroups(chosen, count, err) || !janitor_start(leases, id, &janitor, err))
 		return false;
 	for (size_t i = 0; fine && i < count; i++)
-		if (chosen[i]->kind != JANITOR_CGROUP)
+		if (chosen[i]->kind != RESOURCE_CGROUP)
 			fine = hold_orphan(janitor, chosen[i], err);
 	/* Said after the last of them: a network that was named last would pass for one that is still being made. */
 	fine = fine && janitor_describe(janitor, &facts, err);

@@ -14,7 +14,7 @@
  * user's on the same runtime. It is reported, and removed only when somebody names it.
  */
 struct orphan {
-	enum janitor_resource kind;
+	enum resource_kind kind;
 	char *name;                    /* owned: of a container or network; a path */
 	const struct runtime *runtime; /* borrowed; NULL for a path */
 	const char *alive; /* why it is no orphan but somebody's: it has a process; borrowed. NULL: nothing uses it */

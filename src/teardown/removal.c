@@ -16,14 +16,14 @@
 static bool runtime_of(const struct lease_entry *entry, struct runtime *ret_runtime, struct npxc_error *err)
 {
 	const struct strv *words = &entry->words;
-	struct runtime runtime = { .cli = str_dup(words->v[JANITOR_WORD_CLI]) };
+	struct runtime runtime = { .cli = str_dup(words->v[RESOURCE_WORD_CLI]) };
 	struct strv own = { 0 };
 
-	if (!runtime_kind_of(words->v[JANITOR_WORD_RUNTIME], &runtime.kind, err)) {
+	if (!runtime_kind_of(words->v[RESOURCE_WORD_RUNTIME], &runtime.kind, err)) {
 		runtime_done(&runtime);
 		return false;
 	}
-	for (size_t i = JANITOR_WORDS; i < words->count; i++)
+	for (size_t i = RESOURCE_WORDS; i < words->count; i++)
 		strv_push(&runtime.environment, words->v[i]);
 	/* Secrets are on no lease. */
 	runtime_environment(runtime.kind, &own);
@@ -65,8 +65,8 @@ static bool remove_named(const struct lease_entry *entry, enum removal_effort ef
 
 	if (!runtime_of(entry, &runtime, err))
 		return false;
-	ok = entry->kind == JANITOR_NETWORK ? remove_network(&runtime, name, effort, err)
-	                                    : remove_container(&runtime, name, effort, err);
+	ok = entry->kind == RESOURCE_NETWORK ? remove_network(&runtime, name, effort, err)
+	                                     : remove_container(&runtime, name, effort, err);
 	runtime_done(&runtime);
 	return ok;
 }
@@ -87,17 +87,17 @@ static bool end_process(const struct lease_entry *entry, struct npxc_error *err)
 bool removal_run(const struct lease_entry *entry, enum removal_effort effort, struct npxc_error *err)
 {
 	switch (entry->kind) {
-	case JANITOR_PROCESS:
+	case RESOURCE_PROCESS:
 		return end_process(entry, err);
-	case JANITOR_CGROUP:
+	case RESOURCE_CGROUP:
 		return cgroup_remove(entry->words.v[0], err);
-	case JANITOR_CONTAINER:
-	case JANITOR_NETWORK:
+	case RESOURCE_CONTAINER:
+	case RESOURCE_NETWORK:
 		return remove_named(entry, effort, err);
-	case JANITOR_GUARDS:
+	case RESOURCE_GUARDS:
 		return guards_settle(entry->words.v[0], err);
-	case JANITOR_DIRECTORY:
-	case JANITOR_FILE:
+	case RESOURCE_DIRECTORY:
+	case RESOURCE_FILE:
 		break;
 	}
 	return file_remove_tree(entry->words.v[0], err);

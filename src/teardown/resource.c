@@ -14,40 +14,40 @@ static const struct {
 	const char *word;
 	enum resource_shape shape;
 } kinds[] = {
-	[JANITOR_CGROUP] = { "cgroup", RESOURCE_SHAPE_PATH },
-	[JANITOR_DIRECTORY] = { "directory", RESOURCE_SHAPE_PATH },
-	[JANITOR_FILE] = { "file", RESOURCE_SHAPE_PATH },
-	[JANITOR_CONTAINER] = { "container", RESOURCE_SHAPE_NAMED },
-	[JANITOR_NETWORK] = { "network", RESOURCE_SHAPE_NAMED },
-	[JANITOR_PROCESS] = { "process", RESOURCE_SHAPE_PROCESS },
-	[JANITOR_GUARDS] = { "guards", RESOURCE_SHAPE_PATH },
+	[RESOURCE_CGROUP] = { "cgroup", RESOURCE_SHAPE_PATH },
+	[RESOURCE_DIRECTORY] = { "directory", RESOURCE_SHAPE_PATH },
+	[RESOURCE_FILE] = { "file", RESOURCE_SHAPE_PATH },
+	[RESOURCE_CONTAINER] = { "container", RESOURCE_SHAPE_NAMED },
+	[RESOURCE_NETWORK] = { "network", RESOURCE_SHAPE_NAMED },
+	[RESOURCE_PROCESS] = { "process", RESOURCE_SHAPE_PROCESS },
+	[RESOURCE_GUARDS] = { "guards", RESOURCE_SHAPE_PATH },
 };
 enum { KIND_COUNT = sizeof(kinds) / sizeof(kinds[0]) };
 
-const char *resource_kind_word(enum janitor_resource kind)
+const char *resource_kind_word(enum resource_kind kind)
 {
 	return kinds[kind].word;
 }
 
-enum resource_shape resource_shape(enum janitor_resource kind)
+enum resource_shape resource_shape(enum resource_kind kind)
 {
 	return kinds[kind].shape;
 }
 
-bool resource_kind_of(const char *word, enum janitor_resource *ret_kind)
+bool resource_kind_of(const char *word, enum resource_kind *ret_kind)
 {
 	for (unsigned i = 0; i < KIND_COUNT; i++) {
 		if (strcmp(kinds[i].word, word) == 0) {
-			*ret_kind = (enum janitor_resource)i;
+			*ret_kind = (enum resource_kind)i;
 			return true;
 		}
 	}
 	return false;
 }
 
-const char *resource_name(enum janitor_resource kind, const struct strv *words)
+const char *resource_name(enum resource_kind kind, const struct strv *words)
 {
-	return words->v[kinds[kind].shape == RESOURCE_SHAPE_NAMED ? JANITOR_WORD_NAME : 0];
+	return words->v[kinds[kind].shape == RESOURCE_SHAPE_NAMED ? RESOURCE_WORD_NAME : 0];
 }
 
 bool resource_is_id(const char *text)
@@ -66,7 +66,7 @@ bool resource_is_session_name(const char *text)
 	return text[length - RESOURCE_ID_DIGITS - 1] == '-' && resource_is_id(text + length - RESOURCE_ID_DIGITS);
 }
 
-static const char *objection_to_path(enum janitor_resource kind, const struct strv *words)
+static const char *objection_to_path(enum resource_kind kind, const struct strv *words)
 {
 	const char *path = words->v[0];
 	mem_cleanup char *clean = path[0] == '/' ? str_path_clean(path) : NULL;
@@ -77,32 +77,32 @@ static const char *objection_to_path(enum janitor_resource kind, const struct st
 		return "the path is not a clean one";
 	if (strchr(path + 1, '/') == NULL)
 		return "the path is a top one";
-	if (kind == JANITOR_CGROUP && !str_starts(strrchr(path, '/'), "/npxc-"))
+	if (kind == RESOURCE_CGROUP && !str_starts(strrchr(path, '/'), "/npxc-"))
 		return "not a cgroup that npxc makes";
 	return NULL;
 }
 
-static const char *objection_to_named(enum janitor_resource kind, const struct strv *words)
+static const char *objection_to_named(enum resource_kind kind, const struct strv *words)
 {
 	struct npxc_error ignored = { 0 };
 	enum runtime_kind runtime;
 	mem_cleanup char *clean =
-	    words->v[JANITOR_WORD_CLI][0] == '/' ? str_path_clean(words->v[JANITOR_WORD_CLI]) : NULL;
+	    words->v[RESOURCE_WORD_CLI][0] == '/' ? str_path_clean(words->v[RESOURCE_WORD_CLI]) : NULL;
 	const char *name;
 
-	if (clean == NULL || strcmp(clean, words->v[JANITOR_WORD_CLI]) != 0)
+	if (clean == NULL || strcmp(clean, words->v[RESOURCE_WORD_CLI]) != 0)
 		return "the path of the CLI is not absolute and clean";
-	if (words->count < JANITOR_WORDS)
+	if (words->count < RESOURCE_WORDS)
 		return "no runtime or name";
-	if (strcmp(words->v[JANITOR_WORD_RUNTIME], "auto") == 0 ||
-	    !runtime_kind_of(words->v[JANITOR_WORD_RUNTIME], &runtime, &ignored) || runtime == RUNTIME_BWRAP)
+	if (strcmp(words->v[RESOURCE_WORD_RUNTIME], "auto") == 0 ||
+	    !runtime_kind_of(words->v[RESOURCE_WORD_RUNTIME], &runtime, &ignored) || runtime == RUNTIME_BWRAP)
 		return "no runtime that has containers and networks";
-	name = words->v[JANITOR_WORD_NAME];
-	if (kind == JANITOR_NETWORK && !network_is_managed_name(name))
+	name = words->v[RESOURCE_WORD_NAME];
+	if (kind == RESOURCE_NETWORK && !network_is_managed_name(name))
 		return "not a network that npxc makes";
-	if (kind == JANITOR_CONTAINER && !resource_is_session_name(name))
+	if (kind == RESOURCE_CONTAINER && !resource_is_session_name(name))
 		return "not a container that npxc makes";
-	for (size_t i = JANITOR_WORDS; i < words->count; i++)
+	for (size_t i = RESOURCE_WORDS; i < words->count; i++)
 		if (words->v[i][0] == '=' || strchr(words->v[i], '=') == NULL)
 			return "not an environment variable";
 	return NULL;
@@ -134,7 +134,7 @@ static const char *objection_to_process(const struct strv *words)
 	return NULL;
 }
 
-const char *resource_objection(enum janitor_resource kind, const struct strv *words)
+const char *resource_objection(enum resource_kind kind, const struct strv *words)
 {
 	if (words->count == 0)
 		return "a resource without a name";

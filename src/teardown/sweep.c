@@ -37,7 +37,7 @@ static void on_report(void *context, bool is_warning, const char *text)
 
 static bool is_named(const struct lease_entry *entry)
 {
-	return entry->kind == JANITOR_CONTAINER || entry->kind == JANITOR_NETWORK;
+	return entry->kind == RESOURCE_CONTAINER || entry->kind == RESOURCE_NETWORK;
 }
 
 /* The CLI of one of its resources that is known to be down; NULL: none. */
@@ -45,8 +45,8 @@ static const char *down_cli(const struct sweeper *sweeper, const struct lease *l
 {
 	for (size_t i = 0; i < lease->count; i++)
 		if (is_named(&lease->entries[i]) &&
-		    strv_contains(&sweeper->down, lease->entries[i].words.v[JANITOR_WORD_CLI]))
-			return lease->entries[i].words.v[JANITOR_WORD_CLI];
+		    strv_contains(&sweeper->down, lease->entries[i].words.v[RESOURCE_WORD_CLI]))
+			return lease->entries[i].words.v[RESOURCE_WORD_CLI];
 	return NULL;
 }
 
@@ -54,7 +54,7 @@ static void note_down(struct sweeper *sweeper, const struct lease *lease)
 {
 	for (size_t i = 0; i < lease->count; i++)
 		if (is_named(&lease->entries[i]) && down_cli(sweeper, lease) == NULL)
-			strv_push(&sweeper->down, lease->entries[i].words.v[JANITOR_WORD_CLI]);
+			strv_push(&sweeper->down, lease->entries[i].words.v[RESOURCE_WORD_CLI]);
 }
 
 static void sweep_one(struct sweeper *sweeper, struct lease_seen *seen)

@@ -95,9 +95,9 @@ bool teardown_write_facts(struct teardown *t, struct npxc_error *err)
 }
 
 /* A machine's end takes processes and cgroups with it; for them the kernel's memory is as good as the disk. */
-static bool outlives_the_machine(enum janitor_resource kind)
+static bool outlives_the_machine(enum resource_kind kind)
 {
-	return kind != JANITOR_CGROUP && kind != JANITOR_PROCESS;
+	return kind != RESOURCE_CGROUP && kind != RESOURCE_PROCESS;
 }
 
 bool teardown_hold(struct teardown *t, struct lease_entry *entry, struct npxc_error *err)
@@ -116,7 +116,7 @@ bool teardown_hold(struct teardown *t, struct lease_entry *entry, struct npxc_er
 	lease->last_id = entry->id;
 	lease->entries = mem_realloc(lease->entries, lease->count + 1, sizeof(*lease->entries));
 	lease->entries[lease->count++] = *entry;
-	if (entry->kind == JANITOR_NETWORK)
+	if (entry->kind == RESOURCE_NETWORK)
 		t->in_making = entry->id;
 	return true;
 }
@@ -171,7 +171,7 @@ static void forget_sandbox(struct teardown *t)
 	delay_line(t, lease_line_sandbox(&none, GROUP_STOP_INNER));
 }
 
-static bool holds(const struct teardown *t, enum janitor_resource kind)
+static bool holds(const struct teardown *t, enum resource_kind kind)
 {
 	for (size_t i = 0; i < t->lease.count; i++)
 		if (t->lease.entries[i].kind == kind && !t->lease.entries[i].is_removed)
@@ -188,7 +188,7 @@ static void removed(struct teardown *t, size_t index)
 {
 	struct lease_entry *entry = &t->lease.entries[index];
 
-	if (entry->kind == JANITOR_CONTAINER && holds(t, JANITOR_NETWORK))
+	if (entry->kind == RESOURCE_CONTAINER && holds(t, RESOURCE_NETWORK))
 		entry->is_removed = true;
 	else
 		forget(t, index);
@@ -197,7 +197,7 @@ static void removed(struct teardown *t, size_t index)
 /* After a teardown: a lease that holds nothing goes, another says what is left. */
 static void settle(struct teardown *t)
 {
-	for (size_t i = t->lease.count; i > 0 && !holds(t, JANITOR_NETWORK); i--)
+	for (size_t i = t->lease.count; i > 0 && !holds(t, RESOURCE_NETWORK); i--)
 		if (t->lease.entries[i - 1].is_removed)
 			forget(t, i - 1);
 	if (t->lease_fd == -1)
@@ -217,7 +217,7 @@ static void settle(struct teardown *t)
 static size_t newest_container(const struct teardown *t)
 {
 	for (size_t i = t->lease.count; i > 0; i--)
-		if (t->lease.entries[i - 1].kind == JANITOR_CONTAINER)
+		if (t->lease.entries[i - 1].kind == RESOURCE_CONTAINER)
 			return i - 1;
 	return t->lease.count;
 }
@@ -277,19 +277,19 @@ bool teardown_end_sandbox(struct teardown *t, unsigned grace_ms, int hangup_fd, 
 
 /* ---- everything ---- */
 
-static bool is_named(enum janitor_resource kind)
+static bool is_named(enum resource_kind kind)
 {
 	return resource_shape(kind) == RESOURCE_SHAPE_NAMED;
 }
 
 static bool remove_entry(const struct teardown *t, const struct lease_entry *entry, struct npxc_error *err)
 {
-	if (entry->kind == JANITOR_PROCESS && t->is_later_boot)
+	if (entry->kind == RESOURCE_PROCESS && t->is_later_boot)
 		return true;
 	return removal_run(entry, t->is_successor ? REMOVAL_ONCE : REMOVAL_PERSISTENT, err);
 }
 
-static void remove_all_of(struct teardown *t, enum janitor_resource kind)
+static void remove_all_of(struct teardown *t, enum resource_kind kind)
 {
 	/* What was acquired later may lie in what was acquired earlier. */
 	for (size_t i = t->lease.count; i > 0; i--) {
@@ -312,7 +312,7 @@ static void remove_all_of(struct teardown *t, enum janitor_resource kind)
 			continue;
 		}
 		t->is_down = t->is_down || container_is_down(&err);
-		if (kind == JANITOR_NETWORK)
+		if (kind == RESOURCE_NETWORK)
 			report(t, true, "%s", err.message); /* names it */
 		else
 			report(t, true, "%s %s is left behind: %s", resource_kind_word(kind), lease_entry_name(entry),
@@ -332,19 +332,19 @@ void teardown_run(struct teardown *t)
 	if (err.kind == ERROR_NONE)
 		forget_sandbox(t);
 	FAULT_POINT("janitor.teardown-sandbox");
-	remove_all_of(t, JANITOR_CONTAINER);
+	remove_all_of(t, RESOURCE_CONTAINER);
 	FAULT_POINT("janitor.teardown-containers");
-	remove_all_of(t, JANITOR_PROCESS);
+	remove_all_of(t, RESOURCE_PROCESS);
 	FAULT_POINT("janitor.teardown-processes");
-	if (!holds(t, JANITOR_CONTAINER))
-		remove_all_of(t, JANITOR_NETWORK);
+	if (!holds(t, RESOURCE_CONTAINER))
+		remove_all_of(t, RESOURCE_NETWORK);
 	FAULT_POINT("janitor.teardown-networks");
-	remove_all_of(t, JANITOR_CGROUP);
+	remove_all_of(t, RESOURCE_CGROUP);
 	FAULT_POINT("janitor.teardown-cgroups");
-	remove_all_of(t, JANITOR_GUARDS);
+	remove_all_of(t, RESOURCE_GUARDS);
 	FAULT_POINT("janitor.teardown-guards");
-	remove_all_of(t, JANITOR_FILE);
-	remove_all_of(t, JANITOR_DIRECTORY);
+	remove_all_of(t, RESOURCE_FILE);
+	remove_all_of(t, RESOURCE_DIRECTORY);
 	FAULT_POINT("janitor.teardown-directories");
 	settle(t);
 	FAULT_POINT("janitor.settled");
@@ -364,7 +364,7 @@ bool teardown_is_open(const struct teardown *t)
 	return false;
 }
 
-static void try_again(struct teardown *t, enum janitor_resource kind)
+static void try_again(struct teardown *t, enum resource_kind kind)
 {
 	for (size_t i = t->lease.count; i > 0; i--) {
 		const struct lease_entry *entry = &t->lease.entries[i - 1];
@@ -383,9 +383,9 @@ bool teardown_run_again(void *teardown)
 {
 	struct teardown *t = teardown;
 
-	try_again(t, JANITOR_CONTAINER);
-	if (!holds(t, JANITOR_CONTAINER))
-		try_again(t, JANITOR_NETWORK);
+	try_again(t, RESOURCE_CONTAINER);
+	if (!holds(t, RESOURCE_CONTAINER))
+		try_again(t, RESOURCE_NETWORK);
 	settle(t);
 	return !teardown_is_open(t);
 }

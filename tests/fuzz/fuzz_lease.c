@@ -35,7 +35,7 @@ static void check(const struct lease *lease)
 
 		REQUIRE(resource_objection(entry->kind, &entry->words) == NULL);
 		REQUIRE(entry->id > 0 && entry->id <= lease->last_id);
-		REQUIRE(entry->kind != JANITOR_CONTAINER || resource_is_session_name(lease_entry_name(entry)));
+		REQUIRE(entry->kind != RESOURCE_CONTAINER || resource_is_session_name(lease_entry_name(entry)));
 	}
 	if (lease->id[0] == '\0')
 		return;

@@ -71,7 +71,7 @@ static void secrets_stay_off_the_disk(void **state)
 		                              "AWS_CREDENTIALS=" };
 	static const char *const OPEN[] = { "HOME=/secret", "PATH=/token", "DOCKER_HOST=unix:///x",
 		                            "CONTAINER_HOST=x" };
-	struct lease_entry entry = { .id = 1, .kind = JANITOR_CONTAINER };
+	struct lease_entry entry = { .id = 1, .kind = RESOURCE_CONTAINER };
 	(void)state;
 	strv_push(&entry.words, "/usr/bin/docker");
 	strv_push(&entry.words, "docker");
@@ -127,7 +127,7 @@ static void format_1_is_read(void **state)
 	assert_int_equal(lease.stop, GROUP_STOP_INNER);
 	assert_int_equal(lease.count, 2);
 	assert_int_equal(lease.last_id, 3);
-	assert_int_equal(lease.entries[0].kind, JANITOR_CONTAINER);
+	assert_int_equal(lease.entries[0].kind, RESOURCE_CONTAINER);
 	assert_int_equal(lease.entries[0].words.count, 5);
 	assert_string_equal(lease.entries[0].words.v[3], "HOME=/h");
 	assert_string_equal(lease_entry_name(&lease.entries[0]), "npxc-a-b-0123abcd");
@@ -142,7 +142,7 @@ static void what_is_written_is_read_again(void **state)
 	struct lease lease;
 	(void)state;
 	assert_true(lease_parse(TEXT, strlen(TEXT), &lease, &err));
-	assert_int_equal(lease.entries[3].kind, JANITOR_PROCESS);
+	assert_int_equal(lease.entries[3].kind, RESOURCE_PROCESS);
 	assert_int_equal(lease_entry_process(&lease.entries[3]).pid, 22);
 	assert_int_equal(lease_entry_process(&lease.entries[3]).started, 23);
 	assert_string_equal(lease_entry_name(&lease.entries[3]), "22");
@@ -309,7 +309,7 @@ static void words_of_processes(void **state)
 		struct strv words = { 0 };
 		for (size_t k = 0; CASES[i].words[k] != NULL; k++)
 			strv_push(&words, CASES[i].words[k]);
-		const char *objection = resource_objection(JANITOR_PROCESS, &words);
+		const char *objection = resource_objection(RESOURCE_PROCESS, &words);
 		if ((objection == NULL) != (CASES[i].says == NULL) ||
 		    (objection != NULL && strstr(objection, CASES[i].says) == NULL))
 			fail_msg("case %zu: %s", i, objection == NULL ? "taken" : objection);
@@ -557,7 +557,7 @@ static void what_cannot_be_written_is_not_half_there(void **state)
 	close(fd);
 	assert_int_equal(look(&place, false, &seen), LEASE_DEAD);
 	assert_int_equal(seen.lease.count, 1);
-	assert_int_equal(seen.lease.entries[0].kind, JANITOR_CONTAINER);
+	assert_int_equal(seen.lease.entries[0].kind, RESOURCE_CONTAINER);
 	lease_seen_done(&seen);
 	free(other);
 	done_place(&place);
