@@ -233,7 +233,8 @@ static const cJSON *member(const cJSON *object, const char *key)
 
 static bool ill(const char *key, struct npxc_error *err)
 {
-	return error_set(err, ERROR_JSON, "\"%s\" is missing or of the wrong kind", key);
+	error_set(err, ERROR_JSON, "\"%s\" is missing or of the wrong kind", key);
+	return false;
 }
 
 static bool read_number(const cJSON *object, const char *key, double max, uint64_t *ret_number, struct npxc_error *err)
