@@ -5,6 +5,7 @@
 #include "base/str.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -75,6 +76,22 @@ bool keep_only(int *fds, size_t count, struct npxc_error *err)
 	proc_heed(-1); /* the descriptor goes, or its number is somebody else's from here on */
 	qsort(fds, count, sizeof(*fds), compare);
 	return close_gaps(fds, count) || close_listed(fds, count, err);
+}
+
+pid_t keep_fork(void)
+{
+	sigset_t all, before;
+	pid_t pid;
+	int saved;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pid = fork();
+	saved = errno;
+	if (pid != 0)
+		sigprocmask(SIG_SETMASK, &before, NULL);
+	errno = saved;
+	return pid;
 }
 
 void keep_no_handlers(void)

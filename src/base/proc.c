@@ -25,6 +25,7 @@
 #endif
 #ifdef __APPLE__
 #include <libproc.h>
+#include <sys/event.h>
 #include <sys/proc.h>
 #include <sys/sysctl.h>
 #include <uuid/uuid.h>
@@ -163,10 +164,14 @@ static bool child_started(const struct proc_command *command, int report, struct
 	return error_set_errno(err, ERROR_IO, "cannot prepare a process for %s", command->argv[0]);
 }
 
-static void reap(pid_t pid)
+int proc_reap(pid_t pid)
 {
-	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
-		;
+	int status = -1;
+
+	while (waitpid(pid, &status, 0) == -1)
+		if (errno != EINTR)
+			return -1;
+	return status;
 }
 
 static bool open_input(const struct proc_command *command, int *ret_fd, struct npxc_error *err)
@@ -213,7 +218,7 @@ static bool start(struct run *run, pid_t *ret_pid, struct npxc_error *err)
 	setpgid(pid, pid);
 	fd_close(&report_write);
 	if (!child_started(run->command, report_read, err)) {
-		reap(pid);
+		proc_reap(pid);
 		return false;
 	}
 	*ret_pid = pid;
@@ -272,17 +277,6 @@ static void read_rest(struct run *run)
 				break;
 }
 
-/* Readable when the process has ended; -1 where the system has no such descriptor. */
-static int open_exit_fd(pid_t pid)
-{
-#if defined(__linux__) && defined(SYS_pidfd_open)
-	return (int)syscall(SYS_pidfd_open, pid, 0);
-#else
-	(void)pid;
-	return -1;
-#endif
-}
-
 /* Looks without reaping: as long as the zombie stands, its number is nobody else's process or group. */
 static bool has_ended(pid_t pid)
 {
@@ -326,19 +320,15 @@ static bool wait_until(struct run *run, pid_t pid, int exit_fd, bool heeds, int6
 
 static void take_status(pid_t pid, struct proc_result *result)
 {
-	int status = 0;
-	pid_t got;
+	const int status = proc_reap(pid);
 
-	do {
-		got = waitpid(pid, &status, 0);
-	} while (got == -1 && errno == EINTR);
-	result->exit_status = got == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-	result->signal = got == pid && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	result->exit_status = status != -1 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	result->signal = status != -1 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
 static void see_to_its_end(struct run *run, pid_t pid, struct proc_result *result)
 {
-	FD_CLEANUP int exit_fd = open_exit_fd(pid);
+	FD_CLEANUP int exit_fd = proc_exit_fd(pid);
 	bool ended = wait_until(run, pid, exit_fd, true, clock_now_ms() + run->command->timeout_ms);
 
 	result->interrupted = !ended && is_told_to_end();
@@ -410,6 +400,26 @@ char *proc_result_text(const struct proc_result *result, unsigned timeout_ms)
 	if (result->signal != 0)
 		return str_printf("signal %d (%s)", result->signal, strsignal(result->signal));
 	return str_printf("exit status %d", result->exit_status);
+}
+
+int proc_exit_fd(pid_t pid)
+{
+#if defined(__APPLE__)
+	FD_CLEANUP int fd = kqueue();
+	struct npxc_error ignored;
+	struct kevent change;
+
+	EV_SET(&change, (uintptr_t)pid, EVFILT_PROC, EV_ADD | EV_ONESHOT, NOTE_EXIT, 0, NULL);
+	if (fd == -1 || !fd_set_close_on_exec(fd, true, &ignored) || kevent(fd, &change, 1, NULL, 0, NULL) == -1)
+		return -1;
+	return fd_take(&fd);
+#elif defined(SYS_pidfd_open)
+	return (int)syscall(SYS_pidfd_open, pid, 0U); /* close-on-exec by itself */
+#else
+	(void)pid;
+	errno = ENOSYS;
+	return -1;
+#endif
 }
 
 #ifdef __linux__

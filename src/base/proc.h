@@ -55,8 +55,17 @@ void proc_result_done(struct proc_result *result);
  */
 void proc_heed(int fd);
 
+/* Waits for a child's end and reaps it: its status (wait(2)), -1 with errno. */
+int proc_reap(pid_t pid);
+
 /* "exit status 3", "signal 9 (Killed)", "no answer within 20 s"; owned. */
 char *proc_result_text(const struct proc_result *result, unsigned timeout_ms);
+
+/*
+ * Becomes readable when the process has ended: a pidfd on Linux, a kqueue on macOS. Owned, close-on-exec. -1 with
+ * errno: no such process, or the system has no such descriptor (Linux before 5.3, a container that forbids it).
+ */
+int proc_exit_fd(pid_t pid);
 
 /*
  * What the kernel says about a process. `started` counts since boot in clock ticks (macOS: microseconds of the wall

@@ -60,7 +60,7 @@ static void kept(struct gc *gc, const struct lease *lease, const struct strv *sa
 	cJSON *holds = cJSON_AddArrayToObject(object, "holds");
 	for (size_t i = 0; i < lease->count; i++) {
 		cJSON *one = cJSON_CreateObject();
-		cJSON_AddStringToObject(one, "kind", lease_kind_word(lease->entries[i].kind));
+		cJSON_AddStringToObject(one, "kind", resource_kind_word(lease->entries[i].kind));
 		cJSON_AddStringToObject(one, "name", lease_entry_name(&lease->entries[i]));
 		cJSON_AddItemToArray(holds, one);
 	}
@@ -76,7 +76,7 @@ static void kept(struct gc *gc, const struct lease *lease, const struct strv *sa
 	}
 }
 
-static void on_lease(void *context, const struct lease_seen *seen, enum janitor_released released,
+static void on_lease(void *context, const struct lease_seen *seen, enum successor_result result,
                      const struct strv *said)
 {
 	struct gc *gc = context;
@@ -89,9 +89,9 @@ static void on_lease(void *context, const struct lease_seen *seen, enum janitor_
 		left_alone(gc, seen->path, "its janitor, or another npxc, is still at it");
 		return;
 	}
-	gc->is_down = gc->is_down || released == JANITOR_KEPT_DOWN;
-	gc->is_kept = gc->is_kept || released == JANITOR_KEPT;
-	if (released != JANITOR_RELEASED) {
+	gc->is_down = gc->is_down || result == SUCCESSOR_UNAVAILABLE;
+	gc->is_kept = gc->is_kept || result == SUCCESSOR_INCOMPLETE;
+	if (result != SUCCESSOR_RELEASED) {
 		kept(gc, lease, said);
 		return;
 	}
@@ -143,7 +143,7 @@ static const char *place_of(const struct orphan *orphan)
 static void report_orphan(struct gc *gc, const struct orphan *orphan, const char *list)
 {
 	cJSON *object = add_object(gc, list);
-	cJSON_AddStringToObject(object, "kind", lease_kind_word(orphan->kind));
+	cJSON_AddStringToObject(object, "kind", resource_kind_word(orphan->kind));
 	cJSON_AddStringToObject(object, "name", orphan->name);
 	cJSON_AddStringToObject(object, "runtime", orphan->runtime == NULL ? "" : place_of(orphan));
 }
@@ -152,11 +152,11 @@ static void report_orphan(struct gc *gc, const struct orphan *orphan, const char
 static void report_living(struct gc *gc, const struct orphan *orphan)
 {
 	cJSON *object = add_object(gc, "left_alone");
-	cJSON_AddStringToObject(object, "kind", lease_kind_word(orphan->kind));
+	cJSON_AddStringToObject(object, "kind", resource_kind_word(orphan->kind));
 	cJSON_AddStringToObject(object, "name", orphan->name);
 	cJSON_AddStringToObject(object, "why", orphan->alive);
 	if (!gc->json)
-		print_row("left alone %s %s (%s): %s", lease_kind_word(orphan->kind), orphan->name, place_of(orphan),
+		print_row("left alone %s %s (%s): %s", resource_kind_word(orphan->kind), orphan->name, place_of(orphan),
 		          orphan->alive);
 }
 
@@ -176,7 +176,7 @@ static void report_orphans(struct gc *gc)
 			strv_push(&names, word);
 		if (!gc->json)
 			printf("no lease: %s %s (%s), perhaps another user's; `npxc gc --orphans %s` removes it\n",
-			       lease_kind_word(orphan->kind), orphan->name, place_of(orphan), word);
+			       resource_kind_word(orphan->kind), orphan->name, place_of(orphan), word);
 	}
 	if (!gc->json && names.count > 1) {
 		mem_cleanup char *words = strv_shell(&names);
@@ -218,7 +218,7 @@ static bool check_words(const struct gc *gc, const struct strv *words, struct np
 			if (orphan->alive != NULL)
 				return error_set(err, ERROR_CONFIG,
 				                 "%s %s stays: %s; end what runs there first, then remove it",
-				                 lease_kind_word(orphan->kind), orphan->name, orphan->alive);
+				                 resource_kind_word(orphan->kind), orphan->name, orphan->alive);
 			found = true;
 		}
 		if (!found && gc->unasked.count > 0)
@@ -247,7 +247,7 @@ static bool remove_named(struct gc *gc, const struct strv *words, struct npxc_er
 	for (size_t i = 0; i < count; i++) {
 		report_orphan(gc, chosen[i], "removed");
 		if (!gc->json)
-			printf("removed %s %s (%s)\n", lease_kind_word(chosen[i]->kind), chosen[i]->name,
+			printf("removed %s %s (%s)\n", resource_kind_word(chosen[i]->kind), chosen[i]->name,
 			       place_of(chosen[i]));
 	}
 	return true;

@@ -15,7 +15,7 @@ static cJSON *held_json(const struct lease *lease)
 	cJSON *holds = cJSON_CreateArray();
 	for (size_t i = 0; i < lease->count; i++) {
 		cJSON *one = cJSON_CreateObject();
-		cJSON_AddStringToObject(one, "kind", lease_kind_word(lease->entries[i].kind));
+		cJSON_AddStringToObject(one, "kind", resource_kind_word(lease->entries[i].kind));
 		cJSON_AddStringToObject(one, "name", lease_entry_name(&lease->entries[i]));
 		cJSON_AddItemToArray(holds, one);
 	}

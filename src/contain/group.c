@@ -24,10 +24,11 @@
 #include <sys/syscall.h>
 #endif
 
+/* A descriptor that signals can go through: not a kqueue. */
 static int open_pidfd(pid_t pid)
 {
-#if defined(__linux__) && defined(SYS_pidfd_open)
-	return (int)syscall(SYS_pidfd_open, pid, 0U);
+#ifdef __linux__
+	return proc_exit_fd(pid);
 #else
 	(void)pid;
 	errno = ENOSYS;

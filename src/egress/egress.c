@@ -2,9 +2,11 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/keep.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "base/str.h"
 #include "egress/note.h"
 
@@ -14,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* How long the launcher waits for the process to be ready, and for its end, before it kills it. */
@@ -23,7 +24,6 @@ enum { READY_MS = 5000, END_MS = 1000 };
 bool egress_start(const struct egress_settings *settings, struct egress *ret_egress, struct npxc_error *err)
 {
 	int control[2] = { -1, -1 }, handoff[2] = { -1, -1 };
-	sigset_t all, before;
 	pid_t pid;
 
 	if (!fd_socket_pair(control, err) || (settings->link == POLICY_LINK_NETNS && !fd_socket_pair(handoff, err))) {
@@ -31,12 +31,9 @@ bool egress_start(const struct egress_settings *settings, struct egress *ret_egr
 		fd_close(&control[1]);
 		return false;
 	}
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
-	pid = fork();
+	pid = keep_fork();
 	if (pid == 0)
 		process_serve(settings, control[1], handoff[1]);
-	sigprocmask(SIG_SETMASK, &before, NULL);
 	fd_close(&control[1]);
 	fd_close(&handoff[1]);
 	if (pid == -1) {
@@ -180,7 +177,6 @@ enum egress_news egress_read(struct egress *egress, struct egress_denial *ret_de
 void egress_stop(struct egress *egress)
 {
 	const int64_t deadline = clock_now_ms() + egress->end_ms;
-	int status;
 
 	if (egress->pid <= 0)
 		return;
@@ -198,8 +194,7 @@ void egress_stop(struct egress *egress)
 		if (poll(&polled, 1, (int)left) == 1)
 			break;
 	}
-	while (waitpid(egress->pid, &status, 0) == -1 && errno == EINTR)
-		;
+	proc_reap(egress->pid);
 	egress->pid = 0;
 }
 

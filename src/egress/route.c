@@ -160,7 +160,7 @@ static bool make_directory(struct janitor *janitor, struct route *route, struct 
 	unsigned ignored;
 
 	FAULT_POINT("route.hold");
-	if (!janitor_hold_path(janitor, JANITOR_DIRECTORY, route->directory, &ignored, err))
+	if (!janitor_hold_path(janitor, RESOURCE_DIRECTORY, route->directory, &ignored, err))
 		return false;
 	FAULT_POINT("route.held");
 	if (mkdir(route->directory, 0700) == -1)

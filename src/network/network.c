@@ -245,6 +245,13 @@ bool network_delete_with_retry(const struct runtime *runtime, const char *name, 
 	return still_there(name, NETWORK_DELETE_ATTEMPTS, &last, err);
 }
 
+bool network_delete_once(const struct runtime *runtime, const char *name, struct npxc_error *err)
+{
+	return network_delete(runtime, name, err) ||
+	       (network_is_managed_name(name) && !container_is_down(err) &&
+	        network_look(runtime, name, network_schedule.last_look_ms) == NETWORK_STATE_GONE);
+}
+
 bool network_delete_again(const struct runtime *runtime, const char *name, struct npxc_error *err)
 {
 	if (!network_is_managed_name(name))
@@ -253,19 +260,17 @@ bool network_delete_again(const struct runtime *runtime, const char *name, struc
 	       network_delete(runtime, name, err);
 }
 
-bool network_delete_blocking(const struct runtime *runtime, const char *name, struct npxc_error *err)
+bool network_delete_blocking(const struct network_background *background)
 {
-	int64_t end = clock_now_ms() + network_schedule.background_ms;
-	struct npxc_error last = { 0 };
+	const unsigned pause_ms = network_schedule.background_pause_ms;
+	const int64_t end = clock_now_ms() + network_schedule.background_ms;
+	bool goes_on = true;
 
-	if (network_delete_with_retry(runtime, name, &last))
-		return true;
-	while (network_is_managed_name(name) && clock_now_ms() + network_schedule.background_pause_ms < end) {
-		sleep_until(clock_now_ms() + network_schedule.background_pause_ms);
-		if (network_delete_again(runtime, name, &last))
+	while (goes_on && clock_now_ms() + pause_ms < end) {
+		goes_on = background->pause(background->context, pause_ms);
+		if (background->attempt(background->context))
 			return true;
 	}
-	*err = last;
 	return false;
 }
 

@@ -37,7 +37,7 @@ struct network_schedule {
 	unsigned pause_ms[NETWORK_DELETE_ATTEMPTS - 1];
 	unsigned delete_ms;           /* one delete; cut off after that, which counts as a failed attempt */
 	unsigned last_look_ms;        /* the look after the last attempt, which no pause bounds */
-	unsigned background_pause_ms; /* between attempts of delete_blocking, after those above */
+	unsigned background_pause_ms; /* before each attempt of delete_blocking, after those above */
 	unsigned background_ms;       /* delete_blocking gives up after this */
 };
 extern const struct network_schedule network_schedule;
@@ -101,14 +101,24 @@ enum network_state network_look(const struct runtime *runtime, const char *name,
 /*
  * Deleting, once the container is gone. Success: it is gone. All of them refuse a name that npxc did not make
  * (ERROR_RUNTIME). The error names the network and quotes the runtime.
- * network_delete: one call of the CLI. network_delete_with_retry: the schedule's attempts. network_delete_again: one
- * more, after a look whether it is gone. network_delete_blocking: the schedule's attempts, then one more after every
- * background pause until it is gone or `background_ms` are over.
+ * network_delete: one call of the CLI. network_delete_once: that, and when it fails a look whether it is gone.
+ * network_delete_with_retry: the schedule's attempts. network_delete_again: one more, after a look whether it is gone.
  */
 bool network_delete(const struct runtime *runtime, const char *name, struct npxc_error *err) NPXC_MUST_CHECK;
+bool network_delete_once(const struct runtime *runtime, const char *name, struct npxc_error *err) NPXC_MUST_CHECK;
 bool network_delete_with_retry(const struct runtime *runtime, const char *name, struct npxc_error *err) NPXC_MUST_CHECK;
 bool network_delete_again(const struct runtime *runtime, const char *name, struct npxc_error *err) NPXC_MUST_CHECK;
-bool network_delete_blocking(const struct runtime *runtime, const char *name, struct npxc_error *err) NPXC_MUST_CHECK;
+
+/*
+ * What the attempts above could not delete, and what keeps it: one more attempt after every background pause, until
+ * none is needed (true) or `background_ms` are over.
+ */
+struct network_background {
+	bool (*attempt)(void *context);            /* true: nothing is left to be tried */
+	bool (*pause)(void *context, unsigned ms); /* false: one more attempt, and no more */
+	void *context;
+};
+bool network_delete_blocking(const struct network_background *background);
 
 void network_done(struct network *network);
 void network_choice_done(struct network_choice *choice);

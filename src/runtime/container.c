@@ -368,6 +368,11 @@ bool container_call(const struct runtime *runtime, const char *const *words, uns
 	return ok;
 }
 
+bool container_is_down(const struct npxc_error *err)
+{
+	return err->kind == ERROR_RUNTIME_UNAVAILABLE || err->sys_errno == ETIMEDOUT;
+}
+
 bool container_remove(const struct runtime *runtime, const char *name, struct npxc_error *err)
 {
 	struct strv argv __attribute__((cleanup(strv_done))) = { 0 };

@@ -76,6 +76,9 @@ bool container_ask(const struct runtime *runtime, const char *const *words, unsi
 bool container_call_failed(const struct runtime *runtime, const char *command, const struct proc_result *result,
                            unsigned timeout_ms, struct npxc_error *err);
 
+/* Whether the error of a call means that the runtime is not to be asked now: it is not available, or it did not answer
+ * in time, which the next call would cost again. Pure. */
+bool container_is_down(const struct npxc_error *err);
 /* Exited by itself with status 0, within its deadline and its ceiling. */
 bool container_succeeded(const struct proc_result *result);
 

@@ -5,6 +5,7 @@
 #include "base/keep.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "base/random.h"
 #include "config/rules.h"
 #include "json/parse.h"
@@ -17,7 +18,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- the greeter ---- */
@@ -80,19 +80,15 @@ bool probe_greeter_start(bool with_open, struct probe_greeter *ret_greeter, stru
 	FD_CLEANUP int loopback = -1;
 	FD_CLEANUP int open_to_all = -1;
 	mem_cleanup char *word = random_hex(32);
-	sigset_t all, before;
 	int life[2];
 
 	if (!listen_at(INADDR_LOOPBACK, &loopback, &greeter.loopback, err) ||
 	    (with_open && !listen_at(INADDR_ANY, &open_to_all, &greeter.open, err)) || !fd_pipe(life, err))
 		return false;
 	memcpy(greeter.word, word, sizeof(greeter.word));
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
-	greeter.pid = fork();
+	greeter.pid = keep_fork();
 	if (greeter.pid == 0)
 		serve(life[0], loopback, open_to_all, word);
-	sigprocmask(SIG_SETMASK, &before, NULL);
 	fd_close(&life[0]);
 	greeter.life = life[1];
 	if (greeter.pid == -1) {
@@ -106,11 +102,9 @@ bool probe_greeter_start(bool with_open, struct probe_greeter *ret_greeter, stru
 
 void probe_greeter_end(struct probe_greeter *greeter)
 {
-	int status;
-
 	fd_close(&greeter->life);
-	while (greeter->pid > 0 && waitpid(greeter->pid, &status, 0) == -1 && errno == EINTR)
-		;
+	if (greeter->pid > 0)
+		proc_reap(greeter->pid);
 	greeter->pid = 0;
 }
 

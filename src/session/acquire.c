@@ -103,7 +103,7 @@ static bool hold_guards(struct session *session, const struct plan *plan, struct
 		return true;
 	mem_cleanup char *directory = str_path_join(plan->guards_file, "..");
 	FAULT_POINT("guards.hold");
-	if (!janitor_hold_path(session->janitor, JANITOR_GUARDS, plan->guards_file, &session->guards_hold, err))
+	if (!janitor_hold_path(session->janitor, RESOURCE_GUARDS, plan->guards_file, &session->guards_hold, err))
 		return false;
 	FAULT_POINT("guards.held");
 	if (!file_make_directories(directory, 0700, err) ||

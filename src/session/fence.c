@@ -4,6 +4,7 @@
 #include "base/landlock.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "base/userns.h"
 #include "guest/guest.h"
 
@@ -131,8 +132,8 @@ static bool has_ceilings(void)
 			_exit(1);
 		_exit(fence_enter(false, &ceilings, &ignored) && ceilings ? 0 : 1);
 	}
-	while (pid != -1 && waitpid(pid, &status, 0) == -1 && errno == EINTR)
-		;
+	if (pid != -1)
+		status = proc_reap(pid);
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 

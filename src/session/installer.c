@@ -125,7 +125,7 @@ static bool hold_directory(void *context, const char *path, unsigned *ret_id, st
 {
 	struct session *session = context;
 	FAULT_POINT("staging.hold");
-	if (!janitor_hold_path(session->janitor, JANITOR_DIRECTORY, path, ret_id, err))
+	if (!janitor_hold_path(session->janitor, RESOURCE_DIRECTORY, path, ret_id, err))
 		return false;
 	FAULT_POINT("staging.held");
 	return true;

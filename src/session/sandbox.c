@@ -5,6 +5,7 @@
 #include "base/keep.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "contain/reach.h"
 #include "session/fence.h"
 
@@ -15,12 +16,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#ifdef __linux__
-#include <sys/syscall.h>
-#else
-#include <sys/event.h>
-#endif
 
 /* What both sides of the fork have. All owned by the launcher, -1 where there is none. */
 struct ends {
@@ -246,37 +241,16 @@ static void run_child(const struct runtime_start *start, struct ends *ends, cons
 
 static bool open_exit_fd(pid_t pid, int *ret_fd, struct npxc_error *err)
 {
+	*ret_fd = proc_exit_fd(pid);
+	if (*ret_fd != -1)
+		return true;
 #ifdef __linux__
-#ifdef SYS_pidfd_open
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0U); /* close-on-exec by itself */
-#else
-	int fd = -1;
-
-	errno = ENOSYS;
-#endif
 	/* A pipe held by the first process would not do: bubblewrap hands descriptors on and closes them itself. */
-	// cppcheck-suppress knownConditionTrueFalse ; only without SYS_pidfd_open
-	if (fd == -1)
-		return error_set_errno(err, ERROR_RUNTIME_UNAVAILABLE,
-		                       "npxc needs pidfd_open (Linux 5.3, and a container that allows it)");
-	*ret_fd = fd;
-	return true;
+	return error_set_errno(err, ERROR_RUNTIME_UNAVAILABLE,
+	                       "npxc needs pidfd_open (Linux 5.3, and a container that allows it)");
 #else
-	FD_CLEANUP int fd = kqueue();
-	struct kevent change;
-
-	EV_SET(&change, (uintptr_t)pid, EVFILT_PROC, EV_ADD | EV_ONESHOT, NOTE_EXIT, 0, NULL);
-	if (fd == -1 || !fd_set_close_on_exec(fd, true, err) || kevent(fd, &change, 1, NULL, 0, NULL) == -1)
-		return error_set_errno(err, ERROR_IO, "watch process %ld", (long)pid);
-	*ret_fd = fd_take(&fd);
-	return true;
+	return error_set_errno(err, ERROR_IO, "watch process %ld", (long)pid);
 #endif
-}
-
-static void reap(pid_t pid)
-{
-	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
-		;
 }
 
 /* True when the child has execed: its end of the pipe was closed without a word. */
@@ -327,9 +301,7 @@ bool sandbox_start(struct janitor *janitor, enum runtime_kind kind, const struct
 {
 	struct ends ends = { { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }, NULL, 0 };
 	FD_CLEANUP int exit_fd = -1;
-	sigset_t all, before;
 	pid_t pid;
-	int saved;
 
 	/* Fail closed: a CLI that keeps the namespace it finds must not find the host's. */
 	if (start->enters_netns != (netns != NULL))
@@ -340,25 +312,21 @@ bool sandbox_start(struct janitor *janitor, enum runtime_kind kind, const struct
 		                                : false;
 	}
 	/* The launcher's handlers must not run in the child. */
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
 	FAULT_POINT("sandbox.fork");
-	pid = fork();
-	saved = errno;
+	pid = keep_fork();
 	if (pid == 0)
 		run_child(start, &ends, cgroup_fds, cgroup_fd_count, netns, !runtime_driver(kind)->has_containers);
-	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (pid == -1) {
+		error_set_errno(err, ERROR_IO, "fork the sandbox's process");
 		ends_done(&ends);
-		errno = saved;
-		return error_set_errno(err, ERROR_IO, "fork the sandbox's process");
+		return false;
 	}
 	fd_close(&ends.go[0]);
 	fd_close(&ends.fail[1]);
 	if (!open_exit_fd(pid, &exit_fd, err) || !let_go(janitor, kind, pid, &ends, err)) {
 		ends_done(&ends);
 		kill(pid, SIGKILL); /* not reaped yet, so the number is still its own */
-		reap(pid);
+		proc_reap(pid);
 		return false;
 	}
 	*ret_sandbox = (struct sandbox){ .pid = pid,
@@ -374,14 +342,11 @@ bool sandbox_start(struct janitor *janitor, enum runtime_kind kind, const struct
 bool sandbox_wait(struct sandbox *sandbox, int *ret_exit_status, int *ret_signal, struct npxc_error *err)
 {
 	int status;
-	pid_t got;
 
 	if (sandbox->pid <= 0)
 		return error_set(err, ERROR_IO, "the sandbox has been waited for");
-	do
-		got = waitpid(sandbox->pid, &status, 0);
-	while (got == -1 && errno == EINTR);
-	if (got == -1)
+	status = proc_reap(sandbox->pid);
+	if (status == -1)
 		return error_set_errno(err, ERROR_IO, "wait for the sandbox");
 	sandbox->pid = 0;
 	*ret_exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;

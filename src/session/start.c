@@ -16,7 +16,7 @@ static bool announce_network(void *context, const char *name, struct npxc_error 
 	unsigned ignored;
 	FAULT_POINT("network.hold");
 	if (!WITHOUT("announce") &&
-	    !janitor_hold_named(session->janitor, JANITOR_NETWORK, &session->runtime, name, &ignored, err))
+	    !janitor_hold_named(session->janitor, RESOURCE_NETWORK, &session->runtime, name, &ignored, err))
 		return false;
 	FAULT_POINT("network.held");
 	return true;
@@ -52,7 +52,7 @@ static bool hold_sandbox(struct session *session, const struct launch *launch, i
 	session->container_hold = 0;
 	if (runtime_driver(session->runtime.kind)->has_containers) {
 		FAULT_POINT("container.hold");
-		if (!janitor_hold_named(session->janitor, JANITOR_CONTAINER, &session->runtime, launch->name,
+		if (!janitor_hold_named(session->janitor, RESOURCE_CONTAINER, &session->runtime, launch->name,
 		                        &session->container_hold, err))
 			return false;
 		FAULT_POINT("container.held");
@@ -62,7 +62,7 @@ static bool hold_sandbox(struct session *session, const struct launch *launch, i
 	for (size_t i = 0; i < session->cgroups.directories.count; i++) {
 		unsigned id;
 		FAULT_POINT("cgroup.hold");
-		if (!janitor_hold_path(session->janitor, JANITOR_CGROUP, session->cgroups.directories.v[i], &id, err))
+		if (!janitor_hold_path(session->janitor, RESOURCE_CGROUP, session->cgroups.directories.v[i], &id, err))
 			return false;
 		FAULT_POINT("cgroup.held");
 	}

@@ -90,7 +90,7 @@ bool workspace_make(struct janitor *janitor, const struct plan *plan, struct npx
 	FD_CLEANUP int files = -1;
 	unsigned ignored;
 	FAULT_POINT("workspace.hold");
-	if (!janitor_hold_path(janitor, JANITOR_DIRECTORY, plan->workspace, &ignored, err))
+	if (!janitor_hold_path(janitor, RESOURCE_DIRECTORY, plan->workspace, &ignored, err))
 		return false;
 	FAULT_POINT("workspace.held");
 	if (!file_make_directories(sessions, 0700, err) || !tree_open(sessions, &root, err) ||

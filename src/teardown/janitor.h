@@ -5,52 +5,24 @@
 #include "base/str.h"
 #include "contain/group.h"
 #include "runtime/runtime.h"
+#include "teardown/resource.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
 
 /*
- * The janitor: a process forked before anything is acquired, in a session of its own, with /dev/null on 0, 1 and 2. It
- * is told of every resource BEFORE the command that acquires it runs, and it is the only implementation of teardown: a
- * normal end, an error, a signal and a SIGKILL of the launcher all end in the same code.
+ * The launcher's side of the janitor: a process forked before anything is acquired, in a session of its own, with
+ * /dev/null on 0, 1 and 2. It is told of every resource BEFORE the command that acquires it runs, and it alone removes:
+ * a normal end, an error, a signal and a SIGKILL of the launcher all end in the same code (teardown/teardown).
  *
- * The channel is a socket pair with length-prefixed frames. End of file without END means that the launcher has died;
- * the janitor then tears down on its own. What it is told it writes to the session's lease (teardown/lease) before it
- * answers: when the janitor itself dies the launcher starts another one from it, and when both die `npxc gc` does. A
- * session that never holds anything has no lease.
+ * What it is told it writes to the session's lease before it answers: when the janitor itself dies the launcher starts
+ * another one from it, and when both die a successor does the rest (a sweep at a start, or `npxc gc`). A session that
+ * never holds anything has no lease. When the launcher dies, the janitor goes on by itself.
  *
- * Teardown, in this order, each step logged by name: the sandbox's process group (SIGKILL, then verified by /proc; a
- * container CLI is not killed before its container is gone, see below), containers (their removal command), processes,
- * networks (network_delete_with_retry), cgroups, guards, files and directories. Then the launcher is told, and what is
- * still there of containers and networks is tried again in the background, as network_schedule says. So is a network of
- * which a launcher that has died had said nothing more since it named it: the service may go on making what a dead
- * client asked it for.
- * Mustn't: delete a network while a container is not known to be gone.
+ * After the teardown the launcher is told, and what is still there of containers and networks is tried again in the
+ * background, as network_schedule says. So is a network that a launcher which has died had named last: the service may
+ * go on making what a dead client requested.
  */
-enum janitor_resource {
-	JANITOR_CGROUP,    /* directory, removed once the group is gone */
-	JANITOR_DIRECTORY, /* a tree */
-	JANITOR_FILE,
-	JANITOR_CONTAINER, /* words as below */
-	JANITOR_NETWORK,   /* the same */
-	/*
-	 * The first process of a session of its own, for what npxc forks beside the sandbox: its pid and its start
-	 * (struct proc_look) as decimal numbers. It ends by itself when the launcher does, and has LIMIT_PROCESS_END_MS
-	 * for that; then it and its group are killed, and seen to be dead. Held right after its fork, and before
-	 * anything that does not trust itself to npxc can use it.
-	 * Mustn't: signal a number that has been given to somebody else.
-	 */
-	JANITOR_PROCESS,
-	/*
-	 * The list of what the host would execute in the trees that the session may write to (files/guards): a file,
-	 * which goes, or says what is unsafe now. Looked at once nothing of the session can write any more.
-	 */
-	JANITOR_GUARDS,
-};
-
-/* The words of a container or network: the CLI's path, the runtime's word, the name, then the CLI's environment. */
-enum { JANITOR_WORD_CLI, JANITOR_WORD_RUNTIME, JANITOR_WORD_NAME, JANITOR_WORDS };
-
 struct janitor;
 
 /*
@@ -71,16 +43,16 @@ bool janitor_describe(struct janitor *janitor, const struct janitor_facts *facts
                       struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
- * Returns once the janitor has written it down; `*ret_id` names the entry for janitor_release. See lease_objection for
- * what is refused. All words together: LIMIT_JANITOR_FRAME_BYTES; all entries: LIMIT_JANITOR_ENTRIES. ERROR_IO for
+ * Returns once the janitor has written it down; `*ret_id` names the entry for janitor_release. See resource_objection
+ * for what is refused. All words together: LIMIT_JANITOR_FRAME_BYTES; all entries: LIMIT_JANITOR_ENTRIES. ERROR_IO for
  * more, when the lease cannot be written (a full disk), and when the janitor has gone.
  */
-bool janitor_hold(struct janitor *janitor, enum janitor_resource kind, const struct strv *words, unsigned *ret_id,
+bool janitor_hold(struct janitor *janitor, enum resource_kind kind, const struct strv *words, unsigned *ret_id,
                   struct npxc_error *err) NPXC_MUST_CHECK;
-bool janitor_hold_path(struct janitor *janitor, enum janitor_resource kind, const char *path, unsigned *ret_id,
+bool janitor_hold_path(struct janitor *janitor, enum resource_kind kind, const char *path, unsigned *ret_id,
                        struct npxc_error *err) NPXC_MUST_CHECK;
 /* Of a container or network: its words, for a runtime and a name. */
-bool janitor_hold_named(struct janitor *janitor, enum janitor_resource kind, const struct runtime *runtime,
+bool janitor_hold_named(struct janitor *janitor, enum resource_kind kind, const struct runtime *runtime,
                         const char *name, unsigned *ret_id, struct npxc_error *err) NPXC_MUST_CHECK;
 /* A child of the launcher's that has not been reaped. */
 bool janitor_hold_process(struct janitor *janitor, pid_t pid, unsigned *ret_id, struct npxc_error *err) NPXC_MUST_CHECK;
@@ -95,15 +67,16 @@ bool janitor_release(struct janitor *janitor, unsigned id, struct npxc_error *er
 bool janitor_sandbox(struct janitor *janitor, pid_t group, enum group_stop stop,
                      struct npxc_error *err) NPXC_MUST_CHECK;
 /*
- * Ends the sandbox's group now, whoever of it is left: asked to end (SIGTERM, see enum group_stop) when grace_ms >
- * 0, SIGKILL after that, verified. Returns when it is gone, at the latest after grace_ms and the limits of the ways to
- * end; the first process is left to be reaped. The other resources stay, but for a container that was removed on the
- * way. Without a sandbox it is a success.
+ * Ends the sandbox's group now, whoever of it is left: SIGTERM (see enum group_stop) when grace_ms > 0, SIGKILL after
+ * that, verified. Returns when it is gone, at the latest after grace_ms and TEARDOWN_SANDBOX_MS; the first process is
+ * left to be reaped. The other resources stay, but for a container that was removed on the way. Without a sandbox it is
+ * a success.
  */
 bool janitor_end_sandbox(struct janitor *janitor, unsigned grace_ms, struct npxc_error *err) NPXC_MUST_CHECK;
 /*
- * The same in two halves: what the sandbox still says can be read meanwhile. `*ret_fd` (borrowed) becomes readable when
- * the janitor has something to say, usually its answer; -1 when it has gone. The second half waits for the answer.
+ * The same in two halves: what the sandbox still writes can be read meanwhile. `*ret_fd` (borrowed) becomes readable
+ * when a message of the janitor's has come, usually its answer; -1 when it has gone. The second half waits for the
+ * answer.
  */
 void janitor_begin_to_end_sandbox(struct janitor *janitor, unsigned grace_ms, int *ret_fd);
 bool janitor_await_end_of_sandbox(struct janitor *janitor, unsigned grace_ms, struct npxc_error *err) NPXC_MUST_CHECK;
@@ -118,24 +91,5 @@ bool janitor_await_end_of_sandbox(struct janitor *janitor, unsigned grace_ms, st
  * every case. ERROR_IO when the janitor ended before it was done and no other could take over.
  */
 bool janitor_end(struct janitor *janitor, unsigned timeout_ms, struct npxc_error *err) NPXC_MUST_CHECK;
-
-/*
- * The same teardown for what a dead session left, in this process: `lease` as read, `fd` its file, exclusively locked.
- * One try at each; the file goes with the last of it, else what has gone is struck out. `hear` gets a line for each
- * step, `is_warning` for what stays. All pointers are borrowed; `lease` loses what was removed.
- */
-struct janitor_heir {
-	void (*hear)(void *context, bool is_warning, const char *text);
-	void *context;
-	const char *boot; /* this one's: processes of another have gone */
-};
-struct lease;
-enum janitor_released {
-	JANITOR_RELEASED,
-	JANITOR_KEPT_DOWN, /* some of it stays, because a runtime cannot be asked now */
-	JANITOR_KEPT,      /* some of it stays for another reason */
-};
-enum janitor_released janitor_release_lease(const struct janitor_heir *heir, const char *path, int fd,
-                                            struct lease *lease);
 
 #endif

@@ -3,7 +3,8 @@
 
 #include "base/error.h"
 #include "base/str.h"
-#include "teardown/janitor.h"
+#include "contain/group.h"
+#include "teardown/resource.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,7 +42,7 @@
  * act on it.
  */
 
-enum { LEASE_FORMAT = 1, LEASE_ID_DIGITS = 8 };
+enum { LEASE_FORMAT = 1 };
 #define LEASE_SUFFIX ".lease"
 
 struct lease_process {
@@ -51,7 +52,7 @@ struct lease_process {
 
 struct lease_entry {
 	unsigned id; /* > 0, unique in its lease */
-	enum janitor_resource kind;
+	enum resource_kind kind;
 	struct strv words; /* as janitor_hold takes them */
 	bool is_removed;   /* the janitor's own note, on no line: looked for again while a network is held */
 };
@@ -78,22 +79,15 @@ struct lease {                                  /* all owned; text is never NULL
 void lease_done(struct lease *lease);
 void lease_entry_done(struct lease_entry *entry);
 
-/* ---- pure ---- */
+/* Copies the facts, in the order of the struct, and the shares behind them. False: there are not as many. */
+enum { LEASE_FACTS = 6 };
+bool lease_set_facts(struct lease *lease, const struct strv *words) NPXC_MUST_CHECK;
 
-bool lease_is_id(const char *text);
-/* npxc-<slug>-<8 hex digits>, at most 63 characters: what sessions call containers, cgroups and workspaces. */
-bool lease_is_session_name(const char *text);
+/* ---- pure: lease.c ---- */
 
-/*
- * NULL when a session may hold this, else why not. For what the launcher tells the janitor and for what stands in a
- * file alike.
- * Mustn't: let a name through that npxc does not make, nor a path that is relative, not clean or a top one.
- */
-const char *lease_objection(enum janitor_resource kind, const struct strv *words);
-const char *lease_kind_word(enum janitor_resource kind);
 /* The words that name it to a user: a path, a container's or network's name, a pid. Borrowed. */
 const char *lease_entry_name(const struct lease_entry *entry);
-/* Of a JANITOR_PROCESS. */
+/* Of a RESOURCE_PROCESS. */
 struct lease_process lease_entry_process(const struct lease_entry *entry);
 
 /*
@@ -111,16 +105,16 @@ char *lease_line_hold(const struct lease_entry *entry);
 char *lease_line_release(unsigned id);
 char *lease_line_sandbox(const struct lease_process *process, enum group_stop stop); /* pid 0: null */
 char *lease_line_janitor(const struct lease_process *process);
-/* Whether a variable's value must not be written to disk, by its name ("NAME=value" or "NAME"). */
-bool lease_is_secret(const char *variable);
 
+/* Whether it was written in this boot, which `boot` names; never where boots have no names. */
+bool lease_is_of_boot(const struct lease *lease, const char *boot);
 /*
  * Milliseconds since the session's start; -1 when it cannot be told. The wall clock does not matter within one boot; in
  * another boot, or where boots have no names, there is none.
  */
 int64_t lease_uptime_ms(const struct lease *lease, const char *boot, int64_t boot_ms);
 
-/* ---- touching the system ---- */
+/* ---- touching the system: lease_file.c ---- */
 
 /* The process's own identity, for a lease; started 0 when it has gone. */
 struct lease_process lease_process_of(pid_t pid);

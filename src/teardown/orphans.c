@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static void add(struct orphans *orphans, enum janitor_resource kind, const char *name, const struct runtime *runtime,
+static void add(struct orphans *orphans, enum resource_kind kind, const char *name, const struct runtime *runtime,
                 const char *alive)
 {
 	orphans->v = mem_realloc(orphans->v, orphans->count + 1, sizeof(*orphans->v));
@@ -33,19 +33,25 @@ void orphans_done(struct orphans *orphans)
 
 bool orphans_is_name(const char *name)
 {
-	return lease_is_session_name(name) || network_is_managed_name(name);
+	return resource_is_session_name(name) || network_is_managed_name(name);
+}
+
+/* The last part of a path; another name as it is. */
+static const char *base_name(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+
+	return slash == NULL ? name : slash + 1;
 }
 
 bool orphans_is_called(const struct orphan *orphan, const char *name)
 {
-	const char *slash = orphan->runtime == NULL ? strrchr(orphan->name, '/') : NULL;
-
-	return strcmp(slash == NULL ? orphan->name : slash + 1, name) == 0;
+	return strcmp(base_name(orphan->name), name) == 0;
 }
 
 /* ---- what is there ---- */
 
-static void add_directories(struct orphans *orphans, enum janitor_resource kind, const char *parent)
+static void add_directories(struct orphans *orphans, enum resource_kind kind, const char *parent)
 {
 	DIR *stream = opendir(parent);
 
@@ -54,9 +60,9 @@ static void add_directories(struct orphans *orphans, enum janitor_resource kind,
 	for (const struct dirent *entry = readdir(stream); entry != NULL; entry = readdir(stream)) {
 		mem_cleanup char *path = str_printf("%s/%s", parent, entry->d_name);
 
-		if (lease_is_session_name(entry->d_name) && file_is_directory(path))
+		if (resource_is_session_name(entry->d_name) && file_is_directory(path))
 			add(orphans, kind, path, NULL,
-			    kind == JANITOR_CGROUP && cgroup_has_processes(path) ? "it has processes" : NULL);
+			    kind == RESOURCE_CGROUP && cgroup_has_processes(path) ? "it has processes" : NULL);
 	}
 	closedir(stream);
 }
@@ -70,12 +76,12 @@ static void add_cgroups(struct orphans *orphans)
 	for (size_t i = 0; i < plan.directories.count; i++) {
 		mem_cleanup char *parent = str_path_join(plan.directories.v[i], "..");
 
-		add_directories(orphans, JANITOR_CGROUP, parent);
+		add_directories(orphans, RESOURCE_CGROUP, parent);
 	}
 	cgroup_plan_done(&plan);
 }
 
-static void add_named(struct orphans *orphans, const struct runtime *runtime, struct strv *unasked)
+static void add_named(struct orphans *orphans, const struct runtime *runtime, struct strv *unanswered)
 {
 	struct strv containers = { 0 };
 	struct strv networks = { 0 };
@@ -83,14 +89,14 @@ static void add_named(struct orphans *orphans, const struct runtime *runtime, st
 	struct npxc_error err = { 0 };
 
 	if (!runtime_list_ours(runtime, &containers, &networks, &busy, &err))
-		strv_pushf(unasked, "%s: %s", runtime_kind_word(runtime->kind), err.message);
+		strv_pushf(unanswered, "%s: %s", runtime_kind_word(runtime->kind), err.message);
 	for (size_t i = 0; i < containers.count; i++)
-		if (lease_is_session_name(containers.v[i]))
-			add(orphans, JANITOR_CONTAINER, containers.v[i], runtime,
+		if (resource_is_session_name(containers.v[i]))
+			add(orphans, RESOURCE_CONTAINER, containers.v[i], runtime,
 			    strv_contains(&busy, containers.v[i]) ? "it runs" : NULL);
 	for (size_t i = 0; i < networks.count; i++)
 		if (network_is_managed_name(networks.v[i]))
-			add(orphans, JANITOR_NETWORK, networks.v[i], runtime,
+			add(orphans, RESOURCE_NETWORK, networks.v[i], runtime,
 			    strv_contains(&busy, networks.v[i]) ? "a container that runs is attached to it" : NULL);
 	strv_done(&containers);
 	strv_done(&networks);
@@ -161,22 +167,16 @@ static void read_living_leases(struct strv *texts)
 }
 #endif
 
-static bool is_called(const char *held, const char *name)
-{
-	const char *slash = name[0] == '/' ? NULL : strrchr(held, '/');
-
-	return strcmp(slash == NULL ? held : slash + 1, name) == 0;
-}
-
 static bool mentions(const struct lease_seen *seen, const char *name)
 {
-	const char *slash = strrchr(name, '/');
-
 	if (lease_is_left_alone(seen->state))
-		return text_mentions(seen->path, slash == NULL ? name : slash + 1);
-	for (size_t i = 0; i < seen->lease.count; i++)
-		if (is_called(lease_entry_name(&seen->lease.entries[i]), name))
+		return text_mentions(seen->path, base_name(name));
+	for (size_t i = 0; i < seen->lease.count; i++) {
+		const char *held = lease_entry_name(&seen->lease.entries[i]);
+
+		if (strcmp(name[0] == '/' ? held : base_name(held), name) == 0)
 			return true;
+	}
 	return false;
 }
 
@@ -203,10 +203,8 @@ char *orphans_lease_of(const char *leases, const char *name)
 
 static bool any_mentions(const struct strv *texts, const char *name)
 {
-	const char *slash = strrchr(name, '/');
-
 	for (size_t i = 0; i < texts->count; i++)
-		if (strstr(texts->v[i], slash == NULL ? name : slash + 1) != NULL)
+		if (strstr(texts->v[i], base_name(name)) != NULL)
 			return true;
 	return false;
 }
@@ -228,21 +226,21 @@ static void drop_mentioned(struct orphans *orphans, const struct lease_seen *see
 
 /* The leases are read last: what is made stands on one before. */
 bool orphans_find(const char *leases, const struct runtime *runtimes, size_t runtime_count, struct orphans *ret_orphans,
-                  struct strv *ret_unasked, struct npxc_error *err)
+                  struct strv *ret_unanswered, struct npxc_error *err)
 {
 	mem_cleanup char *boot = proc_boot_id();
 	struct orphans orphans = { 0 };
-	struct strv unasked = { 0 };
+	struct strv unanswered = { 0 };
 	struct strv living = { 0 };
 	struct strv files = { 0 };
 
-	add_directories(&orphans, JANITOR_DIRECTORY, leases);
+	add_directories(&orphans, RESOURCE_DIRECTORY, leases);
 	add_cgroups(&orphans);
 	for (size_t i = 0; i < runtime_count; i++)
-		add_named(&orphans, &runtimes[i], &unasked);
+		add_named(&orphans, &runtimes[i], &unanswered);
 	if (!lease_list(leases, &files, err)) {
 		orphans_done(&orphans);
-		strv_done(&unasked);
+		strv_done(&unanswered);
 		return false;
 	}
 	for (size_t i = 0; i < files.count; i++) {
@@ -258,7 +256,7 @@ bool orphans_find(const char *leases, const struct runtime *runtimes, size_t run
 	drop_mentioned(&orphans, NULL, &living);
 	strv_done(&living);
 	*ret_orphans = orphans;
-	*ret_unasked = unasked;
+	*ret_unanswered = unanswered;
 	return true;
 }
 
@@ -285,24 +283,24 @@ static bool check_again(const struct orphans *now, const struct orphan *chosen, 
 		if (one->kind != chosen->kind || one->runtime != chosen->runtime ||
 		    strcmp(one->name, chosen->name) != 0)
 			continue;
-		return one->alive == NULL || error_set(err, ERROR_CONFIG, "%s %s stays: %s", lease_kind_word(one->kind),
-		                                       one->name, one->alive);
+		return one->alive == NULL || error_set(err, ERROR_CONFIG, "%s %s stays: %s",
+		                                       resource_kind_word(one->kind), one->name, one->alive);
 	}
 	return error_set(err, ERROR_CONFIG, "%s %s stays: it has gone, or a session has it now",
-	                 lease_kind_word(chosen->kind), chosen->name);
+	                 resource_kind_word(chosen->kind), chosen->name);
 }
 
 static bool check_all_again(const char *leases, const struct runtime *runtimes, size_t runtime_count,
                             const struct orphan *const *chosen, size_t count, struct npxc_error *err)
 {
 	struct orphans now = { 0 };
-	struct strv unasked = { 0 };
-	bool fine = orphans_find(leases, runtimes, runtime_count, &now, &unasked, err);
+	struct strv unanswered = { 0 };
+	bool fine = orphans_find(leases, runtimes, runtime_count, &now, &unanswered, err);
 
 	for (size_t i = 0; fine && i < count; i++)
 		fine = check_again(&now, chosen[i], err);
 	orphans_done(&now);
-	strv_done(&unasked);
+	strv_done(&unanswered);
 	return fine;
 }
 
@@ -310,7 +308,7 @@ static bool check_all_again(const char *leases, const struct runtime *runtimes, 
 static bool remove_cgroups(const struct orphan *const *chosen, size_t count, struct npxc_error *err)
 {
 	for (size_t i = 0; i < count; i++)
-		if (chosen[i]->kind == JANITOR_CGROUP && !cgroup_remove_unused(chosen[i]->name, err))
+		if (chosen[i]->kind == RESOURCE_CGROUP && !cgroup_remove_unused(chosen[i]->name, err))
 			return false;
 	return true;
 }
@@ -331,7 +329,7 @@ bool orphans_remove(const char *leases, const struct runtime *runtimes, size_t r
 	    !remove_cgroups(chosen, count, err) || !janitor_start(leases, id, &janitor, err))
 		return false;
 	for (size_t i = 0; fine && i < count; i++)
-		if (chosen[i]->kind != JANITOR_CGROUP)
+		if (chosen[i]->kind != RESOURCE_CGROUP)
 			fine = hold_orphan(janitor, chosen[i], err);
 	/* Said after the last of them: a network that was named last would pass for one that is still being made. */
 	fine = fine && janitor_describe(janitor, &facts, err);

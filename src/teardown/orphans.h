@@ -14,7 +14,7 @@
  * user's on the same runtime. It is reported, and removed only when somebody names it.
  */
 struct orphan {
-	enum janitor_resource kind;
+	enum resource_kind kind;
 	char *name;                    /* owned: of a container or network; a path */
 	const struct runtime *runtime; /* borrowed; NULL for a path */
 	const char *alive; /* why it is no orphan but somebody's: it has a process; borrowed. NULL: nothing uses it */
@@ -27,13 +27,13 @@ struct orphans {
 
 /*
  * Workspaces below `leases`, cgroups where sessions make theirs, and what `runtimes` have. Of a runtime that does not
- * answer the reason goes to `ret_unasked`. ERROR_IO: the leases cannot be listed.
+ * answer the reason goes to `ret_unanswered`. ERROR_IO: the leases cannot be listed.
  * A living npxc has its lease open, in whatever HOME: what stands on one of those is passed over.
  * Mustn't: call something an orphan that was made while it looked, that stands on a lease which it cannot read, or that
  *          a living session of another HOME holds.
  */
 bool orphans_find(const char *leases, const struct runtime *runtimes, size_t runtime_count, struct orphans *ret_orphans,
-                  struct strv *ret_unasked, struct npxc_error *err) NPXC_MUST_CHECK;
+                  struct strv *ret_unanswered, struct npxc_error *err) NPXC_MUST_CHECK;
 void orphans_done(struct orphans *orphans);
 
 /* A name that `npxc gc --orphans` takes: of a session or of a managed network. Pure. */

@@ -11,11 +11,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { LOOK_PAUSE_MS = 50 };
@@ -23,23 +21,23 @@ enum { LOOK_PAUSE_MS = 50 };
 struct sweeper {
 	const struct sweep_listener *listener;
 	char *boot;
-	struct strv down; /* CLIs that could not be asked */
+	struct strv down; /* CLIs that did not answer */
 	struct strv done; /* files that were looked at and stay: not looked at again */
 };
 
-static void hear(void *context, bool is_warning, const char *text)
+static void on_report(void *context, bool is_warning, const char *text)
 {
-	struct strv *said = context;
+	struct strv *warnings = context;
 
 	if (is_warning)
-		strv_push(said, text);
+		strv_push(warnings, text);
 	else
 		log_debug("sweep", "%s", text);
 }
 
 static bool is_named(const struct lease_entry *entry)
 {
-	return entry->kind == JANITOR_CONTAINER || entry->kind == JANITOR_NETWORK;
+	return entry->kind == RESOURCE_CONTAINER || entry->kind == RESOURCE_NETWORK;
 }
 
 /* The CLI of one of its resources that is known to be down; NULL: none. */
@@ -47,8 +45,8 @@ static const char *down_cli(const struct sweeper *sweeper, const struct lease *l
 {
 	for (size_t i = 0; i < lease->count; i++)
 		if (is_named(&lease->entries[i]) &&
-		    strv_contains(&sweeper->down, lease->entries[i].words.v[JANITOR_WORD_CLI]))
-			return lease->entries[i].words.v[JANITOR_WORD_CLI];
+		    strv_contains(&sweeper->down, lease->entries[i].words.v[RESOURCE_WORD_CLI]))
+			return lease->entries[i].words.v[RESOURCE_WORD_CLI];
 	return NULL;
 }
 
@@ -56,30 +54,30 @@ static void note_down(struct sweeper *sweeper, const struct lease *lease)
 {
 	for (size_t i = 0; i < lease->count; i++)
 		if (is_named(&lease->entries[i]) && down_cli(sweeper, lease) == NULL)
-			strv_push(&sweeper->down, lease->entries[i].words.v[JANITOR_WORD_CLI]);
+			strv_push(&sweeper->down, lease->entries[i].words.v[RESOURCE_WORD_CLI]);
 }
 
 static void sweep_one(struct sweeper *sweeper, struct lease_seen *seen)
 {
-	enum janitor_released released = JANITOR_RELEASED;
-	struct strv said = { 0 };
-	const struct janitor_heir heir = { .hear = hear, .context = &said, .boot = sweeper->boot };
+	enum successor_result result = SUCCESSOR_RELEASED;
+	struct strv warnings = { 0 };
+	const struct teardown_report report = { on_report, &warnings };
 
 	if (seen->state == LEASE_DEAD) {
 		const char *down = down_cli(sweeper, &seen->lease);
 		if (down != NULL) {
-			released = JANITOR_KEPT_DOWN;
-			strv_pushf(&said, "%s could not be asked just before", down);
+			result = SUCCESSOR_UNAVAILABLE;
+			strv_pushf(&warnings, "%s could not be asked just before", down);
 		} else {
-			released = janitor_release_lease(&heir, seen->path, seen->fd, &seen->lease);
+			result = successor_release(seen->path, seen->fd, &seen->lease, sweeper->boot, report);
 		}
-		if (released == JANITOR_KEPT_DOWN)
+		if (result == SUCCESSOR_UNAVAILABLE)
 			note_down(sweeper, &seen->lease);
 	}
 	if (sweeper->listener != NULL &&
 	    (seen->state == LEASE_DEAD || lease_is_left_alone(seen->state) || seen->state == LEASE_ENDING))
-		sweeper->listener->on_lease(sweeper->listener->context, seen, released, &said);
-	strv_done(&said);
+		sweeper->listener->on_lease(sweeper->listener->context, seen, result, &warnings);
+	strv_done(&warnings);
 }
 
 /* The number of those whose launcher has ended and whose janitor may: -1 for an error. */
@@ -177,20 +175,15 @@ static void fork_sweeper(const char *directory, int lock)
 void sweep_in_background(const char *directory)
 {
 	FD_CLEANUP int lock = lease_any_dead(directory, NULL) ? lock_sweeping(directory) : -1;
-	sigset_t all, before;
 	pid_t pid;
 
 	if (lock == -1)
 		return;
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
-	pid = fork();
+	pid = keep_fork();
 	if (pid == 0)
 		fork_sweeper(directory, lock);
 	if (pid == -1)
 		log_info("sweep", "not now: %s", strerror(errno));
 	else
-		while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
-			;
-	sigprocmask(SIG_SETMASK, &before, NULL);
+		proc_reap(pid);
 }

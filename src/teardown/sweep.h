@@ -2,8 +2,8 @@
 #define NPXC_TEARDOWN_SWEEP_H
 
 #include "base/error.h"
-#include "teardown/janitor.h"
 #include "teardown/lease.h"
+#include "teardown/successor.h"
 
 #include <stdbool.h>
 
@@ -12,11 +12,11 @@
  * Mustn't: touch what a live session holds, or anything that is on no lease.
  */
 
-/* One call for each lease that is not a live session's. `released` counts for a dead one; `said`: what stays and why.
+/* One call for each lease that is not a live session's. `result` counts for a dead one; `warnings`: what stays and why.
  */
 struct sweep_listener {
-	void (*on_lease)(void *context, const struct lease_seen *seen, enum janitor_released released,
-	                 const struct strv *said);
+	void (*on_lease)(void *context, const struct lease_seen *seen, enum successor_result result,
+	                 const struct strv *warnings);
 	void *context;
 };
 
@@ -25,7 +25,7 @@ bool sweep(const char *directory, const struct sweep_listener *listener, struct 
 
 /*
  * For a start: when there is a dead lease and nobody sweeps yet, a process of its own does, which nobody waits for and
- * which holds none of npxc's descriptors. Costs the look at the leases up to the first dead one. Nothing is said.
+ * which holds none of npxc's descriptors. Costs the look at the leases up to the first dead one. Nothing is reported.
  */
 void sweep_in_background(const char *directory);
 

@@ -47,8 +47,8 @@ static void write_one(const char *directory, const char *text)
 	mem_cleanup char *id = lease_new_id(directory);
 	mem_cleanup char *path = lease_path(directory, id);
 	const struct lease_process process = { .pid = getpid(), .started = 1 };
-	struct lease_entry workspace = { .id = 1, .kind = JANITOR_DIRECTORY };
-	struct lease_entry cgroup = { .id = 2, .kind = JANITOR_CGROUP };
+	struct lease_entry workspace = { .id = 1, .kind = RESOURCE_DIRECTORY };
+	struct lease_entry cgroup = { .id = 2, .kind = RESOURCE_CGROUP };
 	int fd = -1;
 
 	strv_pushf(&workspace.words, "%s/npxc-bench-%s", directory, id);
@@ -56,7 +56,7 @@ static void write_one(const char *directory, const char *text)
 	must(lease_create(path, text, &fd, &err), &err);
 	append(fd, lease_line_hold(&workspace), true);
 	append(fd, lease_line_hold(&cgroup), false);
-	append(fd, lease_line_sandbox(&process, JANITOR_ASK_INNER), false);
+	append(fd, lease_line_sandbox(&process, GROUP_STOP_INNER), false);
 	close(fd);
 	unlink(path);
 	lease_entry_done(&workspace);

@@ -33,9 +33,9 @@ static void check(const struct lease *lease)
 	for (size_t i = 0; i < lease->count; i++) {
 		const struct lease_entry *entry = &lease->entries[i];
 
-		REQUIRE(lease_objection(entry->kind, &entry->words) == NULL);
+		REQUIRE(resource_objection(entry->kind, &entry->words) == NULL);
 		REQUIRE(entry->id > 0 && entry->id <= lease->last_id);
-		REQUIRE(entry->kind != JANITOR_CONTAINER || lease_is_session_name(lease_entry_name(entry)));
+		REQUIRE(entry->kind != RESOURCE_CONTAINER || resource_is_session_name(lease_entry_name(entry)));
 	}
 	if (lease->id[0] == '\0')
 		return;

@@ -5,6 +5,7 @@
 #include "contain/group.h"
 #include "teardown/janitor.h"
 #include "teardown/lease.h"
+#include "teardown/successor.h"
 
 #include <sys/socket.h>
 
@@ -17,7 +18,7 @@ static struct janitor *started(void)
 	return janitor;
 }
 
-static unsigned hold(struct janitor *janitor, enum janitor_resource kind, const char *path)
+static unsigned hold(struct janitor *janitor, enum resource_kind kind, const char *path)
 {
 	struct npxc_error err = { 0 };
 	unsigned id = 0;
@@ -38,7 +39,7 @@ static void hold_container(struct janitor *janitor, const char *program, const c
 	strv_push(&words, program);
 	strv_push(&words, "apple");
 	strv_push(&words, name);
-	assert_true(janitor_hold(janitor, JANITOR_CONTAINER, &words, &id, &err));
+	assert_true(janitor_hold(janitor, RESOURCE_CONTAINER, &words, &id, &err));
 	strv_done(&words);
 }
 
@@ -76,9 +77,9 @@ static void the_end_removes_what_is_held_and_nothing_else(void **state)
 	write_file(kept, "x", 0600);
 	write_file(released, "x", 0600);
 	write_file(script, text, 0700);
-	hold(janitor, JANITOR_DIRECTORY, tree);
-	hold(janitor, JANITOR_FILE, file);
-	assert_true(janitor_release(janitor, hold(janitor, JANITOR_FILE, released), &err));
+	hold(janitor, RESOURCE_DIRECTORY, tree);
+	hold(janitor, RESOURCE_FILE, file);
+	assert_true(janitor_release(janitor, hold(janitor, RESOURCE_FILE, released), &err));
 	hold_container(janitor, script, "npxc-one-0123abcd");
 	hold_container(janitor, script, "npxc-two-0123abcd");
 	finished(janitor);
@@ -125,7 +126,7 @@ static void a_failing_removal_is_a_warning_and_stops_nothing(void **state)
 
 	(void)state;
 	write_file(script, "#!/bin/sh\necho no such daemon >&2\nexit 3\n", 0700);
-	hold(janitor, JANITOR_DIRECTORY, base);
+	hold(janitor, RESOURCE_DIRECTORY, base);
 	hold_container(janitor, script, "npxc-stuck-0123abcd");
 	said = end_and_listen(janitor, PATIENCE_MS);
 	assert_non_null(strstr(said, "janitor: container npxc-stuck-0123abcd is left behind"));
@@ -181,7 +182,7 @@ static pid_t fork_launcher(const char *directory, const char *script, int say, i
 	if (pid == 0) {
 		struct janitor *janitor = started();
 
-		hold(janitor, JANITOR_DIRECTORY, directory);
+		hold(janitor, RESOURCE_DIRECTORY, directory);
 		if (script != NULL)
 			hold_container(janitor, script, "npxc-held-0123abcd");
 		if (write(say, "held", 4) != 4 || quit_status >= 0)
@@ -259,7 +260,7 @@ static void the_janitor_stands_apart(void **state)
 	pid_t pid = only_child();
 	char *path = str_printf("/proc/%ld/fd", (long)pid);
 	char *directory = make_directory();
-	unsigned id = hold(janitor, JANITOR_DIRECTORY, directory); /* after its answer it is ready */
+	unsigned id = hold(janitor, RESOURCE_DIRECTORY, directory); /* after its answer it is ready */
 	struct dirent *entry;
 	unsigned sockets = 0, nulls = 0;
 	DIR *fds;
@@ -302,9 +303,9 @@ static void a_dead_janitor_is_an_error_not_a_signal(void **state)
 	unsigned id;
 
 	(void)state;
-	hold(janitor, JANITOR_FILE, "/tmp/npxc-test-that-does-not-exist");
+	hold(janitor, RESOURCE_FILE, "/tmp/npxc-test-that-does-not-exist");
 	assert_int_equal(kill(pid, SIGKILL), 0);
-	assert_false(janitor_hold_path(janitor, JANITOR_FILE, "/tmp/npxc-test-other", &id, &err));
+	assert_false(janitor_hold_path(janitor, RESOURCE_FILE, "/tmp/npxc-test-other", &id, &err));
 	assert_int_equal(err.kind, ERROR_IO);
 	assert_non_null(strstr(err.message, "the janitor has ended unexpectedly"));
 	assert_false(janitor_sandbox(janitor, 12345, GROUP_STOP_LEADER, &err));
@@ -318,25 +319,25 @@ static void a_dead_janitor_is_an_error_not_a_signal(void **state)
 static void bad_resources_are_refused(void **state)
 {
 	static const struct {
-		enum janitor_resource kind;
+		enum resource_kind kind;
 		const char *path;
 		const char *says;
 	} cases[] = {
-		{ JANITOR_FILE, "", "not absolute" },
-		{ JANITOR_DIRECTORY, "relative", "not absolute" },
-		{ JANITOR_DIRECTORY, "./x", "not absolute" },
-		{ JANITOR_DIRECTORY, "/", "not a clean one" },
-		{ JANITOR_DIRECTORY, "//", "not a clean one" },
-		{ JANITOR_DIRECTORY, "/tmp/..", "not a clean one" },
-		{ JANITOR_DIRECTORY, "/tmp/../home", "not a clean one" },
-		{ JANITOR_FILE, "/tmp/x/", "not a clean one" },
-		{ JANITOR_CGROUP, "/sys/./x", "not a clean one" },
-		{ JANITOR_CONTAINER, "podman", "not absolute" },
-		{ JANITOR_NETWORK, "/usr/bin/podman", "no runtime or name" },
-		{ JANITOR_DIRECTORY, "/tmp", "a top one" },
-		{ JANITOR_CGROUP, "/sys/fs/cgroup/x", "not a cgroup that npxc makes" },
-		{ JANITOR_PROCESS, "/tmp/x", "not a pid" },
-		{ (enum janitor_resource)7, "/tmp/x", "unknown kind" },
+		{ RESOURCE_FILE, "", "not absolute" },
+		{ RESOURCE_DIRECTORY, "relative", "not absolute" },
+		{ RESOURCE_DIRECTORY, "./x", "not absolute" },
+		{ RESOURCE_DIRECTORY, "/", "not a clean one" },
+		{ RESOURCE_DIRECTORY, "//", "not a clean one" },
+		{ RESOURCE_DIRECTORY, "/tmp/..", "not a clean one" },
+		{ RESOURCE_DIRECTORY, "/tmp/../home", "not a clean one" },
+		{ RESOURCE_FILE, "/tmp/x/", "not a clean one" },
+		{ RESOURCE_CGROUP, "/sys/./x", "not a clean one" },
+		{ RESOURCE_CONTAINER, "podman", "not absolute" },
+		{ RESOURCE_NETWORK, "/usr/bin/podman", "no runtime or name" },
+		{ RESOURCE_DIRECTORY, "/tmp", "a top one" },
+		{ RESOURCE_CGROUP, "/sys/fs/cgroup/x", "not a cgroup that npxc makes" },
+		{ RESOURCE_PROCESS, "/tmp/x", "not a pid" },
+		{ (enum resource_kind)7, "/tmp/x", "unknown kind" },
 	};
 	struct janitor *janitor = started();
 	struct strv none = { 0 };
@@ -352,11 +353,11 @@ static void bad_resources_are_refused(void **state)
 		if (strstr(err.message, cases[i].says) == NULL)
 			fail_msg("%s: %s", cases[i].path, err.message);
 	}
-	assert_false(janitor_hold(janitor, JANITOR_CONTAINER, &none, &id, &err));
+	assert_false(janitor_hold(janitor, RESOURCE_CONTAINER, &none, &id, &err));
 	assert_non_null(strstr(err.message, "without a name"));
 	strv_push(&two, "/tmp/a");
 	strv_push(&two, "/tmp/b");
-	assert_false(janitor_hold(janitor, JANITOR_FILE, &two, &id, &err));
+	assert_false(janitor_hold(janitor, RESOURCE_FILE, &two, &id, &err));
 	assert_non_null(strstr(err.message, "not a clean one"));
 	strv_done(&two);
 	assert_false(janitor_release(janitor, 1, &err));
@@ -381,20 +382,20 @@ static void ceilings_hold(void **state)
 	strv_push(&words, "podman");
 	strv_push(&words, "npxc-a-0123abcd");
 	strv_push(&words, long_word);
-	assert_true(janitor_hold(janitor, JANITOR_CONTAINER, &words, &id, &err));
+	assert_true(janitor_hold(janitor, RESOURCE_CONTAINER, &words, &id, &err));
 	assert_true(janitor_release(janitor, id, &err));
 	strv_push(&words, "");
-	assert_false(janitor_hold(janitor, JANITOR_CONTAINER, &words, &id, &err));
+	assert_false(janitor_hold(janitor, RESOURCE_CONTAINER, &words, &id, &err));
 	assert_int_equal(err.kind, ERROR_IO);
 	strv_done(&words);
 
 	for (unsigned i = 0; i < LIMIT_JANITOR_ENTRIES; i++) {
 		char *path = str_printf("%s/%u", base, i);
 
-		hold(janitor, JANITOR_FILE, path);
+		hold(janitor, RESOURCE_FILE, path);
 		free(path);
 	}
-	assert_false(janitor_hold_path(janitor, JANITOR_FILE, base, &id, &err));
+	assert_false(janitor_hold_path(janitor, RESOURCE_FILE, base, &id, &err));
 	assert_non_null(strstr(err.message, "too many"));
 	finished(janitor);
 	assert_true(file_exists(base));
@@ -534,7 +535,7 @@ static void garbage_takes_everything_down(void **state)
 		char *directory = make_directory();
 		struct npxc_error err = { 0 };
 
-		hold(janitor, JANITOR_DIRECTORY, directory);
+		hold(janitor, RESOURCE_DIRECTORY, directory);
 		assert_int_equal(write(channel_fd(), frames[i], sizeof(frames[i])), (ssize_t)sizeof(frames[i]));
 		assert_true(path_goes(directory));
 		assert_false(janitor_end(janitor, PATIENCE_MS, &err));
@@ -607,7 +608,7 @@ static void what_is_held_stands_on_the_lease_before_the_answer(void **state)
 			pause();
 	assert_true(janitor_describe(janitor, &facts, &err));
 	assert_false(file_exists(l.leases)); /* nothing is held, nothing is written */
-	id = hold(janitor, JANITOR_DIRECTORY, l.held);
+	id = hold(janitor, RESOURCE_DIRECTORY, l.held);
 	seen = seen_of(&l, false, LEASE_LIVE);
 	assert_int_equal(seen.lease.launcher.pid, getpid());
 	assert_int_equal(seen.lease.client.pid, getppid());
@@ -619,7 +620,7 @@ static void what_is_held_stands_on_the_lease_before_the_answer(void **state)
 	assert_string_equal(lease_entry_name(&seen.lease.entries[0]), l.held);
 	lease_seen_done(&seen);
 
-	assert_true(janitor_hold_named(janitor, JANITOR_CONTAINER, &runtime, "npxc-x-0123abcd", &second, &err));
+	assert_true(janitor_hold_named(janitor, RESOURCE_CONTAINER, &runtime, "npxc-x-0123abcd", &second, &err));
 	assert_true(janitor_sandbox(janitor, pid, GROUP_STOP_LEADER, &err));
 	seen = seen_of(&l, false, LEASE_LIVE);
 	assert_int_equal(seen.lease.count, 2);
@@ -651,7 +652,7 @@ static void without_a_lease_nothing_is_held(void **state)
 	(void)state;
 	write_file(state_directory, "in the way", 0600);
 	struct janitor *janitor = started_with(&l);
-	assert_false(janitor_hold_path(janitor, JANITOR_DIRECTORY, l.held, &id, &err));
+	assert_false(janitor_hold_path(janitor, RESOURCE_DIRECTORY, l.held, &id, &err));
 	assert_int_equal(err.kind, ERROR_IO);
 	assert_non_null(strstr(err.message, "state"));
 	finished(janitor);
@@ -674,7 +675,7 @@ static void a_dead_janitors_place_is_taken(void **state)
 		if (pid == 0)
 			for (;;)
 				pause();
-		hold(janitor, JANITOR_DIRECTORY, l.held);
+		hold(janitor, RESOURCE_DIRECTORY, l.held);
 		assert_true(janitor_sandbox(janitor, pid, GROUP_STOP_LEADER, &err));
 		seen = seen_of(&l, false, LEASE_LIVE);
 		assert_int_equal(kill(seen.lease.janitor.pid, SIGKILL), 0);
@@ -763,11 +764,11 @@ static void hear(void *context, bool is_warning, const char *text)
 }
 
 /* What a sweep does with one lease. */
-static enum janitor_released release_lease(const struct leased *l, struct heard *heard)
+static enum successor_result release_lease(const struct leased *l, struct heard *heard)
 {
-	const struct janitor_heir heir = { .hear = hear, .context = heard, .boot = l->boot };
+	const struct teardown_report report = { hear, heard };
 	struct lease_seen seen = seen_of(l, true, LEASE_DEAD);
-	enum janitor_released released = janitor_release_lease(&heir, seen.path, seen.fd, &seen.lease);
+	enum successor_result released = successor_release(seen.path, seen.fd, &seen.lease, l->boot, report);
 
 	lease_seen_done(&seen);
 	return released;
@@ -811,9 +812,9 @@ static pid_t leave_behind(const struct leased *l, const char *cli)
 	if (launcher == 0) {
 		struct janitor *janitor = started_with(l);
 
-		hold(janitor, JANITOR_DIRECTORY, l->held);
+		hold(janitor, RESOURCE_DIRECTORY, l->held);
 		if ((cli != NULL &&
-		     !janitor_hold_named(janitor, JANITOR_CONTAINER, &runtime, "npxc-x-0123abcd", &ignored, &err)) ||
+		     !janitor_hold_named(janitor, RESOURCE_CONTAINER, &runtime, "npxc-x-0123abcd", &ignored, &err)) ||
 		    !janitor_sandbox(janitor, sandbox, GROUP_STOP_INNER, &err) || write(ends[1], "held", 4) != 4)
 			_exit(1);
 		for (;;)
@@ -832,7 +833,7 @@ static void what_both_left_is_released_by_the_lease(void **state)
 	(void)state;
 	assert_true(file_exists(l.held));
 	assert_int_equal(kill(sandbox, 0), 0);
-	assert_int_equal(release_lease(&l, &heard), JANITOR_RELEASED);
+	assert_int_equal(release_lease(&l, &heard), SUCCESSOR_RELEASED);
 	assert_null(heard.warning);
 	assert_int_equal(heard.steps, 2); /* sandbox, directory */
 	assert_int_equal(waitpid(sandbox, NULL, 0), sandbox);
@@ -846,10 +847,10 @@ static void what_a_runtime_keeps_stays_on_the_lease(void **state)
 {
 	static const struct {
 		const char *script; /* NULL: there is no such CLI */
-		enum janitor_released released;
+		enum successor_result released;
 	} CASES[] = {
-		{ NULL, JANITOR_KEPT_DOWN },
-		{ "#!/bin/sh\necho busy >&2\nexit 1\n", JANITOR_KEPT },
+		{ NULL, SUCCESSOR_UNAVAILABLE },
+		{ "#!/bin/sh\necho busy >&2\nexit 1\n", SUCCESSOR_INCOMPLETE },
 	};
 
 	(void)state;
@@ -870,12 +871,12 @@ static void what_a_runtime_keeps_stays_on_the_lease(void **state)
 		assert_false(file_exists(l.held));
 		seen = seen_of(&l, false, LEASE_DEAD);
 		assert_int_equal(seen.lease.count, 1);
-		assert_int_equal(seen.lease.entries[0].kind, JANITOR_CONTAINER);
+		assert_int_equal(seen.lease.entries[0].kind, RESOURCE_CONTAINER);
 		assert_int_equal(seen.lease.sandbox.pid, 0);
 		lease_seen_done(&seen);
 
 		write_file(cli, "#!/bin/sh\nexit 0\n", 0700);
-		assert_int_equal(release_lease(&l, &heard), JANITOR_RELEASED);
+		assert_int_equal(release_lease(&l, &heard), SUCCESSOR_RELEASED);
 		assert_false(file_exists(l.path));
 		free(cli), free(heard.warning);
 		done_leased(&l);
@@ -918,9 +919,9 @@ static void a_container_that_comes_after_its_removal_is_removed_with_its_network
 		struct janitor *janitor = started_with(&l);
 		unsigned ignored;
 
-		if (!janitor_hold_named(janitor, JANITOR_NETWORK, &runtime, "npxc-abababababab4abc8cdcdcdcdcdcdcde",
+		if (!janitor_hold_named(janitor, RESOURCE_NETWORK, &runtime, "npxc-abababababab4abc8cdcdcdcdcdcdcde",
 		                        &ignored, &err) ||
-		    !janitor_hold_named(janitor, JANITOR_CONTAINER, &runtime, "npxc-x-0123abcd", &ignored, &err) ||
+		    !janitor_hold_named(janitor, RESOURCE_CONTAINER, &runtime, "npxc-x-0123abcd", &ignored, &err) ||
 		    write(ends[1], "held", 4) != 4)
 			_exit(1);
 		for (;;)
@@ -928,14 +929,14 @@ static void a_container_that_comes_after_its_removal_is_removed_with_its_network
 	}
 	both_die(&l, launcher, ends);
 
-	assert_int_equal(release_lease(&l, &heard), JANITOR_KEPT);
+	assert_int_equal(release_lease(&l, &heard), SUCCESSOR_INCOMPLETE);
 	assert_non_null(heard.warning);
 	if (strstr(heard.warning, "npxc-abab") == NULL)
 		fail_msg("%s", heard.warning);
 	seen = seen_of(&l, false, LEASE_DEAD);
 	assert_int_equal(seen.lease.count, 2);
 	lease_seen_done(&seen);
-	assert_int_equal(release_lease(&l, &heard), JANITOR_RELEASED);
+	assert_int_equal(release_lease(&l, &heard), SUCCESSOR_RELEASED);
 	assert_false(file_exists(l.path));
 	free(heard.warning), free(cli);
 	done_leased(&l);
@@ -966,7 +967,7 @@ static void a_strangers_process_is_not_touched(void **state)
 		lease.boot = str_dup(CASES[i].boot == NULL ? l.boot : CASES[i].boot);
 		lease.sandbox = lease_process_of(pid);
 		lease.sandbox.started += (uint64_t)CASES[i].later;
-		struct lease_entry entry = { .id = 1, .kind = JANITOR_PROCESS };
+		struct lease_entry entry = { .id = 1, .kind = RESOURCE_PROCESS };
 		strv_pushf(&entry.words, "%ld", (long)pid);
 		strv_pushf(&entry.words, "%llu", (unsigned long long)lease.sandbox.started);
 		char *header = lease_line_header(&lease);
@@ -976,7 +977,7 @@ static void a_strangers_process_is_not_touched(void **state)
 		char *text = str_printf("%s%s", header, line);
 		assert_true(lease_create(l.path, text, &fd, &err));
 		close(fd);
-		assert_int_equal(release_lease(&l, &heard), JANITOR_RELEASED);
+		assert_int_equal(release_lease(&l, &heard), SUCCESSOR_RELEASED);
 		assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
 		assert_int_equal(kill(pid, SIGKILL), 0);
 		assert_int_equal(waitpid(pid, NULL, 0), pid);

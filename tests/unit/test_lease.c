@@ -56,12 +56,12 @@ static void names_of_sessions(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
-		if (lease_is_session_name(CASES[i].name) != CASES[i].ours)
+		if (resource_is_session_name(CASES[i].name) != CASES[i].ours)
 			fail_msg("%s", CASES[i].name);
-	assert_true(lease_is_id("0123abcd"));
-	assert_false(lease_is_id("0123abc"));
-	assert_false(lease_is_id("0123abcd0"));
-	assert_false(lease_is_id("0123abcX"));
+	assert_true(resource_is_id("0123abcd"));
+	assert_false(resource_is_id("0123abc"));
+	assert_false(resource_is_id("0123abcd0"));
+	assert_false(resource_is_id("0123abcX"));
 }
 
 static void secrets_stay_off_the_disk(void **state)
@@ -71,17 +71,17 @@ static void secrets_stay_off_the_disk(void **state)
 		                              "AWS_CREDENTIALS=" };
 	static const char *const OPEN[] = { "HOME=/secret", "PATH=/token", "DOCKER_HOST=unix:///x",
 		                            "CONTAINER_HOST=x" };
-	struct lease_entry entry = { .id = 1, .kind = JANITOR_CONTAINER };
+	struct lease_entry entry = { .id = 1, .kind = RESOURCE_CONTAINER };
 	(void)state;
 	strv_push(&entry.words, "/usr/bin/docker");
 	strv_push(&entry.words, "docker");
 	strv_push(&entry.words, "npxc-a-0123abcd");
 	for (size_t i = 0; i < sizeof(SECRET) / sizeof(SECRET[0]); i++) {
-		assert_true(lease_is_secret(SECRET[i]));
+		assert_true(resource_is_secret(SECRET[i]));
 		strv_push(&entry.words, SECRET[i]);
 	}
 	for (size_t i = 0; i < sizeof(OPEN) / sizeof(OPEN[0]); i++) {
-		assert_false(lease_is_secret(OPEN[i]));
+		assert_false(resource_is_secret(OPEN[i]));
 		strv_push(&entry.words, OPEN[i]);
 	}
 	char *line = lease_line_hold(&entry);
@@ -127,7 +127,7 @@ static void format_1_is_read(void **state)
 	assert_int_equal(lease.stop, GROUP_STOP_INNER);
 	assert_int_equal(lease.count, 2);
 	assert_int_equal(lease.last_id, 3);
-	assert_int_equal(lease.entries[0].kind, JANITOR_CONTAINER);
+	assert_int_equal(lease.entries[0].kind, RESOURCE_CONTAINER);
 	assert_int_equal(lease.entries[0].words.count, 5);
 	assert_string_equal(lease.entries[0].words.v[3], "HOME=/h");
 	assert_string_equal(lease_entry_name(&lease.entries[0]), "npxc-a-b-0123abcd");
@@ -142,7 +142,7 @@ static void what_is_written_is_read_again(void **state)
 	struct lease lease;
 	(void)state;
 	assert_true(lease_parse(TEXT, strlen(TEXT), &lease, &err));
-	assert_int_equal(lease.entries[3].kind, JANITOR_PROCESS);
+	assert_int_equal(lease.entries[3].kind, RESOURCE_PROCESS);
 	assert_int_equal(lease_entry_process(&lease.entries[3]).pid, 22);
 	assert_int_equal(lease_entry_process(&lease.entries[3]).started, 23);
 	assert_string_equal(lease_entry_name(&lease.entries[3]), "22");
@@ -309,7 +309,7 @@ static void words_of_processes(void **state)
 		struct strv words = { 0 };
 		for (size_t k = 0; CASES[i].words[k] != NULL; k++)
 			strv_push(&words, CASES[i].words[k]);
-		const char *objection = lease_objection(JANITOR_PROCESS, &words);
+		const char *objection = resource_objection(RESOURCE_PROCESS, &words);
 		if ((objection == NULL) != (CASES[i].says == NULL) ||
 		    (objection != NULL && strstr(objection, CASES[i].says) == NULL))
 			fail_msg("case %zu: %s", i, objection == NULL ? "taken" : objection);
@@ -557,7 +557,7 @@ static void what_cannot_be_written_is_not_half_there(void **state)
 	close(fd);
 	assert_int_equal(look(&place, false, &seen), LEASE_DEAD);
 	assert_int_equal(seen.lease.count, 1);
-	assert_int_equal(seen.lease.entries[0].kind, JANITOR_CONTAINER);
+	assert_int_equal(seen.lease.entries[0].kind, RESOURCE_CONTAINER);
 	lease_seen_done(&seen);
 	free(other);
 	done_place(&place);
@@ -697,7 +697,7 @@ static void leases_are_listed(void **state)
 	assert_false(lease_list(place.path, &files, &err));
 	assert_int_equal(err.kind, ERROR_IO);
 	char *id = lease_new_id(place.directory);
-	assert_true(lease_is_id(id));
+	assert_true(resource_is_id(id));
 	free(id), free(second), free(inner), free(missing);
 	done_place(&place);
 }

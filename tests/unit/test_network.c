@@ -11,6 +11,7 @@
 #include "runtime/errors.h"
 #include "runtime/podman.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -1020,6 +1021,21 @@ static void a_hanging_delete_is_cut_off_and_counts(void **state)
 	fake_done(&fake);
 }
 
+static bool delete_again(void *context)
+{
+	const struct fake *fake = context;
+	struct npxc_error ignored = { 0 };
+
+	return network_delete_again(&fake->runtime, MANAGED, &ignored);
+}
+
+static bool sleep_ms(void *context, unsigned ms)
+{
+	(void)context;
+	poll(NULL, 0, (int)ms);
+	return true;
+}
+
 static void blocking_goes_on_in_the_background(void **state)
 {
 	struct fake fake =
@@ -1028,8 +1044,9 @@ static void blocking_goes_on_in_the_background(void **state)
 	mem_cleanup char *calls = NULL;
 
 	(void)state;
-	if (!network_delete_blocking(&fake.runtime, MANAGED, &err))
-		fail_msg("%s", err.message);
+	const struct network_background background = { delete_again, sleep_ms, &fake };
+	assert_false(network_delete_with_retry(&fake.runtime, MANAGED, &err));
+	assert_true(network_delete_blocking(&background));
 	calls = calls_of(&fake);
 	assert_int_equal(count_of(calls, "network rm "), 6);
 	fake_done(&fake);
@@ -1048,7 +1065,8 @@ static void foreign_networks_are_not_touched(void **state)
 		assert_false(network_delete(&fake.runtime, names[i], &err));
 		assert_int_equal(err.kind, ERROR_RUNTIME);
 		assert_false(network_delete_with_retry(&fake.runtime, names[i], &err));
-		assert_false(network_delete_blocking(&fake.runtime, names[i], &err));
+		assert_false(network_delete_again(&fake.runtime, names[i], &err));
+		assert_false(network_delete_once(&fake.runtime, names[i], &err));
 		calls = calls_of(&fake);
 		assert_string_equal(calls, "");
 		fake_done(&fake);

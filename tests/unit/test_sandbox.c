@@ -306,7 +306,7 @@ static void nothing_runs_before_the_janitor_has_answered(void **state)
 		unsigned id;
 
 		if (!janitor_start(NULL, NULL, &janitor, &err) ||
-		    !janitor_hold_path(janitor, JANITOR_FILE, "/tmp/npxc-none", &id, &err))
+		    !janitor_hold_path(janitor, RESOURCE_FILE, "/tmp/npxc-none", &id, &err))
 			_exit(1);
 		keeper = only_child();
 		if (kill(keeper, SIGSTOP) != 0 || write(ends[1], &keeper, sizeof(keeper)) != sizeof(keeper))

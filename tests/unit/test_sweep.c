@@ -59,7 +59,7 @@ struct counted {
 	char *said;
 };
 
-static void count(void *context, const struct lease_seen *seen, enum janitor_released released, const struct strv *said)
+static void count(void *context, const struct lease_seen *seen, enum successor_result released, const struct strv *said)
 {
 	struct counted *counted = context;
 
@@ -67,9 +67,9 @@ static void count(void *context, const struct lease_seen *seen, enum janitor_rel
 	counted->ending += seen->state == LEASE_ENDING;
 	if (seen->state != LEASE_DEAD)
 		return;
-	counted->released += released == JANITOR_RELEASED;
-	counted->down += released == JANITOR_KEPT_DOWN;
-	counted->kept += released == JANITOR_KEPT;
+	counted->released += released == SUCCESSOR_RELEASED;
+	counted->down += released == SUCCESSOR_UNAVAILABLE;
+	counted->kept += released == SUCCESSOR_INCOMPLETE;
 	if (said->count > 0) {
 		free(counted->said);
 		counted->said = str_dup(said->v[0]);
@@ -316,17 +316,17 @@ static void orphans_are_what_stands_on_no_lease(void **state)
 	for (size_t i = 0; i < orphans.count; i++) {
 		const struct orphan *one = &orphans.v[i];
 
-		directories += one->kind == JANITOR_DIRECTORY && orphans_is_called(one, "npxc-x-00000003");
-		containers += one->kind == JANITOR_CONTAINER && orphans_is_called(one, "npxc-x-00000009");
+		directories += one->kind == RESOURCE_DIRECTORY && orphans_is_called(one, "npxc-x-00000003");
+		containers += one->kind == RESOURCE_CONTAINER && orphans_is_called(one, "npxc-x-00000009");
 		networks +=
-		    one->kind == JANITOR_NETWORK && orphans_is_called(one, "npxc-00112233445546778899aabbccddeeff");
+		    one->kind == RESOURCE_NETWORK && orphans_is_called(one, "npxc-00112233445546778899aabbccddeeff");
 	}
 	assert_int_equal(directories, 1);
 	assert_int_equal(containers, 1);
 	assert_int_equal(networks, 1);
 	size_t cgroups = 0; /* of sessions that run on this machine meanwhile, whose leases lie elsewhere */
 	for (size_t i = 0; i < orphans.count; i++)
-		cgroups += orphans.v[i].kind == JANITOR_CGROUP;
+		cgroups += orphans.v[i].kind == RESOURCE_CGROUP;
 	assert_int_equal(orphans.count, 3 + cgroups);
 	assert_int_equal(unasked.count, 1);
 	assert_non_null(strstr(unasked.v[0], "docker"));
