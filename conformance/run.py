@@ -119,7 +119,7 @@ def main():
         for what in unproven if missing else []:
             print("not here: %s" % what)
     if options.status:
-        status_files.write(whole, output)
+        status_files.write(whole, output, everything)
     if options.check_status and not options.req:
         problems += ["%s; run make conformance-status" % what
                      for what in status_files.stale(whole) + (status_files.stale_index() if everything else [])]

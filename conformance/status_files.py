@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
 """conformance/status/: a file for each runtime, written by the last whole run on it, and STATUS.md, which leads to them.
 
-Run as a program it writes STATUS.md anew from what stands in those files, without playing anything.
+    status_files.py [--found DIRECTORY]
+
+Run as a program it writes STATUS.md anew from what stands in those files, without playing anything; with what make torture
+and make conformance-mutations have found, where the directory that they wrote into (build/conformance) is named.
 """
 
+import argparse
 import json
 import pathlib
 import re
@@ -20,7 +24,6 @@ from report import WORDS, by_runtime, cell, headline, provenance
 HERE = pathlib.Path(__file__).resolve().parent
 INDEX = HERE / "STATUS.md"
 DIRECTORY = HERE / "status"
-OUTPUT = HERE.parent / "build" / "conformance"
 DEPENDS_ON_THE_MACHINE = {"limit-not-enforced", "another-release"}  # or on how it was run: no reason to call a file stale
 TORTURE = "torture.json"  # what make torture found
 MUTATIONS = "mutations.json"  # what make conformance-mutations found
@@ -134,7 +137,7 @@ def promise_lines():
 
 def torture_lines(directory):
     """Of tests/black_box/torture.py."""
-    if not (directory / TORTURE).exists():
+    if directory is None or not (directory / TORTURE).exists():
         return None
     found = json.loads((directory / TORTURE).read_text())
     return ["`make torture` plays sessions on the replay shim and on bubblewrap with two faults each, of these: a call of the CLI",
@@ -145,7 +148,7 @@ def torture_lines(directory):
 
 
 def mutation_lines(directory):
-    if not (directory / MUTATIONS).exists():
+    if directory is None or not (directory / MUTATIONS).exists():
         return None
     return ["`make conformance-mutations` leaves each out of the build of `make faults` and judges that, on replay-1.0.0.", "",
             "| taken out | red |", "|---|---|",
@@ -181,16 +184,17 @@ def index_text(broken, directory, old=""):
 
 # ---- written and held against a run ----
 
-def write(report, directory):
-    """The files of the runtimes of this whole run, and the index. What this machine cannot judge keeps its file."""
+def write(report, directory, everything=False):
+    """The files of the runtimes of this whole run, and the index; its figures only after a run of everything. What this
+    machine cannot judge keeps its file."""
     DIRECTORY.mkdir(exist_ok=True)
     for runtime, rows in by_runtime(report).items():
         if not any(row["verdict"] == "untestable" for row in rows):
             file_of(runtime).write_text(runtime_text(report, runtime, directory, read(file_of(runtime))))
-    write_index(directory)
+    write_index(directory if everything else None)
 
 
-def write_index(directory):
+def write_index(directory=None):
     INDEX.write_text(index_text(broken_launchers.load(), directory, read(INDEX)))
 
 
@@ -235,4 +239,6 @@ def stale_index():
 
 
 if __name__ == "__main__":
-    write_index(OUTPUT)
+    parser = argparse.ArgumentParser(description="Writes conformance/STATUS.md anew.")
+    parser.add_argument("--found", type=pathlib.Path, help="where make torture and make conformance-mutations wrote")
+    write_index(parser.parse_args().found)

@@ -119,6 +119,14 @@ def test_a_run_writes_the_files_of_its_runtimes_only(files, tmp_path):
     assert (files / "podman.md").read_text() == before
     assert "(status/podman.md)" in (tmp_path / "STATUS.md").read_text() and "(status/bwrap.md)" in (tmp_path / "STATUS.md").read_text()
     assert status_files.stale_index() == []
+    # figures of the index are those of a run of everything
+    (output / "mutations.json").write_text(json.dumps([{"name": "a", "what": "a part", "red": ["relay-large"]}]))
+    status_files.write(whole_run("bwrap"), output)
+    assert "| a part |" not in (tmp_path / "STATUS.md").read_text()
+    status_files.write(whole_run("bwrap"), output, everything=True)
+    (output / "mutations.json").unlink()
+    status_files.write(whole_run("bwrap"), output, everything=True)
+    assert "| a part | relay-large |" in (tmp_path / "STATUS.md").read_text()
     # what this run has not looked at stays as it was
     (output / "endings.json").unlink()
     status_files.write(whole_run("bwrap", net_cli_missing="fail"), output)
