@@ -11,14 +11,14 @@ VERSION := 0.4.0
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wformat=2 -Wvla -Wstrict-prototypes \
 	-Wmissing-prototypes -Wswitch-enum -Werror
 HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=2
-# Small first: what npxc does in a hot loop it does in the kernel. Nothing unwinds, so no tables for it either.
+# Optimised for size: the hot loops are in the kernel. Nothing unwinds the stack, so there are no tables for it.
 OPTIMISE := -Os -g -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
 FEATURES := -D_GNU_SOURCE -DNPXC_VERSION='"$(VERSION)"'
 CFLAGS_ALL = -std=c11 $(WARNINGS) $(FEATURES) -Isrc $(CFLAGS)
 LIBS := -lcjson
 ifeq ($(UNAME),Linux)
 HARDENING += -fPIE
-# Relocations packed where linker and libc know them (binutils 2.38, glibc 2.36): 12 KiB of npxc.
+# Packed relocations, where linker and libc support them (binutils 2.38, glibc 2.36), save 12 KiB.
 RELR := -Wl,-z,pack-relative-relocs
 RELR := $(shell d=$$(mktemp -d) && echo 'int main(void) { return 0; }' >$$d/p.c && $(CC) -pie $(RELR) $$d/p.c -o $$d/p \
 	2>$$d/said && [ ! -s $$d/said ] && $$d/p && echo '$(RELR)'; rm -rf "$$d")
@@ -43,8 +43,9 @@ SHIM_SOURCES := $(sort $(wildcard src/shim/*.c))
 SHIM_NAMES := container podman docker
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g
 
-# Whatever has a help text is no file.
-.PHONY: $(shell sed -n 's/^\([a-z_.-]*\):.*$(HASH)$(HASH) .*/\1/p' Makefile)
+# Every target with a help text.
+TARGETS := $(shell sed -n 's/^\([a-z_.-]*\):.*$(HASH)$(HASH) .*/\1/p' Makefile)
+.PHONY: $(TARGETS)
 
 all: $(BUILD)/npxc shim ## builds npxc and the replay shim
 
@@ -107,7 +108,7 @@ $(eval $(call program,$(BUILD)/bench/%,tests/bench/%.c,$(BUILD)/libnpxc.a,CC,OPT
 $(eval $(call program,$(BUILD)/differential/%,tests/differential/%.c,$(BUILD)/asan/libnpxc.a,CC,SANITIZERS))
 $(eval $(call program,$(BUILD)/fuzz/fuzz_%,tests/fuzz/fuzz_%.c,$(BUILD)/fuzz/libnpxc.a,FUZZ_CC,FLAGS_FUZZER))
 
-# What guests load, as an array (src/guest/guest.h): without comments and indentation, each line where it was.
+# The script that guests load, as an array (src/guest/guest.h). Comments and indentation go, line numbers stay.
 $(BUILD)/guest/egress.cjs: src/guest/egress.cjs Makefile
 	@mkdir -p $(@D)
 	@sed -e 's|^[[:blank:]]*//.*||' -e 's|^[[:blank:]]*||' $< >$@
@@ -116,7 +117,7 @@ $(BUILD)/guest/egress.c: $(BUILD)/guest/egress.cjs src/guest/embed
 	@echo "EMBED $<"
 	@src/guest/embed GUEST_EGRESS_JS $< >$@.part && mv $@.part $@
 
-# The first program of a sandbox (src/guest/first.c): without a C library, some 2 KiB; an empty file where there is none.
+# The first program of a sandbox (src/guest/first.c): 2 KiB, no C library. Empty on machines that it does not support.
 FIRST_FLAGS := -std=c11 $(WARNINGS) -Isrc -Os -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables \
 	-fno-pie -nostdlib -static -Wl,--build-id=none,-z,noseparate-code,-z,noexecstack,-s,-n
 ifeq ($(UNAME),Linux)
@@ -195,7 +196,7 @@ bench-relay: $(BUILD)/bench/relay ## measures round trip and throughput of the r
 	$(PYTHON) tests/bench/relay.py --programs $(BUILD)/bench/relay --output $(BUILD)/bench-relay.json \
 		$(if $(BENCH_RELAY),--relay '$(BENCH_RELAY)') $(BENCH_FLAGS)
 
-# Parts of npxc held against other implementations of the same thing.
+# Parts of npxc compared with other implementations.
 DIFFERENTIAL_NAMES := $(patsubst tests/differential/%.c,%,$(sort $(wildcard tests/differential/*.c)))
 
 differential: $(addprefix $(BUILD)/differential/,$(DIFFERENTIAL_NAMES)) ## compares the JSON scanner and the identification of paths with models in Python
@@ -206,8 +207,8 @@ layers: ## checks the direction of includes, path-taking calls and fault points
 	@ci/paths
 	@ci/fault-points >/dev/null
 
-# Fuzzing wants clang; nothing else here does. Each target tests/fuzz/fuzz_NAME.c has its seeds in tests/fuzz/corpus/NAME
-# and, where it helps, a dictionary NAME.dict; what it finds stays below build/.
+# Fuzzing needs clang. Each target tests/fuzz/fuzz_NAME.c has its seeds in tests/fuzz/corpus/NAME
+# and, where it helps, a dictionary NAME.dict; findings stay below build/.
 FUZZ_SECONDS ?= 300
 FUZZ_SMOKE_SECONDS ?= 60
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
@@ -226,7 +227,7 @@ FORMATTED = $(shell find src tests -name '*.[ch]' | sort)
 format-check: ## checks the format of the C sources with clang-format
 	@clang-format --dry-run -Werror $(FORMATTED)
 
-# E9 and F are what pyflakes finds: names that are undefined, unused or shadowed.
+# E9 and F: syntax errors, and names that are undefined or unused.
 SCRIPTS = $(shell grep -rlE '^.!(/bin/sh|/usr/bin/env bash)$$' .ci ci conformance src tests)
 lint: ## checks the scripts with shellcheck and the Python files with flake8
 	@shellcheck --severity=style $(SCRIPTS)
@@ -242,8 +243,8 @@ man-check: all ## checks that the tables of the manual pages are up to date
 lint-fixtures: ## checks fixtures for home paths, tokens, real hosts and addresses
 	@ci/lint-fixtures
 
-# One clang-tidy per processor; .clang-tidy and the comments at the places say what is left out and why. Null pointers are
-# clang-tidy's: cppcheck takes MEM_TAKE for the NULL that it leaves behind.
+# One clang-tidy per processor; .clang-tidy and comments in the sources give reasons for exceptions. Null pointers are left
+# to clang-tidy: cppcheck mistakes MEM_TAKE for the NULL that it leaves behind.
 TIDY_FLAGS = -std=c11 $(FEATURES) -Isrc
 CPPCHECK_FLAGS = --quiet --std=c11 --enable=warning,style,performance,portability --inline-suppr --error-exitcode=1 \
 	--suppress=nullPointer --suppress=nullPointerArithmetic --suppress=ctunullpointer \
@@ -268,7 +269,7 @@ demo: ## installs what is missing, builds, and tries a real server in the sandbo
 black-box: all faults ## tests the launcher as users and clients see it
 	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/black_box
 
-# GUEST_NODES: major releases, of the ones that tests/guest/conftest.py pins; CI takes the oldest and the newest.
+# GUEST_NODES: major releases, among those that tests/guest/conftest.py pins; CI uses the oldest and the newest.
 GUEST_NODES ?= 18,20,22,24,26
 guest: $(BUILD)/guest/egress.cjs ## tests the code that runs inside on GUEST_NODES; fetches Node releases and npm packages
 	@NPXC_BUILD=$(abspath $(BUILD)) NPXC_TEST_NODES=$(GUEST_NODES) $(PYTHON) -m pytest -q -p no:cacheprovider tests/guest
@@ -306,7 +307,7 @@ test: ## runs the checks for every commit: installs what is missing, builds, uni
 	@$(MAKE) conformance-test
 	@$(MAKE) black-box
 
-# Everything, `corpus` with its 5 GB of packages included: hours.
+# All of it takes hours; corpus alone fetches 5 GB of packages.
 CHECKS := test static fuzz-smoke guest corpus corpus-files soak torture conformance-suite
 ifeq ($(UNAME),Linux)
 CHECKS += clang cross-macos
@@ -317,7 +318,7 @@ endif
 check-all: ## runs every check there is, for hours; as root on podman and docker as well
 	@for check in $(CHECKS); do $(MAKE) "$$check" || exit 1; done
 
-# The targets of the tests build what they run too, one file after the other.
+# The targets of the tests build their programs too, but one after the other.
 TEST_PROGRAMS = $(addprefix $(BUILD)/unit/,$(UNIT_NAMES)) $(addprefix $(BUILD)/unit-asan/,$(UNIT_NAMES)) \
 	$(addprefix $(BUILD)/differential/,$(DIFFERENTIAL_NAMES)) $(addprefix $(BUILD)/fuzz/fuzz_,$(FUZZ_NAMES))
 built: all faults $(TEST_PROGRAMS) ## builds all test programs at once, for make -j
@@ -381,7 +382,7 @@ SEED ?= 1
 torture: all faults ## runs N [300] sessions with two faults each, chosen by the seeds from SEED [1] on
 	@$(PYTHON) tests/black_box/torture.py --seed $(SEED) --count $(N) --output $(BUILD)/conformance/torture.json $(TORTURE_FLAGS)
 
-# make endings [EACH=10] [COLUMNS='podman:socket'] [DOCKER_COLUMNS=], every runtime and link by default
+# make endings [EACH=10] [COLUMNS='podman:socket'] [DOCKER_COLUMNS=]; every runtime and link by default
 EACH ?= 10
 COLUMNS ?= replay-0.12.3:gateway,replay-1.2.2:gateway,bwrap,bwrap:netns$(if $(shell command -v podman),$(comma)podman$(comma)podman:socket$(comma)podman:gateway)
 DOCKER_COLUMNS ?= $(if $(filter Linux0,$(UNAME)$(shell id -u)),docker$(comma)docker:socket$(comma)docker:gateway)
