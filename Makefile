@@ -320,7 +320,8 @@ check-all: ## runs every check there is, for hours; as root on podman and docker
 
 # The targets of the tests build their programs too, but one after the other.
 TEST_PROGRAMS = $(addprefix $(BUILD)/unit/,$(UNIT_NAMES)) $(addprefix $(BUILD)/unit-asan/,$(UNIT_NAMES)) \
-	$(addprefix $(BUILD)/differential/,$(DIFFERENTIAL_NAMES)) $(addprefix $(BUILD)/fuzz/fuzz_,$(FUZZ_NAMES))
+	$(addprefix $(BUILD)/differential/,$(DIFFERENTIAL_NAMES)) $(addprefix $(BUILD)/fuzz/fuzz_,$(FUZZ_NAMES)) \
+	$(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 built: all faults $(TEST_PROGRAMS) ## builds all test programs at once, for make -j
 
 # make conformance [RUNTIME=replay,bwrap] [REQ='retry-*'] [NPXC=/other/launcher] [CONFORMANCE_FLAGS=--list]
