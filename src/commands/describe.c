@@ -26,7 +26,7 @@ static struct cgroup_plan cgroups_of(const struct prepared *p)
 	return plan;
 }
 
-char *describe_limits(const struct prepared *p)
+static char *limits_text(const struct prepared *p)
 {
 	const struct cgroup_limits limits = limits_of(&p->plan.launch);
 	if (p->session.runtime.kind != RUNTIME_BWRAP)
@@ -134,7 +134,7 @@ static void print_remains(const struct prepared *p)
 void describe_text(const struct prepared *p, bool argv)
 {
 	mem_cleanup char *network = policy_text(&p->policy);
-	mem_cleanup char *limits = describe_limits(p);
+	mem_cleanup char *limits = limits_text(p);
 	if (p->package.source != NULL)
 		print_row("%-10s%s (it calls itself %s %s)", "package", p->package.source, p->package.name,
 		          p->package.version);
@@ -217,7 +217,7 @@ static void add_limits(cJSON *json, const struct prepared *p)
 	cJSON_AddNumberToObject(limits, "memory_bytes", (double)launch->memory_bytes);
 	cJSON_AddNumberToObject(limits, "cpus", launch->cpu_millis / 1000.0);
 	cJSON_AddNumberToObject(limits, "pids", launch->pids);
-	mem_cleanup char *text = describe_limits(p);
+	mem_cleanup char *text = limits_text(p);
 	cJSON_AddStringToObject(limits, "text", text);
 	if (p->session.runtime.kind != RUNTIME_BWRAP)
 		return;
