@@ -4,8 +4,8 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "json/parse.h"
 #include "store/directory.h"
+#include "json/parse.h"
 
 #include <cjson/cJSON.h>
 #include <dirent.h>
@@ -226,9 +226,8 @@ static bool names_of(const struct prepared *p, struct strv *ret_names, struct np
 		struct spec spec;
 		if (!spec_parse(p->options->specs.v[i], &spec, err))
 			return false;
-		mem_cleanup char *name = spec.kind == SPEC_DIRECTORY
-		                             ? directory_path(spec.path, p->cwd, p->paths.home)
-		                             : str_dup(spec.name);
+		mem_cleanup char *name =
+		    spec.kind == SPEC_DIRECTORY ? directory_path(spec.path, p->cwd, p->paths.home) : str_dup(spec.name);
 		spec_done(&spec);
 		strv_push(ret_names, name);
 	}

@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "contain/group.h"
-#include "teardown/lease.h"
 #include "store/directory.h"
+#include "teardown/lease.h"
 
 #include <cjson/cJSON.h>
 #include <poll.h>
