@@ -89,7 +89,7 @@ static bool read_text(const struct jsonc *document, const cJSON *value, member_c
 }
 
 bool members_read_list(const struct jsonc *document, const cJSON *value, member_check *check, struct strv *into,
-                              struct npxc_error *err)
+                       struct npxc_error *err)
 {
 	const cJSON *item;
 
