@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "config/rules.h"
-#include "json/parse.h"
 #include "runtime/container.h"
+#include "json/parse.h"
 
 #include <arpa/inet.h>
 #include <cjson/cJSON.h>
