@@ -161,7 +161,12 @@ static bool copy_sparse(int from, int to, const struct copy_rules *rules, uint64
 #endif
 }
 
-bool copy_bytes(int from, int to, const struct copy_rules *rules, uint64_t *ret_bytes, struct npxc_error *err)
+/*
+ * From `from`'s offset to its end into `to`, which is empty and open for writing.
+ * ERROR_IO: EFBIG above max_bytes (also of a file that grows meanwhile), EINTR when told to stop, or what the system
+ * says. `to` may hold a part then.
+ */
+static bool copy_content(int from, int to, const struct copy_rules *rules, uint64_t *ret_bytes, struct npxc_error *err)
 {
 	struct stat info;
 	uint64_t copied = 0;
@@ -219,7 +224,7 @@ static bool copy_anew(int from, int directory, const char *name, mode_t mode, co
 
 	if (to == -1)
 		return error_set_errno(err, ERROR_IO, "make a copy");
-	if (!copy_bytes(from, to, rules, ret_bytes, err))
+	if (!copy_content(from, to, rules, ret_bytes, err))
 		return false;
 	/* The umask has no say here. */
 	if (fchmod(to, mode) != 0)
@@ -266,7 +271,7 @@ static bool place_nameless(int from, int directory, const char *name, mode_t mod
 	char path[32];
 
 	*ret_elsewhere = to == -1;
-	if (to == -1 || !copy_bytes(from, to, rules, ret_bytes, err))
+	if (to == -1 || !copy_content(from, to, rules, ret_bytes, err))
 		return false;
 	if (fchmod(to, mode) != 0)
 		return error_set_errno(err, ERROR_IO, "make a copy");

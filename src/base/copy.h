@@ -19,14 +19,6 @@ struct copy_rules {
 };
 
 /*
- * From `from`'s offset to its end into `to`, which is empty and open for writing.
- * ERROR_IO: EFBIG above max_bytes (also of a file that grows meanwhile), EINTR when told to stop, or what the system
- * says. `to` may hold a part then.
- */
-bool copy_bytes(int from, int to, const struct copy_rules *rules, uint64_t *ret_bytes,
-                struct npxc_error *err) NPXC_MUST_CHECK;
-
-/*
  * The whole of `from` as a new file `name` in `directory`, with exactly these permission bits. Nothing stays after a
  * failure. Mustn't: replace or follow anything that is there (EEXIST).
  */

@@ -147,9 +147,6 @@
 /* milliseconds: a question to a runtime's CLI (version, status, inspect, remove). */
 #define LIMIT_CLI_MS 20000
 
-/* milliseconds: a question to npm on the host (configuration). */
-#define LIMIT_NPM_CONFIG_MS 30000
-
 /* milliseconds: an installation, download and scripts together. */
 #define LIMIT_INSTALL_MS (30 * 60 * 1000)
 

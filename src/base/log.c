@@ -138,7 +138,7 @@ static bool put(const char *bytes, size_t count)
 	return true;
 }
 
-bool log_on_terminal(void)
+static bool is_on_terminal(void)
 {
 	return isatty(STDERR_FILENO) == 1;
 }
@@ -148,7 +148,7 @@ char *log_dress(const char *line)
 	const char *terminal = getenv("TERM");
 	const size_t length = strcspn(line, "\n");
 
-	if (!log_on_terminal() || terminal == NULL || terminal[0] == '\0' || strcmp(terminal, "dumb") == 0)
+	if (!is_on_terminal() || terminal == NULL || terminal[0] == '\0' || strcmp(terminal, "dumb") == 0)
 		return str_dup(line);
 	return str_printf("\033[0;1m%.*s\033[0m%s", (int)length, line, line + length);
 }

@@ -37,9 +37,9 @@ void log_line(const char *line);
 /*
  * On a terminal npxc's own lines are bold, after a reset of what was in force: that is how they are told from a guest's
  * (base/terminal), which can hold no escape sequence. Without TERM, or with TERM=dumb, they are plain.
+ *
+ * A line as log_line would write it; owned.
  */
-bool log_on_terminal(void);
-/* A line as log_line would write it; owned. */
 char *log_dress(const char *line);
 /* Others' bytes, for a terminal, have gone to stderr. A line of npxc's that comes while theirs is open begins a new
  * one; then log_foreign_cut is true until they go on, for which they need a label. */

@@ -91,32 +91,21 @@ void sha256_update(struct sha256 *s, const void *bytes, size_t count)
 	}
 }
 
-void sha256_final(struct sha256 *s, unsigned char digest[static SHA256_BYTES])
+char *sha256_final(struct sha256 *s)
 {
+	enum { DIGITS = 64 };
 	static const unsigned char padding[64] = { 0x80 };
 	uint64_t bits = s->length * 8;
 	size_t used = (size_t)(s->length % sizeof(s->block));
+	char *text = mem_alloc(DIGITS + 1);
 	unsigned char length[8];
 
 	for (int i = 0; i < 8; i++)
 		length[i] = (unsigned char)(bits >> (56 - 8 * i));
 	sha256_update(s, padding, used < 56 ? 56 - used : 120 - used);
 	sha256_update(s, length, sizeof(length));
-	for (int i = 0; i < SHA256_BYTES; i++)
-		digest[i] = (unsigned char)(s->state[i / 4] >> (24 - 8 * (i % 4)));
-}
-
-char *sha256_final_hex(struct sha256 *s)
-{
-	static const char hex[] = "0123456789abcdef";
-	unsigned char digest[SHA256_BYTES];
-	char *text = mem_alloc(2 * SHA256_BYTES + 1);
-
-	sha256_final(s, digest);
-	for (size_t i = 0; i < SHA256_BYTES; i++) {
-		text[2 * i] = hex[digest[i] >> 4];
-		text[2 * i + 1] = hex[digest[i] & 15];
-	}
+	for (int i = 0; i < DIGITS; i++)
+		text[i] = "0123456789abcdef"[s->state[i / 8] >> (28 - 4 * (i % 8)) & 15];
 	return text;
 }
 
@@ -126,5 +115,5 @@ char *sha256_hex(const void *bytes, size_t count)
 
 	sha256_init(&s);
 	sha256_update(&s, bytes, count);
-	return sha256_final_hex(&s);
+	return sha256_final(&s);
 }

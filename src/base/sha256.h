@@ -11,13 +11,10 @@ struct sha256 {
 	unsigned char block[64];
 };
 
-enum { SHA256_BYTES = 32 };
-
 void sha256_init(struct sha256 *s);
 void sha256_update(struct sha256 *s, const void *bytes, size_t count);
-void sha256_final(struct sha256 *s, unsigned char digest[static SHA256_BYTES]);
 /* The digest as 64 hex digits; owned. */
-char *sha256_final_hex(struct sha256 *s);
+char *sha256_final(struct sha256 *s);
 /* That of one text. */
 char *sha256_hex(const void *bytes, size_t count);
 

@@ -31,7 +31,7 @@ static struct cgroup_plan cgroups_of(const struct session *s)
 	return plan;
 }
 
-char *describe_limits(const struct session *s)
+static char *limits_text(const struct session *s)
 {
 	const struct cgroup_limits limits = limits_of(&s->plan.launch);
 	if (driver_of(s)->has_containers)
@@ -139,7 +139,7 @@ static void print_remains(const struct session *s)
 void describe_text(const struct session *s, bool argv)
 {
 	mem_cleanup char *network = policy_text(&s->in.policy);
-	mem_cleanup char *limits = describe_limits(s);
+	mem_cleanup char *limits = limits_text(s);
 	if (s->package.source != NULL)
 		print_row("%-10s%s (it calls itself %s %s)", "package", s->package.source, s->package.name,
 		          s->package.version);
@@ -222,7 +222,7 @@ static void add_limits(cJSON *json, const struct session *s)
 	cJSON_AddNumberToObject(limits, "memory_bytes", (double)launch->memory_bytes);
 	cJSON_AddNumberToObject(limits, "cpus", launch->cpu_millis / 1000.0);
 	cJSON_AddNumberToObject(limits, "pids", launch->pids);
-	mem_cleanup char *text = describe_limits(s);
+	mem_cleanup char *text = limits_text(s);
 	cJSON_AddStringToObject(limits, "text", text);
 	if (driver_of(s)->has_containers)
 		return;

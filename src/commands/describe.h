@@ -11,7 +11,5 @@ struct cJSON;
 void describe_text(const struct session *session, bool argv);
 /* The same as an object, owned (cJSON_Delete). */
 struct cJSON *describe_json(const struct session *session);
-/* "memory 512 MiB, cpus 1, pids 512" or what is not enforced, for this plan; owned. */
-char *describe_limits(const struct session *session);
 
 #endif

@@ -567,26 +567,15 @@ static bool append_inside(struct buf *to, const char *text, size_t length, struc
 	return true;
 }
 
-/* A buffer that has no room for the whole keeps nothing of it. */
-static bool cut_back(struct buf *to, size_t length)
-{
-	to->length = length;
-	if (to->data != NULL)
-		to->data[length] = '\0';
-	return false;
-}
-
-bool json_append_inside(struct buf *to, const char *text, size_t length, struct npxc_error *err)
-{
-	const size_t before = to->length;
-
-	return append_inside(to, text, length, err) || cut_back(to, before);
-}
-
 bool json_append_string(struct buf *to, const char *text, size_t length, struct npxc_error *err)
 {
 	const size_t before = to->length;
 
-	return (buf_append(to, "\"", 1, err) && append_inside(to, text, length, err) && buf_append(to, "\"", 1, err)) ||
-	       cut_back(to, before);
+	if (buf_append(to, "\"", 1, err) && append_inside(to, text, length, err) && buf_append(to, "\"", 1, err))
+		return true;
+	/* A buffer that has no room for the whole keeps nothing of it. */
+	to->length = before;
+	if (to->data != NULL)
+		to->data[before] = '\0';
+	return false;
 }

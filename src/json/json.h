@@ -97,11 +97,9 @@ bool json_decode(const char *text, struct json_span string, char **ret_text, siz
 uint32_t json_character(const char *text, size_t end, size_t *at);
 
 /*
- * Appends text so that it means the same inside the quotes of a JSON string. Quotes, backslashes and control bytes are
+ * Appends a JSON string that means the text, with its quotes. Quotes, backslashes and control bytes are
  * escaped; bytes that are not UTF-8 (file names may hold such) become U+FFFD. ERROR_IO: the buffer's ceiling.
  */
-bool json_append_inside(struct buf *to, const char *text, size_t length, struct npxc_error *err) NPXC_MUST_CHECK;
-/* The same with the quotes around it. */
 bool json_append_string(struct buf *to, const char *text, size_t length, struct npxc_error *err) NPXC_MUST_CHECK;
 
 #endif

@@ -191,7 +191,7 @@ static bool take_answer(cJSON *message, const char *method, cJSON **ret_result, 
 	return true;
 }
 
-bool client_call(struct client *c, const char *method, cJSON *params, unsigned timeout_ms, cJSON **ret_result,
+static bool call(struct client *c, const char *method, cJSON *params, unsigned timeout_ms, cJSON **ret_result,
                  struct npxc_error *err)
 {
 	const int64_t deadline = clock_now_ms() + (int64_t)timeout_ms;
@@ -229,7 +229,7 @@ bool client_call(struct client *c, const char *method, cJSON *params, unsigned t
 	}
 }
 
-bool client_notify(struct client *c, const char *method, struct npxc_error *err)
+static bool notify(struct client *c, const char *method, struct npxc_error *err)
 {
 	return send_message(c, new_message(method), clock_now_ms() + 10000, err);
 }
@@ -243,9 +243,9 @@ bool client_handshake(struct client *c, unsigned timeout_ms, cJSON **ret_result,
 	cJSON_AddStringToObject(info, "name", "npxc");
 	cJSON_AddStringToObject(info, "version", NPXC_VERSION);
 	cJSON *result = NULL;
-	if (!client_call(c, "initialize", params, timeout_ms, &result, err))
+	if (!call(c, "initialize", params, timeout_ms, &result, err))
 		return false;
-	if (!client_notify(c, "notifications/initialized", err)) {
+	if (!notify(c, "notifications/initialized", err)) {
 		cJSON_Delete(result);
 		return false;
 	}
@@ -264,7 +264,7 @@ bool client_list(struct client *c, const char *method, const char *key, unsigned
 		if (cursor != NULL)
 			cJSON_AddStringToObject(params, "cursor", cursor);
 		cJSON *result = NULL;
-		if (!client_call(c, method, params, timeout_ms, &result, err)) {
+		if (!call(c, method, params, timeout_ms, &result, err)) {
 			cJSON_Delete(all);
 			return false;
 		}

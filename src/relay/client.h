@@ -33,9 +33,6 @@ bool client_init(struct client *ret_client, int to_server, int from_server, int 
  * ERROR_RUNTIME: no answer within `timeout_ms`, the server closed its stdout, or it answered with an error (its own
  * words); ERROR_JSON: an answer without result.
  */
-bool client_call(struct client *client, const char *method, struct cJSON *params, unsigned timeout_ms,
-                 struct cJSON **ret_result, struct npxc_error *err) NPXC_MUST_CHECK;
-bool client_notify(struct client *client, const char *method, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* The handshake with the newest revision that has one; `ret_result` is the server's answer to initialize. */
 bool client_handshake(struct client *client, unsigned timeout_ms, struct cJSON **ret_result,

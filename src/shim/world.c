@@ -49,7 +49,7 @@ void world_discard(struct world *world)
 
 /* ---- networks, containers, counters ---- */
 
-struct world_network *world_network(const struct world *world, const char *name)
+static struct world_network *find_network(const struct world *world, const char *name)
 {
 	for (size_t i = 0; i < world->network_count; i++)
 		if (str_equal(world->networks[i].name, name))
@@ -370,7 +370,7 @@ char *world_box(const char *directory, int64_t call)
 
 static void bind_octet(const struct world *world, const char *network, struct bindings *bindings)
 {
-	const struct world_network *there = world_network(world, network);
+	const struct world_network *there = find_network(world, network);
 	mem_cleanup char *octet = there != NULL ? str_printf("%lld", (long long)there->octet) : str_dup("");
 
 	template_bind(bindings, "octet", octet);
@@ -435,7 +435,7 @@ static const char *missing_network(const struct world *world, const struct invoc
 {
 	for (size_t i = 0; i < invocation->networks.count; i++)
 		if (!str_equal(invocation->networks.v[i], "none") &&
-		    world_network(world, invocation->networks.v[i]) == NULL)
+		    find_network(world, invocation->networks.v[i]) == NULL)
 			return invocation->networks.v[i];
 	return NULL;
 }
@@ -520,7 +520,7 @@ static enum world_outcome apply_to_container(struct world *world, const struct w
 static enum world_outcome apply_to_network(struct world *world, const struct world_request *request,
                                            struct bindings *bindings, const char **ret_word)
 {
-	struct world_network *network = world_network(world, request->name);
+	struct world_network *network = find_network(world, request->name);
 
 	if (request->effect->kind == EFFECT_NETWORK_ADD) {
 		if (network != NULL)

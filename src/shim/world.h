@@ -66,7 +66,6 @@ bool world_open(const char *directory, const struct cassette *cassette, struct w
 bool world_close(struct world *world, struct npxc_error *err) NPXC_MUST_CHECK;
 void world_discard(struct world *world); /* without writing it down */
 
-struct world_network *world_network(const struct world *world, const char *name);
 struct world_container *world_container(const struct world *world, const char *name);
 struct world_container *world_container_of_call(const struct world *world, int64_t call);
 bool world_network_used(const struct world *world, const char *network);

@@ -99,7 +99,7 @@ bool directory_fingerprint(const char *path, char **ret_digest, struct npxc_erro
 	strv_done(&pending);
 	if (!ok)
 		return false;
-	*ret_digest = sha256_final_hex(&digest);
+	*ret_digest = sha256_final(&digest);
 	return true;
 }
 

@@ -29,7 +29,17 @@ static int columns(void)
 	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 79;
 }
 
-static void show(struct install_progress *progress)
+/* A line on stderr while something is installed: rewritten in place on a terminal, else written once. */
+struct progress {
+	const char *title;
+	const char *phase;
+	bool terminal;
+	int64_t started_ms;
+	int64_t shown_ms;
+	size_t fetched;
+};
+
+static void show(struct progress *progress)
 {
 	mem_cleanup char *title = str_escape(progress->title, strnlen(progress->title, 60));
 	mem_cleanup char *line = NULL;
@@ -48,9 +58,9 @@ static void show(struct install_progress *progress)
 	(void)ignored;
 }
 
-void install_progress_start(struct install_progress *progress, const struct store_host *host, const char *title)
+static void progress_start(struct progress *progress, const struct store_host *host, const char *title)
 {
-	*progress = (struct install_progress){ .title = title, .phase = "starting", .terminal = host->progress };
+	*progress = (struct progress){ .title = title, .phase = "starting", .terminal = host->progress };
 	progress->started_ms = clock_now_ms();
 	if (progress->terminal)
 		show(progress);
@@ -58,7 +68,7 @@ void install_progress_start(struct install_progress *progress, const struct stor
 		log_notice("installing %s (once; later starts use what is stored)", title);
 }
 
-void install_progress_phase(struct install_progress *progress, const char *phase)
+static void progress_phase(struct progress *progress, const char *phase)
 {
 	progress->phase = phase;
 	progress->fetched = 0;
@@ -67,9 +77,9 @@ void install_progress_phase(struct install_progress *progress, const char *phase
 }
 
 /* npm writes a line for each answer of the registry. Only counted: what it says may hold anything. */
-void install_progress_stderr(void *context, const char *bytes, size_t count)
+static void progress_stderr(void *context, const char *bytes, size_t count)
 {
-	struct install_progress *progress = context;
+	struct progress *progress = context;
 
 	for (const char *p = bytes, *end = bytes + count; p < end; p++) {
 		p = memchr(p, '\n', (size_t)(end - p));
@@ -81,7 +91,7 @@ void install_progress_stderr(void *context, const char *bytes, size_t count)
 		show(progress);
 }
 
-void install_progress_end(struct install_progress *progress)
+static void progress_end(struct progress *progress)
 {
 	static const char clear[] = "\r\033[K";
 	ssize_t ignored = progress->terminal ? write(STDERR_FILENO, clear, sizeof(clear) - 1) : 0;
@@ -288,7 +298,7 @@ static bool add_directory(const struct staging *staging, const char *directory, 
 }
 
 static bool fetch(const struct npm *npm, const struct staging *staging, const struct request *request, const char *tree,
-                  struct install_progress *progress, struct refused *refused, struct npxc_error *err)
+                  struct progress *progress, struct refused *refused, struct npxc_error *err)
 {
 	static const char *const words[] = { "install",   "--ignore-scripts",     "--omit=dev",      "--no-audit",
 		                             "--no-fund", "--no-update-notifier", "--install-links", "--no-progress" };
@@ -297,7 +307,7 @@ static bool fetch(const struct npm *npm, const struct staging *staging, const st
 	struct proc_result result = { 0 };
 	bool ok = true;
 
-	job.on_stderr = install_progress_stderr;
+	job.on_stderr = progress_stderr;
 	job.context = progress;
 	strv_push_all(&job.words, words, sizeof(words) / sizeof(words[0]));
 	strv_push(&job.words, progress->terminal ? "--loglevel=http" : "--loglevel=error");
@@ -311,7 +321,7 @@ static bool fetch(const struct npm *npm, const struct staging *staging, const st
 	}
 	job.sources = sources.mounts;
 	job.source_count = sources.mount_count;
-	install_progress_phase(progress, "fetching");
+	progress_phase(progress, "fetching");
 	ok = ok && npm_run(npm, &job, &result, err);
 	if (ok && result.exit_status != 0)
 		ok = fetch_failed(npm, request, &result, refused, err);
@@ -560,7 +570,7 @@ struct install_refused {
 };
 
 static bool install_in(const struct npm *npm, const struct staging *staging, const struct request *request,
-                       const char *tree, struct install_progress *progress, struct install_refused *refused,
+                       const char *tree, struct progress *progress, struct install_refused *refused,
                        struct record *record, struct store_node *node, struct npxc_error *err)
 {
 	FD_CLEANUP int root = -1;
@@ -570,11 +580,11 @@ static bool install_in(const struct npm *npm, const struct staging *staging, con
 	          record_packages(root, lock, request, record, err) && link_bins(root, record, err);
 
 	if (ok) {
-		install_progress_phase(progress, "looking at Node");
+		progress_phase(progress, "looking at Node");
 		ok = choose_node(npm, record, node, err);
 	}
 	if (ok) {
-		install_progress_phase(progress, "install scripts");
+		progress_phase(progress, "install scripts");
 		ok = run_scripts(npm, staging, request, tree, root, lock, node, &refused->scripts, record, err);
 	}
 	cJSON_Delete(lock);
@@ -602,7 +612,7 @@ static void tell_refused(const struct npm *npm, const struct request *request, c
 bool install_packages(const struct npm *npm, const struct staging *staging, const struct request *request,
                       char **ret_tree, struct record *ret_record, struct store_node *ret_node, struct npxc_error *err)
 {
-	struct install_progress progress;
+	struct progress progress;
 	struct install_refused refused = { 0 };
 	struct record record = { 0 };
 	struct store_node node = { 0 };
@@ -611,9 +621,9 @@ bool install_packages(const struct npm *npm, const struct staging *staging, cons
 
 	if (!staging_add(staging, "package", &tree, err))
 		return false;
-	install_progress_start(&progress, npm->host, request->title);
+	progress_start(&progress, npm->host, request->title);
 	ok = install_in(npm, staging, request, tree, &progress, &refused, &record, &node, err);
-	install_progress_end(&progress);
+	progress_end(&progress);
 	tell_refused(npm, request, &refused, ok);
 	refused_done(&refused.npm);
 	refused_done(&refused.scripts);

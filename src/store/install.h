@@ -20,18 +20,4 @@ bool install_packages(const struct npm *npm, const struct staging *staging, cons
  * and what is run is named by its place. ERROR_INSTALL. */
 bool install_check(const char *tree, const struct record *record, struct npxc_error *err) NPXC_MUST_CHECK;
 
-/* A line on stderr while something is installed: rewritten in place on a terminal, else written once. */
-struct install_progress {
-	const char *title;
-	const char *phase;
-	bool terminal;
-	int64_t started_ms;
-	int64_t shown_ms;
-	size_t fetched;
-};
-void install_progress_start(struct install_progress *progress, const struct store_host *host, const char *title);
-void install_progress_phase(struct install_progress *progress, const char *phase);
-void install_progress_stderr(void *progress, const char *bytes, size_t count);
-void install_progress_end(struct install_progress *progress);
-
 #endif

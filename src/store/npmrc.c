@@ -318,7 +318,8 @@ static const char *user_part(const char *url, size_t *ret_length)
 	return start;
 }
 
-char *npmrc_strip_user(const char *url)
+/* The address without "user:password@"; owned. */
+static char *strip_user(const char *url)
 {
 	size_t length;
 	const char *user = user_part(url, &length);
@@ -331,7 +332,7 @@ char *npmrc_strip_user(const char *url)
 /* "//host/path/" of an address: how npm ties credentials to a registry. Owned. */
 static char *registry_prefix(const char *url)
 {
-	mem_cleanup char *plain = npmrc_strip_user(url);
+	mem_cleanup char *plain = strip_user(url);
 	const char *scheme = strstr(plain, "://");
 	const char *start = scheme != NULL ? scheme + 3 : plain;
 	size_t length = strcspn(start, "?#");
@@ -417,7 +418,7 @@ static size_t percent_decode(char *text, size_t length)
 
 static void select_registry(struct npmrc *to, bool secrets, const char *key, const char *url)
 {
-	mem_cleanup char *plain = npmrc_strip_user(url);
+	mem_cleanup char *plain = strip_user(url);
 	size_t length;
 	const char *user = user_part(url, &length);
 
@@ -439,7 +440,7 @@ static bool is_proxy_key(const char *key)
 
 char *npmrc_plain_proxy(const char *url)
 {
-	mem_cleanup char *rest = npmrc_strip_user(url);
+	mem_cleanup char *rest = strip_user(url);
 	const char *scheme = strstr(rest, "://");
 	const char *start = scheme != NULL ? scheme + 3 : rest;
 	const size_t length = (size_t)(start - rest) + strcspn(start, "/?#\\");

@@ -50,8 +50,6 @@ void npmrc_select(const struct npmrc *from, bool secrets, struct npmrc *ret_sele
 /* As a file that npm reads back to the same pairs. The buffer's ceiling is the only error. */
 bool npmrc_write(const struct npmrc *from, struct buf *to, struct npxc_error *err) NPXC_MUST_CHECK;
 
-/* The address without "user:password@"; owned. */
-char *npmrc_strip_user(const char *url);
 /* A proxy's "scheme://host:port" and nothing else of its address; owned, NULL for one in which a password may be left.
  */
 char *npmrc_plain_proxy(const char *url);

@@ -35,13 +35,6 @@ void refused_add(struct refused *refused, const char *host, uint16_t port, enum 
 		                     .times = times };
 }
 
-void refused_merge(struct refused *to, const struct refused *from)
-{
-	for (size_t i = 0; i < from->count; i++)
-		refused_add(to, from->v[i].host, from->v[i].port, from->v[i].wants, from->v[i].why, from->v[i].times);
-	to->others += from->others;
-}
-
 void refused_done(struct refused *refused)
 {
 	for (size_t i = 0; i < refused->count; i++) {

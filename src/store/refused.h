@@ -33,8 +33,6 @@ struct refused { /* zeroed = nothing */
 /* `why` may be NULL; of one target the first counts. */
 void refused_add(struct refused *refused, const char *host, uint16_t port, enum refused_wants wants, const char *why,
                  uint64_t times);
-/* Adds all of `from`. */
-void refused_merge(struct refused *to, const struct refused *from);
 void refused_done(struct refused *refused);
 
 /*
