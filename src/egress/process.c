@@ -321,14 +321,14 @@ static void run(struct process *process)
 			tell_trouble(server, audit_trouble(server->audit));
 			timeout = clock_sooner(timeout, audit_due(server->audit, now));
 		}
-		flow_bury(&process->flows);
-		udp_bury(&process->udp);
+		flow_free_closed(&process->flows);
+		udp_free_closed(&process->udp);
 		if (!loop_turn(&server->loop, timeout, &err)) {
 			tell_failure(process, &err);
 			break;
 		}
-		flow_bury(&process->flows);
-		udp_bury(&process->udp);
+		flow_free_closed(&process->flows);
+		udp_free_closed(&process->udp);
 	}
 	flow_end_all(&process->flows);
 	udp_end_all(&process->udp);
