@@ -187,8 +187,7 @@ static bool take_socket(struct process *process, const struct netns_message *mes
 	case NETNS_DNS:
 		if (process->nameserver_count == 2)
 			break;
-		return nameserver_open(&process->server, fd, message->v6,
-		                       &process->nameservers[process->nameserver_count++], err);
+		return nameserver_open(&process->server, fd, &process->nameservers[process->nameserver_count++], err);
 	case NETNS_ALL_SENT:
 		return true;
 	}
@@ -327,8 +326,6 @@ static void run(struct process *process)
 			tell_failure(process, &err);
 			break;
 		}
-		flow_free_closed(&process->flows);
-		udp_free_closed(&process->udp);
 	}
 	flow_end_all(&process->flows);
 	udp_end_all(&process->udp);
