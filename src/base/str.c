@@ -398,3 +398,19 @@ char *strv_shell(const struct strv *list)
 	out[used] = '\0';
 	return out;
 }
+
+char *str_path_parent(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return str_dup_n(path, slash == NULL ? 0 : (size_t)(slash - path));
+}
+
+uint64_t str_hash(uint64_t hash, const void *bytes, size_t count)
+{
+	const unsigned char *next = bytes;
+
+	for (size_t i = 0; i < count; i++)
+		hash = (hash ^ next[i]) * UINT64_C(0x100000001b3);
+	return hash;
+}

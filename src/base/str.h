@@ -50,6 +50,8 @@ size_t str_escape_bytes(const char *bytes, size_t count, char *out);
 
 /* True when `path` is `directory` or lies beneath it, compared by components ("/host" does not hold "/hostage"). */
 bool str_path_within(const char *path, const char *directory);
+/* What stands before the last "/" of a path; "" when there is none. Owned. */
+char *str_path_parent(const char *path);
 
 /* Lexical clean-up of an absolute path: no "//", ".", ".." or trailing slash. Touches no file system. */
 char *str_path_clean(const char *absolute);
@@ -79,5 +81,9 @@ char **strv_argv(struct strv *list); /* borrowed; never NULL */
 void strv_done(struct strv *list);
 /* The words with blanks between, shell-quoted where needed, so that a user can paste the line. Owned. */
 char *strv_shell(const struct strv *list);
+
+/* FNV-1a, from STR_HASH or from what is already known (a secret, where somebody else chooses the bytes) on. */
+#define STR_HASH UINT64_C(0xcbf29ce484222325)
+uint64_t str_hash(uint64_t hash, const void *bytes, size_t count);
 
 #endif

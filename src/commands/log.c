@@ -137,26 +137,26 @@ static void print_record(const cJSON *record)
 	          add[0] == '\0' ? "" : "\"", repeated == NULL ? "" : repeated);
 }
 
-struct wish {
+struct selection {
 	const struct strv *packages; /* names; none: all */
 	bool denied, json;
 	uint64_t seen, shown;
 };
 
-static void take_line(const char *line, struct wish *wish)
+static void take_line(const char *line, struct selection *selection)
 {
 	cJSON *record = parse_text(line, strlen(line));
-	wish->seen++;
-	const bool wanted = cJSON_IsObject(record) &&
-	                    (!wish->denied || strcmp(text_of(record, "verdict"), "allow") != 0) &&
-	                    (wish->packages->count == 0 || strv_contains(wish->packages, text_of(record, "package")));
-	if (wanted && wish->json) {
+	selection->seen++;
+	const bool wanted =
+	    cJSON_IsObject(record) && (!selection->denied || strcmp(text_of(record, "verdict"), "allow") != 0) &&
+	    (selection->packages->count == 0 || strv_contains(selection->packages, text_of(record, "package")));
+	if (wanted && selection->json) {
 		mem_cleanup char *shown = print_json_text(line);
 		puts(shown);
 	} else if (wanted) {
 		print_record(record);
 	}
-	wish->shown += wanted;
+	selection->shown += wanted;
 	cJSON_Delete(record);
 }
 
@@ -196,7 +196,7 @@ static bool next_line(struct chain *chain, const char *base, struct npxc_error *
 }
 
 /* In the order of time: each line begins with its own, in a form that sorts as text. */
-static bool read_session(const char *base, struct wish *wish, struct npxc_error *err)
+static bool read_session(const char *base, struct selection *selection, struct npxc_error *err)
 {
 	struct chain chains[CHAINS];
 	bool fine = true;
@@ -209,7 +209,7 @@ static bool read_session(const char *base, struct wish *wish, struct npxc_error 
 		const bool second = chains[0].line[0] == '\0' ||
 		                    (chains[1].line[0] != '\0' && strcmp(chains[1].line, chains[0].line) < 0);
 
-		take_line(chains[second].line, wish);
+		take_line(chains[second].line, selection);
 		fine = next_line(&chains[second], base, err);
 	}
 	for (size_t i = 0; i < CHAINS; i++) {
@@ -242,14 +242,14 @@ bool log_command(const struct options *options, int *ret_status, struct npxc_err
 		return false;
 	struct log_sessions sessions __attribute__((cleanup(sessions_cleanup))) = { 0 };
 	struct strv names = { 0 };
-	struct wish wish = { .packages = &names, .denied = options->denied, .json = options->json };
+	struct selection selection = { .packages = &names, .denied = options->denied, .json = options->json };
 	mem_cleanup char *directory = str_printf("%s/egress", in.paths.state_directory);
 	bool fine = names_of(&in, &names, err) && find_sessions(directory, &sessions, err);
 	for (size_t i = 0; fine && i < sessions.count; i++)
-		fine = read_session(sessions.v[i].base, &wish, err);
-	if (fine && wish.shown == 0 && !options->json)
-		puts(wish.seen == 0 ? "nothing is logged; only sessions with `network.mode: allowlist` are"
-		                    : "nothing like that is logged");
+		fine = read_session(sessions.v[i].base, &selection, err);
+	if (fine && selection.shown == 0 && !options->json)
+		puts(selection.seen == 0 ? "nothing is logged; only sessions with `network.mode: allowlist` are"
+		                         : "nothing like that is logged");
 	strv_done(&names);
 	inputs_done(&in);
 	*ret_status = 0;

@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "egress/http.h"
 
 #include <string.h>
 #include <strings.h>
@@ -88,18 +89,12 @@ static enum reason read_first_line(const char *line, size_t length, struct conne
 	return read_target(line + sizeof(method) - 1, length - fixed, request);
 }
 
-static bool is_token_byte(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
-
 static enum reason read_header(const char *line, size_t length, struct connect_request *request)
 {
 	static const char name[] = "proxy-authorization", scheme[] = "basic ";
 	size_t colon = 0;
 
-	while (colon < length && is_token_byte(line[colon]))
+	while (colon < length && http_is_token_byte(line[colon]))
 		colon++;
 	if (colon == 0 || colon == length || line[colon] != ':')
 		return REASON_CONNECT_HEADER;

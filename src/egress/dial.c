@@ -35,7 +35,7 @@ static void on_attempt(struct loop_source *source, unsigned what)
 	(void)what;
 	if (attempt->fd == -1)
 		return;
-	attempt->stirred = true;
+	attempt->ready = true;
 	attempt->dial->on_change(attempt->dial->context);
 }
 
@@ -54,7 +54,7 @@ void dial_begin(struct dial *dial, struct loop *loop, const struct ip *v, size_t
 		dial->v[i] = (struct dial_attempt){ .source.on_ready = on_attempt, .dial = dial, .fd = -1, .ip = v[i] };
 }
 
-/* That a family has no way out says less than what an address answered. */
+/* That a family has no route says less than what an address answered. */
 static void note_error(struct dial *dial, int error)
 {
 	const bool says_little = error == ENETUNREACH || error == EHOSTUNREACH || error == EADDRNOTAVAIL;
@@ -83,8 +83,8 @@ static void begin_one(struct dial *dial, int64_t now_ms)
 	if (connect(attempt->fd, (struct sockaddr *)&address, length) == -1 && errno != EINPROGRESS)
 		note_error(dial, errno);
 	else if (loop_watch(dial->loop, attempt->fd, &attempt->source, &ignored))
-		attempt->stirred = true; /* on this machine it often stands at once */
-	if (!attempt->stirred)
+		attempt->ready = true; /* on this machine it often stands at once */
+	if (!attempt->ready)
 		fd_close(&attempt->fd);
 }
 
@@ -95,7 +95,7 @@ static bool has_connected(struct dial *dial, struct dial_attempt *attempt)
 	struct sockaddr_storage peer;
 	socklen_t peer_length = sizeof(peer);
 
-	attempt->stirred = false;
+	attempt->ready = false;
 	if (getpeername(attempt->fd, (struct sockaddr *)&peer, &peer_length) == 0)
 		return true;
 	if (getsockopt(attempt->fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 && error != 0) {
@@ -110,8 +110,8 @@ static struct dial_attempt *find_connected(struct dial *dial)
 	for (size_t i = 0; i < dial->begun; i++) {
 		struct dial_attempt *attempt = &dial->v[i];
 
-		if (attempt->fd != -1 && attempt->stirred && has_connected(dial, attempt)) {
-			attempt->stirred = true; /* for dial_take */
+		if (attempt->fd != -1 && attempt->ready && has_connected(dial, attempt)) {
+			attempt->ready = true; /* for dial_take */
 			return attempt;
 		}
 	}

@@ -18,7 +18,7 @@ struct dial_attempt {
 	struct loop_source source;
 	struct dial *dial;
 	int fd; /* owned; -1: not begun, failed, or taken */
-	bool stirred;
+	bool ready;
 	struct ip ip;
 };
 

@@ -26,7 +26,7 @@
  *     DIAL     the look-up, then an attempt       guest, look-up or attempts      LIMIT_EGRESS_DIAL_MS from there too
  *     RELAY    bytes and the ends of both         guest, outside, perhaps pipes   no limit, but for the gate
  *     LINGER   the guest's end; bytes are dropped guest, shut for writing         LINGER_MS
- *     DEAD     flow_bury, between two turns       nothing
+ *     CLOSED   flow_free_closed                   nothing                         until between two turns
  *
  *     event                               in              leads to
  *     a whole head                        REQUEST         DIAL when its target is allowed, else refused
@@ -34,16 +34,16 @@
  *     no address, none fit, no answer     DIAL            refused
  *     an attempt has connected            DIAL            RELAY
  *     the gate is shut                    DIAL, RELAY     refused
- *     both ends passed on; an end failed  RELAY           DEAD, recorded as allowed
- *     the guest resets                    REQUEST, DIAL   DEAD
+ *     both ends passed on; an end failed  RELAY           CLOSED, recorded as allowed
+ *     the guest resets                    REQUEST, DIAL   CLOSED
  *     over time; the oldest undecided one
- *     makes room; the session ends        each            refused or DEAD
+ *     makes room; the session ends        each            refused or CLOSED
  *
  * Refused: recorded; then LINGER when the guest is answered in words (a CONNECT head, or what its gate has seen), else
- * DEAD with a reset. In DIAL and RELAY the client's bytes are held against the name by a gate (egress/gate), which
+ * CLOSED with a reset. In DIAL and RELAY the client's bytes are held against the name by a gate (egress/gate), which
  * wants a head that has begun to be whole within flows->head_ms.
  */
-enum phase { FLOW_REQUEST, FLOW_DIAL, FLOW_RELAY, FLOW_LINGER, FLOW_DEAD };
+enum phase { FLOW_REQUEST, FLOW_DIAL, FLOW_RELAY, FLOW_LINGER, FLOW_CLOSED };
 
 /* How long a guest may take to read why it was refused. */
 enum { LINGER_MS = 1000 };
@@ -52,7 +52,7 @@ struct flow {
 	struct relay_end guest, outside;
 	struct flows *flows;
 	struct server *server;       /* theirs */
-	struct flow *before, *after; /* in that list; `after` alone among the dead */
+	struct flow *before, *after; /* in that list; `after` alone among the closed */
 	uint64_t number;
 	enum phase phase;
 	bool requested; /* came with a CONNECT head, so it is answered in words */
@@ -151,11 +151,11 @@ static void stop_dialling(struct flow *flow)
 }
 
 /* Its memory goes between two turns of the loop. */
-static void bury(struct flow *flow, bool reset)
+static void close_flow(struct flow *flow, bool reset)
 {
 	struct flows *flows = flow->flows;
 
-	if (flow->phase == FLOW_DEAD)
+	if (flow->phase == FLOW_CLOSED)
 		return;
 	stop_dialling(flow);
 	if (reset) {
@@ -165,19 +165,19 @@ static void bury(struct flow *flow, bool reset)
 	fd_close(&flow->guest.fd);
 	fd_close(&flow->outside.fd);
 	relay_done(&flow->relay);
-	flow->phase = FLOW_DEAD;
+	flow->phase = FLOW_CLOSED;
 	link_out(flows, flow);
 	flow->before = NULL;
-	flow->after = flows->dead;
-	flows->dead = flow;
+	flow->after = flows->closed;
+	flows->closed = flow;
 }
 
-void flow_bury(struct flows *flows)
+void flow_free_closed(struct flows *flows)
 {
-	while (flows->dead != NULL) {
-		struct flow *flow = flows->dead;
+	while (flows->closed != NULL) {
+		struct flow *flow = flows->closed;
 
-		flows->dead = flow->after;
+		flows->closed = flow->after;
 		loop_forget(&flow->server->loop, &flow->guest.source);
 		loop_forget(&flow->server->loop, &flow->outside.source);
 		dial_free(&flow->dial);
@@ -199,7 +199,7 @@ static void end_with(struct flow *flow, const char *bytes, size_t length)
 	/* What is already on its way to the guest comes first; a receiver that takes none of it needs no words. */
 	if (flow->relay.down.held.length != 0 || send(flow->guest.fd, bytes, length, MSG_NOSIGNAL) == -1 ||
 	    shutdown(flow->guest.fd, SHUT_WR) == -1) {
-		bury(flow, true);
+		close_flow(flow, true);
 		return;
 	}
 	flow->phase = FLOW_LINGER;
@@ -217,7 +217,7 @@ static void refuse_with_status(struct flow *flow, enum audit_verdict verdict, un
 		    connect_refusal(status, flow->code, flow->reason, flow->name, &flow->ip, flow->port);
 		end_with(flow, text, strlen(text));
 	} else {
-		bury(flow, true);
+		close_flow(flow, true);
 	}
 }
 
@@ -256,7 +256,7 @@ static void lost(struct flow *flow)
 	flow->code = AUDIT_ECONNREFUSED;
 	flow->reason = REASON_GUEST_GONE;
 	record(flow, AUDIT_FAIL);
-	bury(flow, true);
+	close_flow(flow, true);
 }
 
 static void connected(struct flow *flow)
@@ -394,7 +394,7 @@ static void read_request(struct flow *flow)
 	switch (connect_read(relay_bytes_at(held), held->length, &request)) {
 	case CONNECT_MORE:
 		if (flow->guest.ended || flow->guest.failed)
-			bury(flow, true);
+			close_flow(flow, true);
 		return;
 	case CONNECT_BAD:
 		flow->code = AUDIT_EPROTO;
@@ -469,7 +469,7 @@ static bool on_server_bytes(void *context, const char *bytes, size_t length)
 	struct flow *flow = context;
 
 	if (flow->gate != NULL && gate_server(flow->gate, bytes, length))
-		flow->relay.up.stirred = true;
+		flow->relay.up.changed = true;
 	return flow->gate == NULL || flow->gate->state != GATE_SHUT;
 }
 
@@ -492,7 +492,7 @@ static void run_relay(struct flow *flow)
 	enum relay_result result;
 
 	do {
-		flow->relay.up.stirred = false;
+		flow->relay.up.changed = false;
 		if (gated && !read_ahead(flow))
 			return;
 		result = relay_run(&flow->relay, &flow->guest, &flow->outside, flow->gate == NULL,
@@ -501,7 +501,7 @@ static void run_relay(struct flow *flow)
 			refuse_at_gate(flow);
 			return;
 		}
-	} while (flow->relay.up.stirred && result != RELAY_OVER && result != RELAY_BROKEN);
+	} while (flow->relay.up.changed && result != RELAY_OVER && result != RELAY_BROKEN);
 	switch (result) {
 	case RELAY_WAITS:
 		return;
@@ -515,7 +515,7 @@ static void run_relay(struct flow *flow)
 	flow->code = AUDIT_OK;
 	flow->reason = REASON_NONE;
 	record(flow, AUDIT_ALLOW);
-	bury(flow, result == RELAY_BROKEN);
+	close_flow(flow, result == RELAY_BROKEN);
 }
 
 /* Reads what nobody wants, for a guest that would else be told of a reset. */
@@ -529,7 +529,7 @@ static void linger(struct flow *flow)
 		break;
 	case RELAY_OVER:
 	case RELAY_BROKEN:
-		bury(flow, false);
+		close_flow(flow, false);
 		break;
 	}
 }
@@ -563,8 +563,8 @@ static bool make_room(struct flows *flows)
 		return false;
 	if (flow->phase != FLOW_LINGER) /* that one has been refused already */
 		refuse(flow, AUDIT_FAIL, AUDIT_EMFILE, REASON_MADE_ROOM);
-	if (flow->phase != FLOW_DEAD)
-		bury(flow, false);
+	if (flow->phase != FLOW_CLOSED)
+		close_flow(flow, false);
 	return true;
 }
 
@@ -595,7 +595,7 @@ static struct flow *begin(struct flows *flows, int fd, enum phase phase)
 	flow->guest.readable = true;
 	link_in(flows, flow);
 	if (!loop_watch(&flow->server->loop, fd, &flow->guest.source, &ignored)) {
-		bury(flow, true);
+		close_flow(flow, true);
 		return NULL;
 	}
 	return flow;
@@ -657,7 +657,7 @@ static void end_over_time(struct flow *flow, int64_t now_ms)
 	const bool head = is_due(flow->head_ms, now_ms);
 
 	if (head && flow->phase == FLOW_LINGER) {
-		bury(flow, true);
+		close_flow(flow, true);
 	} else if (is_due(flow->dial_ms, now_ms)) {
 		dial_failed(flow, ETIMEDOUT);
 	} else if (is_due(flow->dial.next_ms, now_ms)) {
@@ -679,7 +679,7 @@ int flow_sweep(struct flows *flows, int64_t now_ms)
 		if (flow->head_ms == 0 && flow->dial_ms == 0 && flow->dial.next_ms == 0)
 			continue;
 		end_over_time(flow, now_ms);
-		waits = waits || flow->phase != FLOW_DEAD;
+		waits = waits || flow->phase != FLOW_CLOSED;
 	}
 	return waits ? 100 : -1;
 }
@@ -693,7 +693,7 @@ void flow_end_all(struct flows *flows)
 		flow->code = flow->phase == FLOW_RELAY ? AUDIT_OK : AUDIT_ETIMEDOUT;
 		if (flow->phase == FLOW_RELAY || flow->phase == FLOW_DIAL)
 			record(flow, flow->phase == FLOW_RELAY ? AUDIT_ALLOW : AUDIT_FAIL);
-		bury(flow, true);
+		close_flow(flow, true);
 	}
-	flow_bury(flows);
+	flow_free_closed(flows);
 }

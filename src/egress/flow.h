@@ -30,7 +30,7 @@ struct flows {
 	/* zeroed at first */
 	size_t count;
 	struct flow *first, *last; /* all of them, oldest first */
-	struct flow *dead;         /* freed between two turns */
+	struct flow *closed;       /* freed between two turns */
 	/* The family that has answered where the other had been tried before: the first to be tried from then on. */
 	enum { FLOWS_FAMILY_UNKNOWN, FLOWS_FAMILY_V4, FLOWS_FAMILY_V6 } family;
 };
@@ -45,7 +45,7 @@ void flow_accept_request(struct flows *flows, int fd);
 /* Ends what is over time; called now and then. Milliseconds until the next call is due; -1: nothing waits. */
 int flow_sweep(struct flows *flows, int64_t now_ms);
 /* Between two turns of the loop. */
-void flow_bury(struct flows *flows);
+void flow_free_closed(struct flows *flows);
 /* All of them, recorded. */
 void flow_end_all(struct flows *flows);
 

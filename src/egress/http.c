@@ -14,7 +14,7 @@ void http_begin(struct http *http, const char *host, uint16_t port)
 	*http = (struct http){ .phase = HTTP_HEAD, .host = host, .port = port };
 }
 
-static bool is_token_byte(char c)
+bool http_is_token_byte(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
 	       (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
@@ -151,7 +151,7 @@ static enum reason read_header(const struct http *http, struct text line, struct
 {
 	size_t colon = 0;
 
-	while (colon < line.n && is_token_byte(line.p[colon]))
+	while (colon < line.n && http_is_token_byte(line.p[colon]))
 		colon++;
 	if (colon == 0 || colon == line.n || line.p[colon] != ':')
 		return REASON_HEADER_BAD;
@@ -400,7 +400,7 @@ static bool is_request(struct text line, bool whole)
 	if (holds(line, "HTTP/"))
 		return true;
 	for (size_t i = 0; i < method.n; i++) {
-		if (!is_token_byte(method.p[i]))
+		if (!http_is_token_byte(method.p[i]))
 			return false;
 		upper = upper && !(method.p[i] >= 'a' && method.p[i] <= 'z');
 	}
@@ -424,7 +424,7 @@ enum http_look http_look(const char *bytes, size_t length)
 		return HTTP_LOOK_YES; /* to be refused */
 	if (at == length)
 		return HTTP_LOOK_MORE;
-	if (!is_token_byte(bytes[at]))
+	if (!http_is_token_byte(bytes[at]))
 		return HTTP_LOOK_NO;
 	for (end = at; end < length && bytes[end] != '\n'; end++)
 		if (((unsigned char)bytes[end] < ' ' && !is_blank(bytes[end])) || bytes[end] == 0x7f)

@@ -34,6 +34,9 @@ struct http {
 	uint64_t requests; /* heads that were let through */
 };
 
+/* Whether a method or the name of a header may have it. */
+bool http_is_token_byte(char c);
+
 void http_begin(struct http *http, const char *host, uint16_t port);
 
 /*

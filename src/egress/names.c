@@ -44,10 +44,8 @@ void names_free(struct names *names)
 /* FNV-1a; the seed keeps a guest from choosing names that collide. */
 static uint32_t slot_of(const struct names *names, const char *name)
 {
-	uint64_t hash = names->seed ^ 0xcbf29ce484222325U;
+	uint64_t hash = str_hash(names->seed ^ STR_HASH, name, strlen(name));
 
-	for (const char *p = name; *p != '\0'; p++)
-		hash = (hash ^ (unsigned char)*p) * 0x100000001b3U;
 	hash ^= hash >> 32;
 	return (uint32_t)(hash % SLOTS);
 }

@@ -1,6 +1,5 @@
 #include "egress/nameserver.h"
 
-#include "base/fd.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -98,15 +97,10 @@ static void on_datagrams(struct loop_source *source, unsigned what)
 	loop_again(&nameserver->server->loop, &nameserver->source);
 }
 
-bool nameserver_open(struct server *server, int fd, bool v6, struct nameserver *ret_nameserver, struct npxc_error *err)
+bool nameserver_open(struct server *server, int fd, struct nameserver *ret_nameserver, struct npxc_error *err)
 {
-	*ret_nameserver = (struct nameserver){ .source.on_ready = on_datagrams, .server = server, .fd = fd, .v6 = v6 };
+	*ret_nameserver = (struct nameserver){ .source.on_ready = on_datagrams, .server = server, .fd = fd };
 	return loop_watch(&server->loop, fd, &ret_nameserver->source, err);
-}
-
-void nameserver_done(struct nameserver *nameserver)
-{
-	fd_close(&nameserver->fd);
 }
 
 /* ---- TCP: rare (an answer of ours is never cut), so each connection is one allocation and no more ---- */

@@ -17,11 +17,9 @@ struct nameserver {
 	struct loop_source source;
 	struct server *server;
 	int fd; /* owned */
-	bool v6;
 };
-bool nameserver_open(struct server *server, int fd, bool v6, struct nameserver *ret_nameserver,
+bool nameserver_open(struct server *server, int fd, struct nameserver *ret_nameserver,
                      struct npxc_error *err) NPXC_MUST_CHECK;
-void nameserver_done(struct nameserver *nameserver);
 
 /* The same over TCP: a connection of the guest's, taken over. */
 void nameserver_accept(struct server *server, int fd);

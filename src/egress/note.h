@@ -13,14 +13,17 @@
  * What the egress process tells the launcher: one line each, in codes; the launcher makes the words. Both are one
  * program, so the codes are its own numbers.
  *
- *     ready                                   confined, and listening
- *     denied PORT ADD REASON HOST             a refusal; HOST, last, is the guest's own text
- *     log TROUBLE                             the audit log cannot be written
- *     failed MESSAGE                          an error's message, which is shown and not read
+ *     KIND PORT ADD REASON TROUBLE TEXT
  *
- * with a tab between two fields. The launcher says nothing: its end of the socket is open as long as it lives.
+ * with a tab between two fields: five numbers, 0 where the kind has none, and the rest of the line. The launcher says
+ * nothing: its end of the socket is open as long as it lives.
  */
-enum note_kind { NOTE_READY, NOTE_DENIED, NOTE_LOG, NOTE_FAILED };
+enum note_kind {
+	NOTE_READY,  /* confined, and listening */
+	NOTE_DENIED, /* a refusal */
+	NOTE_LOG,    /* the audit log cannot be written */
+	NOTE_FAILED, /* an error's message, which is shown and not read */
+};
 
 struct note {
 	enum note_kind kind;

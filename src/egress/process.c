@@ -187,8 +187,7 @@ static bool take_socket(struct process *process, const struct netns_message *mes
 	case NETNS_DNS:
 		if (process->nameserver_count == 2)
 			break;
-		return nameserver_open(&process->server, fd, message->v6,
-		                       &process->nameservers[process->nameserver_count++], err);
+		return nameserver_open(&process->server, fd, &process->nameservers[process->nameserver_count++], err);
 	case NETNS_ALL_SENT:
 		return true;
 	}
@@ -321,14 +320,12 @@ static void run(struct process *process)
 			tell_trouble(server, audit_trouble(server->audit));
 			timeout = clock_sooner(timeout, audit_due(server->audit, now));
 		}
-		flow_bury(&process->flows);
-		udp_bury(&process->udp);
+		flow_free_closed(&process->flows);
+		udp_free_closed(&process->udp);
 		if (!loop_turn(&server->loop, timeout, &err)) {
 			tell_failure(process, &err);
 			break;
 		}
-		flow_bury(&process->flows);
-		udp_bury(&process->udp);
 	}
 	flow_end_all(&process->flows);
 	udp_end_all(&process->udp);

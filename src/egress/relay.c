@@ -128,10 +128,10 @@ int relay_socket(int family)
 
 /* What a call that reads said. A stream that gave less than it was asked for has no more, unless its end or urgent
  * bytes are on their way; the loop tells of new bytes. */
-static bool note_read(struct relay_end *from, ssize_t got, size_t asked)
+static bool note_read(struct relay_end *from, ssize_t got, size_t wanted)
 {
 	if (got > 0) {
-		from->readable = (size_t)got == asked || from->closed || from->urgent;
+		from->readable = (size_t)got == wanted || from->closed || from->urgent;
 		return true;
 	}
 	if (got == 0) {
@@ -146,10 +146,10 @@ static bool note_read(struct relay_end *from, ssize_t got, size_t asked)
 }
 
 /* The same for one that writes: how many bytes have gone. */
-static size_t note_written(struct relay_end *to, ssize_t put, size_t asked)
+static size_t note_written(struct relay_end *to, ssize_t put, size_t wanted)
 {
 	if (put >= 0) {
-		to->writable = (size_t)put == asked;
+		to->writable = (size_t)put == wanted;
 		return (size_t)put;
 	}
 	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOTCONN)

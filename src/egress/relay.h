@@ -36,7 +36,7 @@ struct relay_way {
 	struct relay_bytes held; /* read and not yet sent; oldest first */
 	size_t passed;           /* so many of them may be sent; the rest waits for its gate */
 	uint64_t bytes;          /* sent */
-	bool stirred;            /* for the owner: see flow.c */
+	bool changed;            /* for the owner: the gate has to be asked again */
 	bool done;               /* the end was passed on */
 	int pipe[2];             /* owned; -1: copied */
 	size_t piped;            /* bytes in it */

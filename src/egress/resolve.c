@@ -47,7 +47,7 @@ struct resolver {
 	struct loop_source source; /* of `bell` */
 	int bell[2];               /* a byte for the loop: something was answered */
 	pthread_mutex_t lock;
-	pthread_cond_t asked;
+	pthread_cond_t has_question;
 	struct question *waiting, *waiting_last, *answered; /* under the lock */
 	size_t waiting_count;                               /* under the lock */
 	unsigned threads, idle; /* under the lock; one that was woken is idle until it has taken a question */
@@ -140,7 +140,7 @@ static void *run_thread(void *context)
 	for (;;) {
 		while (r->waiting == NULL) {
 			r->idle++;
-			pthread_cond_wait(&r->asked, &r->lock);
+			pthread_cond_wait(&r->has_question, &r->lock);
 			r->idle--;
 		}
 		question = r->waiting;
@@ -260,7 +260,7 @@ bool resolver_open(struct loop *loop, struct resolver **ret_resolver, struct npx
 		return false;
 	}
 	if (fcntl(r->bell[0], F_SETFL, O_NONBLOCK) == -1 || pthread_mutex_init(&r->lock, NULL) != 0 ||
-	    pthread_cond_init(&r->asked, NULL) != 0) {
+	    pthread_cond_init(&r->has_question, NULL) != 0) {
 		fd_close(&r->bell[0]);
 		fd_close(&r->bell[1]);
 		free(r);
@@ -313,7 +313,7 @@ static struct question *new_question(struct resolver *r, const char *name)
 		r->waiting_last->next = question;
 	r->waiting_last = question;
 	r->waiting_count++;
-	pthread_cond_signal(&r->asked);
+	pthread_cond_signal(&r->has_question);
 	pthread_mutex_unlock(&r->lock);
 	question->all_next = r->all;
 	r->all = question;

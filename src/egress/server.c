@@ -41,10 +41,8 @@ void server_reset(int *fd)
 /* True when it is new. */
 static bool note_once(struct server *server, const char *host, uint16_t port, enum audit_add add)
 {
-	uint64_t hash = 0xcbf29ce484222325U ^ port ^ (uint64_t)add << 16;
+	const uint64_t hash = str_hash(STR_HASH ^ port ^ (uint64_t)add << 16, host, strlen(host));
 
-	for (const char *p = host; *p != '\0'; p++)
-		hash = (hash ^ (unsigned char)*p) * 0x100000001b3U;
 	for (unsigned i = 0; i < server->notes; i++)
 		if (server->noted[i] == hash)
 			return false;

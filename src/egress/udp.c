@@ -94,16 +94,16 @@ static void end(struct udp_flow **at)
 	udp->count--;
 	loop_forget(&udp->server->loop, &flow->source);
 	fd_close(&flow->fd);
-	flow->next = udp->dead;
-	udp->dead = flow;
+	flow->next = udp->closed;
+	udp->closed = flow;
 }
 
-void udp_bury(struct udp *udp)
+void udp_free_closed(struct udp *udp)
 {
-	while (udp->dead != NULL) {
-		struct udp_flow *flow = udp->dead;
+	while (udp->closed != NULL) {
+		struct udp_flow *flow = udp->closed;
 
-		udp->dead = flow->next;
+		udp->closed = flow->next;
 		free(flow);
 	}
 }
@@ -240,7 +240,7 @@ void udp_end_all(struct udp *udp)
 {
 	while (udp->flows != NULL)
 		end(&udp->flows);
-	udp_bury(udp);
+	udp_free_closed(udp);
 	while (udp->listeners != NULL) {
 		struct udp_listener *listener = udp->listeners;
 		udp->listeners = listener->next;

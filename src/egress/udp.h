@@ -17,7 +17,7 @@
 struct udp {
 	struct server *server; /* borrowed; all else zeroed at first */
 	struct udp_listener *listeners;
-	struct udp_flow *flows, *dead; /* the dead are freed between two turns */
+	struct udp_flow *flows, *closed; /* the closed are freed between two turns */
 	size_t count;
 };
 /* Takes over `fd`: a socket of the guest's namespace bound to `port` of all addresses of one family, with IP_PKTINFO.
@@ -26,7 +26,7 @@ bool udp_listen(struct udp *udp, int fd, uint16_t port, struct npxc_error *err) 
 /* How long a flow may be idle on which the guest has sent so many datagrams and received so many bytes. Pure. */
 int64_t udp_idle_ms(uint64_t sent, uint64_t received_bytes);
 /* Between two turns of the loop. */
-void udp_bury(struct udp *udp);
+void udp_free_closed(struct udp *udp);
 /* Ends idle flows. Milliseconds until the next call is due; -1: nothing waits. */
 int udp_sweep(struct udp *udp, int64_t now_ms);
 void udp_end_all(struct udp *udp);

@@ -82,13 +82,12 @@ static void arrive(struct walk *walk, int fd, char *owned_path)
 }
 
 /* To a directory that the walk has been in. */
-static bool go_to(struct walk *walk, const char *path, size_t length)
+static bool go_to(struct walk *walk, const char *path)
 {
-	mem_cleanup char *to = str_dup_n(path, length);
-	const int fd = beneath_open(walk->root->fd, to, BENEATH_WALK_FLAGS, 0, BENEATH_MOUNTS);
+	const int fd = beneath_open(walk->root->fd, path, BENEATH_WALK_FLAGS, 0, BENEATH_MOUNTS);
 
 	if (fd != -1)
-		arrive(walk, fd, MEM_TAKE(to));
+		arrive(walk, fd, str_dup(path));
 	return fd != -1;
 }
 
@@ -124,7 +123,7 @@ static bool follow(struct walk *walk, const char *name, char *owned_path)
 	target[length] = '\0';
 	if (target[0] == '/') {
 		inside = into_scope(walk, target);
-		if (inside == NULL || !go_to(walk, "", 0))
+		if (inside == NULL || !go_to(walk, ""))
 			return end(walk, FIND_OUTSIDE, MEM_TAKE(path));
 	}
 	found->links = mem_realloc(found->links, found->link_count + 1, sizeof(*found->links));
@@ -154,12 +153,11 @@ static bool step(struct walk *walk)
 	if (strcmp(name, ".") == 0)
 		return true;
 	if (strcmp(name, "..") == 0) {
-		const char *slash = strrchr(walk->here, '/');
+		mem_cleanup char *above = str_path_parent(walk->here);
 
 		if (walk->here[0] == '\0')
 			return end(walk, FIND_OUTSIDE, str_dup(""));
-		return go_to(walk, walk->here, slash == NULL ? 0 : (size_t)(slash - walk->here)) ||
-		       end(walk, FIND_MISSING, str_dup(walk->here));
+		return go_to(walk, above) || end(walk, FIND_MISSING, str_dup(walk->here));
 	}
 	path = walk->here[0] == '\0' ? str_dup(name) : str_printf("%s/%s", walk->here, name);
 	if (fstatat(walk->fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
@@ -190,7 +188,7 @@ void find_path(const struct find_root *root, const char *relative, struct find *
 
 	if (!find_at_once(root, relative, &found)) {
 		walk.rest = str_dup(relative);
-		if (!go_to(&walk, "", 0))
+		if (!go_to(&walk, ""))
 			(void)end(&walk, FIND_DENIED, str_dup(""));
 		else
 			while (step(&walk))

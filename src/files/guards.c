@@ -267,7 +267,7 @@ static char *led_to(const struct scan *s, const struct guard *guard)
 		return str_dup(path);
 	if (!is_git)
 		return NULL;
-	mem_cleanup char *above = slash == NULL ? str_dup("") : str_dup_n(guard->path, (size_t)(slash - guard->path));
+	mem_cleanup char *above = str_path_parent(guard->path);
 	FD_CLEANUP int directory = guards_open_below(s->root, guard->identity.kind == 'd' ? guard->path : above);
 	if (directory == -1)
 		return NULL;

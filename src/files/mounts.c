@@ -69,7 +69,8 @@ static bool came_by_link(const struct gather *g, const char *path, const struct 
 }
 
 /* A mount that the user asked for in so many words. */
-static bool add_asked(struct gather *g, const struct config_mount *mount, const char *origin, struct npxc_error *err)
+static bool add_requested(struct gather *g, const struct config_mount *mount, const char *origin,
+                          struct npxc_error *err)
 {
 	struct source source __attribute__((cleanup(source_done))) = SOURCE_NONE;
 	mem_cleanup char *host = str_starts(mount->host, "~/") || str_equal(mount->host, "~")
@@ -101,16 +102,16 @@ static bool add_asked(struct gather *g, const struct config_mount *mount, const 
 }
 
 /* Asked for, and not merely mentioned by an argument or a variable. */
-static bool is_asked(const struct mounts_entry *e)
+static bool is_requested(const struct mounts_entry *e)
 {
 	return !str_starts(e->origin, "argument ") && !str_starts(e->origin, "variable ");
 }
 
 /* Whether --mount or the configuration shows it already: those were gathered before any word was considered. */
-static bool is_asked_for(const struct gather *g, const char *path)
+static bool is_within_requested(const struct gather *g, const char *path)
 {
 	for (size_t i = 0; i < g->out.count; i++)
-		if (is_asked(&g->out.v[i]) && str_path_within(path, g->out.v[i].target))
+		if (is_requested(&g->out.v[i]) && str_path_within(path, g->out.v[i].target))
 			return true;
 	return false;
 }
@@ -164,7 +165,7 @@ static void consider(struct gather *g, const struct words_part *part, const char
 		return;
 	}
 	const bool names_a_path = part->is_absolute || str_starts(word, "../") || str_starts(word, "./");
-	if (!names_a_path || str_equal(path, "/") || is_asked_for(g, path))
+	if (!names_a_path || str_equal(path, "/") || is_within_requested(g, path))
 		return;
 	if (!g->out.cwd_in_scope && scope_behind(&place, path) != NULL)
 		strv_pushf(&g->out.notes,
@@ -233,10 +234,10 @@ static bool is_covered(const struct mounts_entry *e, const struct mounts_entry *
 		return false;
 	if (e->writable && !parent->writable)
 		return false;
-	if (is_asked(e) && (e->writable != parent->writable || e->all != parent->all))
+	if (is_requested(e) && (e->writable != parent->writable || e->all != parent->all))
 		return false;
 	/* Its own words lift what the tree's do not. */
-	if (is_asked(e) && e->writable && !e->all &&
+	if (is_requested(e) && e->writable && !e->all &&
 	    (hazard_along(e->target, strlen(parent->target)) & HAZARD_RUN) != 0)
 		return false;
 	return str_equal(e->target + strlen(parent->target), e->source + strlen(parent->source));
@@ -255,11 +256,11 @@ static bool settle(struct mounts *m, struct npxc_error *err)
 		if (!str_equal(before->source, e->source))
 			return error_set(err, ERROR_CONFIG, "two mounts for %s: %s (%s) and %s (%s); keep one",
 			                 e->target, before->source, before->origin, e->source, e->origin);
-		if (is_asked(before) && is_asked(e)) {
+		if (is_requested(before) && is_requested(e)) {
 			before->writable = before->writable || e->writable;
 			before->all = before->all || e->all;
 		}
-		drop_entry(m, is_asked(before) ? i : i - 1);
+		drop_entry(m, is_requested(before) ? i : i - 1);
 	}
 	for (size_t i = 1; i < m->count;) {
 		bool covered = false;
@@ -501,10 +502,10 @@ static bool gather_all(struct gather *g, struct npxc_error *err)
 {
 	const struct mounts_input *in = g->in;
 	for (size_t i = 0; i < in->configured_count; i++)
-		if (!add_asked(g, &in->configured[i], "mounts", err))
+		if (!add_requested(g, &in->configured[i], "mounts", err))
 			return false;
 	for (size_t i = 0; i < in->flagged_count; i++)
-		if (!add_asked(g, &in->flagged[i], "--mount", err))
+		if (!add_requested(g, &in->flagged[i], "--mount", err))
 			return false;
 	if (in->project != CONFIG_PROJECT_NONE) {
 		if (!g->out.cwd_in_scope)

@@ -144,7 +144,7 @@ static bool open_parent(struct output *output, const char *path, int *ret_direct
                         struct npxc_error *err)
 {
 	const char *slash = strrchr(path, '/');
-	mem_cleanup char *parent = str_dup_n(path, slash == NULL ? 0 : (size_t)(slash - path));
+	mem_cleanup char *parent = str_path_parent(path);
 
 	if (parent[0] != '\0' && !tree_make_directories(output->settings.root->fd, parent, ordinary_mode(0777), err))
 		return false;

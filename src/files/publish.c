@@ -100,17 +100,10 @@ static void spot_done(struct spot *spot)
 	free(spot->top);
 }
 
-static char *parent_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return str_dup_n(path, slash == NULL ? 0 : (size_t)(slash - path));
-}
-
 static bool find_top(const struct publish *publish, const char *path, bool is_directory, struct spot *spot,
                      struct npxc_error *err)
 {
-	mem_cleanup char *parent = parent_of(path);
+	mem_cleanup char *parent = str_path_parent(path);
 	struct npxc_error ignored;
 	struct stat info;
 	size_t at = parent[0] == '\0' || tree_is_directory(publish->files, parent) ? strlen(path) : 0;
@@ -151,7 +144,7 @@ static bool spot_find(struct publish *publish, const char *path, bool is_directo
 	spot->staged = str_printf("%s%s", spot->name, path + strlen(spot->top));
 	if (strcmp(spot->staged, spot->name) == 0)
 		return true;
-	parent = parent_of(spot->staged);
+	parent = str_path_parent(spot->staged);
 	return tree_make_directories(publish->stage, parent, publish->settings.writable ? 0777 : 0755, err);
 }
 
@@ -182,7 +175,7 @@ static bool swap_names(int stage, const char *name, int directory, const char *l
 
 static bool exchange(struct publish *publish, const struct spot *spot, struct npxc_error *err)
 {
-	mem_cleanup char *parent = parent_of(spot->top);
+	mem_cleanup char *parent = str_path_parent(spot->top);
 	const char *leaf = spot->top + strlen(parent) + (parent[0] != '\0');
 	FD_CLEANUP int directory = -1;
 	mem_cleanup char *old = str_printf("%s.old", spot->name);
@@ -251,7 +244,7 @@ static void watch_directory(void *context, int directory, const char *path)
 
 static void watch_parent(struct publish *publish, struct publish_entry *entry)
 {
-	mem_cleanup char *parent = parent_of(entry->path);
+	mem_cleanup char *parent = str_path_parent(entry->path);
 	FD_CLEANUP int fd = find_open_parent(publish->settings.root, entry->path);
 
 	publish_table_set_unwatched(&publish->table, entry, fd == -1 || !watch_add(publish->watch, fd, parent));

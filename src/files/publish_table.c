@@ -8,19 +8,10 @@
 
 enum { NO_ENTRY = -1 };
 
-static uint64_t hash_text(const char *text)
-{
-	uint64_t hash = 0xcbf29ce484222325ULL;
-
-	for (; *text != '\0'; text++)
-		hash = (hash ^ (unsigned char)*text) * 0x100000001b3ULL;
-	return hash;
-}
-
 static long *bucket_of(const struct publish_table *table, const char *path)
 {
 	// NOLINTNEXTLINE(clang-analyzer-core.DivideZero): asked only of a table that has entries
-	return &table->buckets[hash_text(path) % table->capacity];
+	return &table->buckets[str_hash(STR_HASH, path, strlen(path)) % table->capacity];
 }
 
 static void link_entry(struct publish_table *table, size_t index)

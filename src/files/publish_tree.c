@@ -45,27 +45,18 @@ bool publish_is_settled(const struct stat *info)
 	       milliseconds(CTIME(info)) + patience < milliseconds(now);
 }
 
-static uint64_t mix(uint64_t hash, const void *bytes, size_t count)
-{
-	const unsigned char *next = bytes;
-
-	for (size_t i = 0; i < count; i++)
-		hash = (hash ^ next[i]) * 0x100000001b3ULL;
-	return hash;
-}
-
 uint64_t publish_mix_stat(uint64_t hash, const struct stat *info)
 {
 	const struct timespec modified = MTIME(info), changed = CTIME(info);
 
-	hash = mix(hash, &info->st_dev, sizeof(info->st_dev));
-	hash = mix(hash, &info->st_ino, sizeof(info->st_ino));
-	hash = mix(hash, &info->st_size, sizeof(info->st_size));
-	hash = mix(hash, &info->st_mode, sizeof(info->st_mode));
-	hash = mix(hash, &modified.tv_sec, sizeof(modified.tv_sec));
-	hash = mix(hash, &modified.tv_nsec, sizeof(modified.tv_nsec));
-	hash = mix(hash, &changed.tv_sec, sizeof(changed.tv_sec));
-	return mix(hash, &changed.tv_nsec, sizeof(changed.tv_nsec));
+	hash = str_hash(hash, &info->st_dev, sizeof(info->st_dev));
+	hash = str_hash(hash, &info->st_ino, sizeof(info->st_ino));
+	hash = str_hash(hash, &info->st_size, sizeof(info->st_size));
+	hash = str_hash(hash, &info->st_mode, sizeof(info->st_mode));
+	hash = str_hash(hash, &modified.tv_sec, sizeof(modified.tv_sec));
+	hash = str_hash(hash, &modified.tv_nsec, sizeof(modified.tv_nsec));
+	hash = str_hash(hash, &changed.tv_sec, sizeof(changed.tv_sec));
+	return str_hash(hash, &changed.tv_nsec, sizeof(changed.tv_nsec));
 }
 
 /* Readable for whoever the guest's user is. */
@@ -206,7 +197,7 @@ static enum tree_next on_entry(void *context, const struct tree_entry *entry, st
 	}
 	tree->files++;
 	/* The order in which a directory is read means nothing: a sum. */
-	tree->mark += publish_mix_stat(mix(0xcbf29ce484222325ULL, entry->path, strlen(entry->path)), &entry->info);
+	tree->mark += publish_mix_stat(str_hash(STR_HASH, entry->path, strlen(entry->path)), &entry->info);
 	tree->settled = tree->settled && publish_is_settled(&entry->info);
 	if (!check(tree, type == S_IFREG ? (uint64_t)entry->info.st_size : 0, entry->depth + (type == S_IFDIR), err))
 		return TREE_STOP;

@@ -143,10 +143,9 @@ void said_set_add(struct said_set *set, const char *text, size_t length)
 
 static uint64_t hash_of(const struct said_set *set, const char *text)
 {
-	uint64_t hash = set->seed;
+	uint64_t hash = str_hash(set->seed, text, strlen(text));
 
-	for (; *text != '\0'; text++)
-		hash = (hash ^ (unsigned char)*text) * 0x9e3779b97f4a7c15ULL, hash ^= hash >> 29;
+	hash ^= hash >> 32;
 	return hash;
 }
 

@@ -68,19 +68,20 @@ static void hostile_names_stay_in_their_field(void **state)
 static void refuses_what_is_no_note(void **state)
 {
 	static const char *const lines[] = { "",
-		                             "Ready",
-		                             "readyy",
-		                             "denied",
-		                             "denied\t1",
-		                             "denied\t65536\t0\t1\ta",
-		                             "denied\t1\t3\t1\ta",
-		                             "denied\t1\t0\t0\ta",
-		                             "denied\t1\t0\t9999\ta",
-		                             "denied\t-1\t0\t1\ta",
-		                             "denied\t1\t\t1\ta",
-		                             "log",
-		                             "log\t0",
-		                             "log\t3" };
+		                             "ready",
+		                             "0",
+		                             "0\t0\t0\t0\t0",
+		                             "4\t0\t0\t0\t0\ta",
+		                             "1\t65536\t0\t1\t0\ta",
+		                             "1\t1\t3\t1\t0\ta",
+		                             "1\t1\t0\t0\t0\ta",
+		                             "1\t1\t0\t9999\t0\ta",
+		                             "1\t-1\t0\t1\t0\ta",
+		                             "1\t\t0\t1\t0\ta",
+		                             "2\t0\t0\t0\t0\t",
+		                             "2\t0\t0\t0\t3\t",
+		                             "0\t0\t0\t1\t0\t",
+		                             "3\t0\t0\t0\t1\ta" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
