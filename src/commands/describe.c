@@ -122,7 +122,8 @@ static void print_link(const struct session *s)
 /* By what this machine's kernel offers, which is tried. */
 static struct fence fence_of(const struct session *s)
 {
-	return driver_of(s)->has_containers ? (struct fence){ 0 } : fence_look();
+	const struct fence none = { 0 };
+	return driver_of(s)->has_containers ? none : fence_look();
 }
 
 static void print_remains(const struct session *s)
