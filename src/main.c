@@ -101,7 +101,7 @@ int main(int argc, char **argv)
 	FAULT_ROLE("launcher");
 	signals_reset();
 	if (!fd_fill_standard(&err) || !parse(argc, argv, &options, &err)) {
-		print_error(&err, status_of(err.kind), false);
+		print_failure(&err, status_of(err.kind), false);
 		return status_of(err.kind);
 	}
 	if (str_equal(options.old_name, "rebuild"))
@@ -113,11 +113,11 @@ int main(int argc, char **argv)
 	} else if (!COMMANDS[options.command].run(&options, &status, &err)) {
 		status = status_of(err.kind);
 		if (signals_caught() == 0)
-			print_error(&err, status, options.json);
+			print_failure(&err, status, options.json);
 	}
 	if (signals_caught() == 0 && err.kind == ERROR_NONE && !print_flush(&err)) {
 		status = status_of(err.kind);
-		print_error(&err, status, options.json);
+		print_failure(&err, status, options.json);
 	}
 	options_done(&options);
 	return signals_caught() != 0 ? 128 + signals_caught() : status;

@@ -123,7 +123,7 @@ void print_help(const struct command *commands, size_t count, const struct optio
 	       flags);
 }
 
-void print_error(const struct npxc_error *err, int exit_status, bool json)
+void print_failure(const struct npxc_error *err, int exit_status, bool json)
 {
 	mem_cleanup char *message = str_escape(err->message, strlen(err->message));
 	if (!json) {

@@ -33,7 +33,7 @@ char *print_line(const char *text, size_t most);
 /* `--help` of npxc, or of the command that `options` says. */
 void print_help(const struct command *commands, size_t count, const struct options *options);
 /* To stderr; with --json as an object, still on stderr: stdout may be a client's. */
-void print_error(const struct npxc_error *err, int exit_status, bool json);
+void print_failure(const struct npxc_error *err, int exit_status, bool json);
 /* What was printed has to have arrived: `npxc list > file` on a full disk must not pass for success. ERROR_IO. */
 bool print_flush(struct npxc_error *err) NPXC_MUST_CHECK;
 

@@ -91,8 +91,11 @@ bool runtime_kind_of(const char *word, enum runtime_kind *ret_kind, struct npxc_
 const char *runtime_kind_word(enum runtime_kind kind);
 /*
  * Pure. ERROR_CONFIG for what this runtime cannot do (bwrap: a named network), ERROR_RUNTIME_UNAVAILABLE for what this
- * version cannot. Should: everything in DESIGN "Inside, always". Mustn't: put a variable's value into argv, weaken
- * anything silently.
+ * version cannot.
+ * Should: always give a read-only root, an empty writable HOME, /tmp and /run, a user that is not root, no
+ * capabilities, ceilings for memory, processors and processes, and no variables but PATH, HOME, TMPDIR, LANG and those
+ * of `launch`.
+ * Mustn't: put a variable's value into argv, weaken anything silently.
  */
 bool runtime_make_start(const struct runtime *runtime, const struct launch *launch, struct runtime_start *ret_start,
                         struct npxc_error *err) NPXC_MUST_CHECK;
