@@ -164,10 +164,10 @@ static bool make_guest(struct session *s, enum policy_link link, const char *rul
 		.rules = &s->in.policy.rules, .link = link, .session = launch.name, .package = "doctor"
 	};
 	struct route route;
-	plan_draw(s->id, &draws);
-	bool fine = allow_one(s, link, rule, err) && add_node(s, &launch, err) &&
-	            network_choose(&s->runtime, &s->in.policy, draws.network, network, err) &&
-	            route_plan(&settings, &draws.route, &route, err);
+	bool fine = allow_one(s, link, rule, err) && add_node(s, &launch, err);
+	plan_draw(s->id, &s->in.policy, &draws);
+	fine = fine && network_choose(&s->runtime, &s->in.policy, draws.network, network, err) &&
+	       route_plan(&settings, &draws.route, &route, err);
 	plan_draws_done(&draws);
 	if (fine) {
 		s->route = mem_alloc(sizeof(*s->route));

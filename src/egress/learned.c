@@ -78,17 +78,6 @@ static void take_denial(const struct learned *learned, const struct learned_deni
 		strv_push(&proposal->looked_up, denial->host);
 }
 
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static void sort(struct strv *list)
-{
-	if (list->count > 1)
-		qsort(list->v, list->count, sizeof(*list->v), by_text);
-}
-
 void learned_propose(const struct learned *learned, const struct rules *existing, const struct strv *wanted,
                      struct learned_proposal *ret_proposal)
 {
@@ -106,8 +95,8 @@ void learned_propose(const struct learned *learned, const struct rules *existing
 	for (size_t i = before; i < rules.count; i++)
 		strv_push(&proposal.rules, rules.v[i].text);
 	rules_done(&rules);
-	sort(&proposal.rules);
-	sort(&proposal.looked_up);
+	strv_sort(&proposal.rules);
+	strv_sort(&proposal.looked_up);
 	*ret_proposal = proposal;
 }
 

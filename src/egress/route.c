@@ -31,23 +31,29 @@ static void draw_hex(char *text, size_t digits)
 	memcpy(text, random, digits + 1);
 }
 
-void route_means_find(const char *path_variable, struct route_means *ret_means)
+void route_means_find(enum policy_link link, struct route_means *ret_means)
 {
+	struct npxc_error ignored;
+
+	*ret_means = (struct route_means){ 0 };
+	if (link == POLICY_LINK_NETNS) {
+		const char *path = getenv("PATH");
+		mem_cleanup char *search = str_printf("%s:/usr/sbin:/sbin", path == NULL ? "" : path);
+
+		if (!file_find_program("nft", search, &ret_means->nft, &ignored))
+			ret_means->nft = NULL;
+		return;
+	}
 	/* The socket's path has to fit into a sockaddr_un (104 bytes on macOS), so a long TMPDIR is not used. */
 	const char *base = getenv("TMPDIR");
 	const bool fits = base != NULL && base[0] == '/' && strlen(base) <= BASE_MOST && file_is_directory(base);
-	mem_cleanup char *search = str_printf("%s:/usr/sbin:/sbin", path_variable);
-	struct route_means means = { .base = str_path_clean(fits ? base : "/tmp") };
-	struct npxc_error ignored;
 
-	if (!file_find_program("nft", search, &means.nft, &ignored))
-		means.nft = NULL;
-	draw_hex(means.directory, ROUTE_DIRECTORY_DIGITS);
-	draw_hex(means.token, ROUTE_TOKEN_DIGITS);
+	ret_means->base = str_path_clean(fits ? base : "/tmp");
+	draw_hex(ret_means->directory, ROUTE_DIRECTORY_DIGITS);
+	draw_hex(ret_means->token, ROUTE_TOKEN_DIGITS);
 	/* Above the ports that Linux hands out by itself: hardly a server's own. */
-	random_bytes(&means.relay_port, sizeof(means.relay_port));
-	means.relay_port = (uint16_t)(RELAY_PORTS + means.relay_port % (UINT16_MAX - RELAY_PORTS));
-	*ret_means = means;
+	random_bytes(&ret_means->relay_port, sizeof(ret_means->relay_port));
+	ret_means->relay_port = (uint16_t)(RELAY_PORTS + ret_means->relay_port % (UINT16_MAX - RELAY_PORTS));
 }
 
 void route_means_done(struct route_means *means)

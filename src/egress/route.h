@@ -39,8 +39,9 @@ struct route_means {
 	char token[ROUTE_TOKEN_DIGITS + 1];
 	uint16_t relay_port;
 };
-/* `path_variable`: where nft is looked for. */
-void route_means_find(const char *path_variable, struct route_means *ret_means);
+/* Only what a route on this link needs; the rest is empty. nft is looked for on npxc's own PATH, then where root has
+ * it. */
+void route_means_find(enum policy_link link, struct route_means *ret_means);
 void route_means_done(struct route_means *means);
 
 struct route_settings { /* what it points to is borrowed until route_open is done */

@@ -67,7 +67,6 @@ static bool run_reaching(const struct job *job, const struct store_reach *reach,
                          struct refused *refused, struct npxc_error *err)
 {
 	struct session *session = job->session;
-	const char *path = getenv("PATH");
 	struct policy policy = { .kind = POLICY_ALLOWLIST, .link = POLICY_LINK_AUTO };
 	struct network_choice network = { 0 };
 	struct route_means means;
@@ -85,7 +84,7 @@ static bool run_reaching(const struct job *job, const struct store_reach *reach,
 		.session = job->launch->name,
 		.package = "npm install",
 	};
-	route_means_find(path == NULL ? "" : path, &means);
+	route_means_find(policy.link, &means);
 	bool fine = network_choose(&session->runtime, &policy, name, &network, err) &&
 	            route_plan(&settings, &means, &route, err);
 	if (fine) {

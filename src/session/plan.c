@@ -365,10 +365,11 @@ static void name_variables(struct plan *plan)
 			strv_push(&plan->env_names, plan->launch.env[i].name);
 }
 
-void plan_draw(const char *id, struct plan_draws *ret_draws)
+void plan_draw(const char *id, const struct policy *policy, struct plan_draws *ret_draws)
 {
 	*ret_draws = (struct plan_draws){ .id = id, .network = network_new_name() };
-	route_means_find(getenv("PATH") == NULL ? "" : getenv("PATH"), &ret_draws->route);
+	if (policy->kind == POLICY_ALLOWLIST)
+		route_means_find(policy->link, &ret_draws->route);
 }
 
 void plan_draws_done(struct plan_draws *draws)
@@ -377,11 +378,12 @@ void plan_draws_done(struct plan_draws *draws)
 	route_means_done(&draws->route);
 }
 
-static void name_draws(const struct plan_draws *draws, struct plan *plan)
+static void name_drawn(struct plan *plan, const char *drawn, const char *name)
 {
-	const char *const PAIRS[] = { draws->id, "<session>", draws->network, "<network>", draws->route.directory,
-		                      "<dir>" };
-	strv_push_all(&plan->drawn, PAIRS, sizeof(PAIRS) / sizeof(PAIRS[0]));
+	if (str_is_empty(drawn))
+		return;
+	strv_push(&plan->drawn, drawn);
+	strv_push(&plan->drawn, name);
 }
 
 bool plan_make(const struct inputs *in, const struct runtime *runtime, const struct store_package *package,
@@ -396,7 +398,9 @@ bool plan_make(const struct inputs *in, const struct runtime *runtime, const str
 		return false;
 	}
 	name_variables(&plan);
-	name_draws(draws, &plan);
+	name_drawn(&plan, draws->id, "<session>");
+	name_drawn(&plan, draws->network, "<network>");
+	name_drawn(&plan, draws->route.directory, "<dir>");
 	if (shares_count(runtime->kind))
 		shares_words(&in->mounts, plan.data_directory, &plan.shares);
 	*ret_plan = plan;

@@ -22,7 +22,8 @@ struct plan_draws {
 	char *network;  /* owned; the name of a network, if one has to be made */
 	struct route_means route;
 };
-void plan_draw(const char *id, struct plan_draws *ret_draws);
+/* For this policy; nothing of a route where there is no allowlist. */
+void plan_draw(const char *id, const struct policy *policy, struct plan_draws *ret_draws);
 void plan_draws_done(struct plan_draws *draws);
 
 struct plan_copy {

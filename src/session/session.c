@@ -23,7 +23,7 @@ bool session_plan(struct session *session, bool starts, bool notes, struct npxc_
 		return false;
 	if (notes)
 		inputs_note(&session->in);
-	plan_draw(session->id, &draws);
+	plan_draw(session->id, &session->in.policy, &draws);
 	session->has_plan = plan_make(&session->in, &session->runtime, &session->package, &draws, &session->plan, err);
 	plan_draws_done(&draws);
 	session->plan_us = clock_now_us() - began;

@@ -327,11 +327,6 @@ const char *lease_state_word(enum lease_state state)
 
 /* ---- the directory ---- */
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 bool lease_list(const char *directory, struct strv *ret_files, struct npxc_error *err)
 {
 	struct strv files = { 0 };
@@ -343,8 +338,7 @@ bool lease_list(const char *directory, struct strv *ret_files, struct npxc_error
 		if (str_ends(entry->d_name, LEASE_SUFFIX))
 			strv_push(&files, entry->d_name);
 	closedir(stream);
-	if (files.count > 0)
-		qsort(files.v, files.count, sizeof(*files.v), by_name);
+	strv_sort(&files);
 	*ret_files = files;
 	return true;
 }
