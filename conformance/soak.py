@@ -34,8 +34,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
 from scenarios.base import REPLY, REQUEST
-from worlds import (LIGHT, PROCESSES, TOP, Lab, Unavailable, World, kill_together, kin_of, now_us, pss_kib, read_of,
-                    runtimes_here, wait_until)
+from worlds import (LIGHT, PROCESSES, TOP, Lab, Unavailable, World, kill_together, kin_of, now_us, paths_below, pss_kib,
+                    read_of, runtimes_here, wait_until)
 
 PATIENCE = 60
 LOOK_SECONDS = 0.02
@@ -208,7 +208,7 @@ def leaks_of(world):
     found += ["network %s" % name for name in world.runtime.networks(world)]
     found += ["process %d %s" % (pid, read_of(pid, "cmdline")[-80:]) for pid in world.processes_left()]
     found += ["file %s" % name for name in world.files_left()]
-    found += ["file %s" % path.relative_to(world.home) for path in sorted(state.rglob("*")) if path.parent.name == "sessions"]
+    found += ["file %s" % path.relative_to(world.home) for path in paths_below(state) if path.parent.name == "sessions"]
     found += ["mount %s" % place for place in world.mounts_left()]
     return found + world.runtime.strays(world)
 

@@ -42,6 +42,11 @@ def now_us():
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000  # the clock of the shim's journal, also on a Mac
 
 
+def paths_below(directory):
+    """Every file and directory there, in order; what vanishes meanwhile is not there (Path.rglob raises then)."""
+    return sorted(pathlib.Path(place) / name for place, inner, names in os.walk(directory) for name in inner + names)
+
+
 def wait_until(condition, patience=PATIENCE, pause=0.01):
     end = time.monotonic() + patience
     while True:

@@ -282,7 +282,8 @@ class Link:
         """What is still there when the janitor has had its time."""
         end = time.monotonic() + 10
         while True:
-            left = [str(path) for name in ("tmp", "run") for path in sorted((attacker.home / name).rglob("*"))]
+            left = [os.path.join(place, name) for top in ("tmp", "run")
+                    for place, inner, names in os.walk(attacker.home / top) for name in sorted(inner + names)]
             for entry in os.listdir("/proc"):
                 with contextlib.suppress(OSError):
                     if entry.isdigit() and str(attacker.home).encode() in pathlib.Path("/proc", entry, "environ").read_bytes():

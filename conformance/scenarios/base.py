@@ -3,6 +3,7 @@ seen; it judges nothing. Faults of a CLI are edits of the release's cassette, so
 """
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -10,7 +11,7 @@ import subprocess
 
 from evidence import Evidence
 from templates import filled, said, sed
-from worlds import EVERYWHERE, LIVE, NETWORKED, PATIENCE, PROBE, World, processes_with  # noqa: F401: families, for the areas
+from worlds import EVERYWHERE, LIVE, NETWORKED, PATIENCE, PROBE, World, paths_below, processes_with  # noqa: F401: families, for the areas
 
 SCENARIOS = {}
 ALLOWLIST = {"network": {"mode": "allowlist", "link": "gateway", "allow": ["example.org"]}}
@@ -181,8 +182,12 @@ def make_project(world):
 def copies(world):
     """Files elsewhere than in the project that hold what one of it does."""
     texts = {text.encode() for text in FILES.values()}
-    return [str(path.relative_to(world.home)) for path in world.home.rglob("*")
-            if world.project not in path.parents and path.is_file() and path.stat().st_size < 100 and path.read_bytes() in texts]
+    found = []
+    for path in paths_below(world.home):
+        with contextlib.suppress(OSError):  # gone since it was listed
+            if world.project not in path.parents and path.is_file() and path.stat().st_size < 100 and path.read_bytes() in texts:
+                found.append(str(path.relative_to(world.home)))
+    return found
 
 
 def tell(lab, runtime, name, lines, answers=None, act=None):
