@@ -63,6 +63,21 @@ static bool set_log_level(const struct inputs *in, struct npxc_error *err)
 	return true;
 }
 
+/* npm's own flags are one more layer above its variables, of which npm reads its configuration. */
+static bool set_npm_variables(const struct options *options, struct npxc_error *err)
+{
+	for (size_t i = 0; i < options->npm.settings.count; i++) {
+		const char *setting = options->npm.settings.v[i];
+		const size_t length = strcspn(setting, "=");
+		mem_cleanup char *name = str_printf("npm_config_%.*s", (int)length, setting);
+		for (char *p = name; name[12] != '@' && *p != '\0'; p++)
+			*p = *p == '-' ? '_' : *p;
+		if (setenv(name, setting + length + 1, 1) == -1)
+			return error_set_errno(err, ERROR_CONFIG, "cannot set %s", name);
+	}
+	return true;
+}
+
 static bool load_config(struct inputs *in, struct npxc_error *err)
 {
 	const struct paths_environment environment = {
@@ -78,7 +93,7 @@ static bool load_config(struct inputs *in, struct npxc_error *err)
 		return false;
 	if (in->options->no_isolate)
 		log_notice("--no-isolate is an old name; write --project=ro");
-	return set_log_level(in, err);
+	return set_npm_variables(in->options, err) && set_log_level(in, err);
 }
 
 bool inputs_read(const struct options *options, struct inputs *ret_inputs, struct npxc_error *err)

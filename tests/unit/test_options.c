@@ -110,6 +110,66 @@ static void test_flags_are_read(void **state)
 	options_done(&o);
 }
 
+static void test_npms_flags_before_the_spec_keep_their_meaning(void **state)
+{
+	static const struct {
+		const char *words[WORDS_MAX];
+		const char *settings;
+		bool no_install;
+	} CASES[] = {
+		{ { "--registry", "http://r/", "-q", "pkg", "-q" }, "registry=http://r/", false },
+		{ { "--reg=http://r/", "pkg" }, "registry=http://r/", false },
+		{ { "--@scope:registry=http://r/", "pkg" }, "@scope:registry=http://r/", false },
+		{ { "--offline", "--no-prefer-online", "--ignore-scripts=false", "pkg" },
+		  "offline=true|prefer-online=false|ignore-scripts=false",
+		  false },
+		{ { "--enjoy-by", "2026-01-01", "pkg" }, "before=2026-01-01", false },
+		{ { "--loglevel", "silent", "-dd", "--no-audit", "--no-fund", "--no-update-notifier", "pkg" },
+		  "",
+		  false },
+		{ { "--yes=true", "pkg" }, "", false },
+		{ { "--yes=false", "pkg" }, "", true },
+		{ { "--no-install", "pkg" }, "", true },
+		{ { "--no", "pkg", "--no" }, "", true },
+		{ { "install", "--offline", "pkg" }, "offline=true", false },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		struct options o;
+		struct npxc_error err = { 0 };
+		if (!parse(CASES[i].words, &o, &err))
+			fail_msg("case %zu: %s", i, err.message);
+		char *settings = joined(&o.npm.settings);
+		assert_string_equal(settings, CASES[i].settings);
+		assert_int_equal(o.npm.no_install, CASES[i].no_install);
+		assert_string_equal(o.specs.v[0], "pkg");
+		free(settings);
+		options_done(&o);
+	}
+}
+
+static void test_a_slip_of_a_command_is_noticed(void **state)
+{
+	static const struct {
+		const char *words[WORDS_MAX];
+		const char *near;
+	} CASES[] = {
+		{ { "isntall", "x" }, "install" }, { { "tri", "x" }, "try" },   { { "-y", "lisst" }, "list" },
+		{ { "--", "isntall" }, NULL },     { { "tri@1" }, NULL },       { { "-p", "a", "isntall" }, NULL },
+		{ { "@a/try1" }, NULL },           { { "tr" }, NULL },          { { "mcp-remote" }, NULL },
+		{ { "try", "isntall" }, NULL },    { { "server-list" }, NULL },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		struct options o;
+		struct npxc_error err = { 0 };
+		if (!parse(CASES[i].words, &o, &err))
+			fail_msg("case %zu: %s", i, err.message);
+		assert_true(str_equal(o.near_command, CASES[i].near));
+		options_done(&o);
+	}
+}
+
 static void test_old_names_are_known(void **state)
 {
 	static const char *const NO_ISOLATE[] = { "--no-isolate", "pkg", NULL };
@@ -157,6 +217,12 @@ static void test_refusals(void **state)
 		{ { "list", "--orphans" }, "--orphans does not go with `npxc list`" },
 		{ { "--write", "pkg" }, "--write does not go with" },
 		{ { "--probe", "list" }, "--probe does not go with `npxc list`" },
+		{ { "--prefix", "/x", "pkg" }, "npm's flag --prefix cannot be kept: name the directory" },
+		{ { "-w", "a", "pkg" }, "npm's flag -w cannot be kept" },
+		{ { "--script-shell=/bin/x", "pkg" }, "npm's flag --script-shell cannot be kept" },
+		{ { "--//r.example/:_authToken=x", "pkg" }, "write it into ~/.npmrc" },
+		{ { "--registry" }, "--registry needs a value" },
+		{ { "list", "--offline" }, "--offline does not go with `npxc list`" },
 		{ { "list", "x" }, "takes no words" },
 		{ { "list", "--", "x" }, "unexpected word" },
 		{ { "-c", "x", "pkg" }, "-c takes the whole line" },
@@ -182,6 +248,8 @@ static void test_help_and_version_need_no_spec(void **state)
 	static const char *const HELP[] = { "--help", NULL };
 	static const char *const TRY_HELP[] = { "try", "-h", NULL };
 	static const char *const VERSION[] = { "-V", NULL };
+	static const char *const VERSION_WORD[] = { "version", NULL };
+	static const char *const HELP_WORDS[] = { "help", "try", NULL };
 	struct options o;
 	struct npxc_error err = { 0 };
 	(void)state;
@@ -195,13 +263,24 @@ static void test_help_and_version_need_no_spec(void **state)
 	assert_true(parse(VERSION, &o, &err));
 	assert_true(o.version);
 	options_done(&o);
+	assert_true(parse(VERSION_WORD, &o, &err));
+	assert_true(o.version);
+	options_done(&o);
+	assert_true(parse(HELP_WORDS, &o, &err));
+	assert_true(o.help);
+	assert_int_equal(o.command, 1);
+	options_done(&o);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_words_are_split_at_the_spec),   cmocka_unit_test(test_flags_are_read),
-		cmocka_unit_test(test_old_names_are_known),           cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_words_are_split_at_the_spec),
+		cmocka_unit_test(test_flags_are_read),
+		cmocka_unit_test(test_npms_flags_before_the_spec_keep_their_meaning),
+		cmocka_unit_test(test_a_slip_of_a_command_is_noticed),
+		cmocka_unit_test(test_old_names_are_known),
+		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_help_and_version_need_no_spec),
 	};
 	return cmocka_run_group_tests_name("options", tests, NULL, NULL);
