@@ -3,8 +3,12 @@
 import json
 import os
 import re
+import shutil
+import subprocess
 
 import pytest
+
+from conftest import NPXC, PATIENCE
 
 
 @pytest.fixture
@@ -44,7 +48,23 @@ def test_refusals(world, words, status, said):
 
 @pytest.mark.parametrize("runtime", ["podman", "docker"])
 def test_a_cli_that_is_not_there_is_named(world, runtime):
-    refused(world.run("--runtime", runtime, "npxc-nothing", env={"PATH": "/nowhere"}), 2, runtime, "not found")
+    """Not on PATH, nor in the usual places: those are covered."""
+    covers = [word for place in ("/usr/local/bin", "/usr/bin", "/bin") if os.path.exists(f"{place}/{runtime}")
+              for word in ("--dev-bind", "/dev/null", f"{place}/{runtime}")]
+    done = subprocess.run([shutil.which("bwrap"), "--dev-bind", "/", "/", *covers, str(NPXC), "--runtime", runtime, "npxc-nothing"],
+                          env={**world.env, "PATH": "/nowhere"}, cwd=str(world.project), stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=PATIENCE)
+    done.stderr = done.stderr.decode()
+    refused(done, 2, runtime, "not found")
+
+
+def test_a_desktops_environment_finds_what_path_does_not_name(world, installed):
+    """PATH has nothing, the working directory is /, no variable but HOME is set: as launchd and desktops start clients."""
+    env = {name: value for name, value in world.env.items() if name in ("HOME", "XDG_CACHE_HOME")}
+    for path in ({}, {"PATH": "/nowhere"}, {"PATH": ""}):
+        done = subprocess.run([str(NPXC), installed], env={**env, **path}, cwd="/", input=b"", capture_output=True,
+                              timeout=PATIENCE)
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_bad_mount_is_refused_before_anything_runs(world, installed):

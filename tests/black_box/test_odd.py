@@ -77,12 +77,17 @@ def test_without_a_path(world, installed):
     assert result.returncode == 0, result.stderr
 
 
-def test_without_a_home(world, installed):
-    env = {name: value for name, value in world.env.items() if name != "HOME"}
-    result = subprocess.run([str(NPXC), installed], env=env, cwd=str(world.project), input=REQUEST, capture_output=True,
-                            timeout=PATIENCE)
+def test_without_home_the_password_database_says_where_it_is(world):
+    env = {name: value for name, value in world.env.items() if name != "HOME" and not name.startswith("XDG_")}
+    result = subprocess.run([str(NPXC), "list", "--json"], env=env, cwd=str(world.project), capture_output=True, timeout=PATIENCE)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_home_that_is_no_absolute_path_is_refused(world, installed):
+    result = subprocess.run([str(NPXC), installed], env={**world.env, "HOME": "home"}, cwd=str(world.project), input=REQUEST,
+                            capture_output=True, timeout=PATIENCE)
     assert result.returncode == 1
-    assert b"HOME" in result.stderr
+    assert b'HOME is "home", which is not an absolute path' in result.stderr
     assert result.stdout == b""
 
 
