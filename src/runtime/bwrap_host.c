@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-/* The half of the driver that looks at this machine. */
+/* The part of the driver that looks at this machine. */
 
 #ifdef __linux__
 
