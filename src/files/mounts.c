@@ -546,10 +546,7 @@ static bool open_cwd(struct gather *g, struct npxc_error *err)
 bool mounts_gather(const struct mounts_input *input, struct mounts *ret_mounts, struct npxc_error *err)
 {
 	struct gather g = { .in = input, .cwd = SOURCE_NONE };
-	struct npxc_error ignored;
-	mem_cleanup char *real_home = NULL;
-	if (!file_real_path(input->home, &real_home, &ignored))
-		real_home = str_dup(input->home);
+	const char *real_home = input->real_home != NULL ? input->real_home : input->home;
 	bool fine = open_cwd(&g, err);
 	if (fine) {
 		g.out.cwd_in_scope =
