@@ -1,5 +1,6 @@
 #include "egress/netns.h"
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -280,7 +281,8 @@ static bool open_and_send(int handoff, const struct netns_message *message, uint
 	if (fd == -1 || (message->v6 && !set(fd, IPPROTO_IPV6, IPV6_V6ONLY)) ||
 	    (!stream && !(message->v6 ? set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) : set(fd, IPPROTO_IP, IP_PKTINFO))) ||
 	    /* or no answer could be sent from an address that is local by the route alone */
-	    (!stream && message->v6 && !set(fd, IPPROTO_IPV6, IPV6_FREEBIND)) ||
+	    (!WITHOUT("v6-answers") && !stream && message->v6 && !set(fd, IPPROTO_IPV6, IPV6_FREEBIND)) ||
+	    (WITHOUT("reuse") && !set(fd, SOL_SOCKET, SO_REUSEPORT)) ||
 	    /* What is accepted from it has the option too. */
 	    (stream && !set(fd, IPPROTO_TCP, TCP_NODELAY)) || bind(fd, (struct sockaddr *)&address, length) == -1 ||
 	    (stream && listen(fd, BACKLOG) == -1))

@@ -1,5 +1,6 @@
 #include "files/mounts.h"
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/limits.h"
@@ -523,8 +524,8 @@ static bool gather_all(struct gather *g, struct npxc_error *err)
 		consider_argument(g, in->arguments->v[i], i + 1);
 	for (size_t i = 0; i < in->env_count; i++)
 		consider_variable(g, &in->env[i]);
-	return settle(&g->out, err) && protect_own(&g->out, in->own, err) && mask_sockets(&g->out, err) &&
-	       guard_trees(&g->out, err);
+	return settle(&g->out, err) && protect_own(&g->out, in->own, err) &&
+	       (WITHOUT("mounted-sockets") || mask_sockets(&g->out, err)) && guard_trees(&g->out, err);
 }
 
 /* What the words of the command line are relative to; calls name files of it too. */
