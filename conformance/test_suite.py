@@ -22,7 +22,7 @@ from worlds import HERE, TOP, Lab, runtimes_here
 FIELDS = {"id", "area", "level", "text", "source", "evidence", "runtimes", "due"}
 
 
-def test_registry():
+def test_each_requirement_has_all_fields_and_an_id_of_its_area():
     requirements = registry.load()
     ids = [r["id"] for r in requirements]
     assert len(ids) == len(set(ids))

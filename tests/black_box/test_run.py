@@ -59,7 +59,7 @@ def test_arguments_arrive_as_npx_would_pass_them(world, probe):
     assert json.loads(result.stdout) == words
 
 
-def test_sockets_as_stdio(world, probe):
+def test_bytes_pass_through_sockets_as_stdio(world, probe):
     """Node's child_process gives a child UNIX sockets, not pipes."""
     # No message, and no line ends: what is echoed must not be kept back.
     world.configure_probe({"stdout_guard": False})

@@ -91,7 +91,7 @@ def test_full_directories_harm_nobody(world):
 
 
 @pytest.mark.parametrize("reads", [True, False])
-def test_endless_stderr(world, reads):
+def test_a_signal_ends_the_session_while_the_server_shouts(world, reads):
     process, _ = start(world, "shouts")
     if reads:
         got = 0

@@ -40,7 +40,7 @@ static char *joined(const struct strv *list)
 }
 
 /* What is npxc's and what is the server's. */
-static void test_words_are_split_at_the_spec(void **state)
+static void words_are_split_at_the_spec(void **state)
 {
 	static const struct {
 		const char *words[WORDS_MAX];
@@ -85,7 +85,7 @@ static void test_words_are_split_at_the_spec(void **state)
 	}
 }
 
-static void test_flags_are_read(void **state)
+static void flags_are_read(void **state)
 {
 	static const char *const WORDS[] = { "-e",         "A=1=2",     "--env",        "B",        "--network=open",
 		                             "--mount",    "/h:/g:rw",  "--project=rw", "--memory", "256m",
@@ -110,7 +110,7 @@ static void test_flags_are_read(void **state)
 	options_done(&o);
 }
 
-static void test_old_names_are_known(void **state)
+static void old_names_are_known(void **state)
 {
 	static const char *const NO_ISOLATE[] = { "--no-isolate", "pkg", NULL };
 	static const char *const REBUILD[] = { "rebuild", "pkg", NULL };
@@ -126,7 +126,7 @@ static void test_old_names_are_known(void **state)
 	options_done(&o);
 }
 
-static void test_refusals(void **state)
+static void a_wrong_word_is_refused_with_its_reason(void **state)
 {
 	static const struct {
 		const char *words[WORDS_MAX];
@@ -177,7 +177,7 @@ static void test_refusals(void **state)
 	}
 }
 
-static void test_help_and_version_need_no_spec(void **state)
+static void help_and_version_need_no_spec(void **state)
 {
 	static const char *const HELP[] = { "--help", NULL };
 	static const char *const TRY_HELP[] = { "try", "-h", NULL };
@@ -200,9 +200,11 @@ static void test_help_and_version_need_no_spec(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_words_are_split_at_the_spec),   cmocka_unit_test(test_flags_are_read),
-		cmocka_unit_test(test_old_names_are_known),           cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_help_and_version_need_no_spec),
+		cmocka_unit_test(words_are_split_at_the_spec),
+		cmocka_unit_test(flags_are_read),
+		cmocka_unit_test(old_names_are_known),
+		cmocka_unit_test(a_wrong_word_is_refused_with_its_reason),
+		cmocka_unit_test(help_and_version_need_no_spec),
 	};
 	return cmocka_run_group_tests_name("options", tests, NULL, NULL);
 }
