@@ -323,6 +323,7 @@ static bool gather_mounts(struct inputs *in, bool is_root, bool starts, struct n
 	const struct mounts_input mounts_input = {
 		.cwd = in->cwd,
 		.home = in->paths.home,
+		.real_home = in->real_home,
 		.arguments = &in->options->arguments,
 		.env = in->env,
 		.env_count = in->env_count,

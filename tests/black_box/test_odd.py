@@ -25,7 +25,7 @@ def in_shell(world, line, *words, env=None, cwd=None, stdin=b""):
 REQUEST = b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}\n'
 
 
-def test_closed_standard_descriptors(world, installed):
+def test_a_start_with_closed_standard_descriptors_works(world, installed):
     assert in_shell(world, '"$@" <&-', installed).returncode == 0
     assert in_shell(world, '"$@" >&-', installed, stdin=REQUEST).returncode == 0
     answered = in_shell(world, '"$@" 2>&-', installed, stdin=REQUEST)
@@ -70,7 +70,7 @@ def test_a_program_of_the_project_is_not_run_outside(world, installed):
     assert not (world.home / "was-run").exists()
 
 
-def test_without_a_path(world, installed):
+def test_a_start_without_path_works(world, installed):
     env = {name: value for name, value in world.env.items() if name != "PATH"}
     result = subprocess.run([str(NPXC), installed], env=env, cwd=str(world.project), input=REQUEST, capture_output=True,
                             timeout=PATIENCE)
