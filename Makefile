@@ -23,13 +23,13 @@ RELR := -Wl,-z,pack-relative-relocs
 RELR := $(shell d=$$(mktemp -d) && echo 'int main(void) { return 0; }' >$$d/p.c && $(CC) -pie $(RELR) $$d/p.c -o $$d/p \
 	2>$$d/said && [ ! -s $$d/said ] && $$d/p && echo '$(RELR)'; rm -rf "$$d")
 LDFLAGS_HARDENED := -pie -Wl,-z,relro,-z,now -Wl,--gc-sections $(RELR)
-LIBS += -luuid -lseccomp
+LIBS += -luuid -lseccomp -Wl,--as-needed -lresolv # res_query: before glibc 2.34
 endif
 ifeq ($(UNAME),Darwin) # where every executable is position-independent
 FEATURES += -D_DARWIN_C_SOURCE
 BREW := $(shell brew --prefix 2>/dev/null)
 CFLAGS_ALL += -I$(BREW)/include
-LIBS += -L$(BREW)/lib
+LIBS += -L$(BREW)/lib -lresolv
 endif
 
 PYTHON = $(shell for p in python3 /usr/bin/python3; do "$$p" -c 'import pytest' >/dev/null 2>&1 && { echo "$$p"; exit; }; done; echo python3)

@@ -269,6 +269,11 @@
 #define LIMIT_EGRESS_STACK_BYTES (256 * KIB)
 #define LIMIT_EGRESS_RESOLVED 32
 #define LIMIT_EGRESS_RESOLVED_MS 5000
+/* Other records than addresses: bytes of an answer (the longest sets of TXT records that are seen take some 4 KiB);
+ * questions of one session that wait at once; names that SRV records made reachable in one session. */
+#define LIMIT_EGRESS_RECORDS_BYTES (16 * KIB)
+#define LIMIT_EGRESS_RECORDS_QUESTIONS 128
+#define LIMIT_EGRESS_GRANTS 256
 /* milliseconds: how old the list of this machine's own addresses may be when one is judged. */
 #define LIMIT_EGRESS_OWN_MS 1000
 /* ports that rules may name on a link that listens on each of them. */

@@ -156,7 +156,7 @@ static const int allowed[] = {
 	SCMP_SYS(gettimeofday),
 	SCMP_SYS(nanosleep),
 	SCMP_SYS(time),
-	/* the audit log; what getaddrinfo reads */
+	/* the audit log; what getaddrinfo and res_query read */
 	SCMP_SYS(open),
 	SCMP_SYS(openat),
 	SCMP_SYS(fstat),

@@ -21,6 +21,7 @@ struct server {
 	struct loop loop;
 	struct resolver *resolver;
 	const struct rules *rules; /* borrowed */
+	struct rules granted;      /* owned; names that answers made reachable: egress/grant */
 	struct names *names;       /* addresses that names have inside; link netns only */
 	struct audit *audit;       /* NULL: nothing is written (installations) */
 	struct address_own own;
