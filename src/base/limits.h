@@ -276,6 +276,8 @@
 #define LIMIT_EGRESS_GRANTS 256
 /* milliseconds: how old the list of this machine's own addresses may be when one is judged. */
 #define LIMIT_EGRESS_OWN_MS 1000
+/* milliseconds: how long a port of this machine that was closed may be taken for closed. */
+#define LIMIT_EGRESS_ALIAS_MS 200
 /* ports that rules may name on a link that listens on each of them. */
 #define LIMIT_EGRESS_PORTS 64
 /* bytes, lines: what the egress process may tell the launcher about one refusal, and how many in one session. */

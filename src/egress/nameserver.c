@@ -1,5 +1,6 @@
 #include "egress/nameserver.h"
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -125,7 +126,13 @@ static void answer_address(struct server *server, const struct dns_query *query,
 			return;
 		}
 	}
-	if (server->names == NULL || (query->type != DNS_TYPE_A && (query->type != DNS_TYPE_AAAA || !server->has_v6))) {
+	if (server->names != NULL && str_equal(query->name, RULES_HOST_ALIAS)) {
+		alias_look(&server->alias, clock_now_ms());
+		ip = names_alias_address(query->type == DNS_TYPE_AAAA);
+		say(answer, query, DNS_CODE_NOERROR,
+		    query->type == DNS_TYPE_A || (query->type == DNS_TYPE_AAAA && server->has_v6) ? &ip : NULL, most);
+	} else if (server->names == NULL ||
+	           (query->type != DNS_TYPE_A && (query->type != DNS_TYPE_AAAA || !server->has_v6))) {
 		say(answer, query, DNS_CODE_NOERROR, NULL, most);
 	} else if (!names_add(server->names, query->name, &number)) {
 		record(server, query->shown, AUDIT_EMFILE, REASON_MANY_NAMES);

@@ -119,6 +119,14 @@ def test_a_target_with_an_address_of_this_machines_surroundings_is_refused(asks)
         assert why in err, err
 
 
+def test_a_port_where_nobody_listens_is_told(asks, link):
+    """Link netns accepts before it knows: the guest sees a reset, so the reason is said."""
+    name = "s1.far.example"
+    answers, _, err = asks([f"{name}:{PORT + 1}/raw"], *[["talk", name, PORT + 1]] * 2)
+    line = f"connection refused: {name}:{PORT + 1} refused the connection"
+    assert (answers, err.count(line)) == ((["ECONNRESET"] * 2, 1) if link == "netns" else (["ECONNREFUSED"] * 2, 0)), err
+
+
 def test_an_answer_over_the_ceiling_is_a_failure(asks):
     answers, _, _ = asks(["huge.example"], ["TXT", "huge.example"])
     assert answers == ["ESERVFAIL"]
