@@ -289,6 +289,8 @@
 #define LIMIT_AUDIT_LINE_BYTES (16 * KIB)
 #define LIMIT_AUDIT_FILE_BYTES (4 * MIB)
 #define LIMIT_AUDIT_FILES 256
+/* lines that `npxc log` sorts and joins at once. */
+#define LIMIT_LOG_ROWS 100000
 /* milliseconds: from one attempt to write to the next, when the disk is full or a file cannot be opened. */
 #define LIMIT_AUDIT_RETRY_MS 1000
 

@@ -69,7 +69,7 @@ struct options {
 	uint64_t memory_bytes; /* 0: not given */
 	unsigned cpu_millis;   /* 0: not given */
 	char *config, *cwd, *log_level;
-	bool json, dry_run, force, update, all, fix, denied, orphans, write, probe, help, version;
+	bool json, dry_run, force, update, all, fix, denied, installs, orphans, write, probe, help, version;
 };
 
 /* `words` without argv[0]. ERROR_CONFIG: unknown flag (with a near miss), a flag that the command does not take, a
