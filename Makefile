@@ -274,6 +274,10 @@ GUEST_NODES ?= 18,20,22,24,26
 guest: $(BUILD)/guest/egress.cjs ## tests the code that runs inside on GUEST_NODES; fetches Node releases and npm packages
 	@NPXC_BUILD=$(abspath $(BUILD)) NPXC_TEST_NODES=$(GUEST_NODES) $(PYTHON) -m pytest -q -p no:cacheprovider tests/guest
 
+clients: all faults ## tests what other people's clients see; fetches 1.5 GB of npm packages once
+	@$(PYTHON) -m pytest -q -p no:cacheprovider -rs tests/black_box/test_clients.py
+	@$(PYTHON) -m pytest -q -p no:cacheprovider -rs tests/clients
+
 live: all ## tests sessions on a real podman, set up by ci/podman; root only
 	@ci/podman
 	@$(PYTHON) -m pytest -q -p no:cacheprovider -rs tests/live

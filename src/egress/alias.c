@@ -52,7 +52,7 @@ static bool is_listened_to(int netlink, int family, uint16_t port)
 	};
 	struct {
 		struct nlmsghdr header;
-		char rest[4096];
+		char rest[4096]; // cppcheck-suppress unusedStructMember ; what the kernel has to say of it
 	} answer;
 
 	if (family == AF_INET6)

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#include <arpa/nameser.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
