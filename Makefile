@@ -23,13 +23,13 @@ RELR := -Wl,-z,pack-relative-relocs
 RELR := $(shell d=$$(mktemp -d) && echo 'int main(void) { return 0; }' >$$d/p.c && $(CC) -pie $(RELR) $$d/p.c -o $$d/p \
 	2>$$d/said && [ ! -s $$d/said ] && $$d/p && echo '$(RELR)'; rm -rf "$$d")
 LDFLAGS_HARDENED := -pie -Wl,-z,relro,-z,now -Wl,--gc-sections $(RELR)
-LIBS += -luuid -lseccomp
+LIBS += -luuid -lseccomp -Wl,--as-needed -lresolv # res_query: before glibc 2.34
 endif
 ifeq ($(UNAME),Darwin) # where every executable is position-independent
 FEATURES += -D_DARWIN_C_SOURCE
 BREW := $(shell brew --prefix 2>/dev/null)
 CFLAGS_ALL += -I$(BREW)/include
-LIBS += -L$(BREW)/lib
+LIBS += -L$(BREW)/lib -lresolv
 endif
 
 PYTHON = $(shell for p in python3 /usr/bin/python3; do "$$p" -c 'import pytest' >/dev/null 2>&1 && { echo "$$p"; exit; }; done; echo python3)
@@ -273,6 +273,10 @@ black-box: all faults ## tests the launcher as users and clients see it
 GUEST_NODES ?= 18,20,22,24,26
 guest: $(BUILD)/guest/egress.cjs ## tests the code that runs inside on GUEST_NODES; fetches Node releases and npm packages
 	@NPXC_BUILD=$(abspath $(BUILD)) NPXC_TEST_NODES=$(GUEST_NODES) $(PYTHON) -m pytest -q -p no:cacheprovider tests/guest
+
+clients: all faults ## tests what other people's clients see; fetches 1.5 GB of npm packages once
+	@$(PYTHON) -m pytest -q -p no:cacheprovider -rs tests/black_box/test_clients.py
+	@$(PYTHON) -m pytest -q -p no:cacheprovider -rs tests/clients
 
 live: all ## tests sessions on a real podman, set up by ci/podman; root only
 	@ci/podman

@@ -272,8 +272,15 @@
 #define LIMIT_EGRESS_STACK_BYTES (256 * KIB)
 #define LIMIT_EGRESS_RESOLVED 32
 #define LIMIT_EGRESS_RESOLVED_MS 5000
+/* Other records than addresses: bytes of an answer (the longest sets of TXT records that are seen take some 4 KiB);
+ * questions of one session that wait at once; names that SRV records made reachable in one session. */
+#define LIMIT_EGRESS_RECORDS_BYTES (16 * KIB)
+#define LIMIT_EGRESS_RECORDS_QUESTIONS 128
+#define LIMIT_EGRESS_GRANTS 256
 /* milliseconds: how old the list of this machine's own addresses may be when one is judged. */
 #define LIMIT_EGRESS_OWN_MS 1000
+/* milliseconds: how long a port of this machine that was closed may be taken for closed. */
+#define LIMIT_EGRESS_ALIAS_MS 200
 /* ports that rules may name on a link that listens on each of them. */
 #define LIMIT_EGRESS_PORTS 64
 /* bytes, lines: what the egress process may tell the launcher about one refusal, and how many in one session. */
@@ -285,6 +292,8 @@
 #define LIMIT_AUDIT_LINE_BYTES (16 * KIB)
 #define LIMIT_AUDIT_FILE_BYTES (4 * MIB)
 #define LIMIT_AUDIT_FILES 256
+/* lines that `npxc log` sorts and joins at once. */
+#define LIMIT_LOG_ROWS 100000
 /* milliseconds: from one attempt to write to the next, when the disk is full or a file cannot be opened. */
 #define LIMIT_AUDIT_RETRY_MS 1000
 

@@ -16,8 +16,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What the sessions' egress processes wrote down: one line per decision, session by session in the order of their last
- * change; what a session was allowed and what it was denied stand in files of their own. */
+/* What the sessions' egress processes wrote down, a record for each decision; what a session was allowed and what it
+ * was denied stand in files of their own. With --json each record as it is, session by session in the order of their
+ * last change; else in the order of time, and the same refusal once, with how often it was. */
 
 struct log_session {
 	char *base; /* owned; the path of its files, without their endings */
@@ -114,47 +115,161 @@ static double number_of(const cJSON *record, const char *key)
 	return cJSON_IsNumber(value) ? value->valuedouble : 0;
 }
 
-/* The file is npxc's own, but what is in it once came from a guest. */
-static void print_record(const cJSON *record)
+/* ---- rows ---- */
+
+struct row {
+	char *ts, *text; /* owned; the time is the last one's */
+	double times;    /* 0: an allowed flow, which is never joined with others */
+	uint64_t hash;
+	size_t next; /* of the same bucket, + 1; 0: none */
+};
+
+enum { BUCKETS = 4096 };
+struct rows {
+	struct row *v;
+	size_t count, room;
+	size_t buckets[BUCKETS]; /* + 1 */
+};
+
+static int by_time(const void *a, const void *b)
 {
+	return strcmp(((const struct row *)a)->ts, ((const struct row *)b)->ts);
+}
+
+/* Prints and empties. */
+static void rows_print(struct rows *rows)
+{
+	if (rows->count > 0)
+		qsort(rows->v, rows->count, sizeof(*rows->v), by_time);
+	for (size_t i = 0; i < rows->count; i++) {
+		struct row *row = &rows->v[i];
+		mem_cleanup char *times = row->times > 1 ? str_printf("  %.0f times", row->times) : str_dup("");
+
+		print_row("%.19sZ  %s%s", row->ts, row->text, times);
+		free(row->ts);
+		free(row->text);
+	}
+	free(rows->v);
+	*rows = (struct rows){ 0 };
+}
+
+static struct row *rows_find(struct rows *rows, const char *text, uint64_t hash)
+{
+	for (size_t at = rows->buckets[hash % BUCKETS]; at != 0; at = rows->v[at - 1].next)
+		if (rows->v[at - 1].hash == hash && strcmp(rows->v[at - 1].text, text) == 0)
+			return &rows->v[at - 1];
+	return NULL;
+}
+
+/* `times` 0: of its own. */
+static void rows_add(struct rows *rows, const char *ts, char *owned_text, double times)
+{
+	const uint64_t hash = str_hash(STR_HASH, owned_text, strlen(owned_text));
+	struct row *row = times > 0 ? rows_find(rows, owned_text, hash) : NULL;
+
+	if (row != NULL) {
+		row->times += times;
+		if (strcmp(row->ts, ts) < 0) {
+			free(row->ts);
+			row->ts = str_dup(ts);
+		}
+		free(owned_text);
+		return;
+	}
+	if (rows->count == LIMIT_LOG_ROWS)
+		rows_print(rows);
+	if (rows->count == rows->room) {
+		rows->room = rows->room == 0 ? 64 : 2 * rows->room;
+		rows->v = mem_realloc(rows->v, rows->room, sizeof(*rows->v));
+	}
+	rows->v[rows->count] = (struct row){ .ts = str_dup(ts), .text = owned_text, .times = times, .hash = hash };
+	if (times > 0) {
+		rows->v[rows->count].next = rows->buckets[hash % BUCKETS];
+		rows->buckets[hash % BUCKETS] = rows->count + 1;
+	}
+	rows->count++;
+}
+
+/* ---- records ---- */
+
+/* The file is npxc's own, but what is in it once came from a guest. */
+static void add_record(const cJSON *record, struct rows *rows)
+{
+	const bool allowed = str_equal(text_of(record, "verdict"), "allow");
 	const double port = number_of(record, "port");
 	/* Asked for by its address, it has no other name. */
 	const char *host = text_of(record, cJSON_HasObjectItem(record, "host") ? "host" : "ip");
 	mem_cleanup char *target =
 	    port >= 1 && port <= UINT16_MAX ? rules_propose(host, (uint16_t)port) : str_dup(host);
 	mem_cleanup char *moved = NULL, *repeated = NULL;
-	const char *why = text_of(record, "why");
-	/* What was refused or failed at once took nothing with it. */
-	if (str_equal(text_of(record, "verdict"), "allow") || number_of(record, "up") + number_of(record, "down") > 0)
+	const char *why = text_of(record, "why"), *add = text_of(record, "add");
+	const double repeat = number_of(record, "repeat");
+	if (allowed)
 		moved = str_printf("  %.0f B up, %.0f B down, %.0f ms", number_of(record, "up"),
 		                   number_of(record, "down"), number_of(record, "ms"));
-	const char *add = text_of(record, "add");
-	if (number_of(record, "repeat") > 0)
-		repeated = str_printf("  and %.0f more", number_of(record, "repeat"));
-	print_row("%.19sZ  %-5s  %-12s  %s  %s%s%s%s%s%s%s%s%s", text_of(record, "ts"), text_of(record, "verdict"),
-	          text_of(record, "code"), text_of(record, "package"), target, moved == NULL ? "" : moved,
-	          why[0] == '\0' ? "" : "  (", why, why[0] == '\0' ? "" : ")", add[0] == '\0' ? "" : "  add \"", add,
-	          add[0] == '\0' ? "" : "\"", repeated == NULL ? "" : repeated);
+	if (allowed && repeat > 0)
+		repeated = str_printf("  %.0f times", 1 + repeat);
+	/* A look-up and a connection are refused apart: only the second knows its port. */
+	char *text =
+	    str_printf("%-5s  %-12s  %s  %s%s%s%s%s%s%s%s%s", text_of(record, "verdict"), text_of(record, "code"),
+	               text_of(record, "package"), target, moved == NULL ? "" : moved, why[0] == '\0' ? "" : "  (", why,
+	               why[0] == '\0' ? "" : ")", add[0] == '\0' ? "" : "  add \"", add, add[0] == '\0' ? "" : "\"",
+	               repeated == NULL ? "" : repeated);
+	rows_add(rows, text_of(record, "ts"), text, allowed ? 0 : 1 + repeat);
+}
+
+/* Whose installation it was ("" when it is not said); NULL: a server's. No package has a blank in its name, and no
+ * directory's path begins like that. */
+static const char *install_of(const cJSON *record)
+{
+	static const char word[] = "npm install";
+	const char *package = text_of(record, "package");
+
+	if (!str_starts(package, word) || (package[sizeof(word) - 1] != '\0' && package[sizeof(word) - 1] != ' '))
+		return NULL;
+	return package + sizeof(word) - 1;
 }
 
 struct selection {
 	const struct strv *packages; /* names; none: all */
-	bool denied, json;
-	uint64_t seen, shown;
+	bool denied, json, installs;
+	uint64_t seen, shown, hidden; /* hidden: of installations */
+	struct rows rows;
 };
+
+static bool is_of(const cJSON *record, const struct strv *packages)
+{
+	const char *install = install_of(record);
+
+	if (packages->count == 0 || strv_contains(packages, text_of(record, "package")))
+		return true;
+	for (size_t i = 0; i < packages->count && install != NULL; i++) {
+		/* one of the words behind " ", of which there may be several */
+		mem_cleanup char *word = str_printf(" %s ", packages->v[i]);
+		mem_cleanup char *words = str_printf("%s ", install);
+
+		if (strstr(words, word) != NULL)
+			return true;
+	}
+	return false;
+}
 
 static void take_line(const char *line, struct selection *selection)
 {
 	cJSON *record = parse_text(line, strlen(line));
 	selection->seen++;
-	const bool wanted =
-	    cJSON_IsObject(record) && (!selection->denied || strcmp(text_of(record, "verdict"), "allow") != 0) &&
-	    (selection->packages->count == 0 || strv_contains(selection->packages, text_of(record, "package")));
+	bool wanted = cJSON_IsObject(record) &&
+	              (!selection->denied || strcmp(text_of(record, "verdict"), "allow") != 0) &&
+	              is_of(record, selection->packages);
+	if (wanted && !selection->installs && install_of(record) != NULL) {
+		selection->hidden++;
+		wanted = false;
+	}
 	if (wanted && selection->json) {
 		mem_cleanup char *shown = print_json_text(line);
 		puts(shown);
 	} else if (wanted) {
-		print_record(record);
+		add_record(record, &selection->rows);
 	}
 	selection->shown += wanted;
 	cJSON_Delete(record);
@@ -242,14 +357,18 @@ bool log_command(const struct options *options, int *ret_status, struct npxc_err
 		return false;
 	struct log_sessions sessions __attribute__((cleanup(sessions_cleanup))) = { 0 };
 	struct strv names = { 0 };
-	struct selection selection = { .packages = &names, .denied = options->denied, .json = options->json };
+	struct selection selection = {
+		.packages = &names, .denied = options->denied, .json = options->json, .installs = options->installs
+	};
 	mem_cleanup char *directory = str_printf("%s/egress", in.paths.state_directory);
 	bool fine = names_of(&in, &names, err) && find_sessions(directory, &sessions, err);
 	for (size_t i = 0; fine && i < sessions.count; i++)
 		fine = read_session(sessions.v[i].base, &selection, err);
+	rows_print(&selection.rows);
 	if (fine && selection.shown == 0 && !options->json)
-		puts(selection.seen == 0 ? "nothing is logged; only sessions with `network.mode: allowlist` are"
-		                         : "nothing like that is logged");
+		puts(selection.hidden > 0  ? "nothing but installations is logged; --installs shows them"
+		     : selection.seen == 0 ? "nothing is logged; only sessions with `network.mode: allowlist` are"
+		                           : "nothing like that is logged");
 	strv_done(&names);
 	inputs_done(&in);
 	*ret_status = 0;

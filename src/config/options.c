@@ -29,6 +29,7 @@ enum flag_id {
 	FLAG_ALL,
 	FLAG_FIX,
 	FLAG_DENIED,
+	FLAG_INSTALLS,
 	FLAG_ORPHANS,
 	FLAG_WRITE,
 	FLAG_PROBE,
@@ -70,6 +71,7 @@ static const struct flag {
 	{ FLAG_ALL, 0, "all", VALUE_NONE, NULL, OPTIONS_ALL, "everything" },
 	{ FLAG_FIX, 0, "fix", VALUE_NONE, NULL, OPTIONS_FIX, "act on what is found, saying what is done" },
 	{ FLAG_DENIED, 0, "denied", VALUE_NONE, NULL, OPTIONS_DENIED, "only what was refused or failed" },
+	{ FLAG_INSTALLS, 0, "installs", VALUE_NONE, NULL, OPTIONS_DENIED, "what installations reached as well" },
 	{ FLAG_ORPHANS, 0, "orphans", VALUE_NONE, NULL, OPTIONS_ORPHANS, "remove what the words name, lease or not" },
 	{ FLAG_WRITE, 0, "write", VALUE_NONE, NULL, OPTIONS_WRITE, "put the proposed rules into the package's file" },
 	{ FLAG_PROBE, 0, "probe", VALUE_NONE, NULL, OPTIONS_PROBE,
@@ -219,6 +221,9 @@ static bool take_flag(struct options *o, const struct flag *flag, const char *va
 		return true;
 	case FLAG_DENIED:
 		o->denied = true;
+		return true;
+	case FLAG_INSTALLS:
+		o->installs = true;
 		return true;
 	case FLAG_ORPHANS:
 		o->orphans = true;

@@ -73,7 +73,7 @@ struct options {
 	unsigned cpu_millis;   /* 0: not given */
 	char *config, *cwd, *log_level;
 	struct npmflags npm; /* npm's own flags */
-	bool json, dry_run, force, update, all, fix, denied, orphans, write, probe, help, version;
+	bool json, dry_run, force, update, all, fix, denied, installs, orphans, write, probe, help, version;
 };
 
 /* `words` without argv[0]. ERROR_CONFIG: unknown flag (with a near miss), a flag that the command does not take, a

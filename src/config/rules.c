@@ -447,6 +447,13 @@ bool rules_add_configured(struct rules *rules, const char *host, uint16_t port, 
 	return true;
 }
 
+void rules_add_granted(struct rules *rules, const struct rule *by, const char *name, uint16_t port)
+{
+	add(rules,
+	    (struct rule){
+	        .kind = RULE_NAME, .text = str_dup(by->text), .name = str_dup(name), .port = port, .raw = by->raw });
+}
+
 void rules_done(struct rules *rules)
 {
 	for (size_t i = 0; i < rules->count; i++)
@@ -455,7 +462,7 @@ void rules_done(struct rules *rules)
 	*rules = (struct rules){ 0 };
 }
 
-static bool names(const struct rule *rule, const char *name)
+bool rules_names(const struct rule *rule, const char *name)
 {
 	switch (rule->kind) {
 	case RULE_NAME:
@@ -497,7 +504,7 @@ const struct rule *rules_match_name(const struct rules *rules, const char *name,
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *rule = &rules->v[i];
 
-		if (names(rule, name) && takes_port(rule, port) && narrower(rule, best))
+		if (rules_names(rule, name) && takes_port(rule, port) && narrower(rule, best))
 			best = rule;
 	}
 	return best;
@@ -529,7 +536,7 @@ const struct rule *rules_match_loopback(const struct rules *rules, uint16_t port
 bool rules_knows_name(const struct rules *rules, const char *name)
 {
 	for (size_t i = 0; i < rules->count; i++)
-		if (names(&rules->v[i], name))
+		if (rules_names(&rules->v[i], name))
 			return true;
 	return false;
 }
@@ -551,7 +558,7 @@ static bool covers(const struct rule *outer, const struct rule *inner)
 	if (inner->kind == RULE_SUFFIX)
 		return outer->kind == RULE_SUFFIX &&
 		       (strcmp(outer->name, inner->name) == 0 || is_below(inner->name, outer->name));
-	return names(outer, inner->name);
+	return rules_names(outer, inner->name);
 }
 
 bool rules_cover(const struct rules *rules, const struct rule *rule)

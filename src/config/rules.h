@@ -81,6 +81,8 @@ bool rules_add(struct rules *rules, const char *text, struct npxc_error *err) NP
  */
 bool rules_add_configured(struct rules *rules, const char *host, uint16_t port, bool proxy,
                           struct npxc_error *err) NPXC_MUST_CHECK;
+/* What `by`, a rule for names, allows for this canonical name and port as well; an equal one changes nothing. */
+void rules_add_granted(struct rules *rules, const struct rule *by, const char *name, uint16_t port);
 void rules_done(struct rules *rules);
 
 /* The rule that allows it, or NULL. `name` in canonical form; the alias is matched by its own kind only. The narrowest
@@ -91,6 +93,8 @@ const struct rule *rules_match_ip(const struct rules *rules, const struct ip *ip
 /* The rule for this port of the machine's own loopback at its own address (RULE_LOOPBACK: a registry that was
  * configured so; no text makes one). `port` 0: none. */
 const struct rule *rules_match_loopback(const struct rules *rules, uint16_t port);
+/* Whether it is a rule that names this canonical name, with whatever port. */
+bool rules_names(const struct rule *rule, const char *name);
 /* Whether the name may be looked up at all: some rule names it, with whatever port. */
 bool rules_knows_name(const struct rules *rules, const char *name);
 

@@ -104,6 +104,18 @@ enum reason address_refusal_always(const struct ip *ip)
 	return find(&real, never, sizeof(never) / sizeof(never[0]));
 }
 
+enum reason address_refusal_unused(const struct ip *ip)
+{
+	const struct ip real = embedded(ip);
+	const enum reason always = address_refusal_always(ip), reason = special(&real);
+
+	if (always != REASON_NONE)
+		return always;
+	return reason == REASON_DOCUMENTATION || reason == REASON_BENCHMARKS || reason == REASON_PROTOCOLS
+	           ? reason
+	           : REASON_NONE;
+}
+
 enum reason address_refusal_configured(const struct ip *ip)
 {
 	static const struct range link[] = { { "169.254.0.0/16", REASON_LINK_LOCAL },

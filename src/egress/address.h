@@ -38,6 +38,10 @@ enum reason address_refusal(const struct ip *ip, const struct address_own *own);
  */
 enum reason address_refusal_always(const struct ip *ip);
 
+/* Why an explicit rule for this address would be of no use: the same, and addresses that nobody has. REASON_NONE: it
+ * may be. Pure. */
+enum reason address_refusal_unused(const struct ip *ip);
+
 /* The same for a host that the user configured by name (a registry): private addresses and neighbours too, but none of
  * the link, where a cloud's metadata is, whoever owns the name. */
 enum reason address_refusal_configured(const struct ip *ip);

@@ -120,6 +120,7 @@ static const int allowed[] = {
 	SCMP_SYS(accept4),
 	SCMP_SYS(bind),
 	SCMP_SYS(connect),
+	SCMP_SYS(listen),
 	SCMP_SYS(getpeername),
 	SCMP_SYS(getsockname),
 	SCMP_SYS(getsockopt),
@@ -156,7 +157,7 @@ static const int allowed[] = {
 	SCMP_SYS(gettimeofday),
 	SCMP_SYS(nanosleep),
 	SCMP_SYS(time),
-	/* the audit log; what getaddrinfo reads */
+	/* the audit log; what getaddrinfo and res_query read */
 	SCMP_SYS(open),
 	SCMP_SYS(openat),
 	SCMP_SYS(fstat),

@@ -12,8 +12,8 @@
  * Linux: no new privileges; all capabilities dropped; Landlock (ABI 1 or later, where the kernel has it): no file but
  * those that a resolver reads (libraries, resolv.conf, hosts, certificates are not among them) and the audit log's
  * directory, no signals to and no abstract sockets of others (ABI 6); seccomp: the calls of this program, of
- * getaddrinfo and of the C library's threads, sockets of IPv4, IPv6 and netlink (addresses) only. macOS: nothing of the
- * kind is used yet.
+ * getaddrinfo, res_query and of the C library's threads, sockets of IPv4, IPv6 and netlink (addresses) only. macOS:
+ * nothing of the kind is used yet.
  *
  * Should: fail when the seccomp filter cannot be had; say by `ret_landlock` whether Landlock was.
  * Mustn't: leave exec, ptrace, new namespaces, mounts or UNIX sockets.

@@ -169,16 +169,19 @@ enum dns_parsed dns_parse(const uint8_t *message, size_t length, struct dns_quer
 
 /* ---- answers ---- */
 
-/* A record of the question's own name (a pointer to it), without its data. */
-static size_t put_record(uint8_t *p, uint16_t type, size_t data)
+enum { RECORD_BYTES = 12 }; /* without its data */
+
+/* Its name is a pointer to the question's. */
+static size_t put_record(uint8_t *p, const struct dns_record *record)
 {
 	put16(p, POINTER << 8 | HEADER_BYTES);
-	put16(p + 2, type);
+	put16(p + 2, record->type);
 	put16(p + 4, DNS_CLASS_IN);
-	put16(p + 6, 0);
-	put16(p + 8, DNS_TTL_S);
-	put16(p + 10, (unsigned)data);
-	return 12;
+	put16(p + 6, record->ttl_s >> 16);
+	put16(p + 8, record->ttl_s & 0xffffU);
+	put16(p + 10, (unsigned)record->length);
+	memcpy(p + RECORD_BYTES, record->data, record->length);
+	return RECORD_BYTES + record->length;
 }
 
 static size_t put_opt(uint8_t *p, enum dns_code code)
@@ -191,12 +194,11 @@ static size_t put_opt(uint8_t *p, enum dns_code code)
 	return OPT_BYTES;
 }
 
-size_t dns_answer(const struct dns_query *query, enum dns_code code, const struct ip *ip, size_t most,
-                  uint8_t ret_answer[static DNS_ANSWER_BYTES])
+size_t dns_answer_records(const struct dns_query *query, enum dns_code code, const struct dns_record *v, size_t count,
+                          size_t most, uint8_t *ret_answer)
 {
-	const size_t data = ip == NULL ? 0 : ip->v6 ? 16 : 4;
 	const size_t opt = query->edns ? OPT_BYTES : 0;
-	size_t used = HEADER_BYTES;
+	size_t used = HEADER_BYTES, data = 0;
 
 	memset(ret_answer, 0, HEADER_BYTES);
 	put16(ret_answer, query->id);
@@ -207,19 +209,33 @@ size_t dns_answer(const struct dns_query *query, enum dns_code code, const struc
 		used += query->question_length;
 		put16(ret_answer + 4, 1);
 	}
-	if (data > 0 && used + 12 + data + opt > most) {
+	for (size_t i = 0; i < count; i++)
+		data += RECORD_BYTES + v[i].length;
+	if (data > 0 && used + data + opt > most) {
 		ret_answer[2] |= FLAG_TRUNCATED;
 	} else if (data > 0) {
-		used += put_record(ret_answer + used, ip->v6 ? DNS_TYPE_AAAA : DNS_TYPE_A, data);
-		memcpy(ret_answer + used, ip->bytes, data);
-		used += data;
-		put16(ret_answer + 6, 1);
+		for (size_t i = 0; i < count; i++)
+			used += put_record(ret_answer + used, &v[i]);
+		put16(ret_answer + 6, (unsigned)count);
 	}
 	if (opt > 0 && used + opt <= most) {
 		used += put_opt(ret_answer + used, code);
 		put16(ret_answer + 10, 1);
 	}
 	return used;
+}
+
+size_t dns_answer(const struct dns_query *query, enum dns_code code, const struct ip *ip, size_t most,
+                  uint8_t ret_answer[static DNS_ANSWER_BYTES])
+{
+	struct dns_record record = { .ttl_s = DNS_TTL_S };
+
+	if (ip != NULL) {
+		record.type = ip->v6 ? DNS_TYPE_AAAA : DNS_TYPE_A;
+		record.data = ip->bytes;
+		record.length = ip->v6 ? 16 : 4;
+	}
+	return dns_answer_records(query, code, &record, ip != NULL, most, ret_answer);
 }
 
 bool dns_framed(const uint8_t *bytes, size_t length, size_t *ret_message_length)

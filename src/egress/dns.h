@@ -9,13 +9,17 @@
 #include <stdint.h>
 
 /*
- * DNS messages, as much as a resolver needs that knows its answers itself: one question in, one small answer out. Pure.
+ * DNS messages as a resolver sees them that its clients ask: one question in, one answer out. Pure.
  * Sources: RFC 1035, 6891 (EDNS), 7766 (TCP), 9460 (HTTPS and SVCB).
  */
 
 enum {
 	DNS_TYPE_A = 1,
+	DNS_TYPE_CNAME = 5,
+	DNS_TYPE_MX = 15,
+	DNS_TYPE_TXT = 16,
 	DNS_TYPE_AAAA = 28,
+	DNS_TYPE_SRV = 33,
 	DNS_CLASS_IN = 1,
 };
 
@@ -29,7 +33,8 @@ enum dns_code {
 	DNS_CODE_BADVERS = 16,
 };
 
-/* bytes: a name as it travels; a question; any answer of ours; what goes into one UDP answer without EDNS, and with it.
+/* bytes: a name as it travels; a question; an answer with one address; what goes into one UDP answer without EDNS, and
+ * with it.
  */
 enum {
 	DNS_NAME_BYTES = 255,
@@ -73,6 +78,17 @@ enum dns_parsed dns_parse(const uint8_t *message, size_t length, struct dns_quer
  */
 size_t dns_answer(const struct dns_query *query, enum dns_code code, const struct ip *ip, size_t most,
                   uint8_t ret_answer[static DNS_ANSWER_BYTES]);
+
+/* A record of the question's own name. */
+struct dns_record {
+	uint16_t type;
+	uint32_t ttl_s;
+	const uint8_t *data; /* borrowed; as it travels, names in it without compression */
+	size_t length;
+};
+/* The same with any number of records; all of them or none. `ret_answer` has room for `most` bytes. */
+size_t dns_answer_records(const struct dns_query *query, enum dns_code code, const struct dns_record *v, size_t count,
+                          size_t most, uint8_t *ret_answer);
 
 /* TCP: a length before each message. True when the first message is there whole. */
 bool dns_framed(const uint8_t *bytes, size_t length, size_t *ret_message_length);

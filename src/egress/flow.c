@@ -7,9 +7,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "egress/connect.h"
-#include "egress/dial.h"
-#include "egress/gate.h"
-#include "egress/relay.h"
+#include "egress/flow_list.h"
+#include "egress/nameserver.h"
 #include "egress/resolve.h"
 #include "egress/verdict.h"
 
@@ -44,34 +43,8 @@
  * CLOSED with a reset. In DIAL and RELAY the client's bytes are held against the name by a gate (egress/gate), which
  * wants a head that has begun to be whole within flows->head_ms.
  */
-enum phase { FLOW_REQUEST, FLOW_DIAL, FLOW_RELAY, FLOW_LINGER, FLOW_CLOSED };
-
 /* How long a guest may take to read why it was refused. */
 enum { LINGER_MS = 1000 };
-
-struct flow {
-	struct relay_end guest, outside;
-	struct flows *flows;
-	struct server *server;       /* theirs */
-	struct flow *before, *after; /* in that list; `after` alone among the closed */
-	uint64_t number;
-	enum phase phase;
-	bool requested; /* came with a CONNECT head, so it is answered in words */
-	char *name;     /* owned; NULL: asked for by address */
-	struct ip ip;   /* asked for; then the one that was dialled */
-	uint16_t port;
-	const struct rule *rule;
-	struct gate *gate; /* owned; NULL: nothing to agree with, or not any more */
-	struct relay relay;
-	uint64_t ticket; /* of the resolver */
-	struct dial dial;
-	int64_t began_ms, head_ms, dial_ms; /* deadlines; 0: none */
-	enum audit_code code;               /* what became of it */
-	enum audit_add add;                 /* denied: which rule would help */
-	enum reason reason;
-	char *sni, *alpn; /* owned; what the gate had seen */
-	const char *kind;
-};
 
 static void advance(struct flow *flow);
 
@@ -90,30 +63,6 @@ static bool is_settled(const struct flow *flow)
 {
 	return flow->phase == FLOW_RELAY &&
 	       (flow->gate == NULL || (flow->gate->state == GATE_HTTP && flow->gate->http.requests > 0));
-}
-
-static void link_in(struct flows *flows, struct flow *flow)
-{
-	flow->before = flows->last;
-	if (flows->last != NULL)
-		flows->last->after = flow;
-	else
-		flows->first = flow;
-	flows->last = flow;
-	flows->count++;
-}
-
-static void link_out(struct flows *flows, struct flow *flow)
-{
-	if (flow->before != NULL)
-		flow->before->after = flow->after;
-	else
-		flows->first = flow->after;
-	if (flow->after != NULL)
-		flow->after->before = flow->before;
-	else
-		flows->last = flow->before;
-	flows->count--;
 }
 
 static void record(const struct flow *flow, enum audit_verdict verdict)
@@ -167,7 +116,7 @@ static void close_flow(struct flow *flow, bool reset)
 	fd_close(&flow->outside.fd);
 	relay_done(&flow->relay);
 	flow->phase = FLOW_CLOSED;
-	link_out(flows, flow);
+	flow_list_remove(flows, flow);
 	flow->before = NULL;
 	flow->after = flows->closed;
 	flows->closed = flow;
@@ -249,7 +198,13 @@ static void refuse_at_gate(struct flow *flow)
 
 /* ---- dialling ---- */
 
-static const char answer_connected[] = "HTTP/1.1 200 OK\r\n\r\n";
+/* False: nobody takes it. */
+static bool say_connected(const struct flow *flow)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\n\r\n";
+
+	return send(flow->guest.fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL) == (ssize_t)sizeof(answer) - 1;
+}
 
 /* Who asked has gone before there was anything to relay. */
 static void lost(struct flow *flow)
@@ -273,8 +228,7 @@ static void connected(struct flow *flow)
 	flow->outside.readable = flow->outside.writable = true;
 	/* It is watched already; only who is told changes. */
 	if (!loop_watch(&flow->server->loop, flow->outside.fd, &flow->outside.source, &ignored) ||
-	    (flow->requested && send(flow->guest.fd, answer_connected, sizeof(answer_connected) - 1, MSG_NOSIGNAL) !=
-	                            (ssize_t)sizeof(answer_connected) - 1))
+	    (flow->requested && !say_connected(flow)))
 		lost(flow); /* or a socket whose buffer has never been written is full, which is the same */
 }
 
@@ -361,11 +315,12 @@ static void drop_answer(void *context, const struct resolve_answer *answer)
 /* Judged: syntax has been; then the rules; then, and only then, a look-up. */
 static void judge_name(struct flow *flow)
 {
-	const struct verdict verdict = verdict_on_name(flow->server->rules, flow->name, flow->port);
+	struct server *server = flow->server;
+	const struct verdict verdict = verdict_on_name(server->rules, &server->granted, flow->name, flow->port);
 	uint64_t ticket;
 
 	if (WITHOUT("ask-first"))
-		(void)!resolver_ask(flow->server->resolver, flow->name, drop_answer, NULL, &ticket);
+		(void)!resolver_ask(server->resolver, flow->name, drop_answer, NULL, &ticket);
 	if (!is_allowed(flow, &verdict))
 		return;
 	if (flow->rule->kind == RULE_HOST_ALIAS) {
@@ -379,8 +334,21 @@ static void judge_name(struct flow *flow)
 		flow->gate = mem_alloc(sizeof(*flow->gate));
 		gate_begin(flow->gate, flow->name, flow->port);
 	}
-	if (!resolver_ask(flow->server->resolver, flow->name, on_resolved, flow, &flow->ticket))
+	if (!resolver_ask(server->resolver, flow->name, on_resolved, flow, &flow->ticket))
 		refuse(flow, AUDIT_FAIL, AUDIT_EMFILE, REASON_MANY_LOOKUPS);
+}
+
+/* The nameserver, for guests that have no other way to it; their questions come after the answer. */
+static bool is_handed_to_nameserver(struct flow *flow)
+{
+	if (flow->port != NAMESERVER_PORT || flow->name == NULL || strcmp(flow->name, NAMESERVER_NAME) != 0)
+		return false;
+	if (flow->relay.up.held.length == 0 && say_connected(flow)) {
+		nameserver_accept(flow->server, flow->guest.fd);
+		flow->guest.fd = -1;
+	}
+	close_flow(flow, true);
+	return true;
 }
 
 static void judge_address(struct flow *flow)
@@ -430,7 +398,7 @@ static void read_request(struct flow *flow)
 	flow->phase = FLOW_DIAL;
 	if (request.is_ip)
 		judge_address(flow);
-	else
+	else if (!is_handed_to_nameserver(flow))
 		judge_name(flow);
 }
 
@@ -592,7 +560,7 @@ static struct flow *begin(struct flows *flows, int fd, enum phase phase)
 	relay_end_init(&flow->outside, flow, on_end);
 	flow->guest.fd = fd;
 	flow->guest.readable = true;
-	link_in(flows, flow);
+	flow_list_add(flows, flow);
 	if (!loop_watch(&flow->server->loop, fd, &flow->guest.source, &ignored)) {
 		close_flow(flow, true);
 		return NULL;
@@ -627,13 +595,13 @@ void flow_accept_address(struct flows *flows, int fd, const struct ip *ip, uint1
 
 void flow_accept_request(struct flows *flows, int fd)
 {
-	static const char full[] = "HTTP/1.1 503 npxc\r\nNpxc-Error: EMFILE\r\nConnection: close\r\n\r\n"
-	                           "too many connections\n";
 	struct flow *flow;
 
 	if (!make_room(flows)) {
 		record_no_room(flows, NULL, 0);
-		if (send(fd, full, sizeof(full) - 1, MSG_NOSIGNAL) == -1)
+		mem_cleanup char *text =
+		    connect_refusal(0, AUDIT_EMFILE, REASON_MANY_CONNECTIONS, NULL, &(struct ip){ 0 }, 0);
+		if (send(fd, text, strlen(text), MSG_NOSIGNAL) == -1)
 			server_reset(&fd);
 		fd_close(&fd);
 		return;

@@ -2,9 +2,8 @@
 #define NPXC_EGRESS_FLOW_H
 
 #include "base/ip.h"
-#include "egress/server.h"
+#include "egress/flow_list.h"
 
-#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -21,20 +20,6 @@
  * Mustn't: look up a name that no rule names; forward a byte of the client's that its gate has not let through; read
  * further from an end whose other end does not take what was read.
  */
-struct flow;
-struct flows {
-	struct server *server; /* borrowed */
-	const char *token;     /* borrowed; link gateway: what CONNECT has to bring with it; NULL: nothing */
-	int64_t head_ms;       /* how long a head may take to become whole */
-	size_t max;            /* open at once */
-	/* zeroed at first */
-	size_t count;
-	struct flow *first, *last; /* all of them, oldest first */
-	struct flow *closed;       /* freed between two turns */
-	/* The family that has answered where the other had been tried before: the first to be tried from then on. */
-	enum { FLOWS_FAMILY_UNKNOWN, FLOWS_FAMILY_V4, FLOWS_FAMILY_V6 } family;
-};
-
 /* Both take over `fd`, which is connected and non-blocking, and never fail: what cannot be is refused and recorded. */
 
 /* Link netns: a connection that the guest made to this address. */

@@ -38,8 +38,8 @@ struct learned_proposal {
 /*
  * Each refused host and port as a rule of its own; rules of `wanted` (from the command line: valid) that `existing`
  * does not cover as they are. Should: leave out what another proposed rule covers already. Mustn't: propose a wildcard,
- * a port that was not tried, "/raw" for what could be TLS or HTTP, or anything for a refusal against which no rule
- * helps.
+ * a port that was not tried, a rule that cannot work (an address for documentation), "/raw" for what could be TLS or
+ * HTTP, or anything for a refusal against which no rule helps.
  */
 void learned_propose(const struct learned *learned, const struct rules *existing, const struct strv *wanted,
                      struct learned_proposal *ret_proposal);

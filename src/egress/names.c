@@ -3,13 +3,14 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "config/rules.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* 198.18.0.0/15; the first addresses stay free: .0 looks like a network, and the resolver has one of them. */
+/* 198.18.0.0/15; the first addresses stay free: .0 looks like a network, the guest has one of them, and the alias. */
 #define V4_BASE 0xc6120000U
-enum { FIRST = 16 };
+enum { ALIAS = 3, FIRST = 16 };
 
 /* fd + "npxc" in ASCII, subnet 0. */
 static const uint8_t v6_base[12] = { 0xfd, 0x6e, 0x70, 0x78, 0x63 };
@@ -69,9 +70,8 @@ bool names_add(struct names *names, const char *name, uint32_t *ret_number)
 	return true;
 }
 
-struct ip names_address(uint32_t number, bool v6)
+static struct ip address_at(uint32_t place, bool v6)
 {
-	const uint32_t place = number + FIRST;
 	struct ip ip = { .v6 = true };
 
 	if (!v6)
@@ -80,6 +80,16 @@ struct ip names_address(uint32_t number, bool v6)
 	for (unsigned i = 0; i < 4; i++)
 		ip.bytes[12 + i] = (uint8_t)(place >> (24 - 8 * i));
 	return ip;
+}
+
+struct ip names_address(uint32_t number, bool v6)
+{
+	return address_at(number + FIRST, v6);
+}
+
+struct ip names_alias_address(bool v6)
+{
+	return address_at(ALIAS, v6);
 }
 
 static bool place_of(const struct ip *ip, uint32_t *ret_place)
@@ -98,6 +108,8 @@ const char *names_find(const struct names *names, const struct ip *ip)
 {
 	uint32_t place;
 
+	if (place_of(ip, &place) && place == ALIAS)
+		return RULES_HOST_ALIAS;
 	if (!place_of(ip, &place) || place < FIRST || place - FIRST >= names->count)
 		return NULL;
 	return names->v[place - FIRST];

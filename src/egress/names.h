@@ -24,6 +24,8 @@ void names_free(struct names *names);
 bool names_add(struct names *names, const char *name, uint32_t *ret_number);
 
 struct ip names_address(uint32_t number, bool v6);
+/* host.npxc.internal's, in every session the same. */
+struct ip names_alias_address(bool v6);
 /* The name that the address stands for, borrowed. NULL: none, whether or not the address is of npxc's ranges. */
 const char *names_find(const struct names *names, const struct ip *ip);
 /* Whether the address is of the ranges from which names get theirs. */

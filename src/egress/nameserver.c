@@ -1,10 +1,13 @@
 #include "egress/nameserver.h"
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "egress/datagram.h"
 #include "egress/dns.h"
+#include "egress/grant.h"
+#include "egress/records.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -31,45 +34,146 @@ static bool is_local(const char *name)
 	return str_equal(name, "localhost") || str_ends(name, ".localhost");
 }
 
-/* The answer to one message; 0: none is due. */
-static size_t answer(struct server *server, const uint8_t *message, size_t length, size_t most,
-                     uint8_t ret_answer[static DNS_ANSWER_BYTES])
-{
+/* ---- questions that somebody outside is asked ---- */
+
+struct stream;
+struct asked {
+	struct server *server;
 	struct dns_query query;
-	enum dns_code code = DNS_CODE_NOERROR;
+	uint64_t ticket;
+	/* where the answer goes to */
+	int udp_fd; /* borrowed, and open as long as the process; -1: the stream */
+	struct datagram datagram;
+	struct stream *stream;
+};
+
+static unsigned asked_count;
+
+static void stream_resume(struct stream *stream, const uint8_t *reply, size_t length);
+
+static void on_records(void *context, const struct records *records)
+{
+	struct asked *asked = context;
+	struct server *server = asked->server;
+	uint8_t reply[RECORDS_ANSWER_BYTES];
+	size_t length;
+
+	if (asked->query.type == DNS_TYPE_SRV)
+		grant_targets(server->rules, asked->query.name, records, &server->granted);
+	length = records_answer(records, &asked->query,
+	                        asked->udp_fd != -1 ? asked->query.udp_bytes : RECORDS_ANSWER_BYTES, reply);
+	asked_count--;
+	if (asked->udp_fd == -1)
+		stream_resume(asked->stream, reply, length);
+	else
+		/* One that is not sent is asked for again. */
+		(void)!datagram_answer(asked->udp_fd, &asked->datagram, reply, length);
+	free(asked);
+}
+
+/* ---- answers ---- */
+
+/* The answer to one message; 0: none is due; *ret_asked: not yet, it is about to be asked for. */
+struct answer {
+	size_t length;
+	struct asked *asked; /* owned; its place to answer to is still to be filled in */
+	uint8_t bytes[DNS_ANSWER_BYTES];
+};
+
+static void say(struct answer *answer, const struct dns_query *query, enum dns_code code, const struct ip *ip,
+                size_t most)
+{
+	answer->length = dns_answer(query, code, ip, most == 0 ? query->udp_bytes : most, answer->bytes);
+}
+
+static void answer_records(struct server *server, const struct dns_query *query, size_t most, struct answer *answer)
+{
+	const enum reason refusal = grant_refusal(server->rules, query->name, query->type);
+
+	if (refusal != REASON_NONE) {
+		record(server, query->shown, AUDIT_EACCES, refusal);
+		say(answer, query, refusal == REASON_UNLISTED && !server->learn ? DNS_CODE_NXDOMAIN : DNS_CODE_NOERROR,
+		    NULL, most);
+		return;
+	}
+	if (asked_count == LIMIT_EGRESS_RECORDS_QUESTIONS) {
+		record(server, query->shown, AUDIT_EMFILE, REASON_MANY_LOOKUPS);
+		say(answer, query, DNS_CODE_SERVFAIL, NULL, most);
+		return;
+	}
+	answer->asked = mem_alloc(sizeof(*answer->asked));
+	*answer->asked = (struct asked){ .server = server, .query = *query, .udp_fd = -1 };
+	if (resolver_ask_records(server->resolver, query->name, query->type, on_records, answer->asked,
+	                         &answer->asked->ticket)) {
+		asked_count++;
+		return;
+	}
+	free(answer->asked);
+	answer->asked = NULL;
+	record(server, query->shown, AUDIT_EMFILE, REASON_MANY_LOOKUPS);
+	say(answer, query, DNS_CODE_SERVFAIL, NULL, most);
+}
+
+static void answer_address(struct server *server, const struct dns_query *query, size_t most, struct answer *answer)
+{
 	uint32_t number;
 	struct ip ip;
 
+	if (!rules_knows_name(server->rules, query->name) && !rules_knows_name(&server->granted, query->name)) {
+		record(server, query->shown, AUDIT_EACCES, REASON_UNLISTED);
+		if (!server->learn) {
+			say(answer, query, DNS_CODE_NXDOMAIN, NULL, most);
+			return;
+		}
+	}
+	if (server->names != NULL && str_equal(query->name, RULES_HOST_ALIAS)) {
+		alias_look(&server->alias, clock_now_ms());
+		ip = names_alias_address(query->type == DNS_TYPE_AAAA);
+		say(answer, query, DNS_CODE_NOERROR,
+		    query->type == DNS_TYPE_A || (query->type == DNS_TYPE_AAAA && server->has_v6) ? &ip : NULL, most);
+	} else if (server->names == NULL ||
+	           (query->type != DNS_TYPE_A && (query->type != DNS_TYPE_AAAA || !server->has_v6))) {
+		say(answer, query, DNS_CODE_NOERROR, NULL, most);
+	} else if (!names_add(server->names, query->name, &number)) {
+		record(server, query->shown, AUDIT_EMFILE, REASON_MANY_NAMES);
+		say(answer, query, DNS_CODE_SERVFAIL, NULL, most);
+	} else {
+		ip = names_address(number, query->type == DNS_TYPE_AAAA);
+		say(answer, query, DNS_CODE_NOERROR, &ip, most);
+	}
+}
+
+/* `most`: bytes of the answer; 0: those of a datagram that its asker takes. */
+static void answer_to(struct server *server, const uint8_t *message, size_t length, size_t most,
+                      struct answer *ret_answer)
+{
+	struct dns_query query;
+	enum dns_code code = DNS_CODE_NOERROR;
+	struct ip ip;
+
+	ret_answer->length = 0;
+	ret_answer->asked = NULL;
 	switch (dns_parse(message, length, &query, &code)) {
 	case DNS_PARSED_IGNORE:
-		return 0;
+		return;
 	case DNS_PARSED_REFUSE:
-		return dns_answer(&query, code, NULL, most == 0 ? query.udp_bytes : most, ret_answer);
+		say(ret_answer, &query, code, NULL, most);
+		return;
 	case DNS_PARSED_QUERY:
 		break;
 	}
-	if (most == 0)
-		most = query.udp_bytes;
 	if (is_local(query.name)) {
 		ip = query.type == DNS_TYPE_AAAA ? (struct ip){ .v6 = true, .bytes = { [15] = 1 } } : ip_v4(0x7f000001);
-		return dns_answer(&query, DNS_CODE_NOERROR,
-		                  query.type == DNS_TYPE_A || query.type == DNS_TYPE_AAAA ? &ip : NULL, most,
-		                  ret_answer);
-	}
-	const bool is_name = query.name[0] != '\0' && query.class == DNS_CLASS_IN;
-	if (!is_name || !rules_knows_name(server->rules, query.name)) {
+		say(ret_answer, &query, DNS_CODE_NOERROR,
+		    query.type == DNS_TYPE_A || query.type == DNS_TYPE_AAAA ? &ip : NULL, most);
+	} else if (query.name[0] == '\0' || query.class != DNS_CLASS_IN) {
 		record(server, query.shown, AUDIT_EACCES, REASON_UNLISTED);
-		if (!is_name || !server->learn)
-			return dns_answer(&query, DNS_CODE_NXDOMAIN, NULL, most, ret_answer);
+		say(ret_answer, &query, DNS_CODE_NXDOMAIN, NULL, most);
+	} else if (records_has_type(query.type)) {
+		answer_records(server, &query, most, ret_answer);
+	} else {
+		answer_address(server, &query, most, ret_answer);
 	}
-	if (query.type != DNS_TYPE_A && (query.type != DNS_TYPE_AAAA || !server->has_v6))
-		return dns_answer(&query, DNS_CODE_NOERROR, NULL, most, ret_answer);
-	if (!names_add(server->names, query.name, &number)) {
-		record(server, query.shown, AUDIT_EMFILE, REASON_MANY_NAMES);
-		return dns_answer(&query, DNS_CODE_SERVFAIL, NULL, most, ret_answer);
-	}
-	ip = names_address(number, query.type == DNS_TYPE_AAAA);
-	return dns_answer(&query, DNS_CODE_NOERROR, &ip, most, ret_answer);
 }
 
 /* ---- UDP ---- */
@@ -77,21 +181,25 @@ static size_t answer(struct server *server, const uint8_t *message, size_t lengt
 static void on_datagrams(struct loop_source *source, unsigned what)
 {
 	struct nameserver *nameserver = (struct nameserver *)(void *)source;
-	uint8_t message[MESSAGE_BYTES], reply[DNS_ANSWER_BYTES];
+	uint8_t message[MESSAGE_BYTES];
+	struct answer answer;
 
 	(void)what;
 	for (int i = 0; i < SHARE; i++) {
 		struct datagram datagram;
-		size_t length;
 
 		if (datagram_receive(nameserver->fd, message, sizeof(message), &datagram) == -1) {
 			if (errno == EAGAIN)
 				return;
 			continue;
 		}
-		length = answer(nameserver->server, message, datagram.length, 0, reply);
+		answer_to(nameserver->server, message, datagram.length, 0, &answer);
+		if (answer.asked != NULL) {
+			answer.asked->udp_fd = nameserver->fd;
+			answer.asked->datagram = datagram;
+		}
 		/* One that is not sent is asked for again; that is what datagrams are like. */
-		if (length > 0 && !datagram_answer(nameserver->fd, &datagram, reply, length))
+		if (answer.length > 0 && !datagram_answer(nameserver->fd, &datagram, answer.bytes, answer.length))
 			continue;
 	}
 	loop_again(&nameserver->server->loop, &nameserver->source);
@@ -103,42 +211,59 @@ bool nameserver_open(struct server *server, int fd, struct nameserver *ret_names
 	return loop_watch(&server->loop, fd, &ret_nameserver->source, err);
 }
 
-/* ---- TCP: rare (an answer of ours is never cut), so each connection is one allocation and no more ---- */
+/* ---- TCP: rare, so each connection is one allocation and no more ---- */
 
 struct stream {
 	struct loop_source source;
 	struct server *server;
 	int fd;
+	struct asked *asked; /* what the answer is waited for; nothing is read meanwhile */
 	size_t length;
 	uint8_t bytes[MESSAGE_BYTES];
-	struct stream *next_open;
 };
 
-enum { STREAMS_MAX = 16 };
+enum { STREAMS_MAX = 64 };
 static struct stream *streams[STREAMS_MAX];
 
 static void stream_close(struct stream *stream)
 {
+	if (stream->asked != NULL) {
+		resolver_forget(stream->server->resolver, stream->asked->ticket);
+		asked_count--;
+		free(stream->asked);
+		stream->asked = NULL;
+	}
 	loop_forget(&stream->server->loop, &stream->source);
 	server_reset(&stream->fd);
 	stream->length = 0;
 }
 
+/* False: the guest does not take it. */
+static bool stream_send(const struct stream *stream, const uint8_t *bytes, size_t length)
+{
+	uint8_t reply[2 + RECORDS_ANSWER_BYTES];
+
+	reply[0] = (uint8_t)(length >> 8);
+	reply[1] = (uint8_t)length;
+	memcpy(reply + 2, bytes, length);
+	return send(stream->fd, reply, length + 2, MSG_NOSIGNAL) == (ssize_t)length + 2;
+}
+
 /* False: the connection is over. */
 static bool stream_answer(struct stream *stream)
 {
+	struct answer answer;
 	size_t length;
 
-	while (dns_framed(stream->bytes, stream->length, &length)) {
-		uint8_t reply[2 + DNS_ANSWER_BYTES];
-		const size_t count = answer(stream->server, stream->bytes + 2, length, DNS_ANSWER_BYTES, reply + 2);
-
-		reply[0] = (uint8_t)(count >> 8);
-		reply[1] = (uint8_t)count;
-		if (count == 0 || send(stream->fd, reply, count + 2, MSG_NOSIGNAL) != (ssize_t)count + 2)
-			return false;
+	while (stream->asked == NULL && dns_framed(stream->bytes, stream->length, &length)) {
+		answer_to(stream->server, stream->bytes + 2, length, DNS_ANSWER_BYTES, &answer);
 		stream->length -= length + 2;
 		memmove(stream->bytes, stream->bytes + length + 2, stream->length);
+		stream->asked = answer.asked;
+		if (answer.asked != NULL)
+			answer.asked->stream = stream;
+		else if (answer.length == 0 || !stream_send(stream, answer.bytes, answer.length))
+			return false;
 	}
 	return stream->length < sizeof(stream->bytes);
 }
@@ -148,7 +273,7 @@ static void on_stream(struct loop_source *source, unsigned what)
 	struct stream *stream = (struct stream *)(void *)source;
 
 	(void)what;
-	for (int i = 0; i < SHARE && stream->fd != -1; i++) {
+	for (int i = 0; i < SHARE && stream->fd != -1 && stream->asked == NULL; i++) {
 		const ssize_t got =
 		    recv(stream->fd, stream->bytes + stream->length, sizeof(stream->bytes) - stream->length, 0);
 
@@ -159,7 +284,17 @@ static void on_stream(struct loop_source *source, unsigned what)
 		if (got <= 0 || !stream_answer(stream))
 			stream_close(stream);
 	}
-	if (stream->fd != -1)
+	if (stream->fd != -1 && stream->asked == NULL)
+		loop_again(&stream->server->loop, &stream->source);
+}
+
+/* The answer that it waited for, and what it has asked meanwhile. */
+static void stream_resume(struct stream *stream, const uint8_t *reply, size_t length)
+{
+	stream->asked = NULL;
+	if (!stream_send(stream, reply, length) || !stream_answer(stream))
+		stream_close(stream);
+	else
 		loop_again(&stream->server->loop, &stream->source);
 }
 

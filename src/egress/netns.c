@@ -7,7 +7,9 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/userns.h"
+#include "egress/names.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { DNS_PORT = 53 };
@@ -22,6 +24,7 @@ static bool add_port(struct netns_request *request, const struct rule *rule, str
 		at++;
 	if (at == LIMIT_EGRESS_PORTS)
 		return error_set(err, ERROR_CONFIG, "the allow list names more than %d ports", LIMIT_EGRESS_PORTS);
+	request->alias[at] = rule->kind == RULE_HOST_ALIAS && (at == request->count || request->alias[at]);
 	request->ports[at] = rule->port;
 	request->udp[at] = request->udp[at] || rule->kind == RULE_ADDRESS;
 	request->loopback[at] = request->loopback[at] || rule->kind == RULE_LOOPBACK;
@@ -275,14 +278,18 @@ static bool open_and_send(int handoff, const struct netns_message *message, uint
 	struct sockaddr_storage address = { .ss_family = (sa_family_t)family };
 	socklen_t length = message->v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 	in_port_t port = htons(message->port);
+	const struct ip alias = names_alias_address(message->v6);
+	struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&address;
 
-	memcpy(message->v6 ? (void *)&((struct sockaddr_in6 *)(void *)&address)->sin6_port
-	                   : (void *)&((struct sockaddr_in *)(void *)&address)->sin_port,
-	       &port, sizeof(port));
+	memcpy(message->v6 ? (void *)&v6->sin6_port : (void *)&v4->sin_port, &port, sizeof(port));
+	if (message->bound)
+		memcpy(message->v6 ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr, alias.bytes, message->v6 ? 16 : 4);
 	if (fd == -1 || (message->v6 && !set(fd, IPPROTO_IPV6, IPV6_V6ONLY)) ||
 	    (!stream && !(message->v6 ? set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) : set(fd, IPPROTO_IP, IP_PKTINFO))) ||
-	    /* or no answer could be sent from an address that is local by the route alone */
-	    (!WITHOUT("v6-answers") && !stream && message->v6 && !set(fd, IPPROTO_IPV6, IPV6_FREEBIND)) ||
+	    /* or it could not be bound to, or answer from, an address that is local by the route alone */
+	    (!WITHOUT("v6-answers") && message->v6 && (!stream || message->bound) &&
+	     !set(fd, IPPROTO_IPV6, IPV6_FREEBIND)) ||
 	    (WITHOUT("reuse") && !set(fd, SOL_SOCKET, SO_REUSEPORT)) ||
 	    /* What is accepted from it has the option too. */
 	    (stream && !set(fd, IPPROTO_TCP, TCP_NODELAY)) || bind(fd, (struct sockaddr *)&address, length) == -1 ||
@@ -291,10 +298,7 @@ static bool open_and_send(int handoff, const struct netns_message *message, uint
 	if (ret_port != NULL) {
 		if (getsockname(fd, (struct sockaddr *)&address, &length) == -1)
 			return error_set_errno(err, ERROR_RUNTIME, "ask for a port");
-		memcpy(&port,
-		       message->v6 ? (void *)&((struct sockaddr_in6 *)(void *)&address)->sin6_port
-		                   : (void *)&((struct sockaddr_in *)(void *)&address)->sin_port,
-		       sizeof(port));
+		memcpy(&port, message->v6 ? (void *)&v6->sin6_port : (void *)&v4->sin_port, sizeof(port));
 		*ret_port = ntohs(port);
 	}
 	return send_socket(handoff, message, fd, err);
@@ -303,24 +307,38 @@ static bool open_and_send(int handoff, const struct netns_message *message, uint
 /* ---- every port ---- */
 
 /*
- * Loopback destinations are left alone: the guest's own servers. Everything else of TCP goes to the one socket, which
+ * Loopback destinations are left alone: the guest's own servers; and ports of the alias that have sockets of their own.
+ * Everything else of TCP goes to the one socket, which
  * can ask where it was going to. DNS has its own.
  */
-static char *nft_table(const char *family, const char *not_loopback, uint16_t port)
+static char *nft_table(const char *family, const char *loopback, const struct netns_request *request, bool v6,
+                       uint16_t port)
 {
+	const struct ip alias = names_alias_address(v6);
+	mem_cleanup char *own = str_dup("");
+	char text[IP_TEXT_BYTES];
+
+	ip_text(&alias, text);
+	for (size_t i = 0; i < request->count; i++) {
+		if (!request->alias[i])
+			continue;
+		char *more = str_printf("%s%s daddr %s tcp dport %u accept\n", own, family, text, request->ports[i]);
+		free(own);
+		own = more;
+	}
 	return str_printf("table %s npxc {\n"
 	                  "chain out {\n"
 	                  "type nat hook output priority -100\n"
-	                  "%s tcp dport != 53 redirect to :%u\n"
+	                  "%s%s daddr != %s tcp dport != 53 redirect to :%u\n"
 	                  "}\n"
 	                  "}\n",
-	                  family, not_loopback, port);
+	                  family, own, family, loopback, port);
 }
 
-static char *nft_script(uint16_t port, uint16_t port_v6)
+static char *nft_script(const struct netns_request *request, uint16_t port, uint16_t port_v6)
 {
-	mem_cleanup char *v4 = nft_table("ip", "ip daddr != 127.0.0.0/8", port);
-	mem_cleanup char *v6 = port_v6 == 0 ? str_dup("") : nft_table("ip6", "ip6 daddr != ::1", port_v6);
+	mem_cleanup char *v4 = nft_table("ip", "127.0.0.0/8", request, false, port);
+	mem_cleanup char *v6 = port_v6 == 0 ? str_dup("") : nft_table("ip6", "::1", request, true, port_v6);
 
 	return str_printf("%s%s", v4, v6);
 }
@@ -379,22 +397,24 @@ static bool lead_everything(const struct netns_request *request, int handoff, bo
 	    (v6 &&
 	     !open_and_send(handoff, &(struct netns_message){ .kind = NETNS_TCP_ANY, .v6 = true }, &port_v6, err)))
 		return false;
-	mem_cleanup char *script = nft_script(port, port_v6);
+	mem_cleanup char *script = nft_script(request, port, port_v6);
 	return run_nft(request->nft, script, err);
 }
 
 static bool send_family(const struct netns_request *request, int handoff, bool v6, struct npxc_error *err)
 {
-	if (!open_and_send(handoff, &(struct netns_message){ NETNS_DNS, v6, DNS_PORT }, NULL, err) ||
-	    !open_and_send(handoff, &(struct netns_message){ NETNS_DNS_TCP, v6, DNS_PORT }, NULL, err))
+	if (!open_and_send(handoff, &(struct netns_message){ NETNS_DNS, v6, DNS_PORT, false }, NULL, err) ||
+	    !open_and_send(handoff, &(struct netns_message){ NETNS_DNS_TCP, v6, DNS_PORT, false }, NULL, err))
 		return false;
 	for (size_t i = 0; i < request->count; i++) {
 		const uint16_t port = request->ports[i];
-		/* What nft leads to npxc leaves loopback out. */
-		if (((!request->any || request->loopback[i]) &&
-		     !open_and_send(handoff, &(struct netns_message){ NETNS_TCP, v6, port }, NULL, err)) ||
+		const struct netns_message stream = { request->alias[i] ? NETNS_TCP_ALIAS : NETNS_TCP, v6, port,
+			                              request->any && request->alias[i] };
+		/* What nft leads to npxc leaves these out. */
+		if (((!request->any || request->loopback[i] || request->alias[i]) &&
+		     !open_and_send(handoff, &stream, NULL, err)) ||
 		    (request->udp[i] &&
-		     !open_and_send(handoff, &(struct netns_message){ NETNS_UDP, v6, port }, NULL, err)))
+		     !open_and_send(handoff, &(struct netns_message){ NETNS_UDP, v6, port, false }, NULL, err)))
 			return false;
 	}
 	return true;

@@ -27,6 +27,7 @@
 struct netns_request {
 	uint16_t ports[LIMIT_EGRESS_PORTS]; /* TCP; of rules for addresses UDP as well */
 	bool udp[LIMIT_EGRESS_PORTS];
+	bool alias[LIMIT_EGRESS_PORTS];    /* nothing but host.npxc.internal is for it */
 	bool loopback[LIMIT_EGRESS_PORTS]; /* a service of the host's loopback at its own address */
 	size_t count;
 	bool any;        /* some rule has no port: all TCP is led to one socket, by nft */
@@ -46,12 +47,13 @@ bool netns_request_of(const struct rules *rules, const char *nft, struct netns_r
  */
 void netns_request_to_learn(struct netns_request *request);
 
-enum netns_socket { NETNS_TCP, NETNS_TCP_ANY, NETNS_UDP, NETNS_DNS, NETNS_DNS_TCP, NETNS_ALL_SENT };
+enum netns_socket { NETNS_TCP, NETNS_TCP_ALIAS, NETNS_TCP_ANY, NETNS_UDP, NETNS_DNS, NETNS_DNS_TCP, NETNS_ALL_SENT };
 
 struct netns_message {
 	enum netns_socket kind;
 	bool v6;
 	uint16_t port;
+	bool bound; /* to the alias's own address, and not to all of them */
 };
 
 /*

@@ -131,7 +131,7 @@ static void on_listener(struct loop_source *source, unsigned what)
 	(void)what;
 	if (fd != -1) {
 		serve_connection(listener, fd, (struct sockaddr *)&peer);
-	} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+	} else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINVAL /* closed: egress/alias */) {
 		return;
 	} else if (errno != EINTR && errno != ECONNABORTED && errno != EPROTO) {
 		listener->waits = true;
@@ -178,6 +178,9 @@ static bool take_socket(struct process *process, const struct netns_message *mes
 {
 	process->server.has_v6 = process->server.has_v6 || message->v6;
 	switch (message->kind) {
+	case NETNS_TCP_ALIAS:
+		alias_add(&process->server.alias, fd, message->port);
+		return add_listener(process, fd, NETNS_TCP, false, err);
 	case NETNS_TCP:
 	case NETNS_TCP_ANY:
 	case NETNS_DNS_TCP:
@@ -313,6 +316,7 @@ static void run(struct process *process)
 		if (now - swept >= 100) {
 			timeout = clock_sooner(flow_sweep(&process->flows, now), udp_sweep(&process->udp, now));
 			timeout = clock_sooner(timeout, retry_listeners(process) ? 100 : -1);
+			timeout = clock_sooner(timeout, alias_sweep(&server->alias, now));
 			swept = now;
 		} else {
 			timeout = 100;

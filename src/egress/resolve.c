@@ -7,9 +7,12 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#include <arpa/nameser.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
+#include <resolv.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,15 +28,18 @@
  */
 struct waiter {
 	uint64_t ticket;
-	resolve_done *done;
+	resolve_done *done; /* of addresses */
+	resolve_records_done *records_done;
 	void *context;
 	struct waiter *next;
 };
 
 struct question {
 	char name[RULES_NAME_BYTES];
+	uint16_t type;          /* of records; 0: addresses */
 	struct waiter *waiters; /* the loop's */
 	struct resolve_answer answer;
+	struct records *records;   /* owned; NULL: addresses */
 	struct question *next;     /* waiting or answered; under the lock */
 	struct question *all_next; /* the loop's */
 };
@@ -56,6 +62,7 @@ struct resolver {
 	size_t count;
 	uint64_t last_ticket;
 	void (*lookup)(const char *name, struct resolve_answer *ret_answer);
+	void (*lookup_records)(const char *name, uint16_t type, struct records *ret_records);
 	struct known known[LIMIT_EGRESS_RESOLVED];
 };
 
@@ -132,6 +139,43 @@ static void lookup_system(const char *name, struct resolve_answer *ret_answer)
 	freeaddrinfo(list);
 }
 
+/* The length of the answer to one question, or -1 and why. */
+static int query(const char *name, uint16_t type, uint8_t *answer, size_t size, int *ret_why)
+{
+#ifdef __APPLE__
+	struct __res_state state = { 0 };
+
+	*ret_why = TRY_AGAIN;
+	if (res_ninit(&state) != 0)
+		return -1;
+	const int length = res_nquery(&state, name, DNS_CLASS_IN, type, answer, (int)size);
+	*ret_why = state.res_h_errno;
+	res_nclose(&state);
+	return length;
+#else
+	/* Its state is the thread's own, in glibc; musl has none. */
+	const int length = res_query(name, DNS_CLASS_IN, type, answer, (int)size);
+
+	*ret_why = h_errno;
+	return length;
+#endif
+}
+
+static void lookup_records(const char *name, uint16_t type, struct records *ret_records)
+{
+	uint8_t *answer = mem_alloc(LIMIT_EGRESS_RECORDS_BYTES);
+	int why;
+	const int length = query(name, type, answer, LIMIT_EGRESS_RECORDS_BYTES, &why);
+
+	*ret_records = (struct records){ .type = type, .code = DNS_CODE_SERVFAIL };
+	if (length == -1 && (why == HOST_NOT_FOUND || why == NO_DATA))
+		ret_records->code = why == NO_DATA ? DNS_CODE_NOERROR : DNS_CODE_NXDOMAIN;
+	/* A longer one was cut. */
+	else if (length >= 0 && (size_t)length <= LIMIT_EGRESS_RECORDS_BYTES)
+		(void)records_read(answer, (size_t)length, name, type, ret_records);
+	free(answer);
+}
+
 static void *run_thread(void *context)
 {
 	struct resolver *r = context;
@@ -151,7 +195,10 @@ static void *run_thread(void *context)
 			r->waiting_last = NULL;
 		pthread_mutex_unlock(&r->lock);
 
-		r->lookup(question->name, &question->answer);
+		if (question->records != NULL)
+			r->lookup_records(question->name, question->type, question->records);
+		else
+			r->lookup(question->name, &question->answer);
 
 		pthread_mutex_lock(&r->lock);
 		const bool first = r->answered == NULL;
@@ -214,17 +261,21 @@ static void drop(struct resolver *r, struct question *question)
 		at = &(*at)->all_next;
 	*at = question->all_next;
 	r->count--;
+	free(question->records);
 	free(question);
 }
 
 static void tell(struct resolver *r, struct question *question)
 {
-	if (question->answer.found)
+	if (question->records == NULL && question->answer.found)
 		remember(r, question);
 	while (question->waiters != NULL) {
 		struct waiter *waiter = question->waiters;
 		question->waiters = waiter->next;
-		waiter->done(waiter->context, &question->answer);
+		if (question->records != NULL)
+			waiter->records_done(waiter->context, question->records);
+		else
+			waiter->done(waiter->context, &question->answer);
 		free(waiter);
 	}
 	drop(r, question);
@@ -256,6 +307,7 @@ bool resolver_open(struct loop *loop, struct resolver **ret_resolver, struct npx
 
 	r->source.on_ready = on_bell;
 	r->lookup = lookup_system;
+	r->lookup_records = lookup_records;
 	if (!fd_pipe(r->bell, err)) {
 		free(r);
 		return false;
@@ -287,15 +339,15 @@ static const struct resolve_answer *find_known(const struct resolver *r, const c
 	return NULL;
 }
 
-static struct question *find_question(struct resolver *r, const char *name)
+static struct question *find_question(struct resolver *r, const char *name, uint16_t type)
 {
 	for (struct question *q = r->all; q != NULL; q = q->all_next)
-		if (strcmp(q->name, name) == 0)
+		if (q->type == type && strcmp(q->name, name) == 0)
 			return q;
 	return NULL;
 }
 
-static struct question *new_question(struct resolver *r, const char *name)
+static struct question *new_question(struct resolver *r, const char *name, uint16_t type)
 {
 	struct question *question;
 
@@ -308,6 +360,8 @@ static struct question *new_question(struct resolver *r, const char *name)
 	}
 	question = mem_alloc(sizeof(*question));
 	memcpy(question->name, name, strlen(name) + 1);
+	question->type = type;
+	question->records = type != 0 ? mem_alloc(sizeof(*question->records)) : NULL;
 	if (r->waiting_last == NULL)
 		r->waiting = question;
 	else
@@ -322,11 +376,28 @@ static struct question *new_question(struct resolver *r, const char *name)
 	return question;
 }
 
+static bool wait_for(struct resolver *r, const char *name, uint16_t type, const struct waiter *who,
+                     uint64_t *ret_ticket)
+{
+	struct question *question = find_question(r, name, type);
+	struct waiter *waiter;
+
+	if (question == NULL)
+		question = new_question(r, name, type);
+	if (question == NULL)
+		return false;
+	waiter = mem_alloc(sizeof(*waiter));
+	*waiter = *who;
+	waiter->ticket = ++r->last_ticket;
+	waiter->next = question->waiters;
+	question->waiters = waiter;
+	*ret_ticket = waiter->ticket;
+	return true;
+}
+
 bool resolver_ask(struct resolver *r, const char *name, resolve_done *done, void *context, uint64_t *ret_ticket)
 {
 	const struct resolve_answer *known = find_known(r, name);
-	struct question *question;
-	struct waiter *waiter;
 
 	if (known != NULL) {
 		const struct resolve_answer copy = *known;
@@ -334,17 +405,13 @@ bool resolver_ask(struct resolver *r, const char *name, resolve_done *done, void
 		done(context, &copy);
 		return true;
 	}
-	question = find_question(r, name);
-	if (question == NULL)
-		question = new_question(r, name);
-	if (question == NULL)
-		return false;
-	waiter = mem_alloc(sizeof(*waiter));
-	*waiter =
-	    (struct waiter){ .ticket = ++r->last_ticket, .done = done, .context = context, .next = question->waiters };
-	question->waiters = waiter;
-	*ret_ticket = waiter->ticket;
-	return true;
+	return wait_for(r, name, 0, &(struct waiter){ .done = done, .context = context }, ret_ticket);
+}
+
+bool resolver_ask_records(struct resolver *r, const char *name, uint16_t type, resolve_records_done *done,
+                          void *context, uint64_t *ret_ticket)
+{
+	return wait_for(r, name, type, &(struct waiter){ .records_done = done, .context = context }, ret_ticket);
 }
 
 void resolver_forget(struct resolver *r, uint64_t ticket)
@@ -366,4 +433,10 @@ void resolver_forget(struct resolver *r, uint64_t ticket)
 void resolver_set_lookup(struct resolver *r, void (*lookup)(const char *name, struct resolve_answer *ret_answer))
 {
 	r->lookup = lookup;
+}
+
+void resolver_set_records_lookup(struct resolver *r,
+                                 void (*lookup)(const char *name, uint16_t type, struct records *ret_records))
+{
+	r->lookup_records = lookup;
 }

@@ -5,6 +5,7 @@
 #include "base/ip.h"
 #include "config/rules.h"
 #include "egress/loop.h"
+#include "egress/records.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,7 +18,8 @@
  *
  * Names are absolute: the system's list of domains to search is never used, as its answer would be another name's. The
  * C library is asked with a dot behind the name for that; with it glibc (2.36) and musl (1.2) find nothing in
- * /etc/hosts any more, so that file is read here, before.
+ * /etc/hosts any more, so that file is read here, before. Other records than addresses are asked for with the C
+ * library's res_query, which takes every name as absolute; their answers are not kept.
  *
  * Mustn't: be given a name that is on no rule. A question for a name that the guest chose carries whatever the guest
  * wants to whoever owns the name.
@@ -49,11 +51,17 @@ bool resolver_open(struct loop *loop, struct resolver **ret_resolver, struct npx
  */
 bool resolver_ask(struct resolver *resolver, const char *name, resolve_done *done, void *context,
                   uint64_t *ret_ticket) NPXC_MUST_CHECK;
-/* The flow has gone: nobody is told. */
+/* The same for other records; `records` is borrowed for the call. It is never called at once. */
+typedef void resolve_records_done(void *context, const struct records *records);
+bool resolver_ask_records(struct resolver *resolver, const char *name, uint16_t type, resolve_records_done *done,
+                          void *context, uint64_t *ret_ticket) NPXC_MUST_CHECK;
+/* Who asked has gone: nobody is told. */
 void resolver_forget(struct resolver *resolver, uint64_t ticket);
 
 /* For tests: asks this instead of getaddrinfo. Called in other threads. */
 void resolver_set_lookup(struct resolver *resolver,
                          void (*lookup)(const char *name, struct resolve_answer *ret_answer));
+void resolver_set_records_lookup(struct resolver *resolver,
+                                 void (*lookup)(const char *name, uint16_t type, struct records *ret_records));
 
 #endif

@@ -67,7 +67,12 @@ void server_record(struct server *server, const struct audit_record *record)
 
 	if (server->audit != NULL)
 		audit_write(server->audit, record, clock_now_ms());
-	if (record->verdict == AUDIT_DENY && host != NULL && note_once(server, host, record->port, record->add))
+	/* On link netns the guest's connection was accepted before this was known, so that it sees no more than a
+	 * reset. */
+	const bool reset = record->reason == REASON_DIAL_REFUSED && server->names != NULL && server->audit != NULL;
+
+	if ((record->verdict == AUDIT_DENY || reset) && host != NULL &&
+	    note_once(server, host, record->port, record->add))
 		server_tell(server, &(struct note){ .kind = NOTE_DENIED,
 		                                    .port = record->port,
 		                                    .add = record->add,

@@ -3,6 +3,7 @@
 
 #include "config/rules.h"
 #include "egress/address.h"
+#include "egress/alias.h"
 #include "egress/audit.h"
 #include "egress/loop.h"
 #include "egress/names.h"
@@ -21,7 +22,9 @@ struct server {
 	struct loop loop;
 	struct resolver *resolver;
 	const struct rules *rules; /* borrowed */
+	struct rules granted;      /* owned; names that answers made reachable: egress/grant */
 	struct names *names;       /* addresses that names have inside; link netns only */
+	struct alias alias;        /* ports of this machine; link netns only */
 	struct audit *audit;       /* NULL: nothing is written (installations) */
 	struct address_own own;
 	int64_t own_ms; /* when it was read */
@@ -38,7 +41,8 @@ struct server {
  * dialled for a name. */
 bool server_refresh_own(struct server *server);
 
-/* A decision: into the audit log, and a denial to the launcher as well, once for each host and port. */
+/* A decision: into the audit log, and a denial to the launcher as well, once for each host and port; on link netns also
+ * that nobody listens there. */
 void server_record(struct server *server, const struct audit_record *record);
 
 /* A note to the launcher; one that it does not take is lost: it must not hold up anything here. */

@@ -7,10 +7,12 @@ static struct verdict unlisted(void)
 	return (struct verdict){ .reason = REASON_UNLISTED, .add = AUDIT_ADD_RULE };
 }
 
-struct verdict verdict_on_name(const struct rules *rules, const char *name, uint16_t port)
+struct verdict verdict_on_name(const struct rules *rules, const struct rules *granted, const char *name, uint16_t port)
 {
 	const struct rule *rule = rules_match_name(rules, name, port);
 
+	if (rule == NULL)
+		rule = rules_match_name(granted, name, port);
 	return rule == NULL ? unlisted() : (struct verdict){ .rule = rule };
 }
 

@@ -17,8 +17,9 @@ struct verdict {
 	enum audit_add add;      /* denied: which rule would help */
 };
 
-/* A connection to a name, before it is looked up: no rule, no look-up. `name` canonical. */
-struct verdict verdict_on_name(const struct rules *rules, const char *name, uint16_t port);
+/* A connection to a name, before it is looked up: no rule, no look-up. `name` canonical; `granted`: see egress/grant.
+ */
+struct verdict verdict_on_name(const struct rules *rules, const struct rules *granted, const char *name, uint16_t port);
 /* A connection, or a datagram, to an address. Only connections reach the ports of the host's loopback. */
 struct verdict verdict_on_address(const struct rules *rules, const struct ip *ip, uint16_t port);
 struct verdict verdict_on_datagram(const struct rules *rules, const struct ip *ip, uint16_t port);

@@ -518,7 +518,9 @@ function lookUp(name, options) {
 	return [{ address: placeholderOf(canonical, family), family }];
 }
 
-// As lookUp, for the methods that ask a DNS server; `method` is resolve4, resolveTxt, and so on.
+const queryOf = (method) => method.replace(/^resolve/, 'query');
+
+// As lookUp, for the methods that ask a DNS server for addresses; `method` is resolve4 or resolve6.
 function resolve(method, name, options) {
 	const family = { resolve4: 4, resolve6: 6 }[method];
 
@@ -526,10 +528,112 @@ function resolve(method, name, options) {
 		return null;
 	const canonical = canonicalName(name);
 	if (!family || canonical === null)
-		return lookupError(method.replace(/^resolve/, 'query'), family ? 'ENOTFOUND' : 'ECONNREFUSED', name,
-			family ? 'this is no host name' : 'only addresses can be looked up in this sandbox');
+		return lookupError(queryOf(method), family ? 'ENOTFOUND' : 'ECONNREFUSED', name,
+			family ? 'this is no host name' : 'records of this type cannot be looked up in this sandbox');
 	const address = placeholderOf(canonical, family);
 	return [options && options.ttl ? { address, ttl: 60 } : address];
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Other records: the egress process has a nameserver, which stands behind a name of npxc's own and is asked over TCP
+// (RFC 1035). Its answers are plain: records of the name that was asked for, and names in them without compression.
+
+const NAMESERVER = { host: 'dns.npxc.internal', port: 53 };
+const NAMESERVER_PATIENCE_MS = 30000;
+const HEADER = 12;
+const codes = { 2: 'ESERVFAIL', 3: 'ENOTFOUND', 5: 'EREFUSED' };
+
+function hostAt(data, at) {
+	const labels = [];
+
+	for (let length; (length = data[at]) > 0; at += length + 1)
+		labels.push(data.toString('latin1', at + 1, at + 1 + length));
+	return labels.join('.');
+}
+
+function stringsOf(data) {
+	const strings = [];
+
+	for (let at = 0; at < data.length; at += data[at] + 1)
+		strings.push(data.toString('latin1', at + 1, at + 1 + data[at]));
+	return strings;
+}
+
+// By method: the type's number, and what Node makes of its data.
+const recordTypes = {
+	resolveCname: [5, (data) => hostAt(data, 0)],
+	resolveMx: [15, (data) => ({ exchange: hostAt(data, 2), priority: data.readUInt16BE(0) })],
+	resolveTxt: [16, stringsOf],
+	resolveSrv: [33, (data) => ({ name: hostAt(data, 6), port: data.readUInt16BE(4), priority: data.readUInt16BE(0),
+		weight: data.readUInt16BE(2) })],
+};
+
+function questionFor(name, type) {
+	const labels = name.replace(/\.$/, '').split('.').map((label) => Buffer.from(label, 'latin1'));
+
+	if (!labels.every((label) => label.length > 0 && label.length < 64))
+		return null;
+	const parts = labels.flatMap((label) => [Buffer.from([label.length]), label]);
+	return Buffer.concat([...parts, Buffer.from([0, 0, type, 0, 1])]);
+}
+
+// `message` is whole; `at`: where its records begin. A code, or what Node gives.
+function readRecords(message, at, make) {
+	const records = [];
+
+	if (codes[message[3] & 15])
+		return codes[message[3] & 15];
+	for (let count = message.readUInt16BE(6); count > 0; count--) {
+		const length = message.readUInt16BE(at + 10);
+		records.push(make(message.subarray(at + 12, at + 12 + length)));
+		at += 12 + length;
+	}
+	return records.length > 0 ? records : 'ENODATA';
+}
+
+// `done` is called once, with an error or with null and the records.
+function askForRecords(method, name, done) {
+	const [type, make] = recordTypes[method];
+	const canonical = canonicalName(name);
+	const question = canonical === null ? null : questionFor(canonical, type);
+	let received = Buffer.alloc(0);
+	let settled = false;
+
+	function settle(code, text, records) {
+		if (settled)
+			return;
+		settled = true;
+		if (records)
+			done(null, records);
+		else
+			done(text ? lookupError(queryOf(method), code, name, text) : Object.assign(
+				new Error(`${queryOf(method)} ${code} ${name}`), { code, syscall: queryOf(method), hostname: name }));
+	}
+
+	if (question === null) {
+		process.nextTick(settle, 'ENOTFOUND', 'this is no host name');
+		return;
+	}
+	const socket = net.connect({ ...NAMESERVER }, () => {
+		const message = Buffer.concat([Buffer.alloc(2 + HEADER), question]);
+		message.writeUInt16BE(HEADER + question.length, 0);
+		// a question, recursion desired, one of it
+		message.set([1, 0, 0, 1], 4);
+		socket.write(message);
+	});
+	socket.setTimeout(NAMESERVER_PATIENCE_MS, () => socket.destroy(Object.assign(new Error('no answer came'), { code: 'ETIMEOUT' })));
+	socket.on('data', (chunk) => {
+		received = Buffer.concat([received, chunk]);
+		if (received.length < 2 || received.length < 2 + received.readUInt16BE(0))
+			return;
+		const message = received.subarray(2);
+		const answer = message.length < HEADER ? 'EBADRESP' : readRecords(message, HEADER + question.length, make);
+		socket.destroy();
+		settle(answer, null, typeof answer === 'string' ? null : answer);
+	});
+	socket.on('error', (error) => settle(error.code === 'ETIMEOUT' ? 'ETIMEOUT' : 'ECONNREFUSED',
+		error.message.replace(/^.*\(npxc: (.*)\)$/, '$1')));
+	socket.on('close', () => settle('ECONNREFUSED', 'the egress process gave no answer'));
 }
 
 function patchDns() {
@@ -565,18 +669,29 @@ function patchDns() {
 	const methodOf = (method, type) => method !== 'resolve' || typeof type !== 'string' ?
 		method.replace(/^resolve$/, 'resolve4') :
 		`resolve${{ A: '4', AAAA: '6' }[type] || type[0] + type.slice(1).toLowerCase()}`;
-	const byCallback = (method) => (original) => function (...args) {
+	const isRecords = (method, name) => Object.hasOwn(recordTypes, method) && typeof name === 'string';
+	const byCallback = (base) => (original) => function (...args) {
 		const callback = callbackOf(args);
-		const answer = callback ? resolve(methodOf(method, args[1]), args[0], args[1]) : null;
+		const method = methodOf(base, args[1]);
 
+		if (callback && isRecords(method, args[0])) {
+			askForRecords(method, args[0], callback);
+			return {};
+		}
+		const answer = callback ? resolve(method, args[0], args[1]) : null;
 		if (answer === null)
 			return Reflect.apply(original, this, args);
 		process.nextTick(callback, ...(answer instanceof Error ? [answer] : [null, answer]));
 		return {};
 	};
-	const byPromise = (method) => (original) => async function (...args) {
-		const answer = resolve(methodOf(method, args[1]), args[0], args[1]);
+	const byPromise = (base) => (original) => async function (...args) {
+		const method = methodOf(base, args[1]);
 
+		if (isRecords(method, args[0])) {
+			return new Promise((done, fail) => askForRecords(method, args[0],
+				(error, records) => error ? fail(error) : done(records)));
+		}
+		const answer = resolve(method, args[0], args[1]);
 		if (answer === null)
 			return Reflect.apply(original, this, args);
 		if (answer instanceof Error)

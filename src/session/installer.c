@@ -42,11 +42,12 @@ static void gather_refused(struct route *route, struct refused *refused)
 	struct egress_denial denial;
 	route_stop(route);
 	while (egress_read(&route->egress, &denial) == EGRESS_DENIED)
-		refused_add(refused, denial.host, denial.port,
-		            denial.add == AUDIT_ADD_RAW    ? REFUSED_WANTS_RAW
-		            : denial.add == AUDIT_ADD_RULE ? REFUSED_WANTS_RULE
-		                                           : REFUSED_FOR_GOOD,
-		            reason_text(denial.reason), 1);
+		if (denial.reason != REASON_DIAL_REFUSED) /* by the other end */
+			refused_add(refused, denial.host, denial.port,
+			            denial.add == AUDIT_ADD_RAW    ? REFUSED_WANTS_RAW
+			            : denial.add == AUDIT_ADD_RULE ? REFUSED_WANTS_RULE
+			                                           : REFUSED_FOR_GOOD,
+			            reason_text(denial.reason), 1);
 }
 
 struct job {
@@ -63,6 +64,26 @@ static bool run_job(const struct job *job, struct route *route, struct proc_resu
 	                  err);
 }
 
+/* "npm install", and for whom: `npxc log` reads it (commands/log). Owned. */
+static char *audit_label(const struct inputs *in)
+{
+	struct npxc_error ignored;
+	char *label = str_dup("npm install");
+
+	for (size_t i = 0; i < in->options->specs.count; i++) {
+		struct spec spec;
+		if (!spec_parse(in->options->specs.v[i], &spec, &ignored))
+			continue;
+		mem_cleanup char *directory =
+		    spec.kind == SPEC_DIRECTORY ? directory_path(spec.path, in->cwd, in->paths.home) : NULL;
+		char *more = str_printf("%s %s", label, directory != NULL ? directory : spec.name);
+		spec_done(&spec);
+		free(label);
+		label = more;
+	}
+	return label;
+}
+
 /* An installation has the same way out as a server with an allowlist, on the link that auto chooses. */
 static bool run_reaching(const struct job *job, const struct store_reach *reach, struct proc_result *ret_result,
                          struct refused *refused, struct npxc_error *err)
@@ -77,13 +98,13 @@ static bool run_reaching(const struct job *job, const struct store_reach *reach,
 		return false;
 	inputs_choose_link(&session->in, &session->runtime, &policy, &ignored);
 	mem_cleanup char *audit = str_path_join(session->in.paths.state_directory, "egress");
-	mem_cleanup char *name = network_new_name();
+	mem_cleanup char *name = network_new_name(), *label = audit_label(&session->in);
 	const struct route_settings settings = {
 		.rules = &policy.rules,
 		.link = policy.link,
 		.audit_directory = audit,
 		.session = job->launch->name,
-		.package = "npm install",
+		.package = label,
 	};
 	route_means_find(policy.link, &means);
 	bool fine = network_choose(&session->runtime, &policy, name, &network, err) &&

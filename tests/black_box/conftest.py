@@ -157,9 +157,13 @@ class Client:
 class Echo:
     """A server on this machine's loopback that gives back what it gets."""
 
+    def __init__(self, port=0):
+        self.port = port
+        self.connections = 0
+
     def __enter__(self):
-        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), EchoHandler)
-        self.server.daemon_threads = True
+        self.server = EchoServer(("127.0.0.1", self.port), EchoHandler)
+        self.server.echo = self
         self.port = self.server.server_address[1]
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
         self.thread.start()
@@ -171,8 +175,14 @@ class Echo:
         self.thread.join()
 
 
+class EchoServer(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+
 class EchoHandler(socketserver.BaseRequestHandler):
     def handle(self):
+        self.server.echo.connections += 1
         while got := self.request.recv(1 << 16):
             self.request.sendall(got)
 

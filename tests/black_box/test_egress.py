@@ -67,6 +67,24 @@ def test_the_rest_is_refused_with_the_rule_to_add(world, probe, link, name_code,
         ("deny", "EACCES")] * 2
 
 
+@pytest.mark.parametrize("also", [[], ["other.test"]], ids=["alone", "beside a rule for every port"])
+@pytest.mark.parametrize("link", LINKS)
+def test_a_port_of_this_machine_is_refused_while_nobody_listens(world, probe, link, also):
+    with Echo() as echo:
+        port = echo.port
+    configure(world, link, f"host.npxc.internal:{port}", *also)
+    client = world.client(probe)
+    client.handshake()
+    talk = {"host": "host.npxc.internal", "port": port, "text": "over here"}
+    for _ in range(3):
+        assert client.call("talk", **talk)["code"] == "ECONNREFUSED"
+        with Echo(port) as echo:
+            assert client.call("talk", **talk) == {"ok": True, "value": "over here"}
+            assert echo.connections == 1, "nobody else looks at who listens by connecting"
+    status, _, err = client.close()
+    assert (status, "refused" in err) == (0, False), err
+
+
 def test_a_refusal_that_no_rule_cures_names_none(world, probe):
     """What is said inside of an allowed flow has to agree with it: port 443 is TLS."""
     configure(world, "socket", "api.example.test:443")

@@ -36,7 +36,7 @@ def proposal(err):
 
 
 def test_a_refused_connection_becomes_a_rule(world, probe):
-    status, err = learn(world, probe, [("api.learn.test", 8443), ("api.learn.test", 8443), ("203.0.113.7", 5432)])
+    status, err = learn(world, probe, [("api.learn.test", 8443), ("api.learn.test", 8443), ("93.184.216.7", 5432)])
     file = world.config / OWN
     assert status == 0
     assert f"""
@@ -48,7 +48,7 @@ def test_a_refused_connection_becomes_a_rule(world, probe):
 +  "network": {{
 +    "mode": "allowlist",
 +    "allow": [
-+      "203.0.113.7:5432",
++      "93.184.216.7:5432",
 +      "api.learn.test:8443"
 +    ]
 +  }}
@@ -61,8 +61,8 @@ def test_a_refused_connection_becomes_a_rule(world, probe):
 @pytest.mark.parametrize("link", ["netns", "socket"])
 def test_each_link_tells_host_and_port(world, probe, link):
     world.configure_probe({"network": {"link": link}})
-    _, err = learn(world, probe, [("api.learn.test", 9999), ("2001:db8::1", 77)], "--json")
-    assert proposal(err)["allow"] == ["[2001:db8::1]:77", "api.learn.test:9999"]
+    _, err = learn(world, probe, [("api.learn.test", 9999), ("2606:4700::7", 77)], "--json")
+    assert proposal(err)["allow"] == ["[2606:4700::7]:77", "api.learn.test:9999"]
     assert f'npxc: {probe}: connection refused: api.learn.test:9999 is not in the allow list\n' in err
     assert "to allow it" not in err  # the proposal says that, once
 
@@ -122,6 +122,17 @@ def test_what_no_rule_would_allow_is_told_with_the_reason(world, probe):
     assert "host.npxc.internal:PORT" in reasons["127.0.0.1:631"]
     assert "sandbox itself" in reasons["foo.localhost:80"]
     assert "multicast" in reasons["224.0.0.1:1"]
+
+
+@pytest.mark.parametrize("link", ["netns", "socket"])
+def test_what_could_be_written_and_never_work_is_not_proposed(world, probe, link):
+    world.configure_probe({"network": {"link": link}})
+    calls = [("203.0.113.7", 443), ("2001:db8::1", 443), ("api.learn.invalid", 443), ("10.1.2.3", 5432), ("api.learn.test", 443)]
+    said = proposal(learn(world, probe, calls, "--json")[1])
+    assert said["allow"] == ["10.1.2.3:5432", "api.learn.test:443"]
+    reasons = {entry["what"]: entry["why"] for entry in said["no_rule"]}
+    assert list(reasons) == ["203.0.113.7:443", "[2001:db8::1]:443", "api.learn.invalid:443"]
+    assert all("documentation" in reasons[each] for each in list(reasons)[:2])
 
 
 def test_a_name_that_is_only_looked_up_is_told_and_not_proposed(world, probe):

@@ -37,7 +37,7 @@ def test_log_shows_each_decision_in_a_line_safe_for_a_terminal(world):
     write(world)
     shown = log(world)
     assert len(shown) == 4
-    assert shown[0] == "2026-01-02T03:04:05Z  deny   EACCES        @a/b  evil.test\\x1b[2J:443  (on no rule)  and 3 more"
+    assert shown[0] == "2026-01-02T03:04:05Z  deny   EACCES        @a/b  evil.test\\x1b[2J:443  (on no rule)  4 times"
     assert shown[1].endswith("api.example.com:443  10 B up, 20 B down, 30 ms")
     assert shown[2] == "2026-01-02T03:04:06Z  deny   EACCES        @a/b  [2001:db8::1]:5432  (on no rule)"
 
@@ -65,3 +65,42 @@ def test_a_sessions_two_files_are_shown_in_the_order_of_time(world):
     assert [json.loads(one) for one in log(world, "--json", "--denied", "d")] == denials
     assert log(world, "--denied", "d")[0] == '2026-01-03T00:00:00Z  deny   EPROTO        d  d0.test:443  add "d0.test:443/raw"'
     assert len(log(world)) == 14
+
+
+def write_session(world, name, lines):
+    directory = world.home / ".local/state/npxc/egress"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / f"{name}.denied.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_the_same_refusal_is_one_line_with_a_count(world):
+    def denial(second, **more):
+        return {"ts": f"2026-01-04T00:00:{second:02}.000Z", "package": "p", "verdict": "deny", "code": "EACCES",
+                "host": "evil.test", "port": 443, "up": second, "down": 0, "why": "on no rule", "add": "evil.test:443", **more}
+    write_session(world, "npxc-p-1", [denial(1), denial(2, repeat=7), denial(3, port=80, add="evil.test:80"), denial(4, package="q")])
+    write_session(world, "npxc-p-2", [denial(9, code="ESNI"), denial(5, repeat=1)])
+    assert log(world, "--denied") == [
+        '2026-01-04T00:00:03Z  deny   EACCES        p  evil.test:80  (on no rule)  add "evil.test:80"',
+        '2026-01-04T00:00:04Z  deny   EACCES        q  evil.test:443  (on no rule)  add "evil.test:443"',
+        '2026-01-04T00:00:05Z  deny   EACCES        p  evil.test:443  (on no rule)  add "evil.test:443"  11 times',
+        '2026-01-04T00:00:09Z  deny   ESNI          p  evil.test:443  (on no rule)  add "evil.test:443"']
+    assert len(log(world, "--json")) == 6
+
+
+def test_installations_are_shown_when_asked_for(world):
+    lines = [{"ts": f"2026-01-05T00:00:0{at}.000Z", "package": package, "verdict": "deny", "code": "EACCES", "host": f"h{at}.test"}
+             for at, package in enumerate(["npm install", "npm install @a/b", "npm install c @a/bb", "install", "npm-install", "@a/b"])]
+    write_session(world, "npxc-install-1", lines)
+    assert [line.split("  ")[-1] for line in log(world)] == ["h3.test", "h4.test", "h5.test"]
+    assert [json.loads(line)["host"] for line in log(world, "--json")] == ["h3.test", "h4.test", "h5.test"]
+    assert [line.split("  ")[-2:] for line in log(world, "--installs")][:3] == [
+        ["npm install", "h0.test"], ["npm install @a/b", "h1.test"], ["npm install c @a/bb", "h2.test"]]
+    assert [line.split("  ")[-1] for line in log(world, "--installs", "@a/b")] == ["h1.test", "h5.test"]
+    assert log(world, "c") == ["nothing but installations is logged; --installs shows them"]
+
+
+def test_a_package_cannot_pass_for_an_installation(world):
+    """What is hidden is told by npxc's own word, which no package's name can be."""
+    write_session(world, "npxc-install-2", [{"ts": "2026-01-05T00:00:00.000Z", "package": package, "verdict": "deny", "host": "h.test"}
+                                            for package in ("install", "/tmp/npm install x", "npm installs")])
+    assert len(log(world)) == 3

@@ -12,9 +12,42 @@ import fnmatch
 import json
 import os
 import re
+import struct
 import sys
 
 HEAD_MAX = 2048
+NAMESERVER = ("dns.npxc.internal", 53)
+
+
+def wire(name):
+    return b"".join(bytes([len(label)]) + label.encode() for label in name.split(".") if label) + b"\0"
+
+
+RECORDS = {
+    ("_x._tcp.api.test", 33): [struct.pack(">3H", 1, 2, 27017) + wire("s0.api.test"), bytes(7)],
+    ("api.test", 16): [b"\3a=b\2\xe9;", b"\0"],
+    ("api.test", 15): [b"\0\x0a" + wire("mx.api.test")],
+    ("api.test", 5): [wire("other.test")],
+}
+
+
+async def name_records(reader, writer):
+    while True:
+        message = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+        labels, at = [], 12
+        while message[at]:
+            labels.append(message[at + 1:at + 1 + message[at]].decode())
+            at += 1 + message[at]
+        name, kind = ".".join(labels), int.from_bytes(message[at + 1:at + 3], "big")
+        data = RECORDS.get((name, kind), [])
+        code = 0 if any(known == name for known, _ in RECORDS) else {"broken.test": 2}.get(name, 3)
+        answer = (message[:2] + struct.pack(">BB4H", 0x81, 0x80 | code, 1, len(data), 0, 0) + message[12:at + 5]
+                  + b"".join(struct.pack(">3HIH", 0xc00c, kind, 1, 60, len(each)) + each for each in data))
+        # in pieces, as TCP may bring it
+        for piece in (len(answer).to_bytes(2, "big") + answer[:5], answer[5:]):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
 SPEAKS_FIRST = (":21", ":8080", ":50051")
 REQUEST = re.compile(rb"CONNECT (?:\[([0-9a-f:.]+)\]|([A-Za-z0-9_.-]+)):([1-9]\d{0,4}) HTTP/1\.1\r\n")
 
@@ -42,6 +75,8 @@ async def upstream_of(head, hosts, rules, credentials):
     if credentials and f"\r\nProxy-Authorization: Basic {credentials}\r\n".encode() not in head:
         raise Refusal(407, "EACCES", "the session's token is missing")
     host, port = (request[1] or request[2]).decode().lower().rstrip("."), int(request[3])
+    if (host, port) == NAMESERVER:
+        return None, None
     if not is_allowed(rules, host, port):
         raise Refusal(403, "EACCES", f"{host}:{port} is not in the allow list")
     if host == "nowhere.test":
@@ -72,6 +107,9 @@ async def serve(reader, writer, hosts, rules, credentials):
         head = await reader.readuntil(b"\r\n\r\n")
         line["request"] = head.split(b"\r\n")[0].decode("latin-1")
         up_reader, up_writer = await upstream_of(head, hosts, rules, credentials)
+        if up_writer is None:
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            await name_records(reader, writer)
         writers.append(up_writer)
         # Where the server speaks first, its first bytes come in one piece with the reply, which else is a matter of luck.
         first = await up_reader.read(1 << 16) if line["request"].split(" ")[1].endswith(SPEAKS_FIRST) else b""

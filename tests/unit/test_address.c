@@ -144,6 +144,28 @@ static void no_rule_leads_there(void **state)
 	}
 }
 
+static void a_rule_for_it_would_be_of_no_use(void **state)
+{
+	static const char *const unused[] = { "203.0.113.7", "192.0.2.1",        "198.51.100.1", "2001:db8::1",
+		                              "127.0.0.1",   "::ffff:192.0.2.1", "192.0.0.8",    "224.0.0.1" };
+	static const char *const used[] = { "10.0.0.1", "169.254.169.254", "100.64.0.1",
+		                            "fd00::1",  "8.8.8.8",         "2606:4700::1" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(unused) / sizeof(unused[0]); i++) {
+		const struct ip address = ip(unused[i]);
+
+		if (address_refusal_unused(&address) == REASON_NONE)
+			fail_msg("%s", unused[i]);
+	}
+	for (size_t i = 0; i < sizeof(used) / sizeof(used[0]); i++) {
+		const struct ip address = ip(used[i]);
+
+		if (address_refusal_unused(&address) != REASON_NONE)
+			fail_msg("%s", used[i]);
+	}
+}
+
 static void this_machine_has_a_loopback(void **state)
 {
 	struct address_own own;
@@ -170,6 +192,7 @@ int main(void)
 		cmocka_unit_test(a_name_may_stand_for_public_addresses_only),
 		cmocka_unit_test(a_name_may_not_stand_for_this_machine_or_its_neighbours),
 		cmocka_unit_test(no_rule_leads_there),
+		cmocka_unit_test(a_rule_for_it_would_be_of_no_use),
 		cmocka_unit_test(this_machine_has_a_loopback),
 	};
 

@@ -280,6 +280,10 @@ static void names_keep_their_addresses(void **state)
 		assert_null(names_find(names, &other));
 		assert_true(names_is_synthetic(&other));
 	}
+	for (int v6 = 0; v6 < 2; v6++) {
+		ip = names_alias_address(v6 == 1);
+		assert_string_equal(names_find(names, &ip), RULES_HOST_ALIAS);
+	}
 	static const char *const strangers[] = { "198.18.0.0",           "198.18.0.1", "198.20.0.0",
 		                                 "198.17.255.255",       "10.0.0.16",  "fd6e:7078:6301::10",
 		                                 "fd6e:7078:6300:1::10", "::10",       "2001:db8::10" };

@@ -51,8 +51,8 @@ static void refusals_become_rules(void **state)
 		    { "A.TEST.", 443, REASON_NONE, false },
 		    { "b.test", 443, REASON_NONE, false },
 		    { "b.test", 80, REASON_NONE, false },
-		    { "2001:db8::1", 5432, REASON_NONE, false } },
-		  "[2001:db8::1]:5432 a.test:443 b.test:443 b.test:80",
+		    { "2606:4700::1", 5432, REASON_NONE, false } },
+		  "[2606:4700::1]:5432 a.test:443 b.test:443 b.test:80",
 		  "",
 		  "" },
 		/* what is there already */
@@ -93,6 +93,17 @@ static void refusals_become_rules(void **state)
 		  "db.test:5432/raw",
 		  "",
 		  "" },
+		/* rules that can be written and lead nowhere */
+		{ { 0 },
+		  { 0 },
+		  { { "203.0.113.7", 443, REASON_NONE, false },
+		    { "2001:db8::1", 443, REASON_NONE, false },
+		    { "192.0.0.8", 443, REASON_NONE, false },
+		    { "a.invalid", 0, REASON_NONE, false },
+		    { "fd00::1", 443, REASON_NONE, false } },
+		  "[fd00::1]:443",
+		  "",
+		  "203.0.113.7:443 [2001:db8::1]:443 192.0.0.8:443 a.invalid" },
 		/* no rule would help, or is allowed */
 		{ { "gate.test:443" },
 		  { 0 },

@@ -14,7 +14,7 @@ static void rules_tell_which_ports_are_listened_to(void **state)
 {
 	static const struct {
 		const char *rules[4];
-		const char *ports; /* "443 5432u": u where UDP is listened to as well */
+		const char *ports; /* "443 5432u 80h": u where UDP is listened to as well, h: only the alias's */
 		bool any;
 		const char *nft;
 	} cases[] = {
@@ -25,7 +25,10 @@ static void rules_tell_which_ports_are_listened_to(void **state)
 		{ { "a.example:443", "10.0.0.0/8:443" }, "443u", false, NULL },
 		{ { "10.0.0.0/8:443", "a.example:443" }, "443u", false, NULL },
 		{ { "[2001:db8::/32]:53443" }, "53443u", false, NULL },
-		{ { "host.npxc.internal:11434" }, "11434", false, NULL },
+		{ { "host.npxc.internal:11434" }, "11434h", false, NULL },
+		{ { "host.npxc.internal:80", "a.example:80", "host.npxc.internal:81" }, "80 81h", false, NULL },
+		{ { "10.0.0.1:80", "host.npxc.internal:80" }, "80u", false, NULL },
+		{ { "host.npxc.internal:80", "a.example" }, "80h", true, "/sbin/nft" },
 		{ { "a.example" }, "", true, "/sbin/nft" },
 		{ { "a.example", "b.example:443", "10.0.0.1:9" }, "443 9u", true, "/sbin/nft" },
 		{ { "a.example:443" }, "443", false, "/sbin/nft" },
@@ -43,8 +46,8 @@ static void rules_tell_which_ports_are_listened_to(void **state)
 		if (!netns_request_of(&rules, cases[i].nft, &request, &err))
 			fail_msg("case %zu: %s", i, err.message);
 		for (size_t p = 0; p < request.count; p++)
-			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%u%s", p > 0 ? " " : "",
-			         request.ports[p], request.udp[p] ? "u" : "");
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%u%s%s", p > 0 ? " " : "",
+			         request.ports[p], request.udp[p] ? "u" : "", request.alias[p] ? "h" : "");
 		assert_string_equal(text, cases[i].ports);
 		assert_int_equal(request.any, cases[i].any);
 		rules_done(&rules);

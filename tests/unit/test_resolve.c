@@ -413,15 +413,74 @@ static void names_of_the_system(void **state)
 		                                 : local.answer.v[i].bytes[0] == 127);
 }
 
+static void lookup_records(const char *name, uint16_t type, struct records *ret_records)
+{
+	(void)name;
+	pthread_mutex_lock(&lock);
+	asked++;
+	pthread_mutex_unlock(&lock);
+	*ret_records = (struct records){ .type = type, .code = DNS_CODE_NXDOMAIN };
+}
+
+struct waiting_for_records {
+	unsigned told;
+	uint16_t type;
+};
+
+static void on_records(void *context, const struct records *records)
+{
+	struct waiting_for_records *waiting = context;
+
+	waiting->told++;
+	waiting->type = records->type;
+}
+
+static void records_are_questions_of_their_own(void **state)
+{
+	struct waiting_for_records srv = { 0 }, txt = { 0 }, again = { 0 }, gone = { 0 };
+	struct waiting addresses = { 0 };
+	const unsigned before = asked_so_far();
+	uint64_t ticket = 0;
+
+	(void)state;
+	resolver_set_records_lookup(resolver, lookup_records);
+	assert_true(ask("all.test", &addresses) != 0);
+	assert_true(resolver_ask_records(resolver, "all.test", DNS_TYPE_SRV, on_records, &srv, &ticket));
+	assert_true(resolver_ask_records(resolver, "all.test", DNS_TYPE_TXT, on_records, &txt, &ticket));
+	assert_true(resolver_ask_records(resolver, "all.test", DNS_TYPE_MX, on_records, &gone, &ticket));
+	resolver_forget(resolver, ticket);
+	turn_until(&addresses.told, 1);
+	turn_until(&srv.told, 1);
+	turn_until(&txt.told, 1);
+	assert_true(addresses.answer.found);
+	assert_int_equal(srv.type, DNS_TYPE_SRV);
+	assert_int_equal(txt.type, DNS_TYPE_TXT);
+	/* never known already */
+	assert_true(resolver_ask_records(resolver, "all.test", DNS_TYPE_SRV, on_records, &again, &ticket));
+	assert_int_equal(again.told, 0);
+	assert_true(ticket != 0);
+	turn_until(&again.told, 1);
+	assert_int_equal(gone.told, 0);
+	/* the one that nobody waits for is asked too, perhaps later */
+	assert_true(asked_so_far() - before >= 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(lines_of_the_hosts_file),       cmocka_unit_test(some_of_each_family_are_kept),
-		cmocka_unit_test(one_question_for_many),         cmocka_unit_test(a_slow_one_holds_up_nobody),
-		cmocka_unit_test(answers_are_kept_for_a_while),  cmocka_unit_test(an_old_answer_gives_way),
-		cmocka_unit_test(what_is_not_found_is_not_kept), cmocka_unit_test(who_has_gone_is_not_told),
-		cmocka_unit_test(forgetting_while_being_told),   cmocka_unit_test(there_is_a_limit),
-		cmocka_unit_test(who_has_gone_takes_no_memory),  cmocka_unit_test(names_of_the_system),
+		cmocka_unit_test(lines_of_the_hosts_file),
+		cmocka_unit_test(some_of_each_family_are_kept),
+		cmocka_unit_test(one_question_for_many),
+		cmocka_unit_test(a_slow_one_holds_up_nobody),
+		cmocka_unit_test(answers_are_kept_for_a_while),
+		cmocka_unit_test(an_old_answer_gives_way),
+		cmocka_unit_test(what_is_not_found_is_not_kept),
+		cmocka_unit_test(who_has_gone_is_not_told),
+		cmocka_unit_test(forgetting_while_being_told),
+		cmocka_unit_test(there_is_a_limit),
+		cmocka_unit_test(who_has_gone_takes_no_memory),
+		cmocka_unit_test(names_of_the_system),
+		cmocka_unit_test(records_are_questions_of_their_own),
 	};
 
 	return cmocka_run_group_tests(tests, open_all, NULL);

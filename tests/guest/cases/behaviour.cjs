@@ -293,9 +293,22 @@ exports.checks = {
 		assert.notDeepStrictEqual(await dns.promises.lookup('evil.test'), one);
 	},
 	'dns: other records': async () => {
-		for (const ask of [() => dns.promises.resolveSrv('_x._tcp.api.test'), () => dns.promises.resolve('api.test', 'TXT'),
-			() => promisify(dns.resolveMx)('api.test'), () => new dns.promises.Resolver().reverse('192.0.2.1')])
-			await assert.rejects(ask, (error) => error.code === 'ECONNREFUSED' && /\(npxc: only addresses/.test(error.message));
+		const srv = [{ name: 's0.api.test', port: 27017, priority: 1, weight: 2 }, { name: '', port: 0, priority: 0, weight: 0 }];
+		assert.deepStrictEqual(await dns.promises.resolveSrv('_X._tcp.api.test.'), srv);
+		assert.deepStrictEqual(await promisify(dns.resolve)('_x._tcp.api.test', 'SRV'), srv);
+		assert.deepStrictEqual(await dns.promises.resolve('api.test', 'TXT'), [['a=b', '\xe9;'], ['']]);
+		assert.deepStrictEqual(await promisify(dns.resolveMx)('api.test'), [{ exchange: 'mx.api.test', priority: 10 }]);
+		assert.deepStrictEqual(await new dns.promises.Resolver().resolveCname('api.test'), ['other.test']);
+		assert.deepStrictEqual(await Promise.all([1, 2, 3].map(() => dns.promises.resolveCname('api.test'))), Array(3).fill(['other.test']));
+	},
+	'dns: records that there are not': async () => {
+		for (const [ask, code] of [
+			[() => dns.promises.resolveSrv('api.test'), 'ENODATA'], [() => promisify(dns.resolveTxt)('evil.test'), 'ENOTFOUND'],
+			[() => new dns.promises.Resolver().resolveTxt('broken.test'), 'ESERVFAIL'],
+			[() => promisify(dns.resolveTxt)('a..b'), 'ENOTFOUND'], [() => dns.promises.resolveMx(`${'a'.repeat(64)}.test`), 'ENOTFOUND']])
+			await assert.rejects(ask, (error) => error.code === code && /^query(Srv|Txt|Mx)$/.test(error.syscall) && error.hostname !== undefined);
+		for (const ask of [() => dns.promises.resolveNs('api.test'), () => new dns.promises.Resolver().reverse('192.0.2.1')])
+			await assert.rejects(ask, (error) => error.code === 'ECONNREFUSED' && /\(npxc: records of this type/.test(error.message));
 	},
 	'UDP has no way out': async () => {
 		const socket = dgram.createSocket('udp4');
