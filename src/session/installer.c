@@ -211,6 +211,9 @@ bool installer_make(struct session *session, struct installer *ret_installer, st
 		.node_major = session->in.config.defaults.node,
 		.is_root = geteuid() == 0,
 		.progress = isatty(STDERR_FILENO) == 1,
+#ifdef __linux__
+		.links = !runtime_driver(session->runtime.kind)->has_own_kernel,
+#endif
 	};
 	return true;
 }

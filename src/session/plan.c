@@ -297,6 +297,36 @@ static void add_mounts(const struct making *of, struct plan *plan)
 	plan->guards = guards_text(m->trees, m->tree_count);
 }
 
+/*
+ * What is installed has a place of its own. What runs where it lies is a mount like others; what was installed for it
+ * stands where Node looks last, from wherever it is asked.
+ */
+static void add_package(const struct store_package *package, struct launch *launch)
+{
+	const bool own_node = node_add_mounts(&package->node.files, STORE_GUEST_NODE, false, launch);
+	const char *node = own_node ? ":" STORE_GUEST_NODE "/bin" : "";
+	if (package->linked.count == 0) {
+		launch_add_mount(launch, package->directory, STORE_GUEST_PACKAGE, false);
+		/* A line for the shell finds the named packages' commands first. */
+		launch->path_prefix = str_printf("%s" STORE_GUEST_PACKAGE "/node_modules/.bin%s",
+		                                 package->bin == NULL ? STORE_GUEST_BINS ":" : "", node);
+		return;
+	}
+	mem_cleanup char *bins = str_dup("");
+	for (size_t i = 0; i < package->linked.count; i++) {
+		if (strchr(package->linked.v[i], ':') != NULL)
+			continue;
+		char *longer = str_printf("%s%s/node_modules/.bin:", bins, package->linked.v[i]);
+		free(bins);
+		bins = longer;
+	}
+	launch->path_prefix = str_printf("%s" STORE_GUEST_MODULES "/.bin%s", bins, node);
+	if (package->dependencies != NULL) {
+		mem_cleanup char *modules = str_path_join(package->dependencies, "node_modules");
+		launch_add_mount(launch, modules, STORE_GUEST_MODULES, false);
+	}
+}
+
 static bool fill_launch(const struct making *of, struct plan *plan, struct npxc_error *err)
 {
 	struct launch *launch = &plan->launch;
@@ -308,12 +338,7 @@ static bool fill_launch(const struct making *of, struct plan *plan, struct npxc_
 	launch->home = home_of(of->in->paths.home, of->mounts);
 	add_links(of, plan);
 
-	launch_add_mount(launch, package->directory, STORE_GUEST_PACKAGE, false);
-	const bool own_node = node_add_mounts(&package->node.files, STORE_GUEST_NODE, false, launch);
-	/* A line for the shell finds the named packages' commands first. */
-	launch->path_prefix =
-	    str_printf("%s" STORE_GUEST_PACKAGE "/node_modules/.bin%s",
-	               package->bin == NULL ? STORE_GUEST_BINS ":" : "", own_node ? ":" STORE_GUEST_NODE "/bin" : "");
+	add_package(package, launch);
 	add_workspace(of, plan);
 	add_mounts(of, plan);
 	add_storage(of, plan);

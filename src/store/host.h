@@ -13,6 +13,8 @@
 #define STORE_GUEST_PACKAGE "/opt/npxc/package" /* the store directory, read-only */
 /* for a line of -c: links to the commands of the named packages */
 #define STORE_GUEST_BINS STORE_GUEST_PACKAGE "/bins"
+/* what a directory that is run where it lies depends on, as far as the store holds it: where Node looks last */
+#define STORE_GUEST_MODULES "/node_modules"
 #define STORE_GUEST_NODE "/opt/npxc/node" /* a Node from the store, or another one than /usr/bin/node: bin/node */
 
 /* One file's install.allow. */
@@ -52,6 +54,7 @@ struct store_host {
 	unsigned node_major;              /* defaults.node, 0: whatever satisfies */
 	bool is_root;                     /* staging belongs to SANDBOX_DROP_UID while npm runs, to root afterwards */
 	bool progress;                    /* stderr is a terminal */
+	bool links;                       /* a directory can be run where it lies: the sandbox's kernel is this one */
 };
 
 /* The launch of a sandbox of the store: a name, a home, no network, no limits but time. */

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "config/semver.h"
+#include "store/linked.h"
 #include "store/provision.h"
 #include "store/reason.h"
 
@@ -220,6 +221,13 @@ static bool record_one(int root, const cJSON *packages, const char *name, struct
 	return true;
 }
 
+static void record_linked(const struct linked *linked, struct record *record)
+{
+	struct record_package *package = record_add(record, linked->name, linked->version, linked->engines);
+
+	package->directory = str_dup(linked->directory);
+}
+
 static bool record_packages(int root, const cJSON *lock, const struct request *request, struct record *record,
                             struct npxc_error *err)
 {
@@ -227,6 +235,10 @@ static bool record_packages(int root, const cJSON *lock, const struct request *r
 	const cJSON *project = cJSON_GetObjectItemCaseSensitive(packages, "");
 	const cJSON *dependencies = cJSON_GetObjectItemCaseSensitive(project, "dependencies");
 
+	if (request->linked != NULL) {
+		record_linked(request->linked, record);
+		return true;
+	}
 	for (size_t i = 0; i < request->count; i++) {
 		const char *name = name_of(dependencies, request, i);
 
@@ -243,11 +255,37 @@ static bool record_packages(int root, const cJSON *lock, const struct request *r
 
 /* ---- the first step ---- */
 
-static bool write_root_manifest(const struct staging *staging, const char *tree, struct npxc_error *err)
+static bool write_root_manifest(const struct staging *staging, const struct request *request, const char *tree,
+                                struct npxc_error *err)
 {
-	static const char manifest[] = "{\"private\":true}\n";
+	mem_cleanup char *text =
+	    request->linked != NULL ? cJSON_Print(request->linked->wants) : str_dup("{\"private\":true}\n");
 
-	return staging_add_file(staging, tree, "package.json", manifest, sizeof(manifest) - 1, err);
+	if (text == NULL)
+		return error_set(err, ERROR_INSTALL, "%s: its dependencies cannot be written down", request->title);
+	return staging_add_file(staging, tree, "package.json", text, strlen(text), err);
+}
+
+static void drop_key(cJSON *manifest, const char *key)
+{
+	while (cJSON_GetObjectItemCaseSensitive(manifest, key) != NULL)
+		cJSON_DeleteItemFromObjectCaseSensitive(manifest, key);
+}
+
+/* All that lies there is installed, as it would be seen by a link: also what `files` or .gitignore would leave out of a
+ * published package. A version that is none would keep npm from installing it. */
+static void take_all(cJSON *manifest)
+{
+	static const char *const all[] = { "**" };
+	const char *version = text_of(manifest, "version");
+	struct semver parsed;
+
+	drop_key(manifest, "files");
+	cJSON_AddItemToObject(manifest, "files", cJSON_CreateStringArray(all, 1));
+	if (version != NULL && semver_parse(version, &parsed))
+		return;
+	drop_key(manifest, "version");
+	cJSON_AddStringToObject(manifest, "version", "0.0.0");
 }
 
 /*
@@ -274,6 +312,7 @@ static bool hide_prepare(const struct staging *staging, const char *directory, c
 		       cJSON_GetObjectItemCaseSensitive(entry, "prepare") != NULL)
 			cJSON_DeleteItemFromObjectCaseSensitive(entry, "prepare");
 	}
+	take_all(manifest);
 	text = cJSON_Print(manifest);
 	cJSON_Delete(manifest);
 	if (text == NULL)
@@ -293,7 +332,8 @@ static bool add_directory(const struct staging *staging, const char *directory, 
 	mem_cleanup char *guest = str_printf("/opt/npxc/%s", name);
 
 	launch_add_mount(sources, directory, guest, false);
-	strv_push(words, guest);
+	if (words != NULL)
+		strv_push(words, guest);
 	return hide_prepare(staging, directory, name, guest, sources, err);
 }
 
@@ -312,7 +352,9 @@ static bool fetch(const struct npm *npm, const struct staging *staging, const st
 	strv_push_all(&job.words, words, sizeof(words) / sizeof(words[0]));
 	strv_push(&job.words, progress->terminal ? "--loglevel=http" : "--loglevel=error");
 	strv_push(&job.words, "--");
-	for (size_t i = 0; ok && i < request->count; i++) {
+	for (size_t i = 0; ok && request->linked != NULL && i < request->linked->sources.count; i++)
+		ok = add_directory(staging, request->linked->sources.v[i], i, &sources, NULL, err);
+	for (size_t i = 0; ok && request->linked == NULL && i < request->count; i++) {
 		if (request->specs[i].kind == SPEC_DIRECTORY)
 			ok = add_directory(staging, request->directories[i], i, &sources, &job.words, err);
 		else
@@ -575,7 +617,7 @@ static bool install_in(const struct npm *npm, const struct staging *staging, con
 {
 	FD_CLEANUP int root = -1;
 	cJSON *lock = NULL;
-	bool ok = write_root_manifest(staging, tree, err) && tree_open(tree, &root, err) &&
+	bool ok = write_root_manifest(staging, request, tree, err) && tree_open(tree, &root, err) &&
 	          fetch(npm, staging, request, tree, progress, &refused->npm, err) && read_lock(root, &lock, err) &&
 	          record_packages(root, lock, request, record, err) && link_bins(root, record, err);
 

@@ -207,6 +207,29 @@ void npm_done(struct npm *npm)
 	*npm = (struct npm){ 0 };
 }
 
+char *npm_global_modules(const struct store_host *host, const struct node_facts *node)
+{
+	struct npxc_error ignored;
+	struct npm npm;
+	char *found = NULL;
+
+	if (!npm_find(host, node, &npm, &ignored))
+		return NULL;
+	const char *named = npmrc_get(&npm.config, "prefix");
+	if (str_is_empty(named))
+		named = getenv("PREFIX");
+	mem_cleanup char *program = host_program(&npm);
+	if (!str_is_empty(named)) {
+		mem_cleanup char *prefix = config_path(named, host->home);
+		found = str_path_join(prefix, "lib/node_modules");
+	} else if (program != NULL) {
+		mem_cleanup char *beside = str_path_join(program, "../../lib/node_modules");
+		found = MEM_TAKE(beside);
+	}
+	npm_done(&npm);
+	return found;
+}
+
 /* ---- what the sandbox sees of it ---- */
 
 /* Copies a file that the configuration names; ret_guest: its path inside. */
