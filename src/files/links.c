@@ -42,8 +42,9 @@ static bool is_npm_linked(const struct search *s, const char *name, const struct
 static void note(struct search *s, const char *path, const char *target, const char *why)
 {
 	if (s->out.notes.count < NOTES_MAX)
-		strv_pushf(&s->out.notes, "%s leads to %s, which is %s and not shown to the server; --mount %s would show it",
-		           path, target, why, target);
+		strv_pushf(&s->out.notes,
+		           "%s leads to %s, which is %s and not shown to the server; --mount %s would show it", path,
+		           target, why, target);
 }
 
 /* Why a directory is not shown; static, NULL: it may be. */
@@ -65,8 +66,10 @@ static const char *refusal(const struct search *s, const char *name, const struc
 static bool take(struct search *s, struct source *source, struct npxc_error *err)
 {
 	if (s->out.count == LIMIT_LINKED_DIRECTORIES)
-		return error_set(err, ERROR_CONFIG, "the links of %s lead to more than %d directories; mount their workspace: "
-		                 "--mount %s", s->in->path, LIMIT_LINKED_DIRECTORIES, s->in->root);
+		return error_set(err, ERROR_CONFIG,
+		                 "the links of %s lead to more than %d directories; mount their workspace: "
+		                 "--mount %s",
+		                 s->in->path, LIMIT_LINKED_DIRECTORIES, s->in->root);
 	s->out.v = mem_realloc(s->out.v, s->out.count + 1, sizeof(*s->out.v));
 	s->out.v[s->out.count++] = source_take(source);
 	return true;
@@ -83,10 +86,11 @@ static bool follow(struct search *s, const char *path, const char *name, struct 
 		return true;
 	tree = source_leads_out_of(&target, s->in->written, &link);
 	if (tree != NULL)
-		return error_set(err, ERROR_CONFIG,
-		                 "%s leads out of %s by the symbolic link %s, which a server may have made; if it is meant, "
-		                 "name where it leads: --mount %s",
-		                 path, tree, link, target.path);
+		return error_set(
+		    err, ERROR_CONFIG,
+		    "%s leads out of %s by the symbolic link %s, which a server may have made; if it is meant, "
+		    "name where it leads: --mount %s",
+		    path, tree, link, target.path);
 	why = refusal(s, name, &target);
 	if (why != NULL) {
 		note(s, path, target.path, why);
@@ -162,12 +166,14 @@ static bool open_package(struct search *s, struct npxc_error *err)
 		return error_prefix(err, "package directory");
 	tree = source_leads_out_of(&own, s->in->written, &link);
 	if (tree != NULL)
-		return error_set(err, ERROR_CONFIG,
-		                 "%s leads out of %s by the symbolic link %s, which a server may have made; if it is meant, "
-		                 "name where it leads: npxc %s",
-		                 s->in->typed, tree, link, own.path);
+		return error_set(
+		    err, ERROR_CONFIG,
+		    "%s leads out of %s by the symbolic link %s, which a server may have made; if it is meant, "
+		    "name where it leads: npxc %s",
+		    s->in->typed, tree, link, own.path);
 	if (!str_equal(own.path, s->in->path))
-		return error_set(err, ERROR_CONFIG, "%s became %s while it was prepared; start again", s->in->path, own.path);
+		return error_set(err, ERROR_CONFIG, "%s became %s while it was prepared; start again", s->in->path,
+		                 own.path);
 	return take(s, &own, err);
 }
 

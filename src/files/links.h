@@ -13,11 +13,11 @@
  * the node_modules above it up to the root of its workspace or repository (hoisted dependencies, siblings, "file:../x",
  * npm link), and of what those lead to in turn. Looks, and changes nothing.
  */
-struct links_input {       /* borrowed */
-	const char *typed; /* absolute, as the user spelled it */
-	const char *path;  /* the same without links, as it was when package.json was read */
-	const char *root;  /* config/workspace; may be `path` */
-	const char *home;  /* without links; NULL: not known */
+struct links_input {                /* borrowed */
+	const char *typed;          /* absolute, as the user spelled it */
+	const char *path;           /* the same without links, as it was when package.json was read */
+	const char *root;           /* config/workspace; may be `path` */
+	const char *home;           /* without links; NULL: not known */
 	const char *global;         /* npm's global node_modules; NULL: not known */
 	const struct strv *written; /* trees that servers could write to (files/written); may be NULL */
 	const struct strv *shown;   /* what the user has mounted in so many words already; may be NULL */

@@ -27,7 +27,8 @@ struct mounts_input {     /* borrowed */
 	const struct config_mount *flagged; /* from --mount; they may be relative to cwd */
 	size_t flagged_count;
 	enum config_project project;
-	const struct links_input *package; /* a directory that is run where it lies, without `written` and `shown`; NULL */
+	const struct links_input
+	    *package;               /* a directory that is run where it lies, without `written` and `shown`; NULL */
 	bool writable;              /* mount_mode rw: what arguments and variables name is mounted read-write */
 	const struct strv *written; /* trees that servers could write to (files/written); may be NULL */
 	const struct strv

@@ -298,6 +298,26 @@ static void add_mounts(const struct making *of, struct plan *plan)
 }
 
 /*
+ * A directory's own file is started by a link that bears the command's name, as npm makes one for npx: programs look at
+ * how they were called. Where no link can be made, by its own name.
+ */
+static void add_command(const struct making *of, struct launch *launch)
+{
+	const struct store_package *package = of->package;
+	const size_t last = package->command.count - 1;
+	const char *file = package->command.v[last];
+	strv_push_all(&launch->command, (const char *const *)package->command.v, last);
+	if (package->linked.count == 0 || !runtime_driver(of->runtime->kind)->makes_links ||
+	    strchr(file, '=') != NULL || !str_path_within(file, package->directory)) {
+		strv_push(&launch->command, file);
+		return;
+	}
+	mem_cleanup char *link = str_printf(STORE_GUEST_PACKAGE "/node_modules/.bin/%s", package->bin);
+	strv_pushf(&launch->links, "%s=%s", file, link);
+	strv_push(&launch->command, link);
+}
+
+/*
  * What is installed has a place of its own. What runs where it lies is a mount like others; what was installed for it
  * stands where Node looks last, from wherever it is asked.
  */
@@ -332,7 +352,7 @@ static bool fill_launch(const struct making *of, struct plan *plan, struct npxc_
 	struct launch *launch = &plan->launch;
 	const struct store_package *package = of->package;
 	launch->name = plan_session_name(store_package_label(package), of->draws->id);
-	strv_push_all(&launch->command, (const char *const *)package->command.v, package->command.count);
+	add_command(of, launch);
 	strv_push_all(&launch->command, (const char *const *)of->in->options->arguments.v,
 	              of->in->options->arguments.count);
 	launch->home = home_of(of->in->paths.home, of->mounts);

@@ -103,6 +103,14 @@ bool directory_fingerprint(const char *path, char **ret_digest, struct npxc_erro
 	return true;
 }
 
+char *directory_home(const char *home)
+{
+	struct npxc_error ignored;
+	char *real = NULL;
+
+	return home != NULL && file_real_path(home, &real, &ignored) ? real : NULL;
+}
+
 char *directory_spelled(const char *path, const char *cwd, const char *home)
 {
 	return str_starts(path, "~/") && home != NULL ? str_path_join(home, path + 2) : str_path_join(cwd, path);

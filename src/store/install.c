@@ -8,6 +8,7 @@
 #include "base/tree.h"
 #include "config/semver.h"
 #include "store/linked.h"
+#include "store/local.h"
 #include "store/provision.h"
 #include "store/reason.h"
 
@@ -266,77 +267,6 @@ static bool write_root_manifest(const struct staging *staging, const struct requ
 	return staging_add_file(staging, tree, "package.json", text, strlen(text), err);
 }
 
-static void drop_key(cJSON *manifest, const char *key)
-{
-	while (cJSON_GetObjectItemCaseSensitive(manifest, key) != NULL)
-		cJSON_DeleteItemFromObjectCaseSensitive(manifest, key);
-}
-
-/* All that lies there is installed, as it would be seen by a link: also what `files` or .gitignore would leave out of a
- * published package. A version that is none would keep npm from installing it. */
-static void take_all(cJSON *manifest)
-{
-	static const char *const all[] = { "**" };
-	const char *version = text_of(manifest, "version");
-	struct semver parsed;
-
-	drop_key(manifest, "files");
-	cJSON_AddItemToObject(manifest, "files", cJSON_CreateStringArray(all, 1));
-	if (version != NULL && semver_parse(version, &parsed))
-		return;
-	drop_key(manifest, "version");
-	cJSON_AddStringToObject(manifest, "version", "0.0.0");
-}
-
-/*
- * npm before version 11 runs a directory's `prepare` while it packs the directory, whatever --ignore-scripts says. In
- * this step it can start nothing and would fail, so each npm finds a manifest without it. Written anew, not cut: of two
- * equal keys npm takes the last.
- */
-static bool hide_prepare(const struct staging *staging, const char *directory, const char *name, const char *guest,
-                         struct launch *sources, struct npxc_error *err)
-{
-	mem_cleanup char *path = str_printf("%s/package.json", directory);
-	mem_cleanup char *inside = str_printf("%s/package.json", guest);
-	mem_cleanup char *kept = NULL;
-	mem_cleanup char *copy = NULL;
-	mem_cleanup char *text = NULL;
-	cJSON *manifest = record_read_json(path, LIMIT_PACKAGE_JSON_BYTES);
-	cJSON *entry;
-
-	if (manifest == NULL)
-		return error_set(err, ERROR_INSTALL, "%s is no JSON object that npm could install", path);
-	cJSON_ArrayForEach(entry, manifest)
-	{
-		while (strcmp(entry->string, "scripts") == 0 &&
-		       cJSON_GetObjectItemCaseSensitive(entry, "prepare") != NULL)
-			cJSON_DeleteItemFromObjectCaseSensitive(entry, "prepare");
-	}
-	take_all(manifest);
-	text = cJSON_Print(manifest);
-	cJSON_Delete(manifest);
-	if (text == NULL)
-		return error_set(err, ERROR_INSTALL, "%s cannot be written anew", path);
-	if (!staging_add(staging, name, &kept, err) ||
-	    !staging_add_file(staging, kept, "package.json", text, strlen(text), err))
-		return false;
-	copy = str_printf("%s/package.json", kept);
-	launch_add_mount(sources, copy, inside, false);
-	return true;
-}
-
-static bool add_directory(const struct staging *staging, const char *directory, size_t index, struct launch *sources,
-                          struct strv *words, struct npxc_error *err)
-{
-	mem_cleanup char *name = str_printf("source-%zu", index);
-	mem_cleanup char *guest = str_printf("/opt/npxc/%s", name);
-
-	launch_add_mount(sources, directory, guest, false);
-	if (words != NULL)
-		strv_push(words, guest);
-	return hide_prepare(staging, directory, name, guest, sources, err);
-}
-
 static bool fetch(const struct npm *npm, const struct staging *staging, const struct request *request, const char *tree,
                   struct progress *progress, struct refused *refused, struct npxc_error *err)
 {
@@ -353,10 +283,11 @@ static bool fetch(const struct npm *npm, const struct staging *staging, const st
 	strv_push(&job.words, progress->terminal ? "--loglevel=http" : "--loglevel=error");
 	strv_push(&job.words, "--");
 	for (size_t i = 0; ok && request->linked != NULL && i < request->linked->sources.count; i++)
-		ok = add_directory(staging, request->linked->sources.v[i], i, &sources, NULL, err);
+		ok = local_add(staging, request->linked->root, request->linked->sources.v[i], i, &sources, NULL, err);
 	for (size_t i = 0; ok && request->linked == NULL && i < request->count; i++) {
 		if (request->specs[i].kind == SPEC_DIRECTORY)
-			ok = add_directory(staging, request->directories[i], i, &sources, &job.words, err);
+			ok = local_add(staging, request->directories[i], request->directories[i], i, &sources,
+			               &job.words, err);
 		else
 			strv_pushf(&job.words, "%s@%s", request->specs[i].name,
 			           request->exact != NULL ? request->exact : request->specs[i].select);
@@ -369,7 +300,7 @@ static bool fetch(const struct npm *npm, const struct staging *staging, const st
 		ok = fetch_failed(npm, request, &result, refused, err);
 	proc_result_done(&result);
 	strv_done(&job.words);
-	launch_done(&sources);
+	local_done(&sources);
 	return ok;
 }
 

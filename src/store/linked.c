@@ -45,7 +45,7 @@ static void read_bins(int root, const cJSON *manifest, struct linked *linked)
 		cJSON_ArrayForEach(one, bin)
 		{
 			mem_cleanup char *name = last_component(one->string);
-			if (cJSON_IsString(one) && name[0] != '\0')
+			if (cJSON_IsString(one) && name[0] != '\0' && !str_equal(name, ".") && !str_equal(name, ".."))
 				bins_push(&linked->bins, name, one->valuestring);
 		}
 	} else if (place != NULL) {
@@ -136,8 +136,8 @@ static char *local_source(const struct linked *linked, const char *text)
 
 	if (path == text && path[0] != '.' && path[0] != '/')
 		return NULL;
-	if (!directory_find(path, linked->directory, NULL, &real, &ignored) ||
-	    !str_path_within(real, linked->root) || str_path_within(linked->directory, real))
+	if (!directory_find(path, linked->directory, NULL, &real, &ignored) || !str_path_within(real, linked->root) ||
+	    str_path_within(linked->directory, real))
 		return NULL;
 	mem_cleanup char *manifest = str_printf("%s/package.json", real);
 	cJSON *parsed = record_read_json(manifest, LIMIT_PACKAGE_JSON_BYTES);
@@ -161,7 +161,7 @@ static void take_sources(struct linked *linked, cJSON *dependencies)
 
 static void read_wants(int root, const cJSON *manifest, struct linked *linked)
 {
-	static const char *const KEYS[] = { "dependencies",         "optionalDependencies", "peerDependencies",
+	static const char *const KEYS[] = { "dependencies", "optionalDependencies", "peerDependencies",
 		                            "peerDependenciesMeta", "overrides" };
 	const cJSON *required = cJSON_GetObjectItemCaseSensitive(manifest, "dependencies");
 	const cJSON *optional = cJSON_GetObjectItemCaseSensitive(manifest, "optionalDependencies");
@@ -196,8 +196,9 @@ struct linked *linked_read(const char *directory, const char *home)
 
 	*linked = (struct linked){ .directory = str_dup(directory), .root = workspace_root(directory, home) };
 	linked->name = name != NULL && spec_check_name(name, &ignored) ? str_dup(name) : last_component(directory);
-	linked->version = str_dup(
-	    version != NULL && semver_parse(version, &parsed) && strpbrk(version, "/ \t\n") == NULL ? version : "0.0.0");
+	linked->version =
+	    str_dup(version != NULL && semver_parse(version, &parsed) && strpbrk(version, "/ \t\n") == NULL ? version
+	                                                                                                    : "0.0.0");
 	linked->engines = str_dup(text_of(cJSON_GetObjectItemCaseSensitive(manifest, "engines"), "node"));
 	read_bins(root, manifest, linked);
 	read_wants(root, manifest, linked);
@@ -274,9 +275,8 @@ static bool has_addons(const struct linked *linked)
 		struct npxc_error ignored;
 		FD_CLEANUP int root = -1;
 
-		if (!tree_open(at, &root, &ignored) ||
-		    ((relative[0] == '\0' || tree_is_directory(root, relative)) &&
-		     !tree_walk(root, relative, &visitor, &ignored)))
+		if (!tree_open(at, &root, &ignored) || ((relative[0] == '\0' || tree_is_directory(root, relative)) &&
+		                                        !tree_walk(root, relative, &visitor, &ignored)))
 			found = true;
 		relative = "node_modules";
 		char *parent = str_path_join(at, "..");

@@ -21,8 +21,9 @@ struct linked {
 	char *version;   /* "0.0.0" when it names none */
 	char *engines;   /* engines.node, or NULL */
 	struct bins bins;
-	bool scripts;        /* npm would run an install script of its own */
-	struct cJSON *wants; /* dependencies that lie in no node_modules yet, a package.json for npm; NULL: all is there */
+	bool scripts; /* npm would run an install script of its own */
+	struct cJSON
+	    *wants; /* dependencies that lie in no node_modules yet, a package.json for npm; NULL: all is there */
 	struct strv sources; /* local directories that `wants` names, each as "file:" LINKED_SOURCE and its index */
 };
 

@@ -488,7 +488,11 @@ static void make_launch(const struct npm *npm, const struct npm_job *job, const 
 	launch_add_mount(launch, config, GUEST_CONFIG, false);
 	launch_add_mount(launch, cache, GUEST_CACHE, true);
 	for (size_t i = 0; i < job->source_count; i++)
-		launch_add_mount(launch, job->sources[i].source, job->sources[i].target, false);
+		if (job->sources[i].judged)
+			launch_add_judged(launch, job->sources[i].source, job->sources[i].target, false,
+			                  &job->sources[i].identity);
+		else
+			launch_add_mount(launch, job->sources[i].source, job->sources[i].target, false);
 }
 
 static bool make_reach(const struct npm *npm, const struct npm_job *job, struct store_reach *ret_reach,

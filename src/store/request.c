@@ -1,7 +1,6 @@
 #include "store/request.h"
 
 #include "base/buf.h"
-#include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/sha256.h"
@@ -141,18 +140,17 @@ bool request_name(struct request *request, struct npxc_error *err)
 
 static bool find_directory(const char *path, const char *cwd, const char *home, char **ret_path, struct npxc_error *err)
 {
-	mem_cleanup char *real_home = NULL;
+	mem_cleanup char *real_home = directory_home(home);
 	mem_cleanup char *found = NULL;
-	struct npxc_error ignored;
 
 	if (!directory_find(path, cwd, home, &found, err))
 		return false;
-	(void)!(home != NULL && file_real_path(home, &real_home, &ignored));
 	if (workspace_is_too_wide(found, real_home))
-		return error_set(err, ERROR_CONFIG,
-		                 "%s is the home directory or lies above it, which no server is shown; put the package into a "
-		                 "directory of its own",
-		                 found);
+		return error_set(
+		    err, ERROR_CONFIG,
+		    "%s is the home directory or lies above it, which no server is shown; put the package into a "
+		    "directory of its own",
+		    found);
 	*ret_path = MEM_TAKE(found);
 	return true;
 }

@@ -28,15 +28,15 @@ struct request {
 	size_t count;
 	char *title; /* as typed, for messages */
 	char *key;
-	char *select; /* what resolved.json is asked for */
-	char *exact;  /* the label when the spec itself names the version; NULL */
-	char *suffix; /* directories: "+<fingerprint>" behind the version; "" otherwise */
+	char *select;          /* what resolved.json is asked for */
+	char *exact;           /* the label when the spec itself names the version; NULL */
+	char *suffix;          /* directories: "+<fingerprint>" behind the version; "" otherwise */
 	struct linked *linked; /* owned; a single directory that is run where it is; NULL: whatever else */
 };
 
 /*
- * Without what request_name adds: key, select, exact, suffix. ERROR_CONFIG: no spec or one that is none, a directory that
- * is not there or is HOME or above it, several packages without a command.
+ * Without what request_name adds: key, select, exact, suffix. ERROR_CONFIG: no spec or one that is none, a directory
+ * that is not there or is HOME or above it, several packages without a command.
  */
 bool request_make(const struct store_request *from, const char *cwd, const char *home, struct request *ret_request,
                   struct npxc_error *err) NPXC_MUST_CHECK;

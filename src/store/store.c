@@ -178,8 +178,8 @@ static bool settle(const struct store_host *host, const struct node_facts *facts
 		if (request->count == 1 && request->specs[0].kind != SPEC_DIRECTORY)
 			found->record.select = str_dup(request->select);
 		if (!staging_seal(staging, tree, &found->record.bytes, err) ||
-		    (request->linked == NULL && !install_check(tree, &found->record, err)) || !record_write(tree, &found->record, err) ||
-		    !staging_settle(staging, tree, found->directory, err))
+		    (request->linked == NULL && !install_check(tree, &found->record, err)) ||
+		    !record_write(tree, &found->record, err) || !staging_settle(staging, tree, found->directory, err))
 			return false;
 		*ret_installed = true;
 	}
@@ -361,7 +361,8 @@ static bool fill_command(const struct store_request *from, const struct record_p
  * shell wants commands on a path, which only an installation has.
  */
 static bool fill_linked(const struct store_host *host, const struct store_request *from, const struct request *request,
-                        const struct node_facts *facts, struct found *found, struct store_package *ret_package, struct npxc_error *err)
+                        const struct node_facts *facts, struct found *found, struct store_package *ret_package,
+                        struct npxc_error *err)
 {
 	const struct linked *linked = request->linked;
 	const char *name = from->command;
@@ -401,7 +402,8 @@ static bool fill_linked(const struct store_host *host, const struct store_reques
 }
 
 static bool fill(const struct store_host *host, const struct store_request *from, const struct request *request,
-                 const struct node_facts *facts, struct found *found, struct store_package *ret_package, struct npxc_error *err)
+                 const struct node_facts *facts, struct found *found, struct store_package *ret_package,
+                 struct npxc_error *err)
 {
 	const struct record_package *package = NULL;
 	mem_cleanup char *stem = node_platform_stem(facts);
@@ -442,17 +444,15 @@ static bool find_node(const struct store_host *host, const struct request *reque
 
 /*
  * Whether a single directory is run where it lies. Else it is installed as a registry's package would be: in a machine
- * of its own or with another Node than its add-ons were built for, where its own install scripts have not run, and for a
- * line of -c.
+ * of its own or with another Node than its add-ons were built for, where its own install scripts have not run, and for
+ * a line of -c.
  */
 static void choose_linked(const struct store_host *host, const struct node_facts *facts,
                           const struct store_request *from, struct request *request, struct found *found)
 {
 	if (!host->links || request->count != 1 || request->directories[0] == NULL || from->call != NULL)
 		return;
-	mem_cleanup char *real_home = NULL;
-	struct npxc_error ignored;
-	(void)!(host->home != NULL && file_real_path(host->home, &real_home, &ignored));
+	mem_cleanup char *real_home = directory_home(host->home);
 	struct linked *linked = linked_read(request->directories[0], real_home);
 	struct store_node node = { 0 };
 	if (linked != NULL)
@@ -554,8 +554,8 @@ bool store_use(const struct store_package *package, int *ret_fd, struct npxc_err
 	if (flock(fd, LOCK_SH | LOCK_NB) == -1 || fstat(fd, &held) == -1)
 		return error_set_errno(err, ERROR_IO, "%s is being removed; start again", directory);
 	/* `clean` renames before it removes: a lock on what has no name any more protects nothing. */
-	if (!tree_open(directory, &again, &ignored) || fstat(again, &named) == -1 ||
-	    held.st_dev != named.st_dev || held.st_ino != named.st_ino)
+	if (!tree_open(directory, &again, &ignored) || fstat(again, &named) == -1 || held.st_dev != named.st_dev ||
+	    held.st_ino != named.st_ino)
 		return error_set(err, ERROR_IO, "%s has just been removed; start again", directory);
 	*ret_fd = fd_take(&fd);
 	return true;

@@ -35,8 +35,8 @@ struct store_package {
 	char *key;
 	char *directory;     /* host path of the store directory */
 	char *package_root;  /* inside `directory`: node_modules/<name> (for the environment scan) */
-	struct strv linked;  /* of a directory that is run where it lies: itself, then its workspace's root if it has one;
-	                        `directory` is the first then, and `package_root` "" */
+	struct strv linked;  /* of a directory that is run where it lies: itself, then its workspace's root if it has
+	                        one;  `directory` is the first then, and `package_root` "" */
 	char *typed;         /* ... the path as the user spelled it, absolute */
 	char *global;        /* ... npm's global node_modules, where `npm link` leads through; NULL: not known */
 	char *dependencies;  /* ... and the store directory that holds what it depends on; NULL: it has that itself */

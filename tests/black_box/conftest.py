@@ -204,3 +204,13 @@ def world(cache):
 def probe(cache):
     """The probe as a directory spec, in a place that every user can read."""
     return str(PROBE)
+
+
+@pytest.fixture
+def stored(world):
+    """The probe with an install script of its own: a directory that is installed, not run where it lies."""
+    directory = world.home / "stored"
+    shutil.copytree(PROBE, directory)
+    manifest = json.loads((directory / "package.json").read_text())
+    (directory / "package.json").write_text(json.dumps({**manifest, "scripts": {"postinstall": "node -e 0"}}))
+    return str(directory)
