@@ -32,6 +32,23 @@ for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.S
 PATIENCE = 60
 
 
+def stored_copy(source):
+    """The same server with an install script of its own: a directory that is installed, not run where it lies."""
+    place = TOP / "build" / f"stored-{os.getuid()}" / source.name
+    manifest = json.loads((source / "package.json").read_text())
+    wanted = {path.name: path.read_bytes() for path in source.iterdir() if path.is_file()}
+    wanted["package.json"] = json.dumps({**manifest, "scripts": {"postinstall": "node -e 0"}}).encode()
+    place.mkdir(parents=True, exist_ok=True)
+    for name, data in wanted.items():
+        if not (place / name).exists() or (place / name).read_bytes() != data:
+            (place / name).write_bytes(data)
+            (place / name).chmod(0o755)
+    return place
+
+
+STORED = stored_copy(PROBE)
+
+
 def processes_with(marker):
     """pids of the processes whose arguments or environment hold the marker (zombies have neither)."""
     found = []
@@ -83,9 +100,9 @@ class World:
         path.write_text(value if isinstance(value, str) else json.dumps(value))
         return path
 
-    def configure_probe(self, value):
+    def configure_probe(self, value, directory=PROBE):
         """The file of the probe, which is a directory: it names that, whatever the probe calls itself."""
-        return self.write_config("packages/npxc-probe.json", {"package_dir": str(PROBE), **value})
+        return self.write_config("packages/npxc-probe.json", {"package_dir": str(directory), **value})
 
     def start(self, *words, env=None, cwd=None, **more):
         streams = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -207,10 +224,6 @@ def probe(cache):
 
 
 @pytest.fixture
-def stored(world):
-    """The probe with an install script of its own: a directory that is installed, not run where it lies."""
-    directory = world.home / "stored"
-    shutil.copytree(PROBE, directory)
-    manifest = json.loads((directory / "package.json").read_text())
-    (directory / "package.json").write_text(json.dumps({**manifest, "scripts": {"postinstall": "node -e 0"}}))
-    return str(directory)
+def stored():
+    """STORED, as a directory spec."""
+    return str(STORED)
