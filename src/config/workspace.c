@@ -57,6 +57,15 @@ char *workspace_root(const char *directory, const char *home)
 	if (outer == NULL || (repository != NULL && strlen(repository) < strlen(outer)))
 		outer = repository;
 	char *found = str_dup(outer == NULL ? directory : outer);
+	mem_cleanup char *project =
+	    strstr(directory, "/node_modules/") == NULL
+	        ? NULL
+	        : str_dup_n(directory, (size_t)(strstr(directory, "/node_modules/") - directory));
+	if (project != NULL && strlen(project) < strlen(found) &&
+	    !workspace_is_too_wide(project[0] == '\0' ? "/" : project, home)) {
+		free(found);
+		found = MEM_TAKE(project);
+	}
 	free(workspace);
 	free(repository);
 	return found;

@@ -141,20 +141,26 @@ static bool look_at_modules(struct search *s, const char *directory, struct npxc
 	return follow_all(s, root, place, "", err);
 }
 
+/* From the top: what lies in a node_modules further down is often a link into one further up. */
 static bool look_upwards(struct search *s, const char *directory, struct npxc_error *err)
 {
-	for (char *at = str_dup(directory);;) {
-		const bool fine = look_at_modules(s, at, err);
-		char *parent = str_path_join(at, "..");
-		const bool last = str_equal(at, parent) || !str_path_within(parent, s->in->root);
+	struct strv above __attribute__((cleanup(strv_done))) = { 0 };
+	bool fine = true;
 
-		free(at);
-		at = parent;
-		if (!fine || last) {
-			free(at);
-			return fine;
+	strv_push(&above, directory);
+	for (;;) {
+		const char *last = above.v[above.count - 1];
+		char *parent = str_path_join(last, "..");
+
+		if (str_equal(last, parent) || !str_path_within(parent, s->in->root)) {
+			free(parent);
+			break;
 		}
+		strv_push_owned(&above, parent);
 	}
+	for (size_t i = above.count; fine && i > 0; i--)
+		fine = look_at_modules(s, above.v[i - 1], err);
+	return fine;
 }
 
 static bool open_package(struct search *s, struct npxc_error *err)

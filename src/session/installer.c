@@ -192,6 +192,7 @@ bool installer_make(struct session *session, struct installer *ret_installer, st
 		installer_done(&installer);
 		return false;
 	}
+	project_find(&session->in, &installer.project);
 	*ret_installer = installer;
 	ret_installer->host = (struct store_host){
 		.context = session,
@@ -208,6 +209,8 @@ bool installer_make(struct session *session, struct installer *ret_installer, st
 		.runtime = runtime_kind_word(session->runtime.kind),
 		.allow_package = { .rules = &ret_installer->allow, .file = installer.allow_file },
 		.allow_all = { .rules = &session->in.config.install_allow, .file = session->in.config.file },
+		.scopes = &ret_installer->project.scopes,
+		.note = installer.project.note,
 		.node_major = session->in.config.defaults.node,
 		.is_root = geteuid() == 0,
 		.progress = isatty(STDERR_FILENO) == 1,
@@ -223,5 +226,6 @@ void installer_done(struct installer *installer)
 	strv_done(&installer->allow);
 	free(installer->allow_file);
 	free(installer->search);
+	project_done(&installer->project);
 	*installer = (struct installer){ 0 };
 }

@@ -62,6 +62,8 @@ static void show(struct progress *progress)
 
 static void progress_start(struct progress *progress, const struct store_host *host, const char *title)
 {
+	if (host->note != NULL)
+		log_notice("%s", host->note);
 	*progress = (struct progress){ .title = title, .phase = "starting", .terminal = host->progress };
 	progress->started_ms = clock_now_ms();
 	if (progress->terminal)
@@ -267,6 +269,12 @@ static bool write_root_manifest(const struct staging *staging, const struct requ
 	return staging_add_file(staging, tree, "package.json", text, strlen(text), err);
 }
 
+/* Of an exact version without what is npxc's own behind it. */
+static size_t select_length(const struct request *request, size_t i)
+{
+	return request->exact != NULL ? strcspn(request->exact, "+") : strlen(request->specs[i].select);
+}
+
 static bool fetch(const struct npm *npm, const struct staging *staging, const struct request *request, const char *tree,
                   struct progress *progress, struct refused *refused, struct npxc_error *err)
 {
@@ -289,7 +297,7 @@ static bool fetch(const struct npm *npm, const struct staging *staging, const st
 			ok = local_add(staging, request->directories[i], request->directories[i], i, &sources,
 			               &job.words, err);
 		else
-			strv_pushf(&job.words, "%s@%s", request->specs[i].name,
+			strv_pushf(&job.words, "%s@%.*s", request->specs[i].name, (int)select_length(request, i),
 			           request->exact != NULL ? request->exact : request->specs[i].select);
 	}
 	job.sources = sources.mounts;

@@ -117,6 +117,15 @@ static const char *first_of(const struct npmrc *const *layers, size_t count, con
 	return NULL;
 }
 
+static void add_scopes(const struct strv *scopes, struct npmrc *to)
+{
+	for (size_t i = 0; scopes != NULL && i < scopes->count; i++) {
+		mem_cleanup char *key = str_dup_n(scopes->v[i], strcspn(scopes->v[i], "="));
+
+		npmrc_set(to, key, scopes->v[i] + strlen(key) + 1);
+	}
+}
+
 /* The host's Node, beside which npm's global configuration lies. With an image there may be none. Owned or NULL. */
 static char *host_program(const struct npm *npm)
 {
@@ -133,8 +142,8 @@ static char *host_program(const struct npm *npm)
 }
 
 /*
- * npm's order: environment over the user's file over the global one over npm's own. The project's file does not count,
- * because the store is shared between projects.
+ * npm's order: environment over the project's file over the user's over the global one over npm's own. Of a project's
+ * only registries of scopes count, and these only if the user trusts it.
  */
 static void read_config(struct npm *npm)
 {
@@ -165,6 +174,7 @@ static void read_config(struct npm *npm)
 	read_config_file(&npm->config, builtin_path);
 	read_config_file(&npm->config, global_path);
 	read_config_file(&npm->config, user_path);
+	add_scopes(npm->host->scopes, &npm->config);
 	npmrc_read_environment(&npm->config, environ);
 	npmrc_done(&environment);
 	npmrc_done(&builtin);

@@ -133,9 +133,32 @@ static char *with_hint(const char *spec, const char *hint)
 	return str_printf("%s@%s", spec, hint);
 }
 
-bool request_name(struct request *request, struct npxc_error *err)
+static void set_apart(struct request *request, const struct strv *scopes)
 {
-	return request->count == 1 ? name_one(request, err) : name_set(request, err);
+	BUF_CLEANUP struct buf text = BUF_INIT(LIMIT_NPMRC_BYTES);
+	struct npxc_error ignored;
+
+	if (scopes == NULL || scopes->count == 0 || request->select == NULL)
+		return;
+	for (size_t i = 0; i < scopes->count; i++)
+		(void)!buf_appendf(&text, &ignored, "%s\n", scopes->v[i]);
+	mem_cleanup char *hash = sha256_hex(text.data == NULL ? "" : text.data, text.length);
+	mem_cleanup char *select = MEM_TAKE(request->select);
+	request->select = str_printf("%s with %s", select, hash);
+	mem_cleanup char *suffix = MEM_TAKE(request->suffix);
+	request->suffix = str_printf("%s%s%.*s", suffix, suffix[0] == '\0' ? "+" : ".", FINGERPRINT_DIGITS, hash);
+	if (request->exact != NULL) {
+		mem_cleanup char *exact = MEM_TAKE(request->exact);
+		request->exact = str_printf("%s%s", exact, request->suffix);
+	}
+}
+
+bool request_name(struct request *request, const struct strv *scopes, struct npxc_error *err)
+{
+	if (!(request->count == 1 ? name_one(request, err) : name_set(request, err)))
+		return false;
+	set_apart(request, scopes);
+	return true;
 }
 
 static bool find_directory(const char *path, const char *cwd, const char *home, char **ret_path, struct npxc_error *err)

@@ -40,8 +40,11 @@ struct request {
  */
 bool request_make(const struct store_request *from, const char *cwd, const char *home, struct request *ret_request,
                   struct npxc_error *err) NPXC_MUST_CHECK;
-/* Once `linked` is settled. ERROR_CONFIG. */
-bool request_name(struct request *request, struct npxc_error *err) NPXC_MUST_CHECK;
+/*
+ * Once `linked` is settled. `scopes` as in struct store_host: a name may stand for another package with them, so what
+ * is installed with some is apart from what is installed with others, or none. ERROR_CONFIG.
+ */
+bool request_name(struct request *request, const struct strv *scopes, struct npxc_error *err) NPXC_MUST_CHECK;
 void request_done(struct request *request);
 
 /* Sorts the lines and joins them by line breaks; owned. */

@@ -176,7 +176,7 @@ static bool settle(const struct store_host *host, const struct node_facts *facts
 	} else {
 		found->record.installed_at = (int64_t)time(NULL);
 		if (request->count == 1 && request->specs[0].kind != SPEC_DIRECTORY)
-			found->record.select = str_dup(request->select);
+			found->record.select = str_dup(request->specs[0].select);
 		if (!staging_seal(staging, tree, &found->record.bytes, err) ||
 		    (request->linked == NULL && !install_check(tree, &found->record, err)) ||
 		    !record_write(tree, &found->record, err) || !staging_settle(staging, tree, found->directory, err))
@@ -474,7 +474,7 @@ static bool get(const struct store_host *host, const struct node_facts *facts, c
                 struct npxc_error *err)
 {
 	choose_linked(host, facts, from, request, found);
-	if (!request_name(request, err))
+	if (!request_name(request, host->scopes, err))
 		return false;
 	if (request->linked != NULL && request->linked->wants == NULL)
 		return true;

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socketserver
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -17,9 +18,14 @@ import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent.parent
+sys.path.insert(0, str(TOP / "tests" / "record"))
+
+from stored import stored_copy  # noqa: E402
+
 NPXC = pathlib.Path(os.environ.get("NPXC", TOP / "build" / "npxc")).resolve()
 PROBE = TOP / "conformance" / "servers" / "probe"
 PROBE_KEY = "dir=0" + hashlib.sha256(str(PROBE).encode()).hexdigest()[:32]  # of its data
+STORED = stored_copy(PROBE)
 RUNTIME = os.environ.get("NPXC_TEST_RUNTIME")  # another one than this machine's ordinary one
 
 # Whoever started this may ignore them, as a shell does for what it starts in the background. What is tried would inherit
@@ -30,23 +36,6 @@ for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.S
 
 # How long a test waits for an event before it is called missing. Not a figure about npxc: machines are slow and shared.
 PATIENCE = 60
-
-
-def stored_copy(source):
-    """The same server with an install script of its own: a directory that is installed, not run where it lies."""
-    place = TOP / "build" / f"stored-{os.getuid()}" / source.name
-    manifest = json.loads((source / "package.json").read_text())
-    wanted = {path.name: path.read_bytes() for path in source.iterdir() if path.is_file()}
-    wanted["package.json"] = json.dumps({**manifest, "scripts": {"postinstall": "node -e 0"}}).encode()
-    place.mkdir(parents=True, exist_ok=True)
-    for name, data in wanted.items():
-        if not (place / name).exists() or (place / name).read_bytes() != data:
-            (place / name).write_bytes(data)
-            (place / name).chmod(0o755)
-    return place
-
-
-STORED = stored_copy(PROBE)
 
 
 def processes_with(marker):

@@ -17,7 +17,7 @@ from tortured import Tortured
 
 pytestmark = pytest.mark.skipif(RUNTIME is not None, reason="the runtime is the replay shim")
 
-TORTURE = Scenario("torture", (str(STORED),), link="gateway", shim=True)
+TORTURE = Scenario("torture", link="gateway", shim=True)
 
 
 def test_a_launcher_killed_at_any_call_leaves_nothing(cache):
@@ -81,7 +81,7 @@ def test_a_container_that_comes_after_its_removal_goes(cache):
 
 def test_a_service_that_restarts_ends_the_session_and_leaves_nothing(cache):
     """Its containers are gone with it, and so is what carried the client's words; the network outlives it."""
-    run = Run(Scenario("restart", (str(STORED),), link="gateway", shim=True), 1, cache)
+    run = Run(Scenario("restart", link="gateway", shim=True), 1, cache)
     try:
         process = subprocess.Popen([str(NPXC), *run.scenario.words], env=run.world.env, cwd=run.world.project,
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
