@@ -9,6 +9,7 @@
 #include "files/sockets.h"
 #include "files/source.h"
 #include "files/words.h"
+#include "files/worktree.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -507,6 +508,34 @@ static void list_shown(const struct gather *g, struct strv *ret_shown)
 			strv_push(ret_shown, g->out.v[i].source);
 }
 
+/* With a linked work tree or a submodule the directory that its repository is in. */
+static bool add_git(struct gather *g, const struct source *project, struct npxc_error *err)
+{
+	struct source git __attribute__((cleanup(source_done))) = SOURCE_NONE;
+	struct strv shown __attribute__((cleanup(strv_done))) = { 0 };
+	mem_cleanup char *home = NULL;
+	mem_cleanup char *note = NULL;
+	struct npxc_error ignored;
+	if (!file_real_path(g->in->home, &home, &ignored))
+		home = NULL;
+	const struct worktree_input input = { .project = project, .home = home, .written = g->in->written };
+	g->out.own_repository = worktree_is_own(project);
+	list_shown(g, &shown);
+	if (!worktree_find(&input, &git, &note)) {
+		if (note != NULL)
+			strv_push(&g->out.notes, note);
+		return true;
+	}
+	if (strv_holds_path(&shown, git.path))
+		return true;
+	if (!mounts_check_target(git.path, err))
+		return error_prefix(err, "--project: the git directory of the work tree");
+	strv_pushf(&g->out.notes, "read-only with %s, because git needs it there: %s", project->path, git.path);
+	mem_cleanup char *path = str_dup(git.path);
+	add(g, &git, path, false, "git");
+	return true;
+}
+
 /* The package's own directory, and what its links lead to. */
 static bool add_package(struct gather *g, struct npxc_error *err)
 {
@@ -556,6 +585,8 @@ static bool gather_all(struct gather *g, struct npxc_error *err)
 			    in->cwd);
 		if (!mounts_check_target(in->cwd, err))
 			return error_prefix(err, "--project");
+		if (!add_git(g, &g->cwd, err))
+			return false;
 		add(g, &g->cwd, in->cwd, in->project != CONFIG_PROJECT_RO, "project")->all =
 		    in->project == CONFIG_PROJECT_RW_ALL;
 	}

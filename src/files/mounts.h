@@ -44,7 +44,7 @@ struct mounts_entry {
 	bool kept;    /* not asked for: what the host would execute, read-only in a writable tree */
 	bool all;     /* writable: with what the host would execute */
 	bool outside; /* not under the working directory: the user named it by flag or configuration */
-	char *origin; /* owned: "--mount", "mounts", "project", "package", "package link", "argument 2",
+	char *origin; /* owned: "--mount", "mounts", "project", "git", "package", "package link", "argument 2",
 	                 "variable NAME", "kept read-only" */
 };
 
@@ -63,10 +63,11 @@ struct mounts {
 	size_t pin_count;
 	struct guards_tree *trees; /* the writable ones, with what the host would execute in them at the start */
 	size_t tree_count;
-	struct strv masks; /* sockets inside, by their path inside */
-	struct strv notes; /* lines for the user: what was not mounted and which flag would, masked sockets */
-	bool cwd_in_scope; /* false when cwd is /, HOME or an ancestor of HOME */
-	char *real_cwd;    /* owned; cwd without links, as it was walked */
+	struct strv masks;   /* sockets inside, by their path inside */
+	struct strv notes;   /* lines for the user: what was not mounted and which flag would, masked sockets */
+	bool own_repository; /* the project is a git work tree of this user's */
+	bool cwd_in_scope;   /* false when cwd is /, HOME or an ancestor of HOME */
+	char *real_cwd;      /* owned; cwd without links, as it was walked */
 };
 
 /*

@@ -347,6 +347,20 @@ static void add_package(const struct store_package *package, struct launch *laun
 	}
 }
 
+/*
+ * To git the project is this user's own also where the user inside is another one, as when root starts it ("dubious
+ * ownership", safe.directory in git-config(1)). Who configures git by variables knows better.
+ */
+static void add_git_settings(const struct making *of, struct launch *launch)
+{
+	for (size_t i = 0; i < of->in->env_count; i++)
+		if (str_starts(of->in->env[i].name, "GIT_CONFIG_"))
+			return;
+	launch_add_env(launch, "GIT_CONFIG_COUNT", "1");
+	launch_add_env(launch, "GIT_CONFIG_KEY_0", "safe.directory");
+	launch_add_env(launch, "GIT_CONFIG_VALUE_0", of->mounts->real_cwd);
+}
+
 static bool fill_launch(const struct making *of, struct plan *plan, struct npxc_error *err)
 {
 	struct launch *launch = &plan->launch;
@@ -373,6 +387,8 @@ static bool fill_launch(const struct making *of, struct plan *plan, struct npxc_
 		}
 	}
 
+	if (of->mounts->own_repository)
+		add_git_settings(of, launch);
 	for (size_t i = 0; i < of->in->env_count; i++)
 		launch_add_env(launch, of->in->env[i].name, of->in->env[i].value);
 	launch->term = str_dup(of->in->term);
