@@ -136,6 +136,15 @@
 /* bytes: the empty directory that is laid over one of the system's; one page holds it. */
 #define LIMIT_TMPFS_HIDDEN_BYTES (4 * KIB)
 
+/* bytes: a `.git` file and what it leads to: one path each. */
+#define LIMIT_GIT_FILE_BYTES (8 * KIB)
+
+/* directories: that a package's directory and the links in it show beside it. A monorepo of 100 packages links each. */
+#define LIMIT_LINKED_DIRECTORIES 256
+
+/* entries: of a package's directory that is searched for native add-ons. More count as if it had some. */
+#define LIMIT_LINKED_SCAN_ENTRIES 300000
+
 /* files: what the fingerprint of a local package directory looks at. */
 #define LIMIT_FINGERPRINT_FILES 100000
 

@@ -28,7 +28,10 @@ static bool install_one(const struct options *options, cJSON *report, struct npx
 	cJSON_AddItemToArray(report, entry);
 	if (!options->json)
 		print_row("%s %s %s", store_package_label(&s.package), s.package.version,
-		          s.package.installed_now ? "installed" : "is installed already");
+		          s.package.installed_now ? "installed"
+		          : s.package.linked.count > 0 && s.package.dependencies == NULL
+		              ? "is run where it is; nothing has to be installed"
+		              : "is installed already");
 	session_close(&s);
 	return true;
 }

@@ -329,6 +329,7 @@ static const struct member config_members[] = {
 	{ "$schema", 0, .read = read_schema },
 	{ "defaults", 0, MEMBERS(defaults_members) },
 	{ "install", offsetof(struct config, install_allow), MEMBERS(install_members) },
+	{ "trusted_projects", offsetof(struct config, trusted_projects), .list = value_check_project },
 	{ "paths", 0, MEMBERS(paths_members) },
 };
 static const struct member whole_config = { .name = NULL, MEMBERS(config_members) };
@@ -468,6 +469,7 @@ void config_done(struct config *config)
 	free(config->defaults.log_level);
 	strv_done(&config->heuristic.uri_prefix);
 	strv_done(&config->install_allow);
+	strv_done(&config->trusted_projects);
 	*config = (struct config){ 0 };
 }
 

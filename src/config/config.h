@@ -43,8 +43,9 @@ struct config {
 		bool home_prefix;
 		struct strv uri_prefix;
 	} heuristic;
-	bool refuse_outside;       /* paths.outside: a call that names a file elsewhere is answered, not forwarded */
-	struct strv install_allow; /* rules: what every installation may reach beside the registry */
+	bool refuse_outside;          /* paths.outside: a call that names a file elsewhere is answered, not forwarded */
+	struct strv trusted_projects; /* absolute, cleaned: whose .npmrc may name registries of scopes */
+	struct strv install_allow;    /* rules: what every installation may reach beside the registry */
 };
 
 struct config_variable {

@@ -260,6 +260,17 @@ bool value_check_host_path(const char *text, struct npxc_error *err)
 	return true;
 }
 
+bool value_check_project(const char *text, struct npxc_error *err)
+{
+	mem_cleanup char *bad = value_shown(text);
+	mem_cleanup char *clean = text[0] == '/' ? str_path_clean(text) : NULL;
+
+	if (clean == NULL || strcmp(clean, text) != 0)
+		return error_set(err, ERROR_CONFIG,
+		                 "\"%s\" is not an absolute path without \".\", \"..\" and a slash at its end", bad);
+	return true;
+}
+
 /* A name, or with a slash in front a JSON pointer (RFC 6901). */
 bool value_check_argument(const char *text, struct npxc_error *err)
 {

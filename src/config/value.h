@@ -43,6 +43,7 @@ bool value_check_cpus(unsigned millis, struct npxc_error *err) NPXC_MUST_CHECK;
 
 bool value_check_same_path(const char *host, struct npxc_error *err) NPXC_MUST_CHECK;
 bool value_check_host_path(const char *text, struct npxc_error *err) NPXC_MUST_CHECK; /* absolute, or ~/... */
+bool value_check_project(const char *text, struct npxc_error *err) NPXC_MUST_CHECK;   /* absolute and clean */
 bool value_check_network(const char *text, struct npxc_error *err) NPXC_MUST_CHECK;
 bool value_check_link(const char *text, struct npxc_error *err) NPXC_MUST_CHECK;
 bool value_check_image(const char *text, struct npxc_error *err) NPXC_MUST_CHECK;

@@ -10,6 +10,7 @@
 #include "files/sockets.h"
 #include "files/source.h"
 #include "files/words.h"
+#include "files/worktree.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -499,6 +500,74 @@ static bool guard_trees(struct mounts *m, struct npxc_error *err)
 	return true;
 }
 
+/* What the user's own words show at its own path, by its path without links. */
+static void list_shown(const struct gather *g, struct strv *ret_shown)
+{
+	for (size_t i = 0; i < g->out.count; i++)
+		if (g->out.v[i].directory &&
+		    (str_equal(g->out.v[i].source, g->out.v[i].target) || str_equal(g->out.v[i].origin, "project")))
+			strv_push(ret_shown, g->out.v[i].source);
+}
+
+/* With a linked work tree or a submodule the directory that its repository is in. */
+static bool add_git(struct gather *g, const struct source *project, struct npxc_error *err)
+{
+	struct source git __attribute__((cleanup(source_done))) = SOURCE_NONE;
+	struct strv shown __attribute__((cleanup(strv_done))) = { 0 };
+	mem_cleanup char *home = NULL;
+	mem_cleanup char *note = NULL;
+	struct npxc_error ignored;
+	if (!file_real_path(g->in->home, &home, &ignored))
+		home = NULL;
+	const struct worktree_input input = { .project = project, .home = home, .written = g->in->written };
+	g->out.own_repository = worktree_is_own(project);
+	list_shown(g, &shown);
+	if (!worktree_find(&input, &git, &note)) {
+		if (note != NULL)
+			strv_push(&g->out.notes, note);
+		return true;
+	}
+	if (strv_holds_path(&shown, git.path))
+		return true;
+	if (!mounts_check_target(git.path, err))
+		return error_prefix(err, "--project: the git directory of the work tree");
+	strv_pushf(&g->out.notes, "read-only with %s, because git needs it there: %s", project->path, git.path);
+	mem_cleanup char *path = str_dup(git.path);
+	add(g, &git, path, false, "git");
+	return true;
+}
+
+/* The package's own directory, and what its links lead to. */
+static bool add_package(struct gather *g, struct npxc_error *err)
+{
+	struct strv shown __attribute__((cleanup(strv_done))) = { 0 };
+	struct strv beside __attribute__((cleanup(strv_done))) = { 0 };
+	struct links links;
+	bool fine = true;
+	list_shown(g, &shown);
+	struct links_input input = *g->in->package;
+	input.written = g->in->written;
+	input.shown = &shown;
+	if (!links_find(&input, &links, err))
+		return false;
+	for (size_t i = 0; fine && i < links.count; i++) {
+		mem_cleanup char *path = str_dup(links.v[i].path);
+		if (strv_holds_path(&shown, path))
+			continue;
+		fine = mounts_check_target(path, err) || error_prefix(err, "package directory");
+		if (fine)
+			add(g, &links.v[i], path, false, i == 0 ? "package" : "package link");
+		if (fine && i > 0)
+			strv_push(&beside, path);
+	}
+	mem_cleanup char *names = some_of(&beside);
+	if (beside.count > 0)
+		strv_pushf(&g->out.notes, "read-only with %s, because its links lead there: %s", input.path, names);
+	strv_push_all(&g->out.notes, (const char *const *)links.notes.v, links.notes.count);
+	links_done(&links);
+	return fine;
+}
+
 static bool gather_all(struct gather *g, struct npxc_error *err)
 {
 	const struct mounts_input *in = g->in;
@@ -517,9 +586,13 @@ static bool gather_all(struct gather *g, struct npxc_error *err)
 			    in->cwd);
 		if (!mounts_check_target(in->cwd, err))
 			return error_prefix(err, "--project");
+		if (!add_git(g, &g->cwd, err))
+			return false;
 		add(g, &g->cwd, in->cwd, in->project != CONFIG_PROJECT_RO, "project")->all =
 		    in->project == CONFIG_PROJECT_RW_ALL;
 	}
+	if (in->package != NULL && !add_package(g, err))
+		return false;
 	for (size_t i = 0; i < in->arguments->count; i++)
 		consider_argument(g, in->arguments->v[i], i + 1);
 	for (size_t i = 0; i < in->env_count; i++)

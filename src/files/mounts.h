@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "config/config.h"
 #include "files/guards.h"
+#include "files/links.h"
 #include "runtime/runtime.h"
 
 #include <stdbool.h>
@@ -27,6 +28,8 @@ struct mounts_input {          /* borrowed */
 	const struct config_mount *flagged; /* from --mount; they may be relative to cwd */
 	size_t flagged_count;
 	enum config_project project;
+	const struct links_input
+	    *package;               /* a directory that is run where it lies, without `written` and `shown`; NULL */
 	bool writable;              /* mount_mode rw: what arguments and variables name is mounted read-write */
 	const struct strv *written; /* trees that servers could write to (files/written); may be NULL */
 	const struct strv
@@ -42,7 +45,8 @@ struct mounts_entry {
 	bool kept;    /* not asked for: what the host would execute, read-only in a writable tree */
 	bool all;     /* writable: with what the host would execute */
 	bool outside; /* not under the working directory: the user named it by flag or configuration */
-	char *origin; /* owned: "--mount", "mounts", "project", "argument 2", "variable NAME", "kept read-only" */
+	char *origin; /* owned: "--mount", "mounts", "project", "git", "package", "package link", "argument 2",
+	                 "variable NAME", "kept read-only" */
 };
 
 /* A directory in a writable tree that must not be renamed: what is kept read-only lies in it. */
@@ -60,10 +64,11 @@ struct mounts {
 	size_t pin_count;
 	struct guards_tree *trees; /* the writable ones, with what the host would execute in them at the start */
 	size_t tree_count;
-	struct strv masks; /* sockets inside, by their path inside */
-	struct strv notes; /* lines for the user: what was not mounted and which flag would, masked sockets */
-	bool cwd_in_scope; /* false when cwd is /, HOME or an ancestor of HOME */
-	char *real_cwd;    /* owned; cwd without links, as it was walked */
+	struct strv masks;   /* sockets inside, by their path inside */
+	struct strv notes;   /* lines for the user: what was not mounted and which flag would, masked sockets */
+	bool own_repository; /* the project is a git work tree of this user's */
+	bool cwd_in_scope;   /* false when cwd is /, HOME or an ancestor of HOME */
+	char *real_cwd;      /* owned; cwd without links, as it was walked */
 };
 
 /*

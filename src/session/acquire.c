@@ -92,6 +92,7 @@ bool acquire_package(struct session *session, enum store_wish wish, struct npxc_
 		.version_hint = session->in.has_package_config ? session->in.package_config.version : NULL,
 	};
 	session->has_package = store_get(&installer.host, &request, wish, &session->package, err);
+	project_tell(&installer.project, session->has_package ? &session->package : NULL);
 	installer_done(&installer);
 	session->install_us = clock_now_us() - began;
 	return session->has_package && store_use(&session->package, &session->store_lock, err) &&

@@ -308,7 +308,8 @@ static bool remember_written(struct inputs *in, const char *file, const struct s
 	return written_add(file, known, &trees, err);
 }
 
-static bool gather_mounts(struct inputs *in, bool is_root, bool starts, struct npxc_error *err)
+static bool gather_mounts(struct inputs *in, const struct store_package *package, bool is_root, bool starts,
+                          struct npxc_error *err)
 {
 	mem_cleanup char *file = str_path_join(in->paths.state_directory, "written");
 	struct strv written __attribute__((cleanup(strv_done))) = { 0 };
@@ -320,6 +321,14 @@ static bool gather_mounts(struct inputs *in, bool is_root, bool starts, struct n
 	strv_push(&own, in->paths.state_directory);
 	if (!written_read(file, &written, err))
 		return false;
+	const bool linked = package->linked.count > 0;
+	const struct links_input links_input = {
+		.typed = package->typed,
+		.path = linked ? package->linked.v[0] : NULL,
+		.root = linked ? package->linked.v[package->linked.count - 1] : NULL,
+		.home = in->real_home,
+		.global = package->global,
+	};
 	const struct mounts_input mounts_input = {
 		.cwd = in->cwd,
 		.home = in->paths.home,
@@ -332,6 +341,7 @@ static bool gather_mounts(struct inputs *in, bool is_root, bool starts, struct n
 		.flagged = in->options->mounts,
 		.flagged_count = in->options->mount_count,
 		.project = in->options->project_set ? in->options->project : in->package_config.project,
+		.package = linked ? &links_input : NULL,
 		.writable = in->config.defaults.mount_writable,
 		.written = &written,
 		.own = &own,
@@ -357,7 +367,7 @@ bool inputs_gather(struct inputs *in, const struct runtime *runtime, const struc
 	if (!file_real_path(in->paths.home, &in->real_home, &ignored))
 		in->real_home = NULL;
 	gather_variables(in);
-	return gather_mounts(in, runtime->is_root, starts, err);
+	return gather_mounts(in, package, runtime->is_root, starts, err);
 }
 
 const struct mounts_entry *inputs_cover(const struct inputs *in)

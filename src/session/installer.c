@@ -216,6 +216,7 @@ bool installer_make(struct session *session, struct installer *ret_installer, st
 		installer_done(&installer);
 		return false;
 	}
+	project_find(&session->in, &installer.project);
 	*ret_installer = installer;
 	ret_installer->host = (struct store_host){
 		.context = session,
@@ -232,9 +233,14 @@ bool installer_make(struct session *session, struct installer *ret_installer, st
 		.runtime = runtime_kind_word(session->runtime.kind),
 		.allow_package = { .rules = &ret_installer->allow, .file = installer.allow_file },
 		.allow_all = { .rules = &session->in.config.install_allow, .file = session->in.config.file },
+		.scopes = &ret_installer->project.scopes,
+		.note = installer.project.note,
 		.node_major = session->in.config.defaults.node,
 		.is_root = geteuid() == 0,
 		.progress = isatty(STDERR_FILENO) == 1,
+#ifdef __linux__
+		.links = !runtime_driver(session->runtime.kind)->has_own_kernel,
+#endif
 	};
 	return true;
 }
@@ -244,5 +250,6 @@ void installer_done(struct installer *installer)
 	strv_done(&installer->allow);
 	free(installer->allow_file);
 	free(installer->search);
+	project_done(&installer->project);
 	*installer = (struct installer){ 0 };
 }

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "session/project.h"
 #include "store/store.h"
 
 #include <stdbool.h>
@@ -19,6 +20,7 @@ struct installer {
 	char *search;
 	struct strv allow;
 	char *allow_file;
+	struct project project;
 };
 
 /*

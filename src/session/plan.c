@@ -297,23 +297,82 @@ static void add_mounts(const struct making *of, struct plan *plan)
 	plan->guards = guards_text(m->trees, m->tree_count);
 }
 
+/*
+ * A directory's own file is started by a link that bears the command's name, as npm makes one for npx: programs look at
+ * how they were called. Where no link can be made, by its own name.
+ */
+static void add_command(const struct making *of, struct launch *launch)
+{
+	const struct store_package *package = of->package;
+	const size_t last = package->command.count - 1;
+	const char *file = package->command.v[last];
+	strv_push_all(&launch->command, (const char *const *)package->command.v, last);
+	if (package->linked.count == 0 || !runtime_driver(of->runtime->kind)->makes_links ||
+	    strchr(file, '=') != NULL || !str_path_within(file, package->directory)) {
+		strv_push(&launch->command, file);
+		return;
+	}
+	mem_cleanup char *link = str_printf(STORE_GUEST_PACKAGE "/node_modules/.bin/%s", package->bin);
+	strv_pushf(&launch->links, "%s=%s", file, link);
+	strv_push(&launch->command, link);
+}
+
+/*
+ * What is installed has a place of its own. What runs where it lies is a mount like others; what was installed for it
+ * stands where Node looks last, from wherever it is asked.
+ */
+static void add_package(const struct store_package *package, struct launch *launch)
+{
+	const bool own_node = node_add_mounts(&package->node.files, STORE_GUEST_NODE, false, launch);
+	const char *node = own_node ? ":" STORE_GUEST_NODE "/bin" : "";
+	if (package->linked.count == 0) {
+		launch_add_mount(launch, package->directory, STORE_GUEST_PACKAGE, false);
+		/* A line for the shell finds the named packages' commands first. */
+		launch->path_prefix = str_printf("%s" STORE_GUEST_PACKAGE "/node_modules/.bin%s",
+		                                 package->bin == NULL ? STORE_GUEST_BINS ":" : "", node);
+		return;
+	}
+	mem_cleanup char *bins = str_dup("");
+	for (size_t i = 0; i < package->linked.count; i++) {
+		if (strchr(package->linked.v[i], ':') != NULL)
+			continue;
+		char *longer = str_printf("%s%s/node_modules/.bin:", bins, package->linked.v[i]);
+		free(bins);
+		bins = longer;
+	}
+	launch->path_prefix = str_printf("%s" STORE_GUEST_MODULES "/.bin%s", bins, node);
+	if (package->dependencies != NULL) {
+		mem_cleanup char *modules = str_path_join(package->dependencies, "node_modules");
+		launch_add_mount(launch, modules, STORE_GUEST_MODULES, false);
+	}
+}
+
+/*
+ * To git the project is this user's own also where the user inside is another one, as when root starts it ("dubious
+ * ownership", safe.directory in git-config(1)). Who configures git by variables knows better.
+ */
+static void add_git_settings(const struct making *of, struct launch *launch)
+{
+	for (size_t i = 0; i < of->in->env_count; i++)
+		if (str_starts(of->in->env[i].name, "GIT_CONFIG_"))
+			return;
+	launch_add_env(launch, "GIT_CONFIG_COUNT", "1");
+	launch_add_env(launch, "GIT_CONFIG_KEY_0", "safe.directory");
+	launch_add_env(launch, "GIT_CONFIG_VALUE_0", of->mounts->real_cwd);
+}
+
 static bool fill_launch(const struct making *of, struct plan *plan, struct npxc_error *err)
 {
 	struct launch *launch = &plan->launch;
 	const struct store_package *package = of->package;
 	launch->name = plan_session_name(store_package_label(package), of->draws->id);
-	strv_push_all(&launch->command, (const char *const *)package->command.v, package->command.count);
+	add_command(of, launch);
 	strv_push_all(&launch->command, (const char *const *)of->in->options->arguments.v,
 	              of->in->options->arguments.count);
 	launch->home = home_of(of->in->paths.home, of->mounts);
 	add_links(of, plan);
 
-	launch_add_mount(launch, package->directory, STORE_GUEST_PACKAGE, false);
-	const bool own_node = node_add_mounts(&package->node.files, STORE_GUEST_NODE, false, launch);
-	/* A line for the shell finds the named packages' commands first. */
-	launch->path_prefix =
-	    str_printf("%s" STORE_GUEST_PACKAGE "/node_modules/.bin%s",
-	               package->bin == NULL ? STORE_GUEST_BINS ":" : "", own_node ? ":" STORE_GUEST_NODE "/bin" : "");
+	add_package(package, launch);
 	add_workspace(of, plan);
 	add_mounts(of, plan);
 	add_storage(of, plan);
@@ -328,6 +387,8 @@ static bool fill_launch(const struct making *of, struct plan *plan, struct npxc_
 		}
 	}
 
+	if (of->mounts->own_repository)
+		add_git_settings(of, launch);
 	for (size_t i = 0; i < of->in->env_count; i++)
 		launch_add_env(launch, of->in->env[i].name, of->in->env[i].value);
 	launch->term = str_dup(of->in->term);

@@ -103,14 +103,22 @@ bool directory_fingerprint(const char *path, char **ret_digest, struct npxc_erro
 	return true;
 }
 
-static char *absolute(const char *path, const char *cwd, const char *home)
+char *directory_home(const char *home)
+{
+	struct npxc_error ignored;
+	char *real = NULL;
+
+	return home != NULL && file_real_path(home, &real, &ignored) ? real : NULL;
+}
+
+char *directory_spelled(const char *path, const char *cwd, const char *home)
 {
 	return str_starts(path, "~/") && home != NULL ? str_path_join(home, path + 2) : str_path_join(cwd, path);
 }
 
 bool directory_find(const char *path, const char *cwd, const char *home, char **ret_path, struct npxc_error *err)
 {
-	mem_cleanup char *full = absolute(path, cwd, home);
+	mem_cleanup char *full = directory_spelled(path, cwd, home);
 
 	if (file_real_path(full, ret_path, err))
 		return true;
@@ -123,7 +131,7 @@ char *directory_path(const char *path, const char *cwd, const char *home)
 	struct npxc_error ignored;
 	char *real = NULL;
 
-	return directory_find(path, cwd, home, &real, &ignored) ? real : absolute(path, cwd, home);
+	return directory_find(path, cwd, home, &real, &ignored) ? real : directory_spelled(path, cwd, home);
 }
 
 char *directory_key(const char *directory)

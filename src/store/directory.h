@@ -10,6 +10,10 @@ bool directory_find(const char *path, const char *cwd, const char *home, char **
                     struct npxc_error *err) NPXC_MUST_CHECK;
 /* The same, or when it is gone the path as written; owned. */
 char *directory_path(const char *path, const char *cwd, const char *home);
+/* HOME without links; owned, NULL: not known. */
+char *directory_home(const char *home);
+/* As written, absolute; owned. */
+char *directory_spelled(const char *path, const char *cwd, const char *home);
 /* The key of a directory in the store, by its real path; owned. A package's is spec_package_key(name). */
 char *directory_key(const char *directory);
 

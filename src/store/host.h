@@ -13,6 +13,8 @@
 #define STORE_GUEST_PACKAGE "/opt/npxc/package" /* the store directory, read-only */
 /* for a line of -c: links to the commands of the named packages */
 #define STORE_GUEST_BINS STORE_GUEST_PACKAGE "/bins"
+/* what a directory that is run where it lies depends on, as far as the store holds it: where Node looks last */
+#define STORE_GUEST_MODULES "/node_modules"
 #define STORE_GUEST_NODE "/opt/npxc/node" /* a Node from the store, or another one than /usr/bin/node: bin/node */
 
 /* One file's install.allow. */
@@ -49,9 +51,13 @@ struct store_host {
 	const char *runtime; /* the runtime's word, for what is remembered of the image */
 	struct store_allow allow_package; /* of the package that is installed */
 	struct store_allow allow_all;     /* of npxc.json: for all packages */
-	unsigned node_major;              /* defaults.node, 0: whatever satisfies */
-	bool is_root;                     /* staging belongs to SANDBOX_DROP_UID while npm runs, to root afterwards */
-	bool progress;                    /* stderr is a terminal */
+	const struct strv
+	    *scopes;         /* sorted "@scope:registry=URL" of a trusted project, over the user's own; NULL: none */
+	const char *note;    /* a line for when something is installed; NULL: none */
+	unsigned node_major; /* defaults.node, 0: whatever satisfies */
+	bool is_root;        /* staging belongs to SANDBOX_DROP_UID while npm runs, to root afterwards */
+	bool progress;       /* stderr is a terminal */
+	bool links;          /* a directory can be run where it lies: the sandbox's kernel is this one */
 };
 
 /* The launch of a sandbox of the store: a name, a home, no network, no limits but time. */

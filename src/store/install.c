@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "config/semver.h"
+#include "store/linked.h"
+#include "store/local.h"
 #include "store/provision.h"
 #include "store/reason.h"
 
@@ -60,6 +62,8 @@ static void show(struct progress *progress)
 
 static void progress_start(struct progress *progress, const struct store_host *host, const char *title)
 {
+	if (host->note != NULL)
+		log_notice("%s", host->note);
 	*progress = (struct progress){ .title = title, .phase = "starting", .terminal = host->progress };
 	progress->started_ms = clock_now_ms();
 	if (progress->terminal)
@@ -220,6 +224,13 @@ static bool record_one(int root, const cJSON *packages, const char *name, struct
 	return true;
 }
 
+static void record_linked(const struct linked *linked, struct record *record)
+{
+	struct record_package *package = record_add(record, linked->name, linked->version, linked->engines);
+
+	package->directory = str_dup(linked->directory);
+}
+
 static bool record_packages(int root, const cJSON *lock, const struct request *request, struct record *record,
                             struct npxc_error *err)
 {
@@ -227,6 +238,10 @@ static bool record_packages(int root, const cJSON *lock, const struct request *r
 	const cJSON *project = cJSON_GetObjectItemCaseSensitive(packages, "");
 	const cJSON *dependencies = cJSON_GetObjectItemCaseSensitive(project, "dependencies");
 
+	if (request->linked != NULL) {
+		record_linked(request->linked, record);
+		return true;
+	}
 	for (size_t i = 0; i < request->count; i++) {
 		const char *name = name_of(dependencies, request, i);
 
@@ -243,58 +258,21 @@ static bool record_packages(int root, const cJSON *lock, const struct request *r
 
 /* ---- the first step ---- */
 
-static bool write_root_manifest(const struct staging *staging, const char *tree, struct npxc_error *err)
+static bool write_root_manifest(const struct staging *staging, const struct request *request, const char *tree,
+                                struct npxc_error *err)
 {
-	static const char manifest[] = "{\"private\":true}\n";
+	mem_cleanup char *text =
+	    request->linked != NULL ? cJSON_Print(request->linked->wants) : str_dup("{\"private\":true}\n");
 
-	return staging_add_file(staging, tree, "package.json", manifest, sizeof(manifest) - 1, err);
-}
-
-/*
- * npm before version 11 runs a directory's `prepare` while it packs the directory, whatever --ignore-scripts says. In
- * this step it can start nothing and would fail, so each npm finds a manifest without it. Written anew, not cut: of two
- * equal keys npm takes the last.
- */
-static bool hide_prepare(const struct staging *staging, const char *directory, const char *name, const char *guest,
-                         struct launch *sources, struct npxc_error *err)
-{
-	mem_cleanup char *path = str_printf("%s/package.json", directory);
-	mem_cleanup char *inside = str_printf("%s/package.json", guest);
-	mem_cleanup char *kept = NULL;
-	mem_cleanup char *copy = NULL;
-	mem_cleanup char *text = NULL;
-	cJSON *manifest = record_read_json(path, LIMIT_PACKAGE_JSON_BYTES);
-	cJSON *entry;
-
-	if (manifest == NULL)
-		return error_set(err, ERROR_INSTALL, "%s is no JSON object that npm could install", path);
-	cJSON_ArrayForEach(entry, manifest)
-	{
-		while (strcmp(entry->string, "scripts") == 0 &&
-		       cJSON_GetObjectItemCaseSensitive(entry, "prepare") != NULL)
-			cJSON_DeleteItemFromObjectCaseSensitive(entry, "prepare");
-	}
-	text = cJSON_Print(manifest);
-	cJSON_Delete(manifest);
 	if (text == NULL)
-		return error_set(err, ERROR_INSTALL, "%s cannot be written anew", path);
-	if (!staging_add(staging, name, &kept, err) ||
-	    !staging_add_file(staging, kept, "package.json", text, strlen(text), err))
-		return false;
-	copy = str_printf("%s/package.json", kept);
-	launch_add_mount(sources, copy, inside, false);
-	return true;
+		return error_set(err, ERROR_INSTALL, "%s: its dependencies cannot be written down", request->title);
+	return staging_add_file(staging, tree, "package.json", text, strlen(text), err);
 }
 
-static bool add_directory(const struct staging *staging, const char *directory, size_t index, struct launch *sources,
-                          struct strv *words, struct npxc_error *err)
+/* Of an exact version without what is npxc's own behind it. */
+static size_t select_length(const struct request *request, size_t i)
 {
-	mem_cleanup char *name = str_printf("source-%zu", index);
-	mem_cleanup char *guest = str_printf("/opt/npxc/%s", name);
-
-	launch_add_mount(sources, directory, guest, false);
-	strv_push(words, guest);
-	return hide_prepare(staging, directory, name, guest, sources, err);
+	return request->exact != NULL ? strcspn(request->exact, "+") : strlen(request->specs[i].select);
 }
 
 static bool fetch(const struct npm *npm, const struct staging *staging, const struct request *request, const char *tree,
@@ -312,11 +290,14 @@ static bool fetch(const struct npm *npm, const struct staging *staging, const st
 	strv_push_all(&job.words, words, sizeof(words) / sizeof(words[0]));
 	strv_push(&job.words, progress->terminal ? "--loglevel=http" : "--loglevel=error");
 	strv_push(&job.words, "--");
-	for (size_t i = 0; ok && i < request->count; i++) {
+	for (size_t i = 0; ok && request->linked != NULL && i < request->linked->sources.count; i++)
+		ok = local_add(staging, request->linked->root, request->linked->sources.v[i], i, &sources, NULL, err);
+	for (size_t i = 0; ok && request->linked == NULL && i < request->count; i++) {
 		if (request->specs[i].kind == SPEC_DIRECTORY)
-			ok = add_directory(staging, request->directories[i], i, &sources, &job.words, err);
+			ok = local_add(staging, request->directories[i], request->directories[i], i, &sources,
+			               &job.words, err);
 		else
-			strv_pushf(&job.words, "%s@%s", request->specs[i].name,
+			strv_pushf(&job.words, "%s@%.*s", request->specs[i].name, (int)select_length(request, i),
 			           request->exact != NULL ? request->exact : request->specs[i].select);
 	}
 	job.sources = sources.mounts;
@@ -327,7 +308,7 @@ static bool fetch(const struct npm *npm, const struct staging *staging, const st
 		ok = fetch_failed(npm, request, &result, refused, err);
 	proc_result_done(&result);
 	strv_done(&job.words);
-	launch_done(&sources);
+	local_done(&sources);
 	return ok;
 }
 
@@ -575,7 +556,7 @@ static bool install_in(const struct npm *npm, const struct staging *staging, con
 {
 	FD_CLEANUP int root = -1;
 	cJSON *lock = NULL;
-	bool ok = write_root_manifest(staging, tree, err) && tree_open(tree, &root, err) &&
+	bool ok = write_root_manifest(staging, request, tree, err) && tree_open(tree, &root, err) &&
 	          fetch(npm, staging, request, tree, progress, &refused->npm, err) && read_lock(root, &lock, err) &&
 	          record_packages(root, lock, request, record, err) && link_bins(root, record, err);
 

@@ -117,6 +117,15 @@ static const char *first_of(const struct npmrc *const *layers, size_t count, con
 	return NULL;
 }
 
+static void add_scopes(const struct strv *scopes, struct npmrc *to)
+{
+	for (size_t i = 0; scopes != NULL && i < scopes->count; i++) {
+		mem_cleanup char *key = str_dup_n(scopes->v[i], strcspn(scopes->v[i], "="));
+
+		npmrc_set(to, key, scopes->v[i] + strlen(key) + 1);
+	}
+}
+
 /* The host's Node, beside which npm's global configuration lies. With an image there may be none. Owned or NULL. */
 static char *host_program(const struct npm *npm)
 {
@@ -133,8 +142,8 @@ static char *host_program(const struct npm *npm)
 }
 
 /*
- * npm's order: environment over the user's file over the global one over npm's own. The project's file does not count,
- * because the store is shared between projects.
+ * npm's order: environment over the project's file over the user's over the global one over npm's own. Of a project's
+ * only registries of scopes count, and these only if the user trusts it.
  */
 static void read_config(struct npm *npm)
 {
@@ -165,6 +174,7 @@ static void read_config(struct npm *npm)
 	read_config_file(&npm->config, builtin_path);
 	read_config_file(&npm->config, global_path);
 	read_config_file(&npm->config, user_path);
+	add_scopes(npm->host->scopes, &npm->config);
 	npmrc_read_environment(&npm->config, environ);
 	npmrc_done(&environment);
 	npmrc_done(&builtin);
@@ -205,6 +215,29 @@ void npm_done(struct npm *npm)
 	npmrc_done(&npm->config);
 	rules_done(&npm->allow);
 	*npm = (struct npm){ 0 };
+}
+
+char *npm_global_modules(const struct store_host *host, const struct node_facts *node)
+{
+	struct npxc_error ignored;
+	struct npm npm;
+	char *found = NULL;
+
+	if (!npm_find(host, node, &npm, &ignored))
+		return NULL;
+	const char *named = npmrc_get(&npm.config, "prefix");
+	if (str_is_empty(named))
+		named = getenv("PREFIX");
+	mem_cleanup char *program = host_program(&npm);
+	if (!str_is_empty(named)) {
+		mem_cleanup char *prefix = config_path(named, host->home);
+		found = str_path_join(prefix, "lib/node_modules");
+	} else if (program != NULL) {
+		mem_cleanup char *beside = str_path_join(program, "../../lib/node_modules");
+		found = MEM_TAKE(beside);
+	}
+	npm_done(&npm);
+	return found;
 }
 
 /* ---- what the sandbox sees of it ---- */
@@ -465,7 +498,11 @@ static void make_launch(const struct npm *npm, const struct npm_job *job, const 
 	launch_add_mount(launch, config, GUEST_CONFIG, false);
 	launch_add_mount(launch, cache, GUEST_CACHE, true);
 	for (size_t i = 0; i < job->source_count; i++)
-		launch_add_mount(launch, job->sources[i].source, job->sources[i].target, false);
+		if (job->sources[i].judged)
+			launch_add_judged(launch, job->sources[i].source, job->sources[i].target, false,
+			                  &job->sources[i].identity);
+		else
+			launch_add_mount(launch, job->sources[i].source, job->sources[i].target, false);
 }
 
 static bool make_reach(const struct npm *npm, const struct npm_job *job, struct store_reach *ret_reach,

@@ -34,6 +34,8 @@ struct npm {
 bool npm_find(const struct store_host *host, const struct node_facts *node, struct npm *ret_npm,
               struct npxc_error *err) NPXC_MUST_CHECK;
 void npm_done(struct npm *npm);
+/* Where `npm link` keeps its links: node_modules of the configured prefix. Owned; NULL: not known. */
+char *npm_global_modules(const struct store_host *host, const struct node_facts *node);
 
 struct npm_job {
 	enum npm_step step;

@@ -4,8 +4,10 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "config/workspace.h"
 #include "store/directory.h"
 #include "store/layout.h"
+#include "store/linked.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,7 @@ void request_done(struct request *request)
 	free(request->select);
 	free(request->exact);
 	free(request->suffix);
+	linked_free(request->linked);
 	*request = (struct request){ 0 };
 }
 
@@ -82,6 +85,21 @@ static bool name_set(struct request *request, struct npxc_error *err)
 	return ok;
 }
 
+/* Only what it depends on is installed, if anything. */
+static bool name_linked(struct request *request, struct npxc_error *err)
+{
+	mem_cleanup char *state = NULL;
+
+	request->key = directory_key(request->directories[0]);
+	if (request->linked->wants == NULL)
+		return true;
+	if (!linked_select(request->linked, &state, err))
+		return false;
+	request->select = str_printf("dependencies %s", state);
+	request->suffix = str_printf("+%.*s", FINGERPRINT_DIGITS, state);
+	return true;
+}
+
 static bool name_one(struct request *request, struct npxc_error *err)
 {
 	const struct spec *spec = &request->specs[0];
@@ -96,6 +114,8 @@ static bool name_one(struct request *request, struct npxc_error *err)
 			request->exact = str_dup_n(spec->select, strcspn(spec->select, "+"));
 		return true;
 	}
+	if (request->linked != NULL)
+		return name_linked(request, err);
 	if (!directory_fingerprint(request->directories[0], &fingerprint, err))
 		return false;
 	request->key = directory_key(request->directories[0]);
@@ -113,6 +133,51 @@ static char *with_hint(const char *spec, const char *hint)
 	return str_printf("%s@%s", spec, hint);
 }
 
+static void set_apart(struct request *request, const struct strv *scopes)
+{
+	BUF_CLEANUP struct buf text = BUF_INIT(LIMIT_NPMRC_BYTES);
+	struct npxc_error ignored;
+
+	if (scopes == NULL || scopes->count == 0 || request->select == NULL)
+		return;
+	for (size_t i = 0; i < scopes->count; i++)
+		(void)!buf_appendf(&text, &ignored, "%s\n", scopes->v[i]);
+	mem_cleanup char *hash = sha256_hex(text.data == NULL ? "" : text.data, text.length);
+	mem_cleanup char *select = MEM_TAKE(request->select);
+	request->select = str_printf("%s with %s", select, hash);
+	mem_cleanup char *suffix = MEM_TAKE(request->suffix);
+	request->suffix = str_printf("%s%s%.*s", suffix, suffix[0] == '\0' ? "+" : ".", FINGERPRINT_DIGITS, hash);
+	if (request->exact != NULL) {
+		mem_cleanup char *exact = MEM_TAKE(request->exact);
+		request->exact = str_printf("%s%s", exact, request->suffix);
+	}
+}
+
+bool request_name(struct request *request, const struct strv *scopes, struct npxc_error *err)
+{
+	if (!(request->count == 1 ? name_one(request, err) : name_set(request, err)))
+		return false;
+	set_apart(request, scopes);
+	return true;
+}
+
+static bool find_directory(const char *path, const char *cwd, const char *home, char **ret_path, struct npxc_error *err)
+{
+	mem_cleanup char *real_home = directory_home(home);
+	mem_cleanup char *found = NULL;
+
+	if (!directory_find(path, cwd, home, &found, err))
+		return false;
+	if (workspace_is_too_wide(found, real_home))
+		return error_set(
+		    err, ERROR_CONFIG,
+		    "%s is the home directory or lies above it, which no server is shown; put the package into a "
+		    "directory of its own",
+		    found);
+	*ret_path = MEM_TAKE(found);
+	return true;
+}
+
 bool request_make(const struct store_request *from, const char *cwd, const char *home, struct request *ret_request,
                   struct npxc_error *err)
 {
@@ -127,7 +192,7 @@ bool request_make(const struct store_request *from, const char *cwd, const char 
 		ok = spec_parse(text, &request.specs[i], err);
 		request.count += ok;
 		if (ok && request.specs[i].kind == SPEC_DIRECTORY)
-			ok = directory_find(request.specs[i].path, cwd, home, &request.directories[i], err);
+			ok = find_directory(request.specs[i].path, cwd, home, &request.directories[i], err);
 		if (ok && i == 0)
 			request.title = MEM_TAKE(text);
 	}
@@ -139,7 +204,6 @@ bool request_make(const struct store_request *from, const char *cwd, const char 
 		free(request.title);
 		request.title = title;
 	}
-	ok = ok && (request.count == 1 ? name_one(&request, err) : name_set(&request, err));
 	if (!ok) {
 		request_done(&request);
 		return false;

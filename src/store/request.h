@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+struct linked; /* store/linked.h */
+
 struct store_request {
 	const char *const *specs; /* as typed: one spec, or those of -p */
 	size_t spec_count;
@@ -26,14 +28,23 @@ struct request {
 	size_t count;
 	char *title; /* as typed, for messages */
 	char *key;
-	char *select; /* what resolved.json is asked for */
-	char *exact;  /* the label when the spec itself names the version; NULL */
-	char *suffix; /* directories: "+<fingerprint>" behind the version; "" otherwise */
+	char *select;          /* what resolved.json is asked for */
+	char *exact;           /* the label when the spec itself names the version; NULL */
+	char *suffix;          /* directories: "+<fingerprint>" behind the version; "" otherwise */
+	struct linked *linked; /* owned; a single directory that is run where it is; NULL: whatever else */
 };
 
-/* ERROR_CONFIG: no spec or one that is none, a directory that is not there, several packages without a command. */
+/*
+ * Without what request_name adds: key, select, exact, suffix. ERROR_CONFIG: no spec or one that is none, a directory
+ * that is not there or is HOME or above it, several packages without a command.
+ */
 bool request_make(const struct store_request *from, const char *cwd, const char *home, struct request *ret_request,
                   struct npxc_error *err) NPXC_MUST_CHECK;
+/*
+ * Once `linked` is settled. `scopes` as in struct store_host: a name may stand for another package with them, so what
+ * is installed with some is apart from what is installed with others, or none. ERROR_CONFIG.
+ */
+bool request_name(struct request *request, const struct strv *scopes, struct npxc_error *err) NPXC_MUST_CHECK;
 void request_done(struct request *request);
 
 /* Sorts the lines and joins them by line breaks; owned. */

@@ -6,8 +6,10 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/tree.h"
+#include "store/directory.h"
 #include "store/install.h"
 #include "store/layout.h"
+#include "store/linked.h"
 #include "store/node.h"
 #include "store/npm.h"
 #include "store/record.h"
@@ -97,7 +99,8 @@ static bool look(const struct store_host *host, const struct node_facts *facts, 
 
 	if (label == NULL || !any_record(key_path, label, stem, &any))
 		return false;
-	node_choose(host, facts, any.packages[0].engines, &found.node);
+	node_choose(host, facts, request->linked != NULL ? request->linked->engines : any.packages[0].engines,
+	            &found.node);
 	record_done(&any);
 	if (found.node.version != NULL) {
 		found.directory = final_directory(key_path, label, stem, found.node.abi);
@@ -173,10 +176,10 @@ static bool settle(const struct store_host *host, const struct node_facts *facts
 	} else {
 		found->record.installed_at = (int64_t)time(NULL);
 		if (request->count == 1 && request->specs[0].kind != SPEC_DIRECTORY)
-			found->record.select = str_dup(request->select);
+			found->record.select = str_dup(request->specs[0].select);
 		if (!staging_seal(staging, tree, &found->record.bytes, err) ||
-		    !install_check(tree, &found->record, err) || !record_write(tree, &found->record, err) ||
-		    !staging_settle(staging, tree, found->directory, err))
+		    (request->linked == NULL && !install_check(tree, &found->record, err)) ||
+		    !record_write(tree, &found->record, err) || !staging_settle(staging, tree, found->directory, err))
 			return false;
 		*ret_installed = true;
 	}
@@ -353,13 +356,61 @@ static bool fill_command(const struct store_request *from, const struct record_p
 	return true;
 }
 
-static bool fill(const struct store_request *from, const struct request *request, const struct node_facts *facts,
-                 struct found *found, struct store_package *ret_package, struct npxc_error *err)
+/*
+ * Run where it lies: what package.json says now, whatever it said when its dependencies were installed. A line for the
+ * shell wants commands on a path, which only an installation has.
+ */
+static bool fill_linked(const struct store_host *host, const struct store_request *from, const struct request *request,
+                        const struct node_facts *facts, struct found *found, struct store_package *ret_package,
+                        struct npxc_error *err)
+{
+	const struct linked *linked = request->linked;
+	const char *name = from->command;
+	struct store_package to = { .owned = true };
+
+	if (name == NULL && !bin_choose(linked->name, &linked->bins, &name, err))
+		return false;
+	const struct bin *bin = bins_find(&linked->bins, name);
+	if (bin == NULL)
+		strv_push(&to.command, name); /* a dependency's, as with npx */
+	else if (!linked_command(linked, bin, &to.command, err)) {
+		store_package_done(&to);
+		return false;
+	}
+	mem_cleanup char *stem = node_platform_stem(facts);
+	to.owned = from->command == NULL || bin != NULL;
+	to.bin = str_dup(name);
+	to.name = str_dup(linked->name);
+	to.source = str_dup(linked->directory);
+	to.version = str_dup(linked->version);
+	to.key = str_dup(request->key);
+	to.directory = str_dup(linked->directory);
+	to.package_root = str_dup("");
+	to.engines = str_dup(linked->engines);
+	to.platform = str_printf("%s%s", stem, found->node.abi);
+	to.bytes = found->record.bytes;
+	to.dependencies = MEM_TAKE(found->directory);
+	to.typed = directory_spelled(request->specs[0].path, host->cwd, host->home);
+	to.global = npm_global_modules(host, facts);
+	strv_push(&to.linked, linked->directory);
+	if (!str_equal(linked->root, linked->directory))
+		strv_push(&to.linked, linked->root);
+	to.node = found->node;
+	found->node = (struct store_node){ 0 };
+	*ret_package = to;
+	return true;
+}
+
+static bool fill(const struct store_host *host, const struct store_request *from, const struct request *request,
+                 const struct node_facts *facts, struct found *found, struct store_package *ret_package,
+                 struct npxc_error *err)
 {
 	const struct record_package *package = NULL;
 	mem_cleanup char *stem = node_platform_stem(facts);
 	struct store_package to = { 0 };
 
+	if (request->linked != NULL)
+		return fill_linked(host, from, request, facts, found, ret_package, err);
 	if (!find_owner(&found->record, request, from->command, &package, &to.owned, err) ||
 	    !fill_command(from, package, found->directory, &to, err)) {
 		store_package_done(&to);
@@ -391,6 +442,53 @@ static bool find_node(const struct store_host *host, const struct request *reque
 	return wish != STORE_LOOK ? false : error_prefix(err, "%s is not installed; run npxc install", request->title);
 }
 
+/*
+ * Whether a single directory is run where it lies. Else it is installed as a registry's package would be: in a machine
+ * of its own or with another Node than its add-ons were built for, where its own install scripts have not run, and for
+ * a line of -c.
+ */
+static void choose_linked(const struct store_host *host, const struct node_facts *facts,
+                          const struct store_request *from, struct request *request, struct found *found)
+{
+	if (!host->links || request->count != 1 || request->directories[0] == NULL || from->call != NULL)
+		return;
+	mem_cleanup char *real_home = directory_home(host->home);
+	struct linked *linked = linked_read(request->directories[0], real_home);
+	struct store_node node = { 0 };
+	if (linked != NULL)
+		node_choose(host, facts, linked->engines, &node);
+	if (linked == NULL || linked->scripts || node.version == NULL || !linked_fits(linked, host, facts, &node)) {
+		node_done(&node);
+		linked_free(linked);
+		return;
+	}
+	request->linked = linked;
+	if (linked->wants == NULL)
+		found->node = node;
+	else
+		node_done(&node);
+}
+
+static bool get(const struct store_host *host, const struct node_facts *facts, const struct store_request *from,
+                enum store_wish wish, struct request *request, struct found *found, bool *ret_installed,
+                struct npxc_error *err)
+{
+	choose_linked(host, facts, from, request, found);
+	if (!request_name(request, host->scopes, err))
+		return false;
+	if (request->linked != NULL && request->linked->wants == NULL)
+		return true;
+	/* What names itself exactly has nothing to be looked up again. */
+	if (wish == STORE_UPDATE && request->count == 1 && (request->exact != NULL || request->directories[0] != NULL))
+		wish = STORE_ENSURE;
+	if (wish != STORE_FORCE && wish != STORE_UPDATE && look(host, facts, request, found))
+		return true;
+	if (wish == STORE_LOOK)
+		return error_set(err, ERROR_INSTALL, "%s is not installed; run npxc install %s", request->title,
+		                 from->specs[0]);
+	return install(host, facts, request, wish, found, ret_installed, err) || install_has_failed(err);
+}
+
 bool store_get(const struct store_host *host, const struct store_request *from, enum store_wish wish,
                struct store_package *ret_package, struct npxc_error *err)
 {
@@ -402,18 +500,9 @@ bool store_get(const struct store_host *host, const struct store_request *from, 
 
 	if (!request_make(from, host->cwd, host->home, &request, err))
 		return false;
-	ok = find_node(host, &request, wish, &facts, err);
-	/* What names itself exactly has nothing to be looked up again. */
-	if (wish == STORE_UPDATE && request.count == 1 && (request.exact != NULL || request.directories[0] != NULL))
-		wish = STORE_ENSURE;
-	if (ok && (wish == STORE_FORCE || wish == STORE_UPDATE || !look(host, &facts, &request, &found))) {
-		if (wish == STORE_LOOK)
-			ok = error_set(err, ERROR_INSTALL, "%s is not installed; run npxc install %s", request.title,
-			               from->specs[0]);
-		else
-			ok = install(host, &facts, &request, wish, &found, &installed, err) || install_has_failed(err);
-	}
-	ok = ok && fill(from, &request, &facts, &found, ret_package, err);
+	ok = find_node(host, &request, wish, &facts, err) &&
+	     get(host, &facts, from, wish, &request, &found, &installed, err);
+	ok = ok && fill(host, from, &request, &facts, &found, ret_package, err);
 	if (ok)
 		ret_package->installed_now = installed;
 	found_done(&found);
@@ -437,6 +526,10 @@ void store_package_done(struct store_package *package)
 	free(package->package_root);
 	free(package->bin);
 	strv_done(&package->command);
+	strv_done(&package->linked);
+	free(package->dependencies);
+	free(package->typed);
+	free(package->global);
 	node_done(&package->node);
 	free(package->platform);
 	free(package->engines);
@@ -450,15 +543,20 @@ bool store_use(const struct store_package *package, int *ret_fd, struct npxc_err
 	struct npxc_error ignored;
 	struct stat held;
 	struct stat named;
+	const char *directory = package->linked.count > 0 ? package->dependencies : package->directory;
 
-	if (!tree_open(package->directory, &fd, err))
+	if (directory == NULL) {
+		*ret_fd = -1;
+		return true;
+	}
+	if (!tree_open(directory, &fd, err))
 		return false;
 	if (flock(fd, LOCK_SH | LOCK_NB) == -1 || fstat(fd, &held) == -1)
-		return error_set_errno(err, ERROR_IO, "%s is being removed; start again", package->directory);
+		return error_set_errno(err, ERROR_IO, "%s is being removed; start again", directory);
 	/* `clean` renames before it removes: a lock on what has no name any more protects nothing. */
-	if (!tree_open(package->directory, &again, &ignored) || fstat(again, &named) == -1 ||
-	    held.st_dev != named.st_dev || held.st_ino != named.st_ino)
-		return error_set(err, ERROR_IO, "%s has just been removed; start again", package->directory);
+	if (!tree_open(directory, &again, &ignored) || fstat(again, &named) == -1 || held.st_dev != named.st_dev ||
+	    held.st_ino != named.st_ino)
+		return error_set(err, ERROR_IO, "%s has just been removed; start again", directory);
 	*ret_fd = fd_take(&fd);
 	return true;
 }

@@ -35,6 +35,11 @@ struct store_package {
 	char *key;
 	char *directory;     /* host path of the store directory */
 	char *package_root;  /* inside `directory`: node_modules/<name> (for the environment scan) */
+	struct strv linked;  /* of a directory that is run where it lies: itself, then its workspace's root if it has
+	                        one;  `directory` is the first then, and `package_root` "" */
+	char *typed;         /* ... the path as the user spelled it, absolute */
+	char *global;        /* ... npm's global node_modules, where `npm link` leads through; NULL: not known */
+	char *dependencies;  /* ... and the store directory that holds what it depends on; NULL: it has that itself */
 	char *bin;           /* the bin's name; NULL with -c */
 	struct strv command; /* as inside the sandbox, without server arguments */
 	struct store_node node;
@@ -63,7 +68,8 @@ void store_package_done(struct store_package *package);
  * Borrowed. */
 const char *store_package_label(const struct store_package *package);
 
-/* A shared lock on a package's directory for the length of a session. ERROR_IO; owned descriptor. */
+/* A shared lock on what the store holds of a package for the length of a session; -1: it holds nothing. ERROR_IO; owned
+ * descriptor. */
 bool store_use(const struct store_package *package, int *ret_fd, struct npxc_error *err) NPXC_MUST_CHECK;
 
 #endif

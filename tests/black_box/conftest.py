@@ -9,6 +9,7 @@ import shutil
 import signal
 import socketserver
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -17,9 +18,14 @@ import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent.parent
+sys.path.insert(0, str(TOP / "tests" / "record"))
+
+from stored import stored_copy  # noqa: E402
+
 NPXC = pathlib.Path(os.environ.get("NPXC", TOP / "build" / "npxc")).resolve()
 PROBE = TOP / "conformance" / "servers" / "probe"
 PROBE_KEY = "dir=0" + hashlib.sha256(str(PROBE).encode()).hexdigest()[:32]  # of its data
+STORED = stored_copy(PROBE)
 RUNTIME = os.environ.get("NPXC_TEST_RUNTIME")  # another one than this machine's ordinary one
 
 # Whoever started this may ignore them, as a shell does for what it starts in the background. What is tried would inherit
@@ -83,9 +89,9 @@ class World:
         path.write_text(value if isinstance(value, str) else json.dumps(value))
         return path
 
-    def configure_probe(self, value):
+    def configure_probe(self, value, directory=PROBE):
         """The file of the probe, which is a directory: it names that, whatever the probe calls itself."""
-        return self.write_config("packages/npxc-probe.json", {"package_dir": str(PROBE), **value})
+        return self.write_config("packages/npxc-probe.json", {"package_dir": str(directory), **value})
 
     def start(self, *words, env=None, cwd=None, **more):
         streams = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -214,3 +220,9 @@ def world(cache):
 def probe(cache):
     """The probe as a directory spec, in a place that every user can read."""
     return str(PROBE)
+
+
+@pytest.fixture
+def stored():
+    """STORED, as a directory spec."""
+    return str(STORED)

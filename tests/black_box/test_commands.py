@@ -203,13 +203,13 @@ def test_doctor_only_looks(world):
     assert result.returncode == (0 if all(f["ok"] for f in report["findings"]) else 2)
 
 
-def test_list_shows_what_is_installed_and_clean_removes_it(cache, world, installed):
+def test_list_shows_what_is_installed_and_clean_removes_it(cache, world, stored):
     own = {"XDG_CACHE_HOME": str(world.home / "cache")}
-    assert world.run("install", installed, env=own).returncode == 0
+    assert world.run("install", stored, env=own).returncode == 0
     entries = json.loads(world.run("list", "--json", env=own).stdout)
     assert [(e["name"], e["version"]) for e in entries] == [("npxc-probe", "1.0.0")]
     assert os.path.isdir(entries[0]["directory"])
-    client = world.client(installed, env=own)
+    client = world.client(stored, env=own)
     client.handshake()
     in_use = json.loads(world.run("clean", "--json", "--all", env=own).stdout)
     assert (in_use["removed"], in_use["kept_in_use"]) == (0, 1)
@@ -220,11 +220,11 @@ def test_list_shows_what_is_installed_and_clean_removes_it(cache, world, install
     assert not os.path.exists(entries[0]["directory"])
 
 
-def test_the_old_names_of_install_still_work(world, probe):
-    result = world.run("build", probe)
+def test_the_old_names_of_install_still_work(world, probe, stored):
+    result = world.run("build", stored)
     assert result.returncode == 0
-    result = world.run("rebuild", probe)
-    assert f"{probe} 1.0.0 installed".encode() in result.stdout
+    result = world.run("rebuild", stored)
+    assert f"{stored} 1.0.0 installed".encode() in result.stdout
     client = world.client("--no-isolate", probe)
     client.handshake()
     _, _, err = client.close()

@@ -17,7 +17,7 @@ import time
 
 import pytest
 
-from conftest import NPXC, PROBE, RUNTIME, TOP, Echo, World, processes_with, wait_until
+from conftest import NPXC, PROBE, RUNTIME, STORED, TOP, Echo, World, processes_with, wait_until
 
 pytestmark = pytest.mark.skipif(RUNTIME not in (None, "bwrap"), reason="other runtimes: the replay shim, here")
 
@@ -82,7 +82,8 @@ class Run:
             self.add_shim()
         if scenario.link:
             self.world.configure_probe({"network": {
-                "mode": "allowlist", "link": scenario.link, "allow": [f"host.npxc.internal:{port}"]}})
+                "mode": "allowlist", "link": scenario.link, "allow": [f"host.npxc.internal:{port}"]}},
+                                       directory=scenario.words[-1])
         self.sessions = self.home / ".local/state/npxc/sessions"
         # A name of its own: gc leaves alone what a living npxc of another home holds, and runs go side by side.
         self.orphan = scenario.orphan and f"npxc-x-{os.urandom(4).hex()}"
@@ -157,7 +158,9 @@ class Run:
 
 
 class Scenario:
-    def __init__(self, name, words=(str(PROBE),), link=None, shim=False, own_cache=False, orphan=None, base="", plain=True):
+    def __init__(self, name, words=None, link=None, shim=False, own_cache=False, orphan=None, base="", plain=True):
+        # The shim shows no directory read-only, so what it runs is installed.
+        words = words or (str(STORED if shim else PROBE),)
         self.name, self.words, self.link, self.shim, self.own_cache = name, words, link, shim, own_cache
         self.orphan, self.base, self.plain = orphan, base, plain
 
@@ -178,7 +181,7 @@ SCENARIOS = [
     Scenario("gateway", link="gateway", shim=True),
     Scenario("launcher-dead", link="socket", base="session.relay=launcher"),
     Scenario("janitor-dead", link="socket", base="session.relay=janitor"),
-    Scenario("install", words=("install", str(PROBE)), own_cache=True),
+    Scenario("install", words=("install", str(STORED)), own_cache=True),
     Scenario("orphan", words=("gc", "--orphans", "npxc-x-0000000b"), orphan="npxc-x-0000000b"),
 ]
 

@@ -38,11 +38,11 @@ def alone(world):
         process.stdin.close()
 
 
-def clone(world, name="good", where="clone"):
+def clone(world, name="good", where="clone", **more):
     """A directory whose package.json calls it like a package that has a configuration."""
     directory = world.home / where
     directory.mkdir(parents=True)
-    (directory / "package.json").write_text(json.dumps({"name": name, "version": "9.9.9", "bin": {"cloned": "main.cjs"}}))
+    (directory / "package.json").write_text(json.dumps({"name": name, "version": "9.9.9", "bin": {"cloned": "main.cjs"}, **more}))
     (directory / "main.cjs").write_text(SERVER)
     return directory
 
@@ -114,7 +114,7 @@ def test_two_files_for_one_directory_are_refused(alone):
 
 
 def test_a_directory_is_called_by_its_path_everywhere(alone):
-    directory = clone(alone)
+    directory = clone(alone, scripts={"postinstall": "node -e 0"})
     assert alone.run(directory).returncode == 0
     shown = json.loads(alone.run("inspect", "--json", directory).stdout)
     assert shown["package"]["source"] == str(directory)

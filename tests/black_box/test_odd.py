@@ -133,9 +133,10 @@ def test_a_strict_umask_leaves_a_store_that_works(world, probe):
     assert json.loads(result.stdout)["id"] == 1
 
 
-def test_a_store_that_cannot_be_made(world, probe):
+def test_a_store_that_cannot_be_made(world, probe, stored):
     (world.home / "file").write_text("")
-    result = world.run(probe, env={"XDG_CACHE_HOME": str(world.home / "file")})
+    assert world.run(probe, env={"XDG_CACHE_HOME": str(world.home / "file")}).returncode == 0, "nothing is to be stored"
+    result = world.run(stored, env={"XDG_CACHE_HOME": str(world.home / "file")})
     assert result.returncode == 3
     assert result.stdout == b""
     assert "npxc: install failed: " in result.stderr.splitlines()[-1]

@@ -143,9 +143,9 @@ def test_what_stands_in_leases_and_logs_is_shown_as_text_everywhere(world):
 
 
 @pytest.mark.parametrize("columns", [40, 0])
-def test_progress_stays_in_one_line_of_the_terminal(world, package, columns):
+def test_progress_stays_in_one_line_of_the_terminal(world, stored, columns):
     """A drawn line that wraps would not be drawn over: each drawing would stay."""
-    shown = on_terminal(world, [NPXC, "install", "--force", package], b"never", columns=columns)
+    shown = on_terminal(world, [NPXC, "install", "--force", stored], b"never", columns=columns)
     drawn = [part.split(b"\r")[0].split(b"\n")[0] for part in shown.split(b"\r\x1b[K")[1:]]
     assert any(line.startswith(b"npxc: installing ") for line in drawn), shown
     longest = max(len(line) for line in drawn if line.startswith(b"npxc: installing "))

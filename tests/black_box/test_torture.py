@@ -10,7 +10,7 @@ import pytest
 
 import pairs
 
-from conftest import NPXC, PROBE, RUNTIME, wait_until
+from conftest import NPXC, PROBE, RUNTIME, STORED, wait_until
 from test_crash import Run, Scenario, lines
 from torture import LIGHT, Pair, reachable
 from tortured import Tortured
@@ -57,7 +57,7 @@ def test_a_network_that_comes_after_its_creation_failed_goes(cache):
     """A service has its own time: it may make what it was asked for after the call has failed."""
     run = Tortured(TORTURE, cache)
     try:
-        assert run.world.run("install", str(PROBE)).returncode == 0
+        assert run.world.run("install", str(STORED)).returncode == 0
         run.begin(["before 2 cli late"])
         run.play()
         assert run.status == 4 and b"connection reset" in run.errors
@@ -92,7 +92,7 @@ def test_a_service_that_restarts_ends_the_session_and_leaves_nothing(cache):
         assert subprocess.run([str(run.cli), "--shim-end"], timeout=60).returncode == 0
         out, errors = process.communicate(timeout=60)
         assert process.returncode not in (0, -9), (out, errors)
-        assert f"npxc: {PROBE} ended by itself".encode() in errors and out == b""
+        assert f"npxc: {STORED} ended by itself".encode() in errors and out == b""
         run.board = Tortured.board
         assert wait_until(lambda: not run.left(), 15), run.left()
     finally:
@@ -149,7 +149,7 @@ def test_without_room_in_the_store_an_installation_leaves_nothing(world):
     cache = world.home / "cache"
     with Full(cache, 128) as full:
         full.fill()
-        result = world.run("install", str(PROBE), env={"XDG_CACHE_HOME": str(cache)})
+        result = world.run("install", str(STORED), env={"XDG_CACHE_HOME": str(cache)})
         assert result.returncode in (3, 4) and result.stdout == b"", result
         assert "npxc:" in result.stderr and "space" in result.stderr.lower(), result.stderr
         store = cache / "npxc/store"

@@ -8,8 +8,10 @@ import signal
 import subprocess
 import time
 
+from stored import stored_copy
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
-PROBE = TOP / "conformance" / "servers" / "probe"
+PROBE = stored_copy(TOP / "conformance" / "servers" / "probe")  # no played runtime shows a directory read-only
 IMAGE = "node:lts-slim"
 PATIENCE = 120
 

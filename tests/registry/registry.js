@@ -20,6 +20,7 @@ const packages = {
   CapS: { '1.0.0': [{ bin: { CapS: 'x.js', other: 'y.js' } }] },
   many: { '1.0.0': [{ bin: { one: 'x.js', two: 'y.js' } }] },
   'no-bin': { '1.0.0': [{}] },
+  '@scope/scoped': { '1.0.0': [{ bin: 'i.js' }, { 'i.js': '#!/usr/bin/env node\n' }] },
   '@secret/thing': { '1.0.0': [{ bin: 'x.js', scripts: { postinstall: 'node hunt.js' }, dependencies: { plain: '^1.0.0' } }, { 'hunt.js': hunt }] },
   scripted: { '1.0.0': [{ bin: 'x.js', scripts: { postinstall: 'node made.js' } }, { 'made.js': 'require("fs").writeFileSync("made", process.env.PATH)' }] },
   // Commands of one name: "good" is the package that is asked for; what others have under that name says who it is.
