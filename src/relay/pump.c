@@ -163,6 +163,11 @@ struct buf *pump_say(struct pump *pump)
 	return &pump->nowhere;
 }
 
+bool pump_has_lines(const struct pump *pump)
+{
+	return pump->to_stderr.lines != NULL;
+}
+
 void pump_pass_on(struct pump *pump, const char *label, const char *bytes, size_t count)
 {
 	struct buf *to = pump_say(pump);

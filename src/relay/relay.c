@@ -32,12 +32,6 @@ enum { SHOWN_PATH_BYTES = 4096, SHOWN_BYTES = 160 };
 /* questions for the tools whose answer is waited for. */
 enum { PENDING_MAX = 256 };
 
-/* paths: that the user is told about, each once. */
-enum { TOLD_MAX = 32 };
-
-/* bytes: of what waits for stderr before more is thrown away. */
-#define SAID_BYTES (64 * KIB)
-
 /* bytes: of an answer in which a failure to write is looked for. */
 #define HINT_BYTES (16 * KIB)
 
@@ -53,7 +47,6 @@ struct relay {
 	struct output *output;   /* NULL: the server may not write */
 	struct said *said;
 	struct strv pending; /* ids, in their own bytes, of questions for the tools */
-	struct strv told;
 	bool told_full, told_read_only;
 	struct identify_found found;
 	struct pump *pump;
@@ -64,15 +57,9 @@ struct relay {
 
 static void say_line(void *context, const char *line)
 {
-	struct relay *relay = context;
-	mem_cleanup char *dressed = log_dress(line);
-	struct npxc_error ignored;
+	const struct relay *relay = context;
 
-	if (relay->pump == NULL)
-		log_notice("%s", str_starts(line, "npxc: ") ? line + strlen("npxc: ") : line);
-	else if (pump_say(relay->pump)->length < SAID_BYTES &&
-	         !buf_appendf(pump_say(relay->pump), &ignored, "%s\n", dressed))
-		log_debug("relay", "%s", ignored.message);
+	notice_line(relay->settings.notices, line);
 }
 
 static void say(struct relay *relay, const char *fmt, ...) NPXC_PRINTF(2, 3);
@@ -87,17 +74,9 @@ static void say(struct relay *relay, const char *fmt, ...)
 	say_line(relay, line);
 }
 
-/* Of one path, once. */
 static void tell(struct relay *relay, const char *path, const char *why)
 {
-	mem_cleanup char *shown = NULL;
-
-	if (strv_contains(&relay->told, path) || relay->told.count >= TOLD_MAX)
-		return;
-	strv_push(&relay->told, path);
-	shown = str_escape(path, strlen(path));
-	say(relay, "npxc: the server cannot see %.*s: %s; --mount %.*s would show it", SHOWN_PATH_BYTES / 4, shown, why,
-	    SHOWN_PATH_BYTES / 4, shown);
+	notice_tell(relay->settings.notices, NOTICE_FILE, &(struct notice){ .subject = path, .why = why });
 }
 
 /* ---- start and end ---- */
@@ -192,7 +171,6 @@ void relay_free(struct relay *relay)
 	if (relay == NULL)
 		return;
 	strv_done(&relay->pending);
-	strv_done(&relay->told);
 	identify_found_done(&relay->found);
 	identify_free(relay->identify);
 	schema_free(relay->schema);
@@ -534,12 +512,8 @@ static void look_for_failure(struct relay *relay, const char *bytes, size_t coun
 	    !(mentions && contains(bytes, count, "or directory, mkdir '")) && !contains(bytes, count, "EROFS"))
 		return;
 	relay->told_read_only = true;
-	say(relay, "npxc: the server could not write; it sees %.*s read-only. %s", SHOWN_PATH_BYTES / 4,
-	    relay->settings.place.spellings[0],
-	    relay->settings.is_read_only ? "--mount DIR:rw, or --project=rw for all of it, lets it write there"
-	                                 : "\"outputs\": true in the package's configuration keeps what it makes "
-	                                   "there, --mount DIR:rw shows it a "
-	                                   "directory to write to");
+	notice_tell(relay->settings.notices, relay->settings.is_read_only ? NOTICE_READ_ONLY_MOUNT : NOTICE_READ_ONLY,
+	            &(struct notice){ .subject = relay->settings.place.spellings[0] });
 }
 
 void relay_server_bytes(struct relay *relay, const char *bytes, size_t count, bool first)
@@ -681,10 +655,12 @@ void relay_attach(struct relay *relay, struct pump *pump)
 		                               .max_bytes = LIMIT_MESSAGE_BYTES };
 
 	relay->pump = pump;
+	settings->notices->pump = pump;
 	pump_set_lines(pump, looks ? &to_server : NULL, looks || relay->guard.on ? &to_client : NULL);
 }
 
 void relay_detach(struct relay *relay)
 {
 	relay->pump = NULL;
+	relay->settings.notices->pump = NULL;
 }

@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "files/scope.h"
 #include "relay/lines.h"
+#include "relay/notice.h"
 #include "relay/pump.h"
 
 #include <stdbool.h>
@@ -22,6 +23,7 @@ struct relay_settings { /* borrowed; what it points to is kept by the caller for
 	const struct config *config;
 	const struct config_package *package; /* its configuration */
 	const char *label;                    /* stands before what the server prints beside messages: its name */
+	struct notices *notices;              /* what is withheld is told there */
 	struct scope_place place;
 	const struct strv *mounted;      /* what mounts show: absolute, clean paths in the guest */
 	const char *cwd;                 /* the working directory, without links */

@@ -154,6 +154,7 @@ static bool start_relay(struct session *session, struct npxc_error *err)
 		.config = &session->in.config,
 		.package = &session->in.package_config,
 		.label = store_package_label(&session->package),
+		.notices = &session->notices,
 		.in_scope = session->in.mounts.cwd_in_scope,
 		.cwd = session->in.mounts.real_cwd,
 		.files = session->plan.shows ? files : NULL,

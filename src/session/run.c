@@ -202,19 +202,12 @@ bool run_report_denials(const struct session *session, const struct run_report *
 
 struct aside {
 	const struct session *session;
-	struct pump *pump;
 	struct run_report report;
 };
 
-/* More than this waiting for a client that does not read its stderr, and what comes is thrown away. */
 static void say_to_client(void *context, const char *line)
 {
-	struct buf *said = pump_say(((struct aside *)context)->pump);
-	mem_cleanup char *dressed = log_dress(line);
-	struct npxc_error ignored;
-
-	if (said->length < 64 * KIB && !buf_appendf(said, &ignored, "%s\n", dressed))
-		log_debug("session", "%s", ignored.message);
+	notice_line(&((struct aside *)context)->session->notices, line);
 }
 
 static bool on_aside(void *context)
@@ -323,7 +316,6 @@ bool run_relay(struct session *session, struct sandbox *sandbox, struct learned 
 	bool by_itself = false;
 	if (!pump_new(&ends, LIMIT_DRAIN_QUIET_MS, &pump, err))
 		return false;
-	aside.pump = pump;
 	relay_attach(looks, pump);
 	FAULT_POINT("session.relay");
 	bool fine = relay(session, pump, &by_itself, err);

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "contain/cgroup.h"
 #include "egress/route.h"
+#include "relay/notice.h"
 #include "relay/relay.h"
 #include "runtime/runtime.h"
 #include "session/inputs.h"
@@ -36,6 +37,7 @@ struct session {
 	struct route *route; /* owned; the way out of an allowlist, else NULL */
 	char *guards_file;   /* owned; NULL: no tree was writable, or its end has been told */
 	unsigned guards_hold;
+	struct notices notices;     /* once there is a plan */
 	struct relay *relay;        /* owned */
 	struct strv visible;        /* what mounts show, for `relay` */
 	char *cwd_by_home;          /* owned; the working directory through a home that is a link; may be NULL */
