@@ -139,7 +139,9 @@
 /* files: what the fingerprint of a local package directory looks at. */
 #define LIMIT_FINGERPRINT_FILES 100000
 
-/* files, bytes: what `npxc try` searches for process.env reads; entries that it looks at to find these. */
+/* files, bytes: what is searched for process.env reads; entries that it looks at to find these; names that are kept of
+ * one package, which then stand in its record. */
+#define LIMIT_ENV_NAMES 1000
 #define LIMIT_ENV_SCAN_FILES 5000
 #define LIMIT_ENV_SCAN_ENTRIES 100000
 #define LIMIT_ENV_SCAN_BYTES (64 * MIB)

@@ -20,6 +20,8 @@ enum { SHOWN_BYTES = 1024 };
 static const struct words {
 	const char *kind, *what, *wish, *flag, *key; /* NULL: there is none */
 } WORDS[NOTICE_KINDS] = {
+	[NOTICE_VARIABLES] = { "variables", "set here and named by the package, but not forwarded: @", "forward", "@",
+	                       "\"env_passthrough\": [@]" },
 	[NOTICE_FILE] = { "file", "the server cannot see @: ^", "show it", "--mount @",
 	                  "\"mounts\": [{\"host\": \"@\"}]" },
 	[NOTICE_READ_ONLY] = { "read_only", "the server could not write; it sees @ read-only",

@@ -18,6 +18,7 @@ struct pump;
  * without those of which there is nothing to say. --quiet: nothing of this is told.
  */
 enum notice_kind {
+	NOTICE_VARIABLES,       /* set here, read by the package's own files, and not forwarded */
 	NOTICE_FILE,            /* a path that exists here was named, and the server cannot see it */
 	NOTICE_READ_ONLY,       /* a write beneath the working directory failed */
 	NOTICE_READ_ONLY_MOUNT, /* the same, and a mount shows that directory */

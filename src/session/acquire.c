@@ -11,6 +11,7 @@
 #include "session/installer.h"
 #include "session/shares.h"
 #include "session/start.h"
+#include "session/withheld.h"
 #include "session/workspace.h"
 #include "teardown/lease.h"
 
@@ -220,8 +221,11 @@ bool acquire_surroundings(struct session *session, struct npxc_error *err)
 
 bool acquire_plan(struct session *session, struct npxc_error *err)
 {
-	return inputs_load_package(&session->in, err) && acquire_runtime(session, err) &&
-	       acquire_package(session, STORE_ENSURE, err) && session_plan(session, true, true, err);
+	if (!inputs_load_package(&session->in, err) || !acquire_runtime(session, err) ||
+	    !acquire_package(session, STORE_ENSURE, err) || !session_plan(session, true, true, err))
+		return false;
+	withheld_tell_variables(session);
+	return true;
 }
 
 bool acquire_server(struct session *session, struct sandbox *ret_sandbox, struct npxc_error *err)

@@ -3,8 +3,10 @@
 #include "base/buf.h"
 #include "base/fd.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "store/variables.h"
 #include "json/parse.h"
 
 #include <cjson/cJSON.h>
@@ -88,6 +90,30 @@ static void add_text(cJSON *object, const char *key, const char *value)
 		cJSON_AddStringToObject(object, key, value);
 }
 
+static void add_texts(cJSON *object, const char *key, const struct strv *values)
+{
+	cJSON *list = cJSON_AddArrayToObject(object, key);
+
+	for (size_t i = 0; i < values->count; i++)
+		cJSON_AddItemToArray(list, cJSON_CreateString(values->v[i]));
+}
+
+void record_find_variables(struct record *record, const char *directory)
+{
+	for (size_t i = 0; i < record->package_count; i++) {
+		struct record_package *package = &record->packages[i];
+		mem_cleanup char *place = str_printf("node_modules/%s", package->name);
+		struct npxc_error why;
+		bool complete;
+
+		if (package->has_variables)
+			continue;
+		package->has_variables = variables_scan(directory, place, true, &package->variables, &complete, &why);
+		if (!package->has_variables)
+			log_info("store", "the variables of %s are not known: %s", package->name, why.message);
+	}
+}
+
 static void add_package(cJSON *list, const struct record_package *package)
 {
 	cJSON *object = cJSON_CreateObject();
@@ -97,6 +123,8 @@ static void add_package(cJSON *list, const struct record_package *package)
 	add_text(object, "version", package->version);
 	add_text(object, "engines", package->engines);
 	add_text(object, "directory", package->directory);
+	if (package->has_variables)
+		add_texts(object, "variables", &package->variables);
 	for (size_t i = 0; i < package->bins.count; i++) {
 		cJSON *bin = cJSON_CreateObject();
 
@@ -111,7 +139,6 @@ bool record_write(const char *directory, const struct record *record, struct npx
 {
 	cJSON *root = cJSON_CreateObject();
 	cJSON *packages;
-	cJSON *scripts;
 	bool ok;
 
 	cJSON_AddNumberToObject(root, "format", RECORD_FORMAT);
@@ -122,9 +149,7 @@ bool record_write(const char *directory, const struct record *record, struct npx
 		add_package(packages, &record->packages[i]);
 	add_text(root, "node_version", record->node_version);
 	add_text(root, "node_abi", record->node_abi);
-	scripts = cJSON_AddArrayToObject(root, "scripts");
-	for (size_t i = 0; i < record->scripts.count; i++)
-		cJSON_AddItemToArray(scripts, cJSON_CreateString(record->scripts.v[i]));
+	add_texts(root, "scripts", &record->scripts);
 	cJSON_AddNumberToObject(root, "bytes", (double)record->bytes);
 	cJSON_AddNumberToObject(root, "installed_at", (double)record->installed_at);
 	ok = write_json(directory, "npxc.json", root, err);
@@ -132,8 +157,22 @@ bool record_write(const char *directory, const struct record *record, struct npx
 	return ok;
 }
 
+static bool read_texts(const cJSON *list, struct strv *into)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, list)
+	{
+		if (!cJSON_IsString(item))
+			return false;
+		strv_push(into, item->valuestring);
+	}
+	return true;
+}
+
 static bool read_package(const cJSON *object, struct record *record)
 {
+	const cJSON *variables = cJSON_GetObjectItemCaseSensitive(object, "variables");
 	const cJSON *bin;
 	struct record_package *package;
 
@@ -147,7 +186,8 @@ static bool read_package(const cJSON *object, struct record *record)
 			return false;
 		bins_push(&package->bins, text_of(bin, "name"), text_of(bin, "path"));
 	}
-	return true;
+	package->has_variables = cJSON_IsArray(variables);
+	return read_texts(variables, &package->variables);
 }
 
 static bool read_fields(const cJSON *root, struct record *record)
@@ -162,12 +202,8 @@ static bool read_fields(const cJSON *root, struct record *record)
 	record->node_abi = str_dup(text_of(root, "node_abi"));
 	record->bytes = (uint64_t)number_of(root, "bytes");
 	record->installed_at = (int64_t)number_of(root, "installed_at");
-	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(root, "scripts"))
-	{
-		if (!cJSON_IsString(item))
-			return false;
-		strv_push(&record->scripts, item->valuestring);
-	}
+	if (!read_texts(cJSON_GetObjectItemCaseSensitive(root, "scripts"), &record->scripts))
+		return false;
 	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(root, "packages"))
 	{
 		if (!read_package(item, record))
@@ -202,6 +238,7 @@ void record_done(struct record *record)
 		free(record->packages[i].engines);
 		free(record->packages[i].directory);
 		bins_done(&record->packages[i].bins);
+		strv_done(&record->packages[i].variables);
 	}
 	free(record->packages);
 	free(record->select);

@@ -1,0 +1,70 @@
+#include "session/withheld.h"
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/variables.h"
+
+#include <stdlib.h>
+
+/* names: of variables on one line. */
+enum { NAMES_MAX = 12 };
+
+/* Names as they are told, as flags, and as a list of JSON. */
+struct names {
+	struct buf told, flags, list;
+	size_t count;
+};
+
+static void add_name(struct names *names, const char *name)
+{
+	const char *comma = names->count == 0 ? "" : ", ";
+	struct npxc_error ignored;
+
+	if (names->count < NAMES_MAX &&
+	    (!buf_appendf(&names->told, &ignored, "%s%s", comma, name) ||
+	     !buf_appendf(&names->flags, &ignored, "%s-e %s", names->count == 0 ? "" : " ", name) ||
+	     !buf_appendf(&names->list, &ignored, "%s\"%s\"", comma, name)))
+		log_debug("session", "%s", ignored.message);
+	names->count++;
+}
+
+/* One with no value withholds nothing. */
+static bool is_withheld(const struct session *session, const char *name, bool has_network)
+{
+	const char *value = getenv(name);
+
+	return !str_is_empty(value) && !strv_contains(&session->plan.env_names, name) &&
+	       !variables_is_common(name, has_network);
+}
+
+void withheld_tell_variables(struct session *session)
+{
+	const struct store_package *package = &session->package;
+	const enum policy_kind policy = session->in.policy.kind;
+	struct names names = { BUF_INIT(SIZE_MAX), BUF_INIT(SIZE_MAX), BUF_INIT(SIZE_MAX), 0 };
+	struct strv scanned = { 0 };
+	struct npxc_error why;
+	bool complete;
+
+	/* Of a directory that is run where it lies, and of what an older npxc installed, nothing is on record. */
+	if (!package->has_variables &&
+	    !variables_scan(package->directory, package->package_root, true, &scanned, &complete, &why))
+		log_info("session", "the variables that the package reads are not known: %s", why.message);
+	const struct strv *reads = package->has_variables ? &package->variables : &scanned;
+	for (size_t i = 0; i < reads->count; i++)
+		if (is_withheld(session, reads->v[i], policy == POLICY_OPEN || policy == POLICY_NAMED))
+			add_name(&names, reads->v[i]);
+	if (names.count > 0) {
+		mem_cleanup char *more =
+		    names.count <= NAMES_MAX ? str_dup("") : str_printf(" and %zu more", names.count - NAMES_MAX);
+		mem_cleanup char *told = str_printf("%s%s", names.told.data, more);
+
+		notice_tell(&session->notices, NOTICE_VARIABLES,
+		            &(struct notice){ .subject = told, .flag = names.flags.data, .key = names.list.data });
+	}
+	buf_done(&names.told);
+	buf_done(&names.flags);
+	buf_done(&names.list);
+	strv_done(&scanned);
+}
