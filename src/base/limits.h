@@ -154,6 +154,8 @@
 
 /* milliseconds: after the client closed stdin, a server that neither ends nor writes anything is told to end. */
 #define LIMIT_DRAIN_QUIET_MS 10000
+/* milliseconds: the same while requests of the client have no answer. Without npxc it would be for ever. */
+#define LIMIT_DRAIN_OWED_MS 60000
 
 /* milliseconds: between "told to end" and SIGKILL. Clients send SIGKILL 2 s after their SIGTERM. */
 #define LIMIT_GRACE_MS 1000

@@ -11,6 +11,7 @@
 #include "relay/client.h"
 #include "session/acquire.h"
 #include "session/run.h"
+#include "session/withheld.h"
 #include "store/variables.h"
 
 #include <cjson/cJSON.h>
@@ -81,6 +82,7 @@ static bool visit(struct session *s, struct seen *seen, struct npxc_error *err)
 		sandbox_done(&sandbox);
 		return false;
 	}
+	withheld_watch(s, &sandbox);
 	fine = talk(&client, seen, err);
 	began = clock_now_us();
 	fd_close(&sandbox.input);
@@ -96,6 +98,7 @@ static bool visit(struct session *s, struct seen *seen, struct npxc_error *err)
 	const bool ran = run_finish(s, &sandbox, seen->errors, &status, &judged);
 	seen->end_us = clock_now_us() - began;
 	sandbox_done(&sandbox);
+	withheld_tell_network(s);
 	if (fine)
 		return true;
 	if (!ran) {

@@ -22,12 +22,16 @@ static const struct words {
 } WORDS[NOTICE_KINDS] = {
 	[NOTICE_VARIABLES] = { "variables", "set here and named by the package, but not forwarded: @", "forward", "@",
 	                       "\"env_passthrough\": [@]" },
+	[NOTICE_NETWORK] = { "network", "the server has no network (policy none) and tried: ^", "allow it",
+	                     "--network open, or an allowlist (npxc learn finds its rules)",
+	                     "\"network\": {\"mode\": \"open\"}" },
 	[NOTICE_FILE] = { "file", "the server cannot see @: ^", "show it", "--mount @",
 	                  "\"mounts\": [{\"host\": \"@\"}]" },
 	[NOTICE_READ_ONLY] = { "read_only", "the server could not write; it sees @ read-only",
 	                       "keep what it makes there", "--mount DIR:rw", "\"outputs\": true" },
 	[NOTICE_READ_ONLY_MOUNT] = { "read_only", "the server could not write; it sees @ read-only",
 	                             "let it write there", "--mount DIR:rw or --project=rw", "\"project\": \"rw\"" },
+	[NOTICE_UNANSWERED] = { "unanswered", "the session ended with @ unanswered: ^", NULL, NULL, NULL },
 };
 
 /* The words with what stands for its marks; owned. NULL for NULL. */

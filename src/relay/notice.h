@@ -19,9 +19,11 @@ struct pump;
  */
 enum notice_kind {
 	NOTICE_VARIABLES,       /* set here, read by the package's own files, and not forwarded */
+	NOTICE_NETWORK,         /* there is none, and it was tried */
 	NOTICE_FILE,            /* a path that exists here was named, and the server cannot see it */
 	NOTICE_READ_ONLY,       /* a write beneath the working directory failed */
 	NOTICE_READ_ONLY_MOUNT, /* the same, and a mount shows that directory */
+	NOTICE_UNANSWERED,      /* requests, when the session ended */
 	NOTICE_KINDS
 };
 

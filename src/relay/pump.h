@@ -33,8 +33,8 @@ struct pump_ends {
 	int aside; /* borrowed */
 	bool (*on_aside)(void *context);
 	void *aside_context;
-	/* Asked every tick_ms milliseconds; true: PUMP_OVER. 0: never. */
-	unsigned tick_ms;
+	/* is_over is asked every so many milliseconds as tick_ms says before each wait; true: PUMP_OVER. 0: not now. */
+	unsigned (*tick_ms)(void *context); /* NULL: never */
 	bool (*is_over)(void *context);
 	void *tick_context;
 };

@@ -1,6 +1,7 @@
 #include "relay/relay.h"
 
 #include "base/beneath.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/fd.h"
 #include "base/limits.h"
@@ -47,6 +48,8 @@ struct relay {
 	struct output *output;   /* NULL: the server may not write */
 	struct said *said;
 	struct strv pending; /* ids, in their own bytes, of questions for the tools */
+	struct pending requests;
+	bool looks; /* for files */
 	bool told_full, told_read_only;
 	struct identify_found found;
 	struct pump *pump;
@@ -171,6 +174,7 @@ void relay_free(struct relay *relay)
 	if (relay == NULL)
 		return;
 	strv_done(&relay->pending);
+	pending_done(&relay->requests);
 	identify_found_done(&relay->found);
 	identify_free(relay->identify);
 	schema_free(relay->schema);
@@ -180,6 +184,13 @@ void relay_free(struct relay *relay)
 	fd_close(&relay->root.fd);
 	guard_done(&relay->guard);
 	free(relay);
+}
+
+const struct pending *relay_unanswered(struct relay *relay, bool is_end)
+{
+	if (is_end)
+		pending_ask_end(&relay->requests);
+	return &relay->requests;
 }
 
 bool relay_writes(const struct relay *relay)
@@ -610,9 +621,25 @@ static enum lines_verdict decide_for_client(void *context, const char *line, siz
 	return LINES_SAME;
 }
 
+static enum lines_look pass(void *context, const char *bytes, size_t count, bool first)
+{
+	(void)context, (void)bytes, (void)count, (void)first;
+	return LINES_PASS;
+}
+
+static void watch_client(void *context, const char *bytes, size_t count, bool first)
+{
+	pending_ask(&((struct relay *)context)->requests, bytes, count, first, clock_now_ms());
+}
+
 static void watch_server(void *context, const char *bytes, size_t count, bool first)
 {
-	relay_server_bytes(context, bytes, count, first);
+	struct relay *relay = context;
+
+	if (pending_answer(&relay->requests, bytes, count, first) && relay->settings.failed != NULL)
+		relay->settings.failed(relay->settings.context);
+	if (relay->looks && (relay->publish != NULL || relay->settings.is_read_only))
+		relay_server_bytes(relay, bytes, count, first);
 }
 
 static bool server_line_is_too_long(void *context)
@@ -638,25 +665,27 @@ void relay_attach(struct relay *relay, struct pump *pump)
 	/* Where no strategy looks for paths nothing of the client's is read; but what the arguments name is renewed. */
 	const bool looks =
 	    settings->config->strategy_count > 0 || relay->output != NULL || settings->arguments->count > 0;
-	const struct lines_rules to_server = { .look = look_at_client,
+	const struct lines_rules to_server = { .look = looks ? look_at_client : pass,
 		                               .decide = decide_for_server,
 		                               .too_long = client_line_is_too_long,
 		                               .dropped = client_line_was_dropped,
+		                               .watch = watch_client,
 		                               .context = relay,
 		                               .max_bytes = LIMIT_MESSAGE_BYTES };
 	const struct lines_rules to_client = { .look = look_at_server,
 		                               .decide = decide_for_client,
-		                               .watch = looks && (relay->publish != NULL || settings->is_read_only)
-		                                            ? watch_server
-		                                            : NULL,
+		                               .watch = watch_server,
 		                               .too_long = server_line_is_too_long,
 		                               .divert = divert,
 		                               .context = relay,
 		                               .max_bytes = LIMIT_MESSAGE_BYTES };
 
 	relay->pump = pump;
+	relay->looks = looks;
 	settings->notices->pump = pump;
-	pump_set_lines(pump, looks ? &to_server : NULL, looks || relay->guard.on ? &to_client : NULL);
+	/* Where nobody looks at anything, bytes are spliced. */
+	if (looks || relay->guard.on)
+		pump_set_lines(pump, &to_server, &to_client);
 }
 
 void relay_detach(struct relay *relay)

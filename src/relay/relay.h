@@ -7,6 +7,7 @@
 #include "files/scope.h"
 #include "relay/lines.h"
 #include "relay/notice.h"
+#include "relay/pending.h"
 #include "relay/pump.h"
 
 #include <stdbool.h>
@@ -35,7 +36,8 @@ struct relay_settings { /* borrowed; what it points to is kept by the caller for
 	bool outputs;                    /* the server may write there */
 	const struct strv
 	    *arguments; /* paths beneath the working directory that the user named: visible from the start */
-	bool (*stop)(void *context); /* see base/copy.h; may be NULL */
+	bool (*stop)(void *context);   /* see base/copy.h; may be NULL */
+	void (*failed)(void *context); /* the server has answered with a failure; may be NULL */
 	void *context;
 };
 
@@ -48,6 +50,9 @@ void relay_free(struct relay *relay); /* NULL is allowed */
 /* Tells the pump what to do with lines; before its first run. relay_detach when the pump goes. */
 void relay_attach(struct relay *relay, struct pump *pump);
 void relay_detach(struct relay *relay);
+
+/* Requests of the client that wait for an answer. `is_end`: it says no more. Nothing is known of what is spliced. */
+const struct pending *relay_unanswered(struct relay *relay, bool is_end);
 
 /* Whether somebody has to ask relay_is_over now and then: the server may write. */
 bool relay_writes(const struct relay *relay);

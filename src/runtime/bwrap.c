@@ -9,6 +9,7 @@
 
 #include <cjson/cJSON.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -690,6 +691,24 @@ bool bwrap_judge_end(const struct runtime *runtime, int exit_status, int term_si
 	return true;
 }
 
+/* {"child-pid": 4711} comes first. The process lives until the server has ended. */
+static pid_t first_pid(const char *status_text)
+{
+	struct json_reader reader;
+	cJSON *document;
+	pid_t pid = 0;
+
+	json_start(&reader, status_text, strlen(status_text));
+	while (pid == 0 && (document = parse_next(&reader, NULL)) != NULL) {
+		const cJSON *number = cJSON_GetObjectItemCaseSensitive(document, "child-pid");
+
+		if (cJSON_IsNumber(number) && number->valuedouble > 1 && number->valuedouble < INT_MAX)
+			pid = (pid_t)number->valuedouble;
+		cJSON_Delete(document);
+	}
+	return pid;
+}
+
 /* ---- links ---- */
 
 static enum policy_link choose_link(const struct runtime *runtime, bool restricted, bool socket_seen,
@@ -720,6 +739,7 @@ const struct runtime_driver bwrap_driver = {
 	.examine = bwrap_examine,
 	.make_start = bwrap_make_start,
 	.judge_end = bwrap_judge_end,
+	.first_pid = first_pid,
 	.choose_link = choose_link,
 	.check_link = check_link,
 };

@@ -147,6 +147,12 @@ static void find_visible(struct session *session, const struct scope_place *plac
 	}
 }
 
+/* An answer that tells of a failure may be one for want of the network. */
+static void answer_failed(void *context)
+{
+	withheld_tell_network(context);
+}
+
 static bool start_relay(struct session *session, struct npxc_error *err)
 {
 	mem_cleanup char *files = plan_files_directory(&session->plan);
@@ -165,6 +171,8 @@ static bool start_relay(struct session *session, struct npxc_error *err)
 		.outputs = session->plan.outputs,
 		.arguments = &session->plan.arguments,
 		.stop = signals_interrupted,
+		.failed = answer_failed,
+		.context = session,
 	};
 	const struct mounts_entry *cover = inputs_cover(&session->in);
 	settings.is_read_only = cover != NULL && !cover->writable;

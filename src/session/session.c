@@ -84,6 +84,7 @@ void session_close(struct session *session)
 	free(session->route);
 	relay_free(session->relay);
 	notice_done(&session->notices);
+	netcount_close(&session->netcount);
 	strv_done(&session->visible);
 	free(session->cwd_by_home);
 	if (session->janitor != NULL)

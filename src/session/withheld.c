@@ -68,3 +68,44 @@ void withheld_tell_variables(struct session *session)
 	buf_done(&names.list);
 	strv_done(&scanned);
 }
+
+/* milliseconds: bubblewrap tells its first process within 5; Node needs more before it runs a line of the package. */
+enum { FIRST_PID_MS = 250 };
+
+void withheld_watch(struct session *session, struct sandbox *sandbox)
+{
+	if (session->in.policy.kind != POLICY_NONE)
+		return;
+	const pid_t pid = sandbox_first_pid(sandbox, session->runtime.kind, FIRST_PID_MS);
+	/* A process that has ended by now may have left its number to another one. */
+	if (pid != 0 && netcount_open(pid, &session->netcount) && sandbox_has_ended(sandbox))
+		netcount_close(&session->netcount);
+}
+
+void withheld_tell_network(struct session *session)
+{
+	struct netcount_tried tried;
+
+	if (!netcount_read(&session->netcount, &tried) || tried.unreachable + tried.lookups + tried.refused == 0)
+		return;
+	mem_cleanup char *what =
+	    str_printf("%s%s%s%s%s", tried.unreachable > 0 ? "connections" : "",
+	               tried.unreachable > 0 && tried.lookups > 0 ? ", " : "", tried.lookups > 0 ? "name look-ups" : "",
+	               tried.refused > 0 && tried.unreachable + tried.lookups > 0 ? ", " : "",
+	               tried.refused > 0 ? "localhost, where it is alone" : "");
+	notice_tell(&session->notices, NOTICE_NETWORK, &(struct notice){ .subject = "network", .why = what });
+}
+
+void withheld_tell_unanswered(struct session *session)
+{
+	const struct pending *pending = relay_unanswered(session->relay, true);
+
+	if (pending->count == 0)
+		return;
+	withheld_tell_network(session);
+	mem_cleanup char *methods = pending_methods(pending);
+	mem_cleanup char *count =
+	    str_printf("%s%zu request%s", pending->count == PENDING_REQUESTS_MAX ? "at least " : "", pending->count,
+	               pending->count == 1 ? "" : "s");
+	notice_tell(&session->notices, NOTICE_UNANSWERED, &(struct notice){ .subject = count, .why = methods });
+}
