@@ -82,6 +82,7 @@ static bool visit(struct session *s, struct seen *seen, struct npxc_error *err)
 		sandbox_done(&sandbox);
 		return false;
 	}
+	withheld_tell_limits(s);
 	withheld_watch(s, &sandbox);
 	fine = talk(&client, seen, err);
 	began = clock_now_us();
@@ -98,7 +99,7 @@ static bool visit(struct session *s, struct seen *seen, struct npxc_error *err)
 	const bool ran = run_finish(s, &sandbox, seen->errors, &status, &judged);
 	seen->end_us = clock_now_us() - began;
 	sandbox_done(&sandbox);
-	withheld_tell_network(s);
+	withheld_tell_trouble(s);
 	if (fine)
 		return true;
 	if (!ran) {

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "relay/pump.h"
+#include "json/json.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -25,12 +26,26 @@ static const struct words {
 	[NOTICE_NETWORK] = { "network", "the server has no network (policy none) and tried: ^", "allow it",
 	                     "--network open, or an allowlist (npxc learn finds its rules)",
 	                     "\"network\": {\"mode\": \"open\"}" },
-	[NOTICE_FILE] = { "file", "the server cannot see @: ^", "show it", "--mount @",
-	                  "\"mounts\": [{\"host\": \"@\"}]" },
-	[NOTICE_READ_ONLY] = { "read_only", "the server could not write; it sees @ read-only",
+	[NOTICE_FILE] = { "file", "the server cannot see @: ^", "show it", "--mount @", "\"mounts\": [{\"host\": @}]" },
+	[NOTICE_READ_ONLY] = { "read_only", "the server could not write; its package and @ are read-only to it",
 	                       "keep what it makes there", "--mount DIR:rw", "\"outputs\": true" },
-	[NOTICE_READ_ONLY_MOUNT] = { "read_only", "the server could not write; it sees @ read-only",
+	[NOTICE_READ_ONLY_MOUNT] = { "read_only", "the server could not write; its package and @ are read-only to it",
 	                             "let it write there", "--mount DIR:rw or --project=rw", "\"project\": \"rw\"" },
+	[NOTICE_SPACE] = { "space", "no space is left for it: its HOME and its /tmp take @ each, out of its memory",
+	                   "give it a place of the host's", "--mount DIR:rw",
+	                   "\"mounts\": [{\"host\": \"DIR\", \"mode\": \"rw\"}]" },
+	[NOTICE_MEMORY] = { "memory", "killed at the memory ceiling of @, against which /tmp and HOME count",
+	                    "raise it", "--memory @", "\"runtime\": {\"memory\": \"@\"}" },
+	[NOTICE_KILLED] = { "memory",
+	                    "killed, most likely at the memory ceiling of @, against which /tmp and HOME count",
+	                    "raise it", "--memory @", "\"runtime\": {\"memory\": \"@\"}" },
+	[NOTICE_PROCESSES] = { "processes", "no more than @ processes and threads may run at once, and it tried to",
+	                       NULL, NULL, NULL },
+	[NOTICE_NO_LIMIT] = { "no_limit", "not all limits hold on this machine: @", NULL, NULL, NULL },
+	[NOTICE_LOST] = { "lost", "what it wrote to its HOME goes with the session: @", "keep directories", NULL,
+	                  "\"storage\": {\"home\": [@]}" },
+	[NOTICE_LOST_FILES] = { "lost", "what it wrote to its HOME goes with the session: @", "keep it",
+	                        "--mount DIR:rw, and the server told to write there", NULL },
 	[NOTICE_UNANSWERED] = { "unanswered", "the session ended with @ unanswered: ^", NULL, NULL, NULL },
 };
 
@@ -128,6 +143,19 @@ void notice_tell(struct notices *notices, enum notice_kind kind, const struct no
 	strv_push(&notices->told, once);
 	line = notice_text(notices, kind, notice);
 	notice_line(notices, line);
+}
+
+void notice_tell_path(struct notices *notices, const char *path, const char *why)
+{
+	struct strv words __attribute__((cleanup(strv_done))) = { 0 };
+	struct buf quoted BUF_CLEANUP = BUF_INIT(SIZE_MAX);
+	struct npxc_error ignored;
+
+	strv_push(&words, path);
+	mem_cleanup char *word = strv_shell(&words);
+	if (json_append_string(&quoted, path, strlen(path), &ignored))
+		notice_tell(notices, NOTICE_FILE,
+		            &(struct notice){ .subject = path, .why = why, .flag = word, .key = quoted.data });
 }
 
 void notice_done(struct notices *notices)

@@ -23,6 +23,13 @@ enum notice_kind {
 	NOTICE_FILE,            /* a path that exists here was named, and the server cannot see it */
 	NOTICE_READ_ONLY,       /* a write beneath the working directory failed */
 	NOTICE_READ_ONLY_MOUNT, /* the same, and a mount shows that directory */
+	NOTICE_SPACE,           /* none is left in HOME or /tmp */
+	NOTICE_MEMORY,          /* a process was killed at its ceiling */
+	NOTICE_KILLED,          /* the server was, and that may be why */
+	NOTICE_PROCESSES,       /* no more could be started */
+	NOTICE_NO_LIMIT,        /* a ceiling that does not hold on this machine */
+	NOTICE_LOST,            /* what was written to HOME */
+	NOTICE_LOST_FILES,      /* the same, and no directory is among it */
 	NOTICE_UNANSWERED,      /* requests, when the session ended */
 	NOTICE_KINDS
 };
@@ -50,6 +57,8 @@ void notice_done(struct notices *notices);
  */
 enum { NOTICE_TOLD_MAX = 48 };
 void notice_tell(struct notices *notices, enum notice_kind kind, const struct notice *notice);
+/* NOTICE_FILE of a path that anybody may have chosen: quoted for the shell and for JSON, so that it can be pasted. */
+void notice_tell_path(struct notices *notices, const char *path, const char *why);
 /* Pure: the line of it, without a newline; owned. */
 char *notice_text(const struct notices *notices, enum notice_kind kind, const struct notice *notice);
 /* Any other line of npxc's while the pump may run ("npxc: ..."), whether quiet or not. */

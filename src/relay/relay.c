@@ -15,6 +15,7 @@
 #include "files/said.h"
 #include "files/schema.h"
 #include "files/words.h"
+#include "relay/failure.h"
 #include "relay/guard.h"
 #include "json/message.h"
 
@@ -49,8 +50,8 @@ struct relay {
 	struct said *said;
 	struct strv pending; /* ids, in their own bytes, of questions for the tools */
 	struct pending requests;
-	bool looks; /* for files */
-	bool told_full, told_read_only;
+	bool looks, spoken; /* for files; the server has */
+	bool told_full;
 	struct identify_found found;
 	struct pump *pump;
 	struct message_look look;
@@ -79,7 +80,7 @@ static void say(struct relay *relay, const char *fmt, ...)
 
 static void tell(struct relay *relay, const char *path, const char *why)
 {
-	notice_tell(relay->settings.notices, NOTICE_FILE, &(struct notice){ .subject = path, .why = why });
+	notice_tell_path(relay->settings.notices, path, why);
 }
 
 /* ---- start and end ---- */
@@ -509,30 +510,22 @@ bool relay_wants_server_lines(const struct relay *relay)
 	return relay->pending.count > 0 || relay->output != NULL;
 }
 
-static bool contains(const char *bytes, size_t count, const char *word)
+void relay_tell_failure(const struct relay *relay, const char *words, size_t count, bool names_path)
 {
-	return memmem(bytes, count, word, strlen(word)) != NULL;
-}
+	const struct relay_settings *settings = &relay->settings;
+	const enum failure failure = failure_in(words, count, names_path);
 
-/* A write that failed: nobody but the server sees it, and it says so as its library does. */
-static void look_for_failure(struct relay *relay, const char *bytes, size_t count, bool mentions)
-{
-	/* As the C library, Python and Go say it; as Node says it of a directory whose parent cannot be made; a code
-	 * alone. Long words are found faster. */
-	if (!contains(bytes, count, "ead-only file system") &&
-	    !(mentions && contains(bytes, count, "or directory, mkdir '")) && !contains(bytes, count, "EROFS"))
-		return;
-	relay->told_read_only = true;
-	notice_tell(relay->settings.notices, relay->settings.is_read_only ? NOTICE_READ_ONLY_MOUNT : NOTICE_READ_ONLY,
-	            &(struct notice){ .subject = relay->settings.place.spellings[0] });
+	if (failure != FAILURE_READ_ONLY || relay->output == NULL)
+		failure_tell(settings->notices, failure, settings->place.spellings[0], settings->is_read_only);
 }
 
 void relay_server_bytes(struct relay *relay, const char *bytes, size_t count, bool first)
 {
 	/* A longer answer that speaks of no path speaks of something else. */
 	const bool mentions = relay->publish == NULL || said_look(relay->said, bytes, count, first);
-	if (!relay->told_read_only && relay->output == NULL && count <= (mentions ? HINT_BYTES : SHORT_BYTES))
-		look_for_failure(relay, bytes, count, mentions);
+
+	if (count <= (mentions ? HINT_BYTES : SHORT_BYTES))
+		relay_tell_failure(relay, bytes, count, mentions);
 }
 
 void relay_server_line(struct relay *relay, const char *line, size_t length)
@@ -636,6 +629,9 @@ static void watch_server(void *context, const char *bytes, size_t count, bool fi
 {
 	struct relay *relay = context;
 
+	if (!relay->spoken && relay->settings.speaks != NULL)
+		relay->settings.speaks(relay->settings.context);
+	relay->spoken = true;
 	if (pending_answer(&relay->requests, bytes, count, first) && relay->settings.failed != NULL)
 		relay->settings.failed(relay->settings.context);
 	if (relay->looks && (relay->publish != NULL || relay->settings.is_read_only))

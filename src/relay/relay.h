@@ -37,6 +37,7 @@ struct relay_settings { /* borrowed; what it points to is kept by the caller for
 	const struct strv
 	    *arguments; /* paths beneath the working directory that the user named: visible from the start */
 	bool (*stop)(void *context);   /* see base/copy.h; may be NULL */
+	void (*speaks)(void *context); /* the first line of the server passes; may be NULL */
 	void (*failed)(void *context); /* the server has answered with a failure; may be NULL */
 	void *context;
 };
@@ -70,6 +71,8 @@ void relay_finish(struct relay *relay);
 enum lines_verdict relay_client_line(struct relay *relay, const char *line, size_t length, struct buf *reply);
 /* One line of the server, whole or in pieces; before it goes on. */
 void relay_server_bytes(struct relay *relay, const char *bytes, size_t count, bool first);
+/* What these words of the server tell of a write that failed, if they do; see relay/failure.h. */
+void relay_tell_failure(const struct relay *relay, const char *words, size_t count, bool names_path);
 void relay_server_line(struct relay *relay, const char *line, size_t length);
 /* Whether a server's line has to be kept whole now. */
 bool relay_wants_server_lines(const struct relay *relay);

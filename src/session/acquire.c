@@ -150,7 +150,15 @@ static void find_visible(struct session *session, const struct scope_place *plac
 /* An answer that tells of a failure may be one for want of the network. */
 static void answer_failed(void *context)
 {
-	withheld_tell_network(context);
+	withheld_tell_trouble(context);
+}
+
+/* The server runs: what it starts with is mounted. */
+static void server_speaks(void *context)
+{
+	struct session *session = context;
+
+	lost_open(&session->lost, session->plan.launch.home);
 }
 
 static bool start_relay(struct session *session, struct npxc_error *err)
@@ -171,6 +179,7 @@ static bool start_relay(struct session *session, struct npxc_error *err)
 		.outputs = session->plan.outputs,
 		.arguments = &session->plan.arguments,
 		.stop = signals_interrupted,
+		.speaks = server_speaks,
 		.failed = answer_failed,
 		.context = session,
 	};

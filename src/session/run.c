@@ -227,7 +227,7 @@ static unsigned tick_ms(void *context)
 
 	if (relay_writes(session->relay))
 		return LIMIT_OUTPUT_LOOK_MS;
-	return session->netcount.snmp != -1 && relay_unanswered(session->relay, false)->count > 0 ? WAITED_MS : 0;
+	return relay_unanswered(session->relay, false)->count > 0 ? WAITED_MS : 0;
 }
 
 static bool is_over(void *context)
@@ -236,7 +236,7 @@ static bool is_over(void *context)
 	const struct pending *pending = relay_unanswered(session->relay, false);
 
 	if (pending->count > 0 && clock_now_ms() - pending->v[0].since_ms >= WAITED_MS)
-		withheld_tell_network(session);
+		withheld_tell_trouble(session);
 	return relay_is_over(session->relay);
 }
 
@@ -362,6 +362,7 @@ bool run_relay(struct session *session, struct sandbox *sandbox, struct learned 
 	if (!pump_new(&ends, LIMIT_DRAIN_QUIET_MS, &pump, err))
 		return false;
 	relay_attach(looks, pump);
+	withheld_tell_limits(session);
 	withheld_watch(session, sandbox);
 	FAULT_POINT("session.relay");
 	bool fine = relay(session, pump, &by_itself, err);
@@ -372,6 +373,7 @@ bool run_relay(struct session *session, struct sandbox *sandbox, struct learned 
 	log_counts(pump);
 	relay_detach(looks);
 	pump_free(pump);
+	withheld_tell_lost(session);
 	withheld_tell_unanswered(session);
 	FAULT_POINT("session.relayed");
 
@@ -387,8 +389,8 @@ bool run_relay(struct session *session, struct sandbox *sandbox, struct learned 
 	}
 	if (signals_caught())
 		return session_interrupted(err);
-	if (by_itself && status != 0)
-		withheld_tell_network(session);
+	if (by_itself)
+		withheld_tell_end(session, status, errors);
 	if (!ran)
 		log_warn("session", "after the client had gone: %s", judged.message);
 	else if (by_itself)

@@ -85,6 +85,7 @@ void session_close(struct session *session)
 	relay_free(session->relay);
 	notice_done(&session->notices);
 	netcount_close(&session->netcount);
+	lost_close(&session->lost);
 	strv_done(&session->visible);
 	free(session->cwd_by_home);
 	if (session->janitor != NULL)

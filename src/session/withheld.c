@@ -1,11 +1,15 @@
 #include "session/withheld.h"
 
 #include "base/buf.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/variables.h"
 
+#include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* names: of variables on one line. */
 enum { NAMES_MAX = 12 };
@@ -74,15 +78,52 @@ enum { FIRST_PID_MS = 250 };
 
 void withheld_watch(struct session *session, struct sandbox *sandbox)
 {
-	if (session->in.policy.kind != POLICY_NONE)
-		return;
 	const pid_t pid = sandbox_first_pid(sandbox, session->runtime.kind, FIRST_PID_MS);
-	/* A process that has ended by now may have left its number to another one. */
-	if (pid != 0 && netcount_open(pid, &session->netcount) && sandbox_has_ended(sandbox))
+
+	if (pid == 0)
+		return;
+	lost_watch(&session->lost, pid);
+	if (session->in.policy.kind == POLICY_NONE && !netcount_open(pid, &session->netcount))
+		log_debug("session", "the counters of the server's network cannot be read");
+	/* If it has ended by now its number may have become another one's. */
+	if (sandbox_has_ended(sandbox)) {
 		netcount_close(&session->netcount);
+		lost_close(&session->lost);
+	}
 }
 
-void withheld_tell_network(struct session *session)
+/* Nothing that has a quote or a backslash in it: a guest chose these names, and a user is to paste them. */
+static bool is_plain(const char *name)
+{
+	return str_ends(name, "/") &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@+-/ ") == strlen(name);
+}
+
+void withheld_tell_lost(struct session *session)
+{
+	struct buf told BUF_CLEANUP = BUF_INIT(SIZE_MAX), list BUF_CLEANUP = BUF_INIT(SIZE_MAX);
+	struct strv names __attribute__((cleanup(strv_done))) = { 0 };
+	struct npxc_error ignored;
+	bool fine = true;
+
+	lost_open(&session->lost, session->plan.launch.home);
+	lost_names(&session->lost, &names);
+	lost_close(&session->lost); /* its memory goes with it */
+	for (size_t i = 0; i < names.count && i < NAMES_MAX && fine; i++) {
+		const char *name = names.v[i];
+
+		fine = buf_appendf(&told, &ignored, "%s%s", i == 0 ? "" : ", ", name) &&
+		       (!is_plain(name) || buf_appendf(&list, &ignored, "%s\"%.*s\"", list.length == 0 ? "" : ", ",
+		                                       (int)strlen(name) - 1, name));
+	}
+	if (names.count > NAMES_MAX)
+		fine = fine && buf_appendf(&told, &ignored, " and %zu more", names.count - NAMES_MAX);
+	if (fine && names.count > 0)
+		notice_tell(&session->notices, list.length > 0 ? NOTICE_LOST : NOTICE_LOST_FILES,
+		            &(struct notice){ .subject = told.data, .key = list.length > 0 ? list.data : "" });
+}
+
+static void tell_network(struct session *session)
 {
 	struct netcount_tried tried;
 
@@ -96,13 +137,54 @@ void withheld_tell_network(struct session *session)
 	notice_tell(&session->notices, NOTICE_NETWORK, &(struct notice){ .subject = "network", .why = what });
 }
 
+static void tell_memory(struct session *session, enum notice_kind kind)
+{
+	const uint64_t bytes = session->plan.launch.memory_bytes;
+	mem_cleanup char *ceiling = str_printf("%" PRIu64 " MiB", bytes / MIB);
+	mem_cleanup char *twice = str_printf("%" PRIu64 "m", 2 * bytes / MIB);
+
+	notice_tell(&session->notices, kind, &(struct notice){ .subject = ceiling, .flag = twice, .key = twice });
+}
+
+void withheld_tell_limits(struct session *session)
+{
+	const struct cgroup_plan *held = &session->cgroups;
+
+	if (runtime_driver(session->runtime.kind)->has_containers || held->reason == NULL)
+		return;
+	mem_cleanup char *text = cgroup_text(held, &session->limits);
+	notice_tell(&session->notices, NOTICE_NO_LIMIT, &(struct notice){ .subject = text });
+}
+
+void withheld_tell_trouble(struct session *session)
+{
+	const struct cgroup_reached reached = cgroup_reached(&session->cgroups);
+	mem_cleanup char *processes = str_printf("%u", session->limits.pids);
+
+	if (reached.killed > 0)
+		tell_memory(session, NOTICE_MEMORY);
+	if (reached.unforked > 0)
+		notice_tell(&session->notices, NOTICE_PROCESSES, &(struct notice){ .subject = processes });
+	tell_network(session);
+}
+
+void withheld_tell_end(struct session *session, int status, const char *errors)
+{
+	if (status == 128 + SIGKILL && runtime_driver(session->runtime.kind)->has_containers)
+		tell_memory(session, NOTICE_KILLED); /* an engine forgets its container, and why it ended */
+	if (status == 0)
+		return;
+	withheld_tell_trouble(session);
+	relay_tell_failure(session->relay, errors, strlen(errors), false);
+}
+
 void withheld_tell_unanswered(struct session *session)
 {
 	const struct pending *pending = relay_unanswered(session->relay, true);
 
 	if (pending->count == 0)
 		return;
-	withheld_tell_network(session);
+	withheld_tell_trouble(session);
 	mem_cleanup char *methods = pending_methods(pending);
 	mem_cleanup char *count =
 	    str_printf("%s%zu request%s", pending->count == PENDING_REQUESTS_MAX ? "at least " : "", pending->count,

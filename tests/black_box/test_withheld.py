@@ -1,6 +1,7 @@
 """What a server is refused, lacks or loses: one line each on stderr, with what grants it, and silence where nothing is."""
 
 import json
+import os
 import pathlib
 import signal
 import shutil
@@ -176,3 +177,68 @@ def test_the_status_is_the_servers_own_also_after_the_end_of_input(world, packag
     done = world.run(package, stdin=json.dumps(call).encode() + b"\n")
     assert done.returncode == 5 and json.loads(done.stdout)["id"] == 1
     assert done.stderr == f"npxc: {package} ended by itself after the end of its input with status 5\n"
+
+
+@BWRAP
+def test_what_is_lost_with_home_is_listed_with_the_key_that_keeps_it(world, package):
+    world.run("install", package)
+    client = world.client(package)
+    client.handshake()
+    does(client, """const home = require("os").homedir(), fs = require("fs")
+        for (const d of [".mcp-auth/x", ".config/app", ".cache/y", "empty"]) fs.mkdirSync(home + "/" + d, { recursive: true })
+        for (const f of [".mcp-auth/x/token", ".config/app/c.json", ".cache/y/z", 'a"], "network": {"mode": "open\\n']) fs.writeFileSync(home + "/" + f, "x")
+        fs.writeFileSync("/tmp/t", "x"); fs.symlinkSync("/etc", home + "/link")""")
+    status, errors = ends(client)
+    names = '.config/app/, .mcp-auth/, a"], "network": {"mode": "open\\x0a'
+    assert status == 0 and errors.splitlines() == [
+        f"npxc: {package}: what it wrote to its HOME goes with the session: {names}; to keep directories: "
+        f'"storage": {{"home": [".config/app", ".mcp-auth"]}} in {settings(world, package)}']
+
+
+@BWRAP
+def test_what_a_server_wrote_is_listed_when_it_ended_by_itself_or_was_killed(world, package):
+    world.run("install", package)
+    for ending in ("process.exit(4)", "process.kill(1, 'SIGKILL'); process.kill(process.pid, 'SIGKILL')"):
+        client = world.client(package)
+        client.handshake()
+        client.process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {
+            "name": "do", "arguments": {"code": f"require('fs').writeFileSync(require('os').homedir() + '/db', ''); {ending}"}}}).encode() + b"\n")
+        status, errors = ends(client)
+        assert status in (4, 137) and "goes with the session: db; to keep it: --mount DIR:rw" in errors, errors
+
+
+@BWRAP
+@pytest.mark.skipif(os.geteuid() != 0, reason="memory is bounded where cgroups can be made")
+def test_a_kill_at_the_memory_ceiling_is_told_with_the_flag(world, package):
+    world.run("install", package)
+    if "memory 64 MiB" not in world.run("inspect", "--memory", "64m", package).stdout.decode():
+        pytest.skip("memory is not bounded here")
+    client = world.client("--memory", "64m", package)
+    client.handshake()
+    client.process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {
+        "name": "do", "arguments": {"code": "const all = []; for (;;) all.push(Buffer.alloc(1 << 20, 1))"}}}).encode() + b"\n")
+    status, errors = ends(client)
+    assert status == 137
+    assert (f"npxc: {package}: killed at the memory ceiling of 64 MiB, against which /tmp and HOME count; to raise it: "
+            '--memory 128m, or "runtime": {"memory": "128m"} in ') in errors, errors
+
+
+@BWRAP
+def test_a_full_home_is_told_when_the_server_says_so(world, package):
+    world.run("install", package)
+    client = world.client(package)
+    client.handshake()
+    does(client, "return 'ENOSPC: no space left on device, write'")
+    status, errors = ends(client)
+    assert status == 0 and "no space is left for it: its HOME and its /tmp take 512 MiB each" in errors
+
+
+@BWRAP
+def test_a_server_that_dies_of_a_read_only_place_is_explained(world, package):
+    world.run("install", package)
+    client = world.client(package)
+    client.handshake()
+    client.process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {"name": "do",
+        "arguments": {"code": "setTimeout(() => { require('fs').writeFileSync(process.argv[1] + '.db', 'x') }); return 'silent'"}}}).encode() + b"\n")
+    status, errors = ends(client)
+    assert status == 1 and "could not write; its package and " in errors and "EROFS" in errors, errors

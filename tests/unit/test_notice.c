@@ -6,7 +6,7 @@
 #include <cjson/cJSON.h>
 #include <string.h>
 
-static const struct notice A_FILE = { .subject = "/srv/a\x1b[2J", .why = "it is\nelsewhere" };
+static const struct notice A_FILE = { .subject = "/srv/a\x1b[2J", .why = "it is\nelsewhere", .key = "\"/srv/a\"" };
 
 static void names_what_was_withheld_and_what_grants_it(void **state)
 {
@@ -15,7 +15,7 @@ static void names_what_was_withheld_and_what_grants_it(void **state)
 
 	(void)state;
 	assert_string_equal(line, "npxc: pkg: the server cannot see /srv/a\\x1b[2J: it is\\x0aelsewhere; to show it: "
-	                          "--mount /srv/a\\x1b[2J, or \"mounts\": [{\"host\": \"/srv/a\\x1b[2J\"}] in "
+	                          "--mount /srv/a\\x1b[2J, or \"mounts\": [{\"host\": \"/srv/a\"}] in "
 	                          "/c/pkg.json");
 }
 
@@ -49,7 +49,7 @@ static void an_object_has_its_parts_apart(void **state)
 	(void)state;
 	assert_string_equal(line, "{\"notice\":{\"kind\":\"file\",\"package\":\"pkg\",\"subject\":\"/a\",\"text\":"
 	                          "\"the server cannot see /a: no\",\"flag\":\"--mount /a\",\"key\":\"\\\"mounts\\\": "
-	                          "[{\\\"host\\\": \\\"/a\\\"}]\",\"file\":\"/c/pkg.json\"}}");
+	                          "[{\\\"host\\\": /a}]\",\"file\":\"/c/pkg.json\"}}");
 }
 
 static void tells_each_subject_once_and_no_more_than_the_ceiling(void **state)
@@ -66,6 +66,16 @@ static void tells_each_subject_once_and_no_more_than_the_ceiling(void **state)
 		notice_tell(&notices, NOTICE_FILE, &(struct notice){ .subject = name, .why = "" });
 	}
 	assert_int_equal(notices.told.count, NOTICE_TOLD_MAX);
+	notice_done(&notices);
+}
+
+static void a_hostile_path_can_be_pasted(void **state)
+{
+	struct notices notices = { .label = "pkg", .file = "/c/pkg.json", .json = true };
+
+	(void)state;
+	notice_tell_path(&notices, "/a b\"}]; rm -rf '~", "no"); /* seen in the test's own output */
+	assert_int_equal(notices.told.count, 1);
 	notice_done(&notices);
 }
 
@@ -86,6 +96,7 @@ int main(void)
 		cmocka_unit_test(every_kind_fits_on_one_line_whatever_its_subject),
 		cmocka_unit_test(an_object_has_its_parts_apart),
 		cmocka_unit_test(tells_each_subject_once_and_no_more_than_the_ceiling),
+		cmocka_unit_test(a_hostile_path_can_be_pasted),
 		cmocka_unit_test(quiet_tells_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
