@@ -242,3 +242,22 @@ def test_a_server_that_dies_of_a_read_only_place_is_explained(world, package):
         "arguments": {"code": "setTimeout(() => { require('fs').writeFileSync(process.argv[1] + '.db', 'x') }); return 'silent'"}}}).encode() + b"\n")
     status, errors = ends(client)
     assert status == 1 and "could not write; its package and " in errors and "EROFS" in errors, errors
+
+
+@BWRAP
+def test_what_inspect_says_of_the_host_is_taken_from_the_plan(world, package):
+    def seen(*words):
+        return json.loads(world.run("inspect", "--json", *words, package).stdout)
+
+    world.run("install", package)
+    (world.home / "sub").mkdir()
+    plain = seen()
+    assert "/usr" in plain["system"] and "public settings in /etc" in plain["system"]
+    assert plain["hidden"] == ["the home directory", "other projects", "other processes", "/etc but for public settings",
+                               "the network's devices"]
+    assert seen("--mount", world.home / "sub")["hidden"][0] == "the home directory but for what is mounted"
+    assert "the network's devices" not in seen("--network", "open")["hidden"]
+    whole = seen("--mount", world.home)
+    assert not any("home" in thing or "projects" in thing for thing in whole["hidden"]), whole["hidden"]
+    text = world.run("inspect", package).stdout.decode()
+    assert "\nsystem    /usr, " in text and "\nmounts    none; the package and its Node are there, read-only\n" in text
