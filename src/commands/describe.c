@@ -323,6 +323,7 @@ cJSON *describe_json(const struct session *s)
 	cJSON_AddBoolToObject(files, "outputs", s->plan.outputs);
 	cJSON_AddItemToObject(files, "copies", strings(&s->plan.arguments));
 	cJSON_AddItemToObject(json, "masked_sockets", strings(&s->in.mounts.masks));
+	cJSON_AddItemToObject(json, "unseen", strings(&s->in.mounts.unseen));
 	cJSON_AddItemToObject(json, "notes", strings(&s->in.mounts.notes));
 	cJSON_AddItemToObject(json, "env", strings(&s->plan.env_names));
 	add_seen(json, s);

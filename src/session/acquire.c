@@ -135,6 +135,8 @@ static void spell(struct session *session, struct scope_place *place)
 /* What mounts show, by each spelling of its path. */
 static void find_visible(struct session *session, const struct scope_place *place)
 {
+	for (size_t i = 0; i < session->runtime.system_mounts.count; i++)
+		strv_push(&session->visible, session->runtime.system_mounts.v[i]);
 	for (size_t i = 0; i < session->in.mounts.count; i++) {
 		const struct mounts_entry *e = &session->in.mounts.v[i];
 		const char *relative = scope_behind(place, e->target);
@@ -241,6 +243,7 @@ bool acquire_plan(struct session *session, struct npxc_error *err)
 	if (!inputs_load_package(&session->in, err) || !acquire_runtime(session, err) ||
 	    !acquire_package(session, STORE_ENSURE, err) || !session_plan(session, true, true, err))
 		return false;
+	withheld_tell_files(session);
 	withheld_tell_variables(session);
 	return true;
 }

@@ -42,6 +42,15 @@ static bool is_withheld(const struct session *session, const char *name, bool ha
 	       !variables_is_common(name, has_network);
 }
 
+void withheld_tell_files(struct session *session)
+{
+	const struct mounts *mounts = &session->in.mounts;
+
+	for (size_t i = 0; i < mounts->unseen.count; i++)
+		if (!runtime_shows(&session->runtime, mounts->unseen.v[i]))
+			notice_tell_path(&session->notices, mounts->unseen.v[i], mounts->unseen_why.v[i]);
+}
+
 void withheld_tell_variables(struct session *session)
 {
 	const struct store_package *package = &session->package;

@@ -9,6 +9,8 @@
  * what cannot be found out is not told.
  */
 
+/* Before the start: files that arguments and variables name, and that are not shown. */
+void withheld_tell_files(struct session *session);
 /* Before the start: variables that the package's own files read, that are set here and not forwarded. */
 void withheld_tell_variables(struct session *session);
 

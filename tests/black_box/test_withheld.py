@@ -261,3 +261,29 @@ def test_what_inspect_says_of_the_host_is_taken_from_the_plan(world, package):
     assert not any("home" in thing or "projects" in thing for thing in whole["hidden"]), whole["hidden"]
     text = world.run("inspect", package).stdout.decode()
     assert "\nsystem    /usr, " in text and "\nmounts    none; the package and its Node are there, read-only\n" in text
+
+
+@BWRAP
+def test_a_file_that_an_argument_or_a_variable_names_is_told_unless_it_is_there(world, package):
+    world.run("install", package)
+    (world.home / "a b.json").write_text("{}")
+    (world.project / "in.txt").write_text("")
+    done = world.run("-e", f"X={world.home}/a b.json", package, "in.txt", "/usr/bin", "/etc/hostname", "--x=/etc/hostname", "/nothing/there")
+    lines = told(done.stderr, package)
+    assert done.returncode == 0 and lines == [
+        f"npxc: {package}: the server cannot see {path}: {who} names it, and it lies outside the working directory; to show it: "
+        f'--mount {quoted}, or "mounts": [{{"host": "{path}"}}] in {settings(world, package)}'
+        for path, quoted, who in (("/etc/hostname", "/etc/hostname", "argument 3"),
+                                  (f"{world.home}/a b.json", f"'{world.home}/a b.json'", "variable X"))], done.stderr
+
+
+@BWRAP
+def test_a_call_that_names_what_the_sandbox_shows_anyway_is_not_spoken_of(world, package):
+    world.run("install", package)
+    world.configure({})
+    client = world.client(package)
+    client.handshake()
+    client.request("tools/call", name="do", arguments={"code": "return 1", "path": "/usr/bin/env"})
+    client.request("tools/call", name="do", arguments={"code": "return 1", "path": "/etc/hostname"})
+    status, errors = ends(client)
+    assert status == 0 and len(told(errors, package)) == 1 and "cannot see /etc/hostname: " in errors, errors
