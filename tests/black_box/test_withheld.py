@@ -42,7 +42,7 @@ def package():
 
 def told(stderr, package):
     """npxc's lines about this package."""
-    return [line for line in stderr.splitlines() if line.startswith(f"npxc: {package}: ")]
+    return [line for line in without_limits(stderr).splitlines() if line.startswith(f"npxc: {package}: ")]
 
 
 def settings(world, package):
@@ -55,11 +55,16 @@ def does(client, code):
     return answer["result"]["content"][0]["text"]
 
 
+def without_limits(stderr):
+    """Not every machine can hold them, and npxc says so."""
+    return "".join(line for line in stderr.splitlines(True) if ": not all limits hold on this machine: " not in line)
+
+
 def ends(client):
     """Exit status and stderr."""
     out, err = client.process.communicate(timeout=60)
     assert out == b"", out
-    return client.process.returncode, err.decode()
+    return client.process.returncode, without_limits(err.decode())
 
 
 def test_a_variable_that_the_package_reads_is_named_with_what_forwards_it(world, package):
@@ -141,7 +146,10 @@ def test_it_is_named_while_a_request_waits_in_vain(world, package):
     client.process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {
         "name": "do", "arguments": {"code": f"await (async () => {{ {LOOK_UP} }})(); return 'silent'"}}}).encode() + b"\n")
     client.process.stdin.flush()
-    assert b"and tried: name look-ups; " in client.process.stderr.readline()
+    line = client.process.stderr.readline()
+    while b"not all limits hold" in line:
+        line = client.process.stderr.readline()
+    assert b"and tried: name look-ups; " in line
     client.process.send_signal(signal.SIGTERM)
     status, errors = ends(client)
     assert status == 143 and errors.splitlines() == [f"npxc: {package}: the session ended with 1 request unanswered: tools/call"]
@@ -167,7 +175,7 @@ def test_answers_that_come_after_the_end_of_input_are_delivered(world, package):
         "code": f"return new Promise(done => setTimeout(done, {100 * n}, {n}))"}}} for n in (2, 1, 3)]
     done = world.run(package, stdin="\n".join(map(json.dumps, lines)).encode())  # the last without a newline
     assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == [1, 2, 3]
-    assert done.returncode == 0 and done.stderr == ""
+    assert done.returncode == 0 and without_limits(done.stderr) == ""
 
 
 def test_the_status_is_the_servers_own_also_after_the_end_of_input(world, package):
@@ -176,7 +184,7 @@ def test_the_status_is_the_servers_own_also_after_the_end_of_input(world, packag
         "code": "process.stdin.on('close', () => process.exit(5)); return 1"}}}
     done = world.run(package, stdin=json.dumps(call).encode() + b"\n")
     assert done.returncode == 5 and json.loads(done.stdout)["id"] == 1
-    assert done.stderr == f"npxc: {package} ended by itself after the end of its input with status 5\n"
+    assert without_limits(done.stderr) == f"npxc: {package} ended by itself after the end of its input with status 5\n"
 
 
 @BWRAP
