@@ -6,8 +6,8 @@
 
 struct notices;
 
-/* What a server's words say of a write that failed: nobody but the server sees it. */
-enum failure { FAILURE_NONE, FAILURE_READ_ONLY, FAILURE_SPACE };
+/* What a server's words say of something that failed and that nobody but the server sees. */
+enum failure { FAILURE_NONE, FAILURE_READ_ONLY, FAILURE_SPACE, FAILURE_NETWORK };
 
 /* Pure. `names_path`: they speak of a path that is read-only to the server. */
 enum failure failure_in(const char *bytes, size_t count, bool names_path);

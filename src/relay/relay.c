@@ -515,7 +515,8 @@ void relay_tell_failure(const struct relay *relay, const char *words, size_t cou
 	const struct relay_settings *settings = &relay->settings;
 	const enum failure failure = failure_in(words, count, names_path);
 
-	if (failure != FAILURE_READ_ONLY || relay->output == NULL)
+	if ((failure != FAILURE_READ_ONLY || relay->output == NULL) &&
+	    (failure != FAILURE_NETWORK || settings->has_no_network))
 		failure_tell(settings->notices, failure, settings->place.spellings[0], settings->is_read_only);
 }
 

@@ -33,6 +33,7 @@ struct relay_settings { /* borrowed; what it points to is kept by the caller for
 	bool is_read_only;               /* a mount shows all of the working directory, and not for writing */
 	bool in_scope;                   /* false: the working directory is too wide to take files from */
 	const struct strv *mount_points; /* beneath the working directory, relative to it */
+	bool has_no_network;             /* and what it tries of that is seen by its words only */
 	bool outputs;                    /* the server may write there */
 	const struct strv
 	    *arguments; /* paths beneath the working directory that the user named: visible from the start */
@@ -71,7 +72,7 @@ void relay_finish(struct relay *relay);
 enum lines_verdict relay_client_line(struct relay *relay, const char *line, size_t length, struct buf *reply);
 /* One line of the server, whole or in pieces; before it goes on. */
 void relay_server_bytes(struct relay *relay, const char *bytes, size_t count, bool first);
-/* What these words of the server tell of a write that failed, if they do; see relay/failure.h. */
+/* What these words of the server tell of something that failed, if they do; see relay/failure.h. */
 void relay_tell_failure(const struct relay *relay, const char *words, size_t count, bool names_path);
 void relay_server_line(struct relay *relay, const char *line, size_t length);
 /* Whether a server's line has to be kept whole now. */

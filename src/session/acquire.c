@@ -178,6 +178,8 @@ static bool start_relay(struct session *session, struct npxc_error *err)
 		.stage = stage,
 		.mounted = &session->visible,
 		.mount_points = &session->plan.mount_points,
+		.has_no_network =
+		    session->in.policy.kind == POLICY_NONE && runtime_driver(session->runtime.kind)->first_pid == NULL,
 		.outputs = session->plan.outputs,
 		.arguments = &session->plan.arguments,
 		.stop = signals_interrupted,
