@@ -387,10 +387,9 @@ bool run_relay(struct session *session, struct sandbox *sandbox, struct learned 
 		*err = judged;
 		return false;
 	}
+	withheld_tell_end(session, by_itself && ran ? status : 0, errors);
 	if (signals_caught())
 		return session_interrupted(err);
-	if (by_itself)
-		withheld_tell_end(session, status, errors);
 	if (!ran)
 		log_warn("session", "after the client had gone: %s", judged.message);
 	else if (by_itself)

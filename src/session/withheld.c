@@ -165,7 +165,7 @@ void withheld_tell_limits(struct session *session)
 	notice_tell(&session->notices, NOTICE_NO_LIMIT, &(struct notice){ .subject = text });
 }
 
-void withheld_tell_trouble(struct session *session)
+static void tell_ceilings(struct session *session)
 {
 	const struct cgroup_reached reached = cgroup_reached(&session->cgroups);
 	mem_cleanup char *processes = str_printf("%u", session->limits.pids);
@@ -174,6 +174,11 @@ void withheld_tell_trouble(struct session *session)
 		tell_memory(session, NOTICE_MEMORY);
 	if (reached.unforked > 0)
 		notice_tell(&session->notices, NOTICE_PROCESSES, &(struct notice){ .subject = processes });
+}
+
+void withheld_tell_trouble(struct session *session)
+{
+	tell_ceilings(session);
 	tell_network(session);
 }
 
@@ -181,6 +186,7 @@ void withheld_tell_end(struct session *session, int status, const char *errors)
 {
 	if (status == 128 + SIGKILL && runtime_driver(session->runtime.kind)->has_containers)
 		tell_memory(session, NOTICE_KILLED); /* an engine forgets its container, and why it ended */
+	tell_ceilings(session); /* a process of the server's may have been killed, and the server gone on */
 	if (status == 0)
 		return;
 	withheld_tell_trouble(session);
