@@ -148,7 +148,9 @@
 /* files: what the fingerprint of a local package directory looks at. */
 #define LIMIT_FINGERPRINT_FILES 100000
 
-/* files, bytes: what `npxc try` searches for process.env reads; entries that it looks at to find these. */
+/* files, bytes: what is searched for process.env reads; entries that it looks at to find these; names that are kept of
+ * one package, which then stand in its record. */
+#define LIMIT_ENV_NAMES 1000
 #define LIMIT_ENV_SCAN_FILES 5000
 #define LIMIT_ENV_SCAN_ENTRIES 100000
 #define LIMIT_ENV_SCAN_BYTES (64 * MIB)
@@ -164,6 +166,8 @@
 
 /* milliseconds: after the client closed stdin, a server that neither ends nor writes anything is told to end. */
 #define LIMIT_DRAIN_QUIET_MS 10000
+/* milliseconds: the same while requests of the client have no answer. Without npxc it would be for ever. */
+#define LIMIT_DRAIN_OWED_MS 60000
 
 /* milliseconds: between "told to end" and SIGKILL. Clients send SIGKILL 2 s after their SIGTERM. */
 #define LIMIT_GRACE_MS 1000

@@ -4,6 +4,7 @@
 #include "base/landlock.h"
 #include "base/mem.h"
 #include "commands/print.h"
+#include "commands/sees.h"
 #include "contain/cgroup.h"
 #include "session/fence.h"
 #include "json/texts.h"
@@ -72,7 +73,7 @@ static bool is_copied(const struct session *s, const struct mounts_entry *e)
 static void print_mounts(const struct session *s)
 {
 	if (s->in.mounts.count == 0 && s->plan.data_directory == NULL)
-		printf("%-10snone of the host's files but the package and its Node\n", "mounts");
+		printf("%-10snone; the package and its Node are there, read-only\n", "mounts");
 	for (size_t i = 0; i < s->in.mounts.count; i++) {
 		const struct mounts_entry *e = &s->in.mounts.v[i];
 		if (is_copied(s, e))
@@ -127,6 +128,25 @@ static struct fence fence_of(const struct session *s)
 	return driver_of(s)->has_containers ? none : fence_look();
 }
 
+static void print_list(const char *label, const struct strv *words, const char *end)
+{
+	for (size_t i = 0; i < words->count; i++)
+		printf("%-*s%s%s", i == 0 ? 10 : 0, i == 0 ? label : "", words->v[i],
+		       i + 1 < words->count ? ", " : end);
+}
+
+static void print_seen(const struct session *s)
+{
+	struct strv system, hidden;
+
+	sees_system(s, &system);
+	sees_hidden(s, &hidden);
+	print_list("system", &system, ", read-only\n");
+	print_list("hidden", &hidden, "\n");
+	strv_done(&system);
+	strv_done(&hidden);
+}
+
 static void print_remains(const struct session *s)
 {
 	const struct fence fence = fence_of(s);
@@ -162,7 +182,7 @@ void describe_text(const struct session *s, bool argv)
 	print_link(s);
 	print_mounts(s);
 	print_files(s);
-	printf("%-10s%s\n", "hidden", plan_hidden_text());
+	print_seen(s);
 	print_remains(s);
 	print_words("variables", &s->plan.env_names);
 	printf("%-10s%s\n", "limits", limits);
@@ -227,6 +247,18 @@ static void add_limits(cJSON *json, const struct session *s)
 	cgroup_plan_done(&plan);
 }
 
+static void add_seen(cJSON *json, const struct session *s)
+{
+	struct strv system, hidden;
+
+	sees_system(s, &system);
+	sees_hidden(s, &hidden);
+	cJSON_AddItemToObject(json, "system", texts_to_json(&system));
+	cJSON_AddItemToObject(json, "hidden", texts_to_json(&hidden));
+	strv_done(&system);
+	strv_done(&hidden);
+}
+
 static void add_remains(cJSON *json, const struct session *s)
 {
 	const struct fence fence = fence_of(s);
@@ -284,8 +316,10 @@ cJSON *describe_json(const struct session *s)
 	cJSON_AddBoolToObject(files, "outputs", s->plan.outputs);
 	cJSON_AddItemToObject(files, "copies", texts_to_json(&s->plan.arguments));
 	cJSON_AddItemToObject(json, "masked_sockets", texts_to_json(&s->in.mounts.masks));
+	cJSON_AddItemToObject(json, "unseen", texts_to_json(&s->in.mounts.unseen));
 	cJSON_AddItemToObject(json, "notes", texts_to_json(&s->in.mounts.notes));
 	cJSON_AddItemToObject(json, "env", texts_to_json(&s->plan.env_names));
+	add_seen(json, s);
 	add_remains(json, s);
 	add_limits(json, s);
 	cJSON_AddStringToObject(json, "directory", s->plan.launch.directory);

@@ -2,6 +2,7 @@
 #include "commands/describe.h"
 #include "commands/print.h"
 #include "session/acquire.h"
+#include "session/withheld.h"
 
 #include <cjson/cJSON.h>
 
@@ -11,6 +12,10 @@ bool inspect_command(const struct options *options, int *ret_status, struct npxc
 	struct session s = SESSION_NONE;
 	bool fine = inputs_read(options, &s.in, err) && inputs_load_package(&s.in, err) && acquire_runtime(&s, err) &&
 	            acquire_package(&s, STORE_LOOK, err) && session_plan(&s, false, !options->json, err);
+	if (fine && !options->json) {
+		withheld_tell_files(&s);
+		withheld_tell_variables(&s);
+	}
 	if (fine)
 		plan_show(&s.plan);
 	if (fine && options->json) {

@@ -11,6 +11,7 @@
 #include "relay/client.h"
 #include "session/acquire.h"
 #include "session/run.h"
+#include "session/withheld.h"
 #include "store/variables.h"
 
 #include <cjson/cJSON.h>
@@ -81,6 +82,8 @@ static bool visit(struct session *s, struct seen *seen, struct npxc_error *err)
 		sandbox_done(&sandbox);
 		return false;
 	}
+	withheld_tell_limits(s);
+	withheld_watch(s, &sandbox);
 	fine = talk(&client, seen, err);
 	began = clock_now_us();
 	fd_close(&sandbox.input);
@@ -96,6 +99,7 @@ static bool visit(struct session *s, struct seen *seen, struct npxc_error *err)
 	const bool ran = run_finish(s, &sandbox, seen->errors, &status, &judged);
 	seen->end_us = clock_now_us() - began;
 	sandbox_done(&sandbox);
+	withheld_tell_trouble(s);
 	if (fine)
 		return true;
 	if (!ran) {
@@ -137,17 +141,6 @@ static bool is_forwarded(const struct session *s, const char *name)
 	return strv_contains(&s->plan.env_names, name);
 }
 
-/* Names that every program reads and a sandbox sets or does without. */
-static bool is_common(const char *name)
-{
-	static const char *const COMMON[] = { "PATH",  "HOME", "TMPDIR", "LANG",        "TERM",     "NODE_ENV", "DEBUG",
-		                              "SHELL", "USER", "PWD",    "FORCE_COLOR", "NO_COLOR", "CI" };
-	for (size_t i = 0; i < sizeof(COMMON) / sizeof(COMMON[0]); i++)
-		if (strcmp(COMMON[i], name) == 0)
-			return true;
-	return false;
-}
-
 static void print_variables(const struct session *s, const struct strv *names)
 {
 	printf("%-10s%s\n", "reads", names->count == 0 ? "no variable in its own files" : "");
@@ -156,7 +149,7 @@ static void print_variables(const struct session *s, const struct strv *names)
 		const bool set_here = getenv(name) != NULL;
 		if (is_forwarded(s, name))
 			print_row("  %-32s set in the sandbox", name);
-		else if (set_here && !is_common(name))
+		else if (set_here && !variables_is_common(name, false))
 			print_row("  %-32s set here, not forwarded; -e %s would", name, name);
 		else
 			print_row("  %s", name);
@@ -216,7 +209,7 @@ static bool show(const struct session *s, struct seen *seen, struct npxc_error *
 	bool complete = true;
 	struct npxc_error ignored;
 	const char *root = s->package.package_root == NULL ? "" : s->package.package_root;
-	if (!variables_scan(s->package.directory, root, &names, &complete, &ignored))
+	if (!variables_scan(s->package.directory, root, false, &names, &complete, &ignored))
 		log_info("try", "cannot look for variables: %s", ignored.message);
 	bool fine = true;
 	if (s->in.options->json) {

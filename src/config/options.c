@@ -23,6 +23,7 @@ enum flag_id {
 	FLAG_CPUS,
 	FLAG_RUNTIME,
 	FLAG_JSON,
+	FLAG_QUIET,
 	FLAG_DRY_RUN,
 	FLAG_FORCE,
 	FLAG_UPDATE,
@@ -77,6 +78,8 @@ static const struct flag {
 	{ FLAG_PROBE, 0, "probe", VALUE_NONE, NULL, OPTIONS_PROBE,
 	  "start a guest on each link and see what it reaches" },
 	{ FLAG_DRY_RUN, 0, "dry-run", VALUE_NONE, NULL, OPTIONS_DRY_RUN, "show the plan, start nothing" },
+	{ FLAG_QUIET, 0, "quiet", VALUE_NONE, NULL, OPTIONS_SANDBOX,
+	  "do not tell what the server is refused or lacks" },
 	{ FLAG_JSON, 0, "json", VALUE_NONE, NULL, OPTIONS_JSON, "print JSON" },
 	{ FLAG_CONFIG, 0, "config", VALUE_NEEDED, "FILE", 0,
 	  "instead of npxc.json; packages/ is looked for beside it" },
@@ -201,6 +204,9 @@ static bool take_flag(struct options *o, const struct flag *flag, const char *va
 		if (!value_check_runtime(value, err))
 			return error_prefix(err, "--runtime");
 		return set_once(&o->runtime, "runtime", value, err);
+	case FLAG_QUIET:
+		o->quiet = true;
+		return true;
 	case FLAG_JSON:
 		o->json = true;
 		return true;

@@ -30,7 +30,7 @@ enum options_words {
 /* Groups of flags that a command takes; --config, --cwd, --log-level, --help and --version go with everything. */
 enum {
 	OPTIONS_SPEC = 1 << 0,    /* -p, -c, -y, and npm's own flags */
-	OPTIONS_SANDBOX = 1 << 1, /* -e --network --allow --mount --project --no-isolate --memory --cpus */
+	OPTIONS_SANDBOX = 1 << 1, /* -e --network --allow --mount --project --no-isolate --memory --cpus --quiet */
 	OPTIONS_RUNTIME = 1 << 2, /* --runtime */
 	OPTIONS_JSON = 1 << 3,
 	OPTIONS_DRY_RUN = 1 << 4,
@@ -73,7 +73,7 @@ struct options {
 	unsigned cpu_millis;   /* 0: not given */
 	char *config, *cwd, *log_level;
 	struct npmflags npm; /* npm's own flags */
-	bool json, dry_run, force, update, all, fix, denied, installs, orphans, write, probe, help, version;
+	bool quiet, json, dry_run, force, update, all, fix, denied, installs, orphans, write, probe, help, version;
 };
 
 /* `words` without argv[0]. ERROR_CONFIG: unknown flag (with a near miss), a flag that the command does not take, a

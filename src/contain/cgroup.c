@@ -67,6 +67,21 @@ char *cgroup_text(const struct cgroup_plan *plan, const struct cgroup_limits *li
 	return str_printf("%s, %s, %s", memory, cpu, pids);
 }
 
+uint64_t cgroup_counter(const char *text, const char *word)
+{
+	const size_t length = strlen(word);
+	uint64_t number;
+
+	for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (!str_starts(line, word) || line[length] != ' ')
+			continue;
+		mem_cleanup char *digits = str_dup_n(line + length + 1, strspn(line + length + 1, "0123456789"));
+		return str_to_u64(digits, UINT64_MAX, &number) ? number : 0;
+	}
+	return 0;
+}
+
 #ifdef __linux__
 
 #include "base/buf.h"
@@ -391,6 +406,26 @@ bool cgroup_make(struct cgroup_plan *plan, const struct cgroup_limits *values, i
 	return true;
 }
 
+static uint64_t counter_in(const char *directory, const char *file, const char *word)
+{
+	mem_cleanup char *text = read_text(directory, file);
+
+	return cgroup_counter(text, word);
+}
+
+struct cgroup_reached cgroup_reached(const struct cgroup_plan *plan)
+{
+	/* v1 has the count of kills among what controls them since Linux 4.13. */
+	const char *memory = plan->version == CGROUP_V1 ? "memory.oom_control" : "memory.events";
+	struct cgroup_reached reached = { 0 };
+
+	for (size_t i = 0; i < plan->directories.count; i++) {
+		reached.killed += counter_in(plan->directories.v[i], memory, "oom_kill");
+		reached.unforked += counter_in(plan->directories.v[i], "pids.events", "max");
+	}
+	return reached;
+}
+
 bool cgroup_add(const int *fds, size_t count, pid_t pid, struct npxc_error *err)
 {
 	mem_cleanup char *number = str_printf("%ld", (long)pid);
@@ -539,6 +574,12 @@ bool cgroup_add(const int *fds, size_t count, pid_t pid, struct npxc_error *err)
 	(void)pid;
 	(void)err;
 	return true;
+}
+
+struct cgroup_reached cgroup_reached(const struct cgroup_plan *plan)
+{
+	(void)plan;
+	return (struct cgroup_reached){ 0 };
 }
 
 bool cgroup_remove(const char *directory, struct npxc_error *err)

@@ -71,6 +71,15 @@ bool cgroup_add(const int *fds, size_t count, pid_t pid, struct npxc_error *err)
 /* "memory 512 MiB, cpus 1, pids 512" or "memory: not enforced (reason); ..." for try, inspect, doctor; owned. */
 char *cgroup_text(const struct cgroup_plan *plan, const struct cgroup_limits *limits);
 
+/* What the kernel has refused to the processes in it since it was made; 0 also where that cannot be read. */
+struct cgroup_reached {
+	uint64_t killed;   /* processes, at the memory ceiling */
+	uint64_t unforked; /* processes and threads that were not made, at the ceiling of pids */
+};
+struct cgroup_reached cgroup_reached(const struct cgroup_plan *plan);
+/* Pure: the number behind a word at the beginning of a line ("oom_kill 2"); 0 where there is none. */
+uint64_t cgroup_counter(const char *text, const char *word);
+
 /*
  * rmdir, with all processes in it killed first; gone already is success. For the janitor. ERROR_IO.
  * Mustn't: kill in a directory that is not a cgroup called "npxc-...".

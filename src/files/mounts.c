@@ -170,15 +170,14 @@ static void consider(struct gather *g, const struct words_part *part, const char
 	if (!names_a_path || str_equal(path, "/") || is_within_requested(g, path))
 		return;
 	if (!g->out.cwd_in_scope && scope_behind(&place, path) != NULL)
-		strv_pushf(&g->out.notes,
-		           "%s names %s, which is not mounted: the working directory %s is too wide to take "
-		           "files from; "
-		           "--mount %s would mount it, --cwd DIR narrows the working directory",
-		           origin, path, g->in->cwd, path);
+		strv_pushf(
+		    &g->out.unseen_why,
+		    "%s names it, and the working directory %s is too wide to take files from (--cwd DIR narrows "
+		    "it)",
+		    origin, g->in->cwd);
 	else
-		strv_pushf(&g->out.notes,
-		           "%s names %s, which is outside the working directory and not mounted; --mount %s would",
-		           origin, path, path);
+		strv_pushf(&g->out.unseen_why, "%s names it, and it lies outside the working directory", origin);
+	strv_push(&g->out.unseen, path);
 }
 
 /* The word itself and its parts; of a flag only its value. */
@@ -650,5 +649,7 @@ void mounts_done(struct mounts *m)
 	free(m->real_cwd);
 	strv_done(&m->masks);
 	strv_done(&m->notes);
+	strv_done(&m->unseen);
+	strv_done(&m->unseen_why);
 	*m = (struct mounts){ 0 };
 }

@@ -64,11 +64,13 @@ struct mounts {
 	size_t pin_count;
 	struct guards_tree *trees; /* the writable ones, with what the host would execute in them at the start */
 	size_t tree_count;
-	struct strv masks;   /* sockets inside, by their path inside */
-	struct strv notes;   /* lines for the user: what was not mounted and which flag would, masked sockets */
+	struct strv masks; /* sockets inside, by their path inside */
+	struct strv notes; /* lines for the user: masked sockets, links that are not followed */
+	/* What arguments and variables name, is there and is not shown; and why, at the same place. */
+	struct strv unseen, unseen_why;
 	bool own_repository; /* the project is a git work tree of this user's */
-	bool cwd_in_scope;   /* false when cwd is /, HOME or an ancestor of HOME */
-	char *real_cwd;      /* owned; cwd without links, as it was walked */
+	bool cwd_in_scope; /* false when cwd is /, HOME or an ancestor of HOME */
+	char *real_cwd;    /* owned; cwd without links, as it was walked */
 };
 
 /*

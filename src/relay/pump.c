@@ -163,6 +163,11 @@ struct buf *pump_say(struct pump *pump)
 	return &pump->nowhere;
 }
 
+bool pump_has_lines(const struct pump *pump)
+{
+	return pump->to_stderr.lines != NULL;
+}
+
 void pump_pass_on(struct pump *pump, const char *label, const char *bytes, size_t count)
 {
 	struct buf *to = pump_say(pump);
@@ -331,17 +336,20 @@ static bool time_is_over(const struct pump *pump)
 /* The sooner of a timeout and the next tick, at which `ret_tick` is true. */
 static int tick_timeout(struct pump *pump, int timeout, bool *ret_tick)
 {
+	const unsigned every = pump->ends.tick_ms == NULL ? 0 : pump->ends.tick_ms(pump->ends.tick_context);
 	int64_t now, left;
 
 	*ret_tick = false;
-	if (pump->ends.tick_ms == 0)
+	if (every == 0) {
+		pump->next_tick_ms = 0;
 		return timeout;
+	}
 	now = clock_now_ms();
 	if (pump->next_tick_ms == 0)
-		pump->next_tick_ms = now + (int64_t)pump->ends.tick_ms;
+		pump->next_tick_ms = now + (int64_t)every;
 	*ret_tick = pump->next_tick_ms <= now;
 	if (*ret_tick)
-		pump->next_tick_ms = now + (int64_t)pump->ends.tick_ms;
+		pump->next_tick_ms = now + (int64_t)every;
 	left = pump->next_tick_ms - now;
 	return clock_sooner(timeout, (int)left);
 }

@@ -33,8 +33,8 @@ struct pump_ends {
 	int aside; /* borrowed */
 	bool (*on_aside)(void *context);
 	void *aside_context;
-	/* Asked every tick_ms milliseconds; true: PUMP_OVER. 0: never. */
-	unsigned tick_ms;
+	/* is_over is asked every so many milliseconds as tick_ms says before each wait; true: PUMP_OVER. 0: not now. */
+	unsigned (*tick_ms)(void *context); /* NULL: never */
 	bool (*is_over)(void *context);
 	void *tick_context;
 };
@@ -111,6 +111,8 @@ void pump_set_lines(struct pump *pump, const struct lines_rules *to_server, cons
  * away when nobody is there. Of stderr the caller bounds it. */
 struct buf *pump_reply(struct pump *pump);
 struct buf *pump_say(struct pump *pump);
+/* Whether that reaches anybody: bytes that nobody decides about have no lines to put anything between. */
+bool pump_has_lines(const struct pump *pump);
 /* A piece of what the server printed in the wrong place: "LABEL: bytes" as a line between two of stderr's, through the
  * filter where that is a terminal. */
 void pump_pass_on(struct pump *pump, const char *label, const char *bytes, size_t count);

@@ -1,6 +1,7 @@
 #include "relay/relay.h"
 
 #include "base/beneath.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/fd.h"
 #include "base/limits.h"
@@ -14,6 +15,7 @@
 #include "files/publish.h"
 #include "files/schema.h"
 #include "files/words.h"
+#include "relay/failure.h"
 #include "relay/guard.h"
 #include "json/message.h"
 
@@ -32,12 +34,6 @@ enum { SHOWN_PATH_BYTES = 4096, SHOWN_BYTES = 160 };
 /* questions for the tools whose answer is waited for. */
 enum { PENDING_MAX = 256 };
 
-/* paths: that the user is told about, each once. */
-enum { TOLD_MAX = 32 };
-
-/* bytes: of what waits for stderr before more is thrown away. */
-#define SAID_BYTES (64 * KIB)
-
 /* bytes: of an answer in which a failure to write is looked for. */
 #define HINT_BYTES (16 * KIB)
 
@@ -53,8 +49,9 @@ struct relay {
 	struct output *output;   /* NULL: the server may not write */
 	struct mentioned *mentioned;
 	struct strv pending; /* ids, in their own bytes, of questions for the tools */
-	struct strv told;
-	bool told_full, told_read_only;
+	struct pending requests;
+	bool looks, spoken; /* for files; the server has */
+	bool told_full;
 	struct identify_found found;
 	struct pump *pump;
 	struct message_look look;
@@ -64,15 +61,9 @@ struct relay {
 
 static void say_line(void *context, const char *line)
 {
-	struct relay *relay = context;
-	mem_cleanup char *dressed = log_dress(line);
-	struct npxc_error ignored;
+	const struct relay *relay = context;
 
-	if (relay->pump == NULL)
-		log_notice("%s", str_starts(line, "npxc: ") ? line + strlen("npxc: ") : line);
-	else if (pump_say(relay->pump)->length < SAID_BYTES &&
-	         !buf_appendf(pump_say(relay->pump), &ignored, "%s\n", dressed))
-		log_debug("relay", "%s", ignored.message);
+	notice_line(relay->settings.notices, line);
 }
 
 static void say(struct relay *relay, const char *fmt, ...) NPXC_PRINTF(2, 3);
@@ -87,17 +78,9 @@ static void say(struct relay *relay, const char *fmt, ...)
 	say_line(relay, line);
 }
 
-/* Of one path, once. */
 static void tell(struct relay *relay, const char *path, const char *why)
 {
-	mem_cleanup char *shown = NULL;
-
-	if (strv_contains(&relay->told, path) || relay->told.count >= TOLD_MAX)
-		return;
-	strv_push(&relay->told, path);
-	shown = str_escape(path, strlen(path));
-	say(relay, "npxc: the server cannot see %.*s: %s; --mount %.*s would show it", SHOWN_PATH_BYTES / 4, shown, why,
-	    SHOWN_PATH_BYTES / 4, shown);
+	notice_tell_path(relay->settings.notices, path, why);
 }
 
 /* ---- start and end ---- */
@@ -192,7 +175,7 @@ void relay_free(struct relay *relay)
 	if (relay == NULL)
 		return;
 	strv_done(&relay->pending);
-	strv_done(&relay->told);
+	pending_done(&relay->requests);
 	identify_found_done(&relay->found);
 	identify_free(relay->identify);
 	schema_free(relay->schema);
@@ -202,6 +185,13 @@ void relay_free(struct relay *relay)
 	fd_close(&relay->root.fd);
 	guard_done(&relay->guard);
 	free(relay);
+}
+
+const struct pending *relay_unanswered(struct relay *relay, bool is_end)
+{
+	if (is_end)
+		pending_ask_end(&relay->requests);
+	return &relay->requests;
 }
 
 bool relay_writes(const struct relay *relay)
@@ -520,34 +510,23 @@ bool relay_wants_server_lines(const struct relay *relay)
 	return relay->pending.count > 0 || relay->output != NULL;
 }
 
-static bool contains(const char *bytes, size_t count, const char *word)
+void relay_tell_failure(const struct relay *relay, const char *words, size_t count, bool names_path)
 {
-	return memmem(bytes, count, word, strlen(word)) != NULL;
-}
+	const struct relay_settings *settings = &relay->settings;
+	const enum failure failure = failure_in(words, count, names_path);
 
-/* A write that failed: nobody but the server sees it, and it says so as its library does. */
-static void look_for_failure(struct relay *relay, const char *bytes, size_t count, bool mentions)
-{
-	/* As the C library, Python and Go say it; as Node says it of a directory whose parent cannot be made; a code
-	 * alone. Long words are found faster. */
-	if (!contains(bytes, count, "ead-only file system") &&
-	    !(mentions && contains(bytes, count, "or directory, mkdir '")) && !contains(bytes, count, "EROFS"))
-		return;
-	relay->told_read_only = true;
-	say(relay, "npxc: the server could not write; it sees %.*s read-only. %s", SHOWN_PATH_BYTES / 4,
-	    relay->settings.place.spellings[0],
-	    relay->settings.is_read_only ? "--mount DIR:rw, or --project=rw for all of it, lets it write there"
-	                                 : "\"outputs\": true in the package's configuration keeps what it makes "
-	                                   "there, --mount DIR:rw shows it a "
-	                                   "directory to write to");
+	if ((failure != FAILURE_READ_ONLY || relay->output == NULL) &&
+	    (failure != FAILURE_NETWORK || settings->has_no_network))
+		failure_tell(settings->notices, failure, settings->place.spellings[0], settings->is_read_only);
 }
 
 void relay_server_bytes(struct relay *relay, const char *bytes, size_t count, bool first)
 {
 	/* A longer answer that speaks of no path speaks of something else. */
 	const bool mentions = relay->publish == NULL || mentioned_look(relay->mentioned, bytes, count, first);
-	if (!relay->told_read_only && relay->output == NULL && count <= (mentions ? HINT_BYTES : SHORT_BYTES))
-		look_for_failure(relay, bytes, count, mentions);
+
+	if (count <= (mentions ? HINT_BYTES : SHORT_BYTES))
+		relay_tell_failure(relay, bytes, count, mentions);
 }
 
 void relay_server_line(struct relay *relay, const char *line, size_t length)
@@ -636,9 +615,28 @@ static enum lines_verdict decide_for_client(void *context, const char *line, siz
 	return LINES_SAME;
 }
 
+static enum lines_look pass(void *context, const char *bytes, size_t count, bool first)
+{
+	(void)context, (void)bytes, (void)count, (void)first;
+	return LINES_PASS;
+}
+
+static void watch_client(void *context, const char *bytes, size_t count, bool first)
+{
+	pending_ask(&((struct relay *)context)->requests, bytes, count, first, clock_now_ms());
+}
+
 static void watch_server(void *context, const char *bytes, size_t count, bool first)
 {
-	relay_server_bytes(context, bytes, count, first);
+	struct relay *relay = context;
+
+	if (!relay->spoken && relay->settings.speaks != NULL)
+		relay->settings.speaks(relay->settings.context);
+	relay->spoken = true;
+	if (pending_answer(&relay->requests, bytes, count, first) && relay->settings.failed != NULL)
+		relay->settings.failed(relay->settings.context);
+	if (relay->looks && (relay->publish != NULL || relay->settings.is_read_only))
+		relay_server_bytes(relay, bytes, count, first);
 }
 
 static bool server_line_is_too_long(void *context)
@@ -664,27 +662,31 @@ void relay_attach(struct relay *relay, struct pump *pump)
 	/* Where no strategy looks for paths nothing of the client's is read; but what the arguments name is renewed. */
 	const bool looks =
 	    settings->config->strategy_count > 0 || relay->output != NULL || settings->arguments->count > 0;
-	const struct lines_rules to_server = { .look = look_at_client,
+	const struct lines_rules to_server = { .look = looks ? look_at_client : pass,
 		                               .decide = decide_for_server,
 		                               .too_long = client_line_is_too_long,
 		                               .dropped = client_line_was_dropped,
+		                               .watch = watch_client,
 		                               .context = relay,
 		                               .max_bytes = LIMIT_MESSAGE_BYTES };
 	const struct lines_rules to_client = { .look = look_at_server,
 		                               .decide = decide_for_client,
-		                               .watch = looks && (relay->publish != NULL || settings->is_read_only)
-		                                            ? watch_server
-		                                            : NULL,
+		                               .watch = watch_server,
 		                               .too_long = server_line_is_too_long,
 		                               .divert = divert,
 		                               .context = relay,
 		                               .max_bytes = LIMIT_MESSAGE_BYTES };
 
 	relay->pump = pump;
-	pump_set_lines(pump, looks ? &to_server : NULL, looks || relay->guard.on ? &to_client : NULL);
+	relay->looks = looks;
+	settings->notices->pump = pump;
+	/* Where nobody looks at anything, bytes are spliced. */
+	if (looks || relay->guard.on)
+		pump_set_lines(pump, &to_server, &to_client);
 }
 
 void relay_detach(struct relay *relay)
 {
 	relay->pump = NULL;
+	relay->settings.notices->pump = NULL;
 }

@@ -6,6 +6,8 @@
 #include "config/config.h"
 #include "files/scope.h"
 #include "relay/lines.h"
+#include "relay/notice.h"
+#include "relay/pending.h"
 #include "relay/pump.h"
 
 #include <stdbool.h>
@@ -22,6 +24,7 @@ struct relay_settings { /* borrowed; what it points to is kept by the caller for
 	const struct config *config;
 	const struct config_package *package; /* its configuration */
 	const char *label;                    /* stands before what the server prints beside messages: its name */
+	struct notices *notices;              /* what is withheld is told there */
 	struct scope_place place;
 	const struct strv *mounted;      /* what mounts show: absolute, clean paths in the guest */
 	const char *cwd;                 /* the working directory, without links */
@@ -30,10 +33,13 @@ struct relay_settings { /* borrowed; what it points to is kept by the caller for
 	bool is_read_only;               /* a mount shows all of the working directory, and not for writing */
 	bool in_scope;                   /* false: the working directory is too wide to take files from */
 	const struct strv *mount_points; /* beneath the working directory, relative to it */
+	bool has_no_network;             /* and what it tries of that is seen by its words only */
 	bool outputs;                    /* the server may write there */
 	const struct strv
 	    *arguments; /* paths beneath the working directory that the user named: visible from the start */
-	bool (*stop)(void *context); /* see base/copy.h; may be NULL */
+	bool (*stop)(void *context);   /* see base/copy.h; may be NULL */
+	void (*speaks)(void *context); /* the first line of the server passes; may be NULL */
+	void (*failed)(void *context); /* the server has answered with a failure; may be NULL */
 	void *context;
 };
 
@@ -46,6 +52,9 @@ void relay_free(struct relay *relay); /* NULL is allowed */
 /* Tells the pump what to do with lines; before its first run. relay_detach when the pump goes. */
 void relay_attach(struct relay *relay, struct pump *pump);
 void relay_detach(struct relay *relay);
+
+/* Requests of the client that wait for an answer. `is_end`: it says no more. Nothing is known of what is spliced. */
+const struct pending *relay_unanswered(struct relay *relay, bool is_end);
 
 /* Whether somebody has to ask relay_is_over now and then: the server may write. */
 bool relay_writes(const struct relay *relay);
@@ -63,6 +72,8 @@ void relay_finish(struct relay *relay);
 enum lines_verdict relay_client_line(struct relay *relay, const char *line, size_t length, struct buf *reply);
 /* One line of the server, whole or in pieces; before it goes on. */
 void relay_server_bytes(struct relay *relay, const char *bytes, size_t count, bool first);
+/* What these words of the server tell of something that failed, if they do; see relay/failure.h. */
+void relay_tell_failure(const struct relay *relay, const char *words, size_t count, bool names_path);
 void relay_server_line(struct relay *relay, const char *line, size_t length);
 /* Whether a server's line has to be kept whole now. */
 bool relay_wants_server_lines(const struct relay *relay);

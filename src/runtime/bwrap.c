@@ -598,6 +598,7 @@ const struct runtime_driver bwrap_driver = {
 	.examine = bwrap_examine,
 	.make_start = bwrap_make_start,
 	.judge_end = bwrap_judge_end,
+	.first_pid = bwrap_first_pid,
 	.choose_link = choose_link,
 	.check_link = check_link,
 };

@@ -48,6 +48,7 @@ bool bwrap_make_start(const struct runtime *runtime, const struct launch *launch
                       struct npxc_error *err) NPXC_MUST_CHECK;
 bool bwrap_judge_end(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
                      const char *errors, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
+pid_t bwrap_first_pid(const char *status_text);
 void bwrap_examine(const struct runtime_driver *driver, const char *cli_name, const char *path_variable,
                    const char *image, struct runtime_findings *ret_findings);
 

@@ -5,6 +5,7 @@
 #include "json/parse.h"
 
 #include <cjson/cJSON.h>
+#include <limits.h>
 #include <string.h>
 
 /* The pure part of the driver that judges what bubblewrap left behind. */
@@ -124,4 +125,22 @@ bool bwrap_judge_end(const struct runtime *runtime, int exit_status, int term_si
 	/* The group was killed, the server with it. */
 	*ret_status = 128 + term_signal;
 	return true;
+}
+
+/* {"child-pid": 4711} comes first. The process lives until the server has ended. */
+pid_t bwrap_first_pid(const char *status_text)
+{
+	struct json_reader reader;
+	cJSON *document;
+	pid_t pid = 0;
+
+	json_start(&reader, status_text, strlen(status_text));
+	while (pid == 0 && (document = parse_next(&reader, NULL)) != NULL) {
+		const cJSON *number = cJSON_GetObjectItemCaseSensitive(document, "child-pid");
+
+		if (cJSON_IsNumber(number) && number->valuedouble > 1 && number->valuedouble < INT_MAX)
+			pid = (pid_t)number->valuedouble;
+		cJSON_Delete(document);
+	}
+	return pid;
 }

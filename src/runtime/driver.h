@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct cJSON;
 struct engine;
@@ -75,6 +76,9 @@ struct runtime_driver {
 	                   struct npxc_error *err);
 	bool (*judge_end)(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
 	                  const char *errors, int *ret_status, struct npxc_error *err);
+	/* The process that every other one in the sandbox descends from, by what came through the status pipe so far;
+	 * 0: that does not tell. NULL: there is none of this kernel's. */
+	pid_t (*first_pid)(const char *status_text);
 
 	/* What `auto` comes to, and why (static), for inspect. `restricted`, `socket_seen`: see network_choose_link. */
 	enum policy_link (*choose_link)(const struct runtime *runtime, bool restricted, bool socket_seen,

@@ -120,6 +120,12 @@ static bool judge_first(const struct runtime *runtime, const char *said, struct 
 	return error_set(err, ERROR_RUNTIME, "the sandbox's first program failed: %s", said);
 }
 
+bool runtime_shows(const struct runtime *runtime, const char *path)
+{
+	return strv_holds_path(&runtime->system_mounts, path) && !strv_holds_path(&runtime->system_hidden, path) &&
+	       !strv_contains(&runtime->system_masks, path);
+}
+
 bool runtime_judge_end(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
                        const char *errors, int *ret_status, struct npxc_error *err)
 {

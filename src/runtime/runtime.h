@@ -108,6 +108,9 @@ bool runtime_make_start(const struct runtime *runtime, const struct launch *laun
 bool runtime_judge_end(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
                        const char *errors, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
 
+/* Whether every sandbox of this runtime shows this path of the host's, as part of its system. */
+bool runtime_shows(const struct runtime *runtime, const char *path);
+
 /* Whether a variable steers the runtime's CLI; appends those of npxc's own that do ("NAME=value"). */
 bool runtime_is_steering(const struct runtime_driver *driver, const char *name);
 void runtime_environment(enum runtime_kind kind, struct strv *environment);

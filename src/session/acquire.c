@@ -13,6 +13,7 @@
 #include "session/search.h"
 #include "session/shares.h"
 #include "session/start.h"
+#include "session/withheld.h"
 #include "session/workspace.h"
 #include "teardown/lease.h"
 
@@ -139,6 +140,8 @@ static void spell(struct session *session, struct scope_place *place)
 /* What mounts show, by each spelling of its path. */
 static void find_visible(struct session *session, const struct scope_place *place)
 {
+	for (size_t i = 0; i < session->runtime.system_mounts.count; i++)
+		strv_push(&session->visible, session->runtime.system_mounts.v[i]);
 	for (size_t i = 0; i < session->in.mounts.count; i++) {
 		const struct mounts_entry *e = &session->in.mounts.v[i];
 		const char *relative = scope_behind(place, e->target);
@@ -151,6 +154,20 @@ static void find_visible(struct session *session, const struct scope_place *plac
 	}
 }
 
+/* An answer that tells of a failure may be one for want of the network. */
+static void answer_failed(void *context)
+{
+	withheld_tell_trouble(context);
+}
+
+/* The server runs: what it starts with is mounted. */
+static void server_speaks(void *context)
+{
+	struct session *session = context;
+
+	lost_open(&session->lost, session->plan.launch.home);
+}
+
 static bool start_relay(struct session *session, struct npxc_error *err)
 {
 	mem_cleanup char *files = plan_files_directory(&session->plan);
@@ -159,15 +176,21 @@ static bool start_relay(struct session *session, struct npxc_error *err)
 		.config = &session->in.config,
 		.package = &session->in.package_config,
 		.label = store_package_label(&session->package),
+		.notices = &session->notices,
 		.in_scope = session->in.mounts.cwd_in_scope,
 		.cwd = session->in.mounts.real_cwd,
 		.files = session->plan.shows ? files : NULL,
 		.stage = stage,
 		.mounted = &session->visible,
 		.mount_points = &session->plan.mount_points,
+		.has_no_network =
+		    session->in.policy.kind == POLICY_NONE && runtime_driver(session->runtime.kind)->first_pid == NULL,
 		.outputs = session->plan.outputs,
 		.arguments = &session->plan.arguments,
 		.stop = signals_interrupted,
+		.speaks = server_speaks,
+		.failed = answer_failed,
+		.context = session,
 	};
 	const struct mounts_entry *cover = inputs_cover(&session->in);
 	settings.is_read_only = cover != NULL && !cover->writable;
@@ -254,8 +277,12 @@ static bool acquire_wanted(struct session *session, struct npxc_error *err)
 
 bool acquire_plan(struct session *session, struct npxc_error *err)
 {
-	return inputs_load_package(&session->in, err) && acquire_runtime(session, err) &&
-	       acquire_wanted(session, err) && session_plan(session, true, true, err);
+	if (!inputs_load_package(&session->in, err) || !acquire_runtime(session, err) ||
+	    !acquire_wanted(session, err) || !session_plan(session, true, true, err))
+		return false;
+	withheld_tell_files(session);
+	withheld_tell_variables(session);
+	return true;
 }
 
 bool acquire_server(struct session *session, struct sandbox *ret_sandbox, struct npxc_error *err)

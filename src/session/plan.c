@@ -51,12 +51,6 @@ static char *home_of(const char *home, const struct mounts *mounts)
 	return str_dup(fine ? home : "/home/npxc");
 }
 
-const char *plan_hidden_text(void)
-{
-	return "the home directory, other projects, other processes, /etc but for public settings, the network's "
-	       "devices";
-}
-
 static bool add_route(const struct making *of, struct plan *plan, struct npxc_error *err)
 {
 	const struct inputs *in = of->in;

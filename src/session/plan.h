@@ -74,7 +74,5 @@ char *plan_guards_directory(const char *sessions);
 
 /* npxc-<slug of the package>-<id>, at most 63 characters of [a-z0-9-]; owned. */
 char *plan_session_name(const char *package, const char *session_id);
-/* What a sandbox of this kind never shows, for try and inspect. */
-const char *plan_hidden_text(void);
 
 #endif

@@ -11,6 +11,7 @@
 #include "config/rules.h"
 #include "relay/pump.h"
 #include "session/start.h"
+#include "session/withheld.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -18,12 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static bool has_ended(const struct sandbox *sandbox)
-{
-	struct pollfd one = { .fd = sandbox->exit_fd, .events = POLLIN };
-	return poll(&one, 1, 0) == 1;
-}
 
 /*
  * The server's own end, as the runtime tells it. A process that has ended is reaped first: an empty group without even
@@ -34,7 +29,7 @@ bool run_finish(struct session *session, struct sandbox *sandbox, const char *er
                 struct npxc_error *err)
 {
 	int exit_status, signal_number;
-	const bool ended = has_ended(sandbox);
+	const bool ended = sandbox_has_ended(sandbox);
 	FAULT_POINT("session.finish");
 	if (ended && !sandbox_wait(sandbox, &exit_status, &signal_number, err))
 		return false;
@@ -45,6 +40,8 @@ bool run_finish(struct session *session, struct sandbox *sandbox, const char *er
 		return false;
 	struct buf status_text BUF_CLEANUP = BUF_INIT(64 * KIB);
 	struct npxc_error ignored;
+	if (sandbox->status_text != NULL && !buf_append_text(&status_text, sandbox->status_text, &ignored))
+		log_debug("session", "%s", ignored.message);
 	if (sandbox->status >= 0 && !fd_read_all(sandbox->status, &status_text, &ignored))
 		log_debug("session", "the runtime's status pipe: %s", ignored.message);
 	sandbox_done(sandbox);
@@ -200,21 +197,17 @@ bool run_report_denials(const struct session *session, const struct run_report *
 
 /* ---- the relay ---- */
 
+/* milliseconds: a request that waits so long for its answer may wait in vain. */
+enum { WAITED_MS = 2000 };
+
 struct aside {
-	const struct session *session;
-	struct pump *pump;
+	struct session *session;
 	struct run_report report;
 };
 
-/* More than this waiting for a client that does not read its stderr, and what comes is thrown away. */
 static void say_to_client(void *context, const char *line)
 {
-	struct buf *said = pump_say(((struct aside *)context)->pump);
-	mem_cleanup char *dressed = log_dress(line);
-	struct npxc_error ignored;
-
-	if (said->length < 64 * KIB && !buf_appendf(said, &ignored, "%s\n", dressed))
-		log_debug("session", "%s", ignored.message);
+	notice_line(&((struct aside *)context)->session->notices, line);
 }
 
 static bool on_aside(void *context)
@@ -227,9 +220,24 @@ static bool on_aside(void *context)
 	return false;
 }
 
+/* While a request waits, something may have to be said about it. */
+static unsigned tick_ms(void *context)
+{
+	const struct session *session = ((struct aside *)context)->session;
+
+	if (relay_writes(session->relay))
+		return LIMIT_OUTPUT_LOOK_MS;
+	return relay_unanswered(session->relay, false)->count > 0 ? WAITED_MS : 0;
+}
+
 static bool is_over(void *context)
 {
-	return relay_is_over(context);
+	struct session *session = ((struct aside *)context)->session;
+	const struct pending *pending = relay_unanswered(session->relay, false);
+
+	if (pending->count > 0 && clock_now_ms() - pending->v[0].since_ms >= WAITED_MS)
+		withheld_tell_trouble(session);
+	return relay_is_over(session->relay);
 }
 
 static void log_counts(const struct pump *pump)
@@ -270,10 +278,27 @@ static bool end_early(struct session *session, struct pump *pump, unsigned grace
 	return drain(pump, err);
 }
 
+/* A server that owes answers may be silent for longer: as with plain Node they come although no question does. */
+static bool run_while_owed(struct session *session, struct pump *pump, enum pump_end *ret_end, struct npxc_error *err)
+{
+	unsigned quiet_ms = 0;
+
+	do {
+		const struct pump_counts before = pump_counts(pump);
+		if (!pump_run(pump, ret_end, err))
+			return false;
+		const struct pump_counts after = pump_counts(pump);
+		const bool silent = after.to_client == before.to_client && after.to_stderr == before.to_stderr;
+		quiet_ms = (silent ? quiet_ms : 0) + LIMIT_DRAIN_QUIET_MS;
+	} while (*ret_end == PUMP_SERVER_STUCK && quiet_ms < LIMIT_DRAIN_OWED_MS &&
+	         relay_unanswered(session->relay, true)->count > 0);
+	return true;
+}
+
 static bool relay(struct session *session, struct pump *pump, bool *ret_by_itself, struct npxc_error *err)
 {
 	enum pump_end end = PUMP_SERVER_ENDED;
-	if (!pump_run(pump, &end, err))
+	if (!run_while_owed(session, pump, &end, err))
 		return false;
 	*ret_by_itself = end == PUMP_SERVER_ENDED;
 	switch (end) {
@@ -296,6 +321,19 @@ static bool relay(struct session *session, struct pump *pump, bool *ret_by_itsel
 	return end != PUMP_OVER || error_set(err, ERROR_RUNTIME, "the server has written too much");
 }
 
+/* After the end of input an ordinary end is what was asked for. */
+static void say_status(const struct session *session, int status, bool was_asked)
+{
+	const char *label = store_package_label(&session->package);
+	const char *when = was_asked ? " after the end of its input" : "";
+
+	if (status > 128 && status < 128 + NSIG)
+		log_notice("%s ended by itself%s with status %d (signal %d, %s)", label, when, status, status - 128,
+		           strsignal(status - 128));
+	else if (status != 0 || !was_asked)
+		log_notice("%s ended by itself%s with status %d", label, when, status);
+}
+
 bool run_relay(struct session *session, struct sandbox *sandbox, struct learned *learned, int *ret_status,
                struct npxc_error *err)
 {
@@ -315,16 +353,17 @@ bool run_relay(struct session *session, struct sandbox *sandbox, struct learned 
 		.aside = route == NULL ? -1 : route->egress.control,
 		.on_aside = route == NULL ? NULL : on_aside,
 		.aside_context = &aside,
-		.tick_ms = relay_writes(looks) ? LIMIT_OUTPUT_LOOK_MS : 0,
+		.tick_ms = tick_ms,
 		.is_over = is_over,
-		.tick_context = looks,
+		.tick_context = &aside,
 	};
 	struct pump *pump = NULL;
 	bool by_itself = false;
 	if (!pump_new(&ends, LIMIT_DRAIN_QUIET_MS, &pump, err))
 		return false;
-	aside.pump = pump;
 	relay_attach(looks, pump);
+	withheld_tell_limits(session);
+	withheld_watch(session, sandbox);
 	FAULT_POINT("session.relay");
 	bool fine = relay(session, pump, &by_itself, err);
 	size_t tail_length = 0;
@@ -334,6 +373,8 @@ bool run_relay(struct session *session, struct sandbox *sandbox, struct learned 
 	log_counts(pump);
 	relay_detach(looks);
 	pump_free(pump);
+	withheld_tell_lost(session);
+	withheld_tell_unanswered(session);
 	FAULT_POINT("session.relayed");
 
 	int status = 0;
@@ -346,20 +387,13 @@ bool run_relay(struct session *session, struct sandbox *sandbox, struct learned 
 		*err = judged;
 		return false;
 	}
+	withheld_tell_end(session, by_itself && ran ? status : 0, errors);
 	if (signals_caught())
 		return session_interrupted(err);
-	if (!by_itself || counts.client_closed) {
-		if (status != 0)
-			log_info("session", "%s ended with status %d after the client had closed its side",
-			         store_package_label(&session->package), status);
-		*ret_status = 0;
-		return true;
-	}
-	if (status > 128 && status < 128 + NSIG)
-		log_notice("%s ended by itself with status %d (signal %d, %s)", store_package_label(&session->package),
-		           status, status - 128, strsignal(status - 128));
-	else
-		log_notice("%s ended by itself with status %d", store_package_label(&session->package), status);
-	*ret_status = status;
+	if (!ran)
+		log_warn("session", "after the client had gone: %s", judged.message);
+	else if (by_itself)
+		say_status(session, status, counts.client_closed);
+	*ret_status = by_itself ? status : 0;
 	return true;
 }

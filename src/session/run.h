@@ -34,8 +34,8 @@ bool run_report_denials(const struct session *session, const struct run_report *
 
 /*
  * Relays between the client's descriptors 0, 1, 2 and the server, with the session's relay deciding about lines.
- * `ret_status` is what npxc exits with: 0 after the client closed its side, else the server's own status. Consumes the
- * sandbox's descriptors. Refusals go to the client's stderr; `learned` as above, may be NULL.
+ * `ret_status` is what npxc exits with: the server's own status, and 0 when it had to be ended after the client had
+ * gone. Consumes the sandbox's descriptors. Refusals go to the client's stderr; `learned` as above, may be NULL.
  */
 bool run_relay(struct session *session, struct sandbox *sandbox, struct learned *learned, int *ret_status,
                struct npxc_error *err) NPXC_MUST_CHECK;

@@ -1,16 +1,19 @@
 #include "session/sandbox.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/fd.h"
 #include "base/keep.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/proc.h"
+#include "base/str.h"
 #include "contain/reach.h"
 #include "session/fence.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -339,6 +342,45 @@ bool sandbox_start(struct janitor *janitor, enum runtime_kind kind, const struct
 	return true;
 }
 
+/* What is there of the status pipe; false: no more comes. */
+static bool read_status(struct sandbox *sandbox)
+{
+	char bytes[1024];
+	const ssize_t got = read(sandbox->status, bytes, sizeof(bytes));
+	char *longer;
+
+	if (got <= 0)
+		return got < 0 && errno == EINTR;
+	longer = str_printf("%s%.*s", sandbox->status_text == NULL ? "" : sandbox->status_text, (int)got, bytes);
+	free(sandbox->status_text);
+	sandbox->status_text = longer;
+	return true;
+}
+
+pid_t sandbox_first_pid(struct sandbox *sandbox, enum runtime_kind kind, unsigned timeout_ms)
+{
+	const struct runtime_driver *driver = runtime_driver(kind);
+	const int64_t until_ms = clock_now_ms() + (int64_t)timeout_ms;
+	pid_t pid = 0;
+
+	while (driver->first_pid != NULL && sandbox->status != -1 && pid == 0) {
+		struct pollfd polled = { .fd = sandbox->status, .events = POLLIN };
+		const int64_t left_ms = until_ms - clock_now_ms();
+
+		if (left_ms < 0 || poll(&polled, 1, (int)left_ms) != 1 || !read_status(sandbox))
+			return 0;
+		pid = driver->first_pid(sandbox->status_text == NULL ? "" : sandbox->status_text);
+	}
+	return pid;
+}
+
+bool sandbox_has_ended(const struct sandbox *sandbox)
+{
+	struct pollfd one = { .fd = sandbox->exit_fd, .events = POLLIN };
+
+	return poll(&one, 1, 0) == 1;
+}
+
 bool sandbox_wait(struct sandbox *sandbox, int *ret_exit_status, int *ret_signal, struct npxc_error *err)
 {
 	int status;
@@ -356,6 +398,8 @@ bool sandbox_wait(struct sandbox *sandbox, int *ret_exit_status, int *ret_signal
 
 void sandbox_done(struct sandbox *sandbox)
 {
+	free(sandbox->status_text);
+	sandbox->status_text = NULL;
 	fd_close(&sandbox->input);
 	fd_close(&sandbox->output);
 	fd_close(&sandbox->errors);

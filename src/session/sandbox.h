@@ -20,6 +20,7 @@ struct sandbox {
 	pid_t pid;                 /* == its process group */
 	int input, output, errors; /* owned: ends of the server's stdin, stdout, stderr */
 	int status;                /* owned: reading end of the runtime's status pipe; -1: none */
+	char *status_text;         /* owned: what was read of it; NULL: nothing */
 	int exit_fd;               /* owned: becomes readable when the process has ended (pidfd or kqueue or a pipe) */
 };
 
@@ -37,6 +38,14 @@ bool sandbox_start(struct janitor *janitor, enum runtime_kind kind, const struct
                    const int *cgroup_fds, size_t cgroup_fd_count, const struct sandbox_netns *netns,
                    struct sandbox *ret_sandbox, struct npxc_error *err) NPXC_MUST_CHECK;
 
+/*
+ * The first process inside, as this system numbers it, once the runtime has told it; waits for that no longer than
+ * `timeout_ms`. 0: there is none that can be seen, or it was not told in time. While the sandbox's own process lives
+ * the number stays that process's.
+ */
+pid_t sandbox_first_pid(struct sandbox *sandbox, enum runtime_kind kind, unsigned timeout_ms);
+
+bool sandbox_has_ended(const struct sandbox *sandbox);
 /* Waits for the process (it has ended, or the janitor ended it) and reaps it, once. exit_status is -1 after a signal,
  * signal 0 without one. ERROR_IO. */
 bool sandbox_wait(struct sandbox *sandbox, int *ret_exit_status, int *ret_signal,

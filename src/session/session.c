@@ -23,6 +23,10 @@ bool session_plan(struct session *session, bool starts, bool notes, struct npxc_
 		return false;
 	if (notes)
 		inputs_note(&session->in);
+	session->notices = (struct notices){ .label = store_package_label(&session->package),
+		                             .file = session->in.package_config.file,
+		                             .quiet = session->in.options->quiet,
+		                             .json = session->in.options->json };
 	plan_draw(session->id, &session->in.policy, &draws);
 	session->has_plan = plan_make(&session->in, &session->runtime, &session->package, &draws, &session->plan, err);
 	plan_draws_done(&draws);
@@ -79,6 +83,9 @@ void session_close(struct session *session)
 		route_done(session->route);
 	free(session->route);
 	relay_free(session->relay);
+	notice_done(&session->notices);
+	netcount_close(&session->netcount);
+	lost_close(&session->lost);
 	strv_done(&session->visible);
 	free(session->cwd_by_home);
 	if (session->janitor != NULL)

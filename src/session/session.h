@@ -3,10 +3,13 @@
 
 #include "base/error.h"
 #include "contain/cgroup.h"
+#include "contain/netcount.h"
 #include "egress/route.h"
+#include "relay/notice.h"
 #include "relay/relay.h"
 #include "runtime/runtime.h"
 #include "session/inputs.h"
+#include "session/lost.h"
 #include "session/plan.h"
 #include "store/store.h"
 #include "teardown/janitor.h"
@@ -36,6 +39,9 @@ struct session {
 	struct route *route; /* owned; the way out of an allowlist, else NULL */
 	char *guards_file;   /* owned; NULL: no tree was writable, or its end has been told */
 	unsigned guards_hold;
+	struct notices notices;     /* once there is a plan */
+	struct netcount netcount;   /* owned; what is tried without a network */
+	struct lost lost;           /* owned; what is written to HOME */
 	struct relay *relay;        /* owned */
 	struct strv visible;        /* what mounts show, for `relay` */
 	char *cwd_by_home;          /* owned; the working directory through a home that is a link; may be NULL */
@@ -46,7 +52,9 @@ struct session {
 	int64_t install_us, plan_us; /* durations */
 };
 
-#define SESSION_NONE ((struct session){ .in = { .data = SOURCE_NONE }, .store_lock = -1 })
+#define SESSION_NONE       \
+	((struct session){ \
+	    .in = { .data = SOURCE_NONE }, .store_lock = -1, .netcount = { -1, -1 }, .lost = { 0, -1, -1 } })
 
 /*
  * Reads what is still to be read of the host, and plans: after acquire_package. `starts`: see inputs_gather. `notes`:

@@ -3,8 +3,10 @@
 #include "base/buf.h"
 #include "base/fd.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "store/variables.h"
 #include "json/parse.h"
 #include "json/texts.h"
 
@@ -89,6 +91,22 @@ static void add_text(cJSON *object, const char *key, const char *value)
 		cJSON_AddStringToObject(object, key, value);
 }
 
+void record_find_variables(struct record *record, const char *directory)
+{
+	for (size_t i = 0; i < record->package_count; i++) {
+		struct record_package *package = &record->packages[i];
+		mem_cleanup char *place = str_printf("node_modules/%s", package->name);
+		struct npxc_error why;
+		bool complete;
+
+		if (package->has_variables)
+			continue;
+		package->has_variables = variables_scan(directory, place, true, &package->variables, &complete, &why);
+		if (!package->has_variables)
+			log_info("store", "the variables of %s are not known: %s", package->name, why.message);
+	}
+}
+
 static void add_package(cJSON *list, const struct record_package *package)
 {
 	cJSON *object = cJSON_CreateObject();
@@ -98,6 +116,8 @@ static void add_package(cJSON *list, const struct record_package *package)
 	add_text(object, "version", package->version);
 	add_text(object, "engines", package->engines);
 	add_text(object, "directory", package->directory);
+	if (package->has_variables)
+		cJSON_AddItemToObject(object, "variables", texts_to_json(&package->variables));
 	for (size_t i = 0; i < package->bins.count; i++) {
 		cJSON *bin = cJSON_CreateObject();
 
@@ -130,8 +150,22 @@ bool record_write(const char *directory, const struct record *record, struct npx
 	return ok;
 }
 
+static bool read_texts(const cJSON *list, struct strv *into)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, list)
+	{
+		if (!cJSON_IsString(item))
+			return false;
+		strv_push(into, item->valuestring);
+	}
+	return true;
+}
+
 static bool read_package(const cJSON *object, struct record *record)
 {
+	const cJSON *variables = cJSON_GetObjectItemCaseSensitive(object, "variables");
 	const cJSON *bin;
 	struct record_package *package;
 
@@ -145,7 +179,8 @@ static bool read_package(const cJSON *object, struct record *record)
 			return false;
 		bins_push(&package->bins, text_of(bin, "name"), text_of(bin, "path"));
 	}
-	return true;
+	package->has_variables = cJSON_IsArray(variables);
+	return read_texts(variables, &package->variables);
 }
 
 static bool read_fields(const cJSON *root, struct record *record)
@@ -160,12 +195,8 @@ static bool read_fields(const cJSON *root, struct record *record)
 	record->node_abi = str_dup(text_of(root, "node_abi"));
 	record->bytes = (uint64_t)number_of(root, "bytes");
 	record->installed_at = (int64_t)number_of(root, "installed_at");
-	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(root, "scripts"))
-	{
-		if (!cJSON_IsString(item))
-			return false;
-		strv_push(&record->scripts, item->valuestring);
-	}
+	if (!read_texts(cJSON_GetObjectItemCaseSensitive(root, "scripts"), &record->scripts))
+		return false;
 	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(root, "packages"))
 	{
 		if (!read_package(item, record))
@@ -200,6 +231,7 @@ void record_done(struct record *record)
 		free(record->packages[i].engines);
 		free(record->packages[i].directory);
 		bins_done(&record->packages[i].bins);
+		strv_done(&record->packages[i].variables);
 	}
 	free(record->packages);
 	free(record->select);

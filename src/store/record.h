@@ -20,6 +20,8 @@ struct record_package {
 	char *directory;      /* real path of the local directory that it was installed from; NULL: from a registry */
 	char *engines;        /* engines.node as written, or NULL */
 	struct bins bins;
+	struct strv variables; /* that its files read (store/variables.h) */
+	bool has_variables;    /* false: nobody has looked */
 };
 struct record {
 	char *select;                    /* tag, range or version that was asked for; NULL for a directory or a set */
@@ -33,6 +35,8 @@ struct record {
 };
 
 struct record_package *record_add(struct record *record, const char *name, const char *version, const char *engines);
+/* Looks for the variables of each package beneath `directory`; of one that cannot be searched nothing is known. */
+void record_find_variables(struct record *record, const char *directory);
 /* Whatever an install script put in its place is removed first. */
 bool record_write(const char *directory, const struct record *record, struct npxc_error *err) NPXC_MUST_CHECK;
 /* ERROR_INSTALL when it cannot be read as one. */

@@ -178,8 +178,10 @@ static bool settle(const struct store_host *host, const struct node_facts *facts
 		if (request->count == 1 && request->specs[0].kind != SPEC_DIRECTORY)
 			found->record.select = str_dup(request->specs[0].select);
 		if (!staging_seal(staging, tree, &found->record.bytes, err) ||
-		    (request->linked == NULL && !install_check(tree, &found->record, err)) ||
-		    !record_write(tree, &found->record, err) || !staging_settle(staging, tree, found->directory, err))
+		    (request->linked == NULL && !install_check(tree, &found->record, err)))
+			return false;
+		record_find_variables(&found->record, tree);
+		if (!record_write(tree, &found->record, err) || !staging_settle(staging, tree, found->directory, err))
 			return false;
 		*ret_installed = true;
 	}
@@ -422,6 +424,9 @@ static bool fill(const struct store_host *host, const struct store_request *from
 	to.key = str_dup(request->key);
 	to.package_root = str_printf("node_modules/%s", package->name);
 	to.engines = str_dup(package->engines);
+	to.has_variables = package->has_variables;
+	for (size_t i = 0; i < package->variables.count; i++)
+		strv_push(&to.variables, package->variables.v[i]);
 	to.platform = str_printf("%s%s", stem, found->node.abi);
 	to.bytes = found->record.bytes;
 	to.directory = MEM_TAKE(found->directory);
@@ -533,6 +538,7 @@ void store_package_done(struct store_package *package)
 	node_done(&package->node);
 	free(package->platform);
 	free(package->engines);
+	strv_done(&package->variables);
 	*package = (struct store_package){ 0 };
 }
 

@@ -43,9 +43,11 @@ struct store_package {
 	char *bin;           /* the bin's name; NULL with -c */
 	struct strv command; /* as inside the sandbox, without server arguments */
 	struct store_node node;
-	char *platform; /* "linux-x64-glibc-115" */
-	char *engines;  /* engines.node as written, or NULL */
-	uint64_t bytes; /* disk, 0 when not counted */
+	char *platform;        /* "linux-x64-glibc-115" */
+	char *engines;         /* engines.node as written, or NULL */
+	struct strv variables; /* that its files read or its README names, when it was installed */
+	bool has_variables;    /* false: nobody has looked (store/variables.h) */
+	uint64_t bytes;        /* disk, 0 when not counted */
 	bool installed_now;
 };
 

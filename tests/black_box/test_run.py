@@ -111,11 +111,11 @@ def test_a_server_that_a_signal_ends(world, probe, name):
     process.stdout.close()
 
 
-def test_zero_after_the_client_closed_whatever_the_server_says(world, probe):
+def test_the_servers_own_status_also_after_the_client_closed(world, probe):
     client = world.client("-e", "PROBE_EXIT_STATUS=1", probe)
     client.handshake()
     status, _, _ = client.close()
-    assert status == 0
+    assert status == 1
 
 
 def rest_of(pipe):

@@ -82,6 +82,27 @@ static void places_are_read_from_proc(void **state)
 	}
 }
 
+static void counters_are_read_by_their_names(void **state)
+{
+	static const struct {
+		const char *text, *word;
+		uint64_t number;
+	} cases[] = {
+		{ "low 0\nhigh 0\nmax 7\noom 2\noom_kill 1\noom_group_kill 0\n", "oom_kill", 1 },
+		{ "oom_kill_disable 0\nunder_oom 0\noom_kill 3", "oom_kill", 3 },
+		{ "max 12", "max", 12 },
+		{ "oom_kill_disable 5", "oom_kill", 0 },
+		{ "oom_kill", "oom_kill", 0 },
+		{ "oom_kill -1", "oom_kill", 0 },
+		{ "oom_kill x", "oom_kill", 0 },
+		{ "", "max", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(cgroup_counter(cases[i].text, cases[i].word), cases[i].number);
+}
+
 static void texts_say_what_holds(void **state)
 {
 	static const struct {
@@ -475,6 +496,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(places_are_read_from_proc),
+		cmocka_unit_test(counters_are_read_by_their_names),
 		cmocka_unit_test(texts_say_what_holds),
 		cmocka_unit_test(v2_takes_the_nearest_ancestor_that_can_be_divided),
 		cmocka_unit_test(limits_hold_where_the_plan_says_so),

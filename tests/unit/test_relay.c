@@ -19,6 +19,7 @@ struct rig {
 	struct config config;
 	struct config_package package;
 	struct relay *relay;
+	struct notices notices;
 	struct strv mount_points, mounted, arguments;
 	struct buf reply;
 };
@@ -54,9 +55,11 @@ static void start(struct rig *rig, const char *config, const char *package)
 	strv_push(&rig->arguments, "sub/b.txt");
 	strv_pushf(&rig->mounted, "%s/mounted", rig->cwd);
 	rig->reply = BUF_INIT(MIB);
+	rig->notices = (struct notices){ .label = "server", .file = "p.json" };
 	const struct relay_settings settings = { .config = &rig->config,
 		                                 .package = &rig->package,
 		                                 .label = "server",
+		                                 .notices = &rig->notices,
 		                                 .place = { .spellings = { rig->cwd }, .home = rig->root },
 		                                 .mounted = &rig->mounted,
 		                                 .cwd = rig->cwd,
@@ -75,6 +78,7 @@ static void stop(struct rig *rig)
 	struct npxc_error err;
 
 	relay_free(rig->relay);
+	notice_done(&rig->notices);
 	config_done(&rig->config);
 	config_package_done(&rig->package);
 	strv_done(&rig->mount_points);
