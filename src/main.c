@@ -85,15 +85,6 @@ static int status_of(enum npxc_error_kind kind)
 	return 4;
 }
 
-static bool parse(int argc, char **argv, struct options *ret_options, struct npxc_error *err)
-{
-	struct options_command words[COMMAND_COUNT];
-	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		words[i] = COMMANDS[i].words;
-	return options_parse((const char *const *)(argv + 1), argc < 1 ? 0 : (size_t)argc - 1, words, COMMAND_COUNT,
-	                     ret_options, err);
-}
-
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -109,7 +100,7 @@ int main(int argc, char **argv)
 		print_usage(COMMANDS, COMMAND_COUNT);
 		return status_of(ERROR_CONFIG);
 	}
-	if (!parse(argc, argv, &options, &err)) {
+	if (!commands_parse(COMMANDS, COMMAND_COUNT, argc, argv, &options, &err)) {
 		print_failure(&err, status_of(err.kind), false);
 		return status_of(err.kind);
 	}

@@ -147,6 +147,9 @@
 /* milliseconds: a question to a runtime's CLI (version, status, inspect, remove). */
 #define LIMIT_CLI_MS 20000
 
+/* bytes: the directories in which programs were found */
+#define LIMIT_SEARCH_BYTES (16 * KIB)
+
 /* milliseconds: an installation, download and scripts together. */
 #define LIMIT_INSTALL_MS (30 * 60 * 1000)
 

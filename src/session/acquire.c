@@ -10,6 +10,7 @@
 #include "config/spec.h"
 #include "guest/guest.h"
 #include "session/installer.h"
+#include "session/search.h"
 #include "session/shares.h"
 #include "session/start.h"
 #include "session/workspace.h"
@@ -64,11 +65,13 @@ bool acquire_runtime(struct session *session, struct npxc_error *err)
 	enum runtime_kind kind;
 	if (!inputs_runtime(&session->in, &kind, err) || !start_janitor(session, err))
 		return false;
-	mem_cleanup char *search = paths_search(getenv("PATH"));
+	const struct paths *paths = &session->in.paths;
+	mem_cleanup char *search = search_path(paths->home, paths->state_directory);
 	if (!describe_installation(session, runtime_kind_word(kind), err) ||
 	    !runtime_find(kind, inputs_cli_name(kind, &session->in.config), search, &session->runtime, err))
 		return false;
 	session->has_runtime = true;
+	search_remember(paths->home, paths->state_directory);
 	return inputs_settle_link(&session->in, &session->runtime, err);
 }
 

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -78,10 +79,18 @@ static bool set_npm_variables(const struct options *options, struct npxc_error *
 	return true;
 }
 
+/* HOME, or for a client that gives no variables what the password database says; NULL: nothing does. */
+static const char *home_of_user(void)
+{
+	const char *home = getenv("HOME");
+	const struct passwd *user = str_is_empty(home) ? getpwuid(getuid()) : NULL;
+	return user != NULL ? user->pw_dir : home;
+}
+
 static bool load_config(struct inputs *in, struct npxc_error *err)
 {
 	const struct paths_environment environment = {
-		.home = getenv("HOME"),
+		.home = home_of_user(),
 		.xdg_config_home = getenv("XDG_CONFIG_HOME"),
 		.xdg_data_home = getenv("XDG_DATA_HOME"),
 		.xdg_cache_home = getenv("XDG_CACHE_HOME"),
@@ -321,6 +330,7 @@ static bool gather_mounts(struct inputs *in, bool is_root, bool starts, struct n
 	const struct mounts_input mounts_input = {
 		.cwd = in->cwd,
 		.home = in->paths.home,
+		.real_home = in->real_home,
 		.arguments = &in->options->arguments,
 		.env = in->env,
 		.env_count = in->env_count,

@@ -40,7 +40,7 @@ static char *joined(const struct strv *list)
 }
 
 /* What is npxc's and what is the server's. */
-static void test_words_are_split_at_the_spec(void **state)
+static void words_are_split_at_the_spec(void **state)
 {
 	static const struct {
 		const char *words[WORDS_MAX];
@@ -85,7 +85,7 @@ static void test_words_are_split_at_the_spec(void **state)
 	}
 }
 
-static void test_flags_are_read(void **state)
+static void flags_are_read(void **state)
 {
 	static const char *const WORDS[] = { "-e",         "A=1=2",     "--env",        "B",        "--network=open",
 		                             "--mount",    "/h:/g:rw",  "--project=rw", "--memory", "256m",
@@ -110,7 +110,7 @@ static void test_flags_are_read(void **state)
 	options_done(&o);
 }
 
-static void test_npms_flags_before_the_spec_keep_their_meaning(void **state)
+static void npms_flags_before_the_spec_keep_their_meaning(void **state)
 {
 	static const struct {
 		const char *words[WORDS_MAX];
@@ -149,7 +149,7 @@ static void test_npms_flags_before_the_spec_keep_their_meaning(void **state)
 	}
 }
 
-static void test_a_slip_of_a_command_is_noticed(void **state)
+static void a_slip_of_a_command_is_noticed(void **state)
 {
 	static const struct {
 		const char *words[WORDS_MAX];
@@ -184,7 +184,7 @@ static void test_a_slip_of_a_command_is_noticed(void **state)
 	}
 }
 
-static void test_a_flag_of_npxcs_after_the_spec_is_noticed_for_commands_only(void **state)
+static void a_flag_of_npxcs_after_the_spec_is_noticed_for_commands_only(void **state)
 {
 	static const struct {
 		const char *words[WORDS_MAX];
@@ -210,7 +210,7 @@ static void test_a_flag_of_npxcs_after_the_spec_is_noticed_for_commands_only(voi
 	}
 }
 
-static void test_old_names_are_known(void **state)
+static void old_names_are_known(void **state)
 {
 	static const char *const NO_ISOLATE[] = { "--no-isolate", "pkg", NULL };
 	static const char *const REBUILD[] = { "rebuild", "pkg", NULL };
@@ -226,7 +226,7 @@ static void test_old_names_are_known(void **state)
 	options_done(&o);
 }
 
-static void test_refusals(void **state)
+static void a_wrong_word_is_refused_with_its_reason(void **state)
 {
 	static const struct {
 		const char *words[WORDS_MAX];
@@ -285,7 +285,7 @@ static void test_refusals(void **state)
 	}
 }
 
-static void test_help_and_version_need_no_spec(void **state)
+static void help_and_version_need_no_spec(void **state)
 {
 	static const char *const HELP[] = { "--help", NULL };
 	static const char *const TRY_HELP[] = { "try", "-h", NULL };
@@ -317,14 +317,14 @@ static void test_help_and_version_need_no_spec(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_words_are_split_at_the_spec),
-		cmocka_unit_test(test_flags_are_read),
-		cmocka_unit_test(test_npms_flags_before_the_spec_keep_their_meaning),
-		cmocka_unit_test(test_a_slip_of_a_command_is_noticed),
-		cmocka_unit_test(test_a_flag_of_npxcs_after_the_spec_is_noticed_for_commands_only),
-		cmocka_unit_test(test_old_names_are_known),
-		cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_help_and_version_need_no_spec),
+		cmocka_unit_test(words_are_split_at_the_spec),
+		cmocka_unit_test(flags_are_read),
+		cmocka_unit_test(npms_flags_before_the_spec_keep_their_meaning),
+		cmocka_unit_test(a_slip_of_a_command_is_noticed),
+		cmocka_unit_test(a_flag_of_npxcs_after_the_spec_is_noticed_for_commands_only),
+		cmocka_unit_test(old_names_are_known),
+		cmocka_unit_test(a_wrong_word_is_refused_with_its_reason),
+		cmocka_unit_test(help_and_version_need_no_spec),
 	};
 	return cmocka_run_group_tests_name("options", tests, NULL, NULL);
 }
