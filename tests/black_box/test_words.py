@@ -86,3 +86,18 @@ def test_npxc_alone_on_a_terminal_says_how_it_is_used(world):
     os.close(outer)
     assert process.wait(60) == 1
     assert text.startswith(b"usage: npxc [flags] <spec>") and b"npxc --help" in text
+
+
+def test_packages_see_npxs_directory_in_the_path_of_their_script(world):
+    """Playwright's and others skip a download, or take themselves for run by npx, by `_npx` in process.argv[1]."""
+    directory = world.home / "seen"
+    directory.mkdir()
+    (directory / "package.json").write_text(json.dumps({
+        "name": "seen", "version": "1.0.0", "bin": "i.js", "scripts": {"postinstall": "node install.js"}}))
+    (directory / "install.js").write_text("require('fs').writeFileSync(__dirname + '/said', process.argv[1])\n")
+    (directory / "i.js").write_text("#!/usr/bin/env node\nconsole.error(process.argv[1]);"
+                                    "console.error(require('fs').readFileSync(__dirname + '/said', 'utf8'))\n")
+    result = world.run(str(directory))
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.splitlines()[-2:] == ["/opt/npxc/_npx/package/node_modules/.bin/seen",
+                                               "/opt/npxc/_npx/package/node_modules/seen/install.js"]
