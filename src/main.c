@@ -8,6 +8,7 @@
 #include "config/options.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 /* npxc is this table. */
 enum { LAUNCH = OPTIONS_SPEC | OPTIONS_SANDBOX | OPTIONS_RUNTIME | OPTIONS_JSON };
@@ -91,7 +92,15 @@ int main(int argc, char **argv)
 	int status = 0;
 	FAULT_ROLE("launcher");
 	signals_reset();
-	if (!fd_fill_standard(&err) || !commands_parse(COMMANDS, COMMAND_COUNT, argc, argv, &options, &err)) {
+	if (!fd_fill_standard(&err)) {
+		print_failure(&err, status_of(err.kind), false);
+		return status_of(err.kind);
+	}
+	if (argc < 2 && isatty(STDERR_FILENO) == 1 && isatty(STDIN_FILENO) == 1) {
+		print_usage(COMMANDS, COMMAND_COUNT);
+		return status_of(ERROR_CONFIG);
+	}
+	if (!commands_parse(COMMANDS, COMMAND_COUNT, argc, argv, &options, &err)) {
 		print_failure(&err, status_of(err.kind), false);
 		return status_of(err.kind);
 	}

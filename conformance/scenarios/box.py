@@ -44,7 +44,7 @@ def sandbox(lab, runtime):
 
         if "live" in runtime.decides:
             questions = [("status", {}, "process"), ("whoami", {}), ("env", {}), ("mounts", {}), ("processes", {}), ("interfaces", {})]
-            for path in ("/x", "/usr/x", "/etc/x", "/opt/x", "/opt/npxc/package/x", "/var/x", "/proc/sys/kernel/core_pattern"):
+            for path in ("/x", "/usr/x", "/etc/x", "/opt/x", "/opt/npxc/_npx/package/x", "/var/x", "/proc/sys/kernel/core_pattern"):
                 questions.append(("write", {"path": path, "text": "x"}, "write " + path))
             for path in ("/tmp/x", "/run/x"):
                 questions.append(("write", {"path": path, "text": "x"}, "write " + path))

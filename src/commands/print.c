@@ -123,6 +123,18 @@ void print_help(const struct command *commands, size_t count, const struct optio
 	       flags);
 }
 
+void print_usage(const struct command *commands, size_t count)
+{
+	fprintf(
+	    stderr,
+	    "usage: npxc [flags] <spec> [server arguments...]\n       npxc [flags] <command> [words...]\n\ncommands:");
+	for (size_t i = 0; i < count; i++)
+		if (commands[i].words.name != NULL && commands[i].run != NULL)
+			fprintf(stderr, " %s", commands[i].words.name);
+	fprintf(stderr,
+	        " help version\n\nTry: npxc try @modelcontextprotocol/server-everything; npxc --help tells more\n");
+}
+
 void print_failure(const struct npxc_error *err, int exit_status, bool json)
 {
 	mem_cleanup char *message = str_escape(err->message, strlen(err->message));

@@ -32,6 +32,8 @@ char *print_line(const char *text, size_t most);
 
 /* `--help` of npxc, or of the command that `options` says. */
 void print_help(const struct command *commands, size_t count, const struct options *options);
+/* A few lines to stderr for whoever typed `npxc` alone. */
+void print_usage(const struct command *commands, size_t count);
 /* To stderr; with --json as an object, still on stderr: stdout may be a client's. */
 void print_failure(const struct npxc_error *err, int exit_status, bool json);
 /* What was printed has to have arrived: `npxc list > file` on a full disk must not pass for success. ERROR_IO. */

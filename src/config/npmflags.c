@@ -44,6 +44,9 @@ static const struct npm_flag {
 	{ "--fetch-timeout", SETS, true, NULL },
 	{ "--maxsockets", SETS, true, NULL },
 	{ "--replace-registry-host", SETS, true, NULL },
+	{ "--min-release-age-exclude", SETS, true, NULL },
+	{ "--allow-scripts", SETS, true, NULL },
+	{ "--strict-allow-scripts", SETS, false, NULL },
 	{ "--userconfig", SETS, true, NULL },
 	{ "--globalconfig", SETS, true, NULL },
 	{ "--yes", YES, false, NULL },
@@ -84,6 +87,51 @@ static const struct npm_flag {
 	{ "--bin-links", PASSED, false, NULL },
 	{ "--ignore-existing", PASSED, false, NULL },
 	{ "--always-spawn", PASSED, false, NULL },
+	{ "--save-exact", PASSED, false, NULL },
+	{ "-E", PASSED, false, NULL },
+	{ "--save-dev", PASSED, false, NULL },
+	{ "-D", PASSED, false, NULL },
+	{ "--save-prod", PASSED, false, NULL },
+	{ "-P", PASSED, false, NULL },
+	{ "--save-optional", PASSED, false, NULL },
+	{ "-O", PASSED, false, NULL },
+	{ "--save-prefix", PASSED, true, NULL },
+	{ "--package-lock-only", PASSED, false, NULL },
+	{ "--lockfile-version", PASSED, true, NULL },
+	{ "--production", PASSED, false, NULL },
+	{ "--dev", PASSED, false, NULL },
+	{ "--local", PASSED, false, NULL },
+	{ "--long", PASSED, false, NULL },
+	{ "-l", PASSED, false, NULL },
+	{ "--parseable", PASSED, false, NULL },
+	{ "--porcelain", PASSED, false, NULL },
+	{ "--description", PASSED, false, NULL },
+	{ "--desc", PASSED, false, NULL },
+	{ "--depth", PASSED, true, NULL },
+	{ "--if-present", PASSED, false, NULL },
+	{ "--prefer-dedupe", PASSED, false, NULL },
+	{ "--install-links", PASSED, false, NULL },
+	{ "--install-strategy", PASSED, true, NULL },
+	{ "--legacy-bundling", PASSED, false, NULL },
+	{ "--global-style", PASSED, false, NULL },
+	{ "--rebuild-bundle", PASSED, false, NULL },
+	{ "--unsafe-perm", PASSED, false, NULL },
+	{ "--browser", PASSED, false, NULL },
+	{ "--viewer", PASSED, true, NULL },
+	{ "--editor", PASSED, true, NULL },
+	{ "--umask", PASSED, true, NULL },
+	{ "--scope", PASSED, true, NULL },
+	{ "--auth-type", PASSED, true, NULL },
+	{ "-f", PASSED, false, NULL },
+	{ "--tag", REFUSED, true, "name the tag in the spec: npxc NAME@TAG" },
+	{ "--omit", REFUSED, true, "npxc installs dependencies and optional ones, and no development ones" },
+	{ "--include", REFUSED, true, "npxc installs dependencies and optional ones, and no development ones" },
+	{ "--only", REFUSED, true, "npxc installs dependencies and optional ones, and no development ones" },
+	{ "--optional", REFUSED, false, "npxc installs dependencies and optional ones, and no development ones" },
+	{ "--cpu", REFUSED, true, "packages are installed for the machine they run on" },
+	{ "--os", REFUSED, true, "packages are installed for the machine they run on" },
+	{ "--libc", REFUSED, true, "packages are installed for the machine they run on" },
+	{ "--local-address", REFUSED, true, "inside the sandbox there is no such address" },
 	{ "--prefix", REFUSED, true, "name the directory of the package, or use --cwd" },
 	{ "-C", REFUSED, true, "name the directory of the package, or use --cwd" },
 	{ "--global", REFUSED, false, "npxc looks into its own store, not into npm's global directory" },
@@ -165,6 +213,23 @@ static void set(struct npmflags *flags, const struct npm_flag *flag, const char 
 	strv_pushf(&flags->settings, "%s=%s", key, flag->takes_value ? value : on ? "true" : "false");
 }
 
+/* Words that ask for what npxc does without them. */
+static bool is_so_anyway(const char *word, const char *next)
+{
+	static const char *const WORDS[] = { "--omit=dev",        "--include=prod", "--include=optional", "--only=prod",
+		                             "--only=production", "--optional",     "--optional=true" };
+
+	for (size_t i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++) {
+		const size_t length = strcspn(WORDS[i], "=");
+
+		if (strcmp(word, WORDS[i]) == 0 ||
+		    (WORDS[i][length] == '=' && next != NULL && strlen(word) == length &&
+		     memcmp(word, WORDS[i], length) == 0 && strcmp(next, WORDS[i] + length + 1) == 0))
+			return true;
+	}
+	return false;
+}
+
 bool npmflags_take(struct npmflags *flags, const char *const *words, size_t count, size_t *ret_used,
                    struct npxc_error *err)
 {
@@ -176,7 +241,7 @@ bool npmflags_take(struct npmflags *flags, const char *const *words, size_t coun
 
 	if (flag == NULL)
 		return error_set(err, ERROR_CONFIG, "unknown flag %s", word);
-	if (flag->meaning == REFUSED)
+	if (flag->meaning == REFUSED && !is_so_anyway(word, count > 1 ? words[1] : NULL))
 		return error_set(err, ERROR_CONFIG, "npm's flag %.*s cannot be kept: %s", (int)strcspn(word, "="), word,
 		                 flag->key);
 	*ret_used = 1;
@@ -201,6 +266,7 @@ bool npmflags_take(struct npmflags *flags, const char *const *words, size_t coun
 		break;
 	case PASSED:
 	case REFUSED:
+		strv_push(&flags->passed_over, word);
 		break;
 	}
 	return true;
@@ -209,5 +275,6 @@ bool npmflags_take(struct npmflags *flags, const char *const *words, size_t coun
 void npmflags_done(struct npmflags *flags)
 {
 	strv_done(&flags->settings);
+	strv_done(&flags->passed_over);
 	*flags = (struct npmflags){ 0 };
 }

@@ -12,9 +12,10 @@
  * and shorthands as in @npmcli/config 10 (npm 11); those of older npx that it still meets are here too.
  */
 struct npmflags {
-	struct strv settings; /* "key=value": one more layer of npm's configuration, above its variables */
-	bool no_install;      /* nothing may be installed: what is not in the store is an error */
-	bool version;         /* npxc's version is asked for */
+	struct strv settings;    /* "key=value": one more layer of npm's configuration, above its variables */
+	struct strv passed_over; /* words without a meaning here, to be told at debug level */
+	bool no_install;         /* nothing may be installed: what is not in the store is an error */
+	bool version;            /* npxc's version is asked for */
 };
 void npmflags_done(struct npmflags *flags);
 

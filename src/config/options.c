@@ -349,8 +349,24 @@ static bool check_groups(const struct reader *r, const struct options *o, struct
 	return true;
 }
 
+/* Whoever types `npxc inspect E --json` may have meant npxc. A client's entry is not told so: it is as npx takes it. */
+static void note_misplaced(const struct reader *r, struct options *o, const char *word)
+{
+	const struct flag *flag = NULL;
+	if (!r->command_known || o->misplaced != NULL || word[0] != '-')
+		return;
+	if (word[1] == '-')
+		flag = flag_by_name(word + 2, strcspn(word + 2, "="));
+	else if (word[1] != '\0' && word[2] == '\0')
+		flag = flag_by_letter(word[1]);
+	if (flag != NULL && (flag->group == 0 || (flag->group & r->commands[o->command].takes) != 0))
+		o->misplaced = word;
+}
+
 static void rest_to_arguments(struct reader *r, struct options *o)
 {
+	for (size_t i = r->at; i < r->count && !str_equal(r->words[i], "--"); i++)
+		note_misplaced(r, o, r->words[i]);
 	while (r->at < r->count)
 		strv_push(&o->arguments, r->words[r->at++]);
 }
@@ -380,6 +396,21 @@ static bool take_word_of_help(struct reader *r, struct options *o, const char *w
 	return true;
 }
 
+/* Two letters that stand beside each other are exchanged: lsit. */
+static bool is_swapped(const char *word, const char *name)
+{
+	size_t i = 0;
+	while (word[i] != '\0' && word[i] == name[i])
+		i++;
+	return word[i] != '\0' && name[i] != '\0' && word[i] == name[i + 1] && word[i + 1] == name[i] &&
+	       str_equal(word + i + 2, name + i + 2);
+}
+
+static bool is_slip(const char *word, const char *name, unsigned most)
+{
+	return strlen(name) >= 3 && (str_distance(word, name, most) <= most || is_swapped(word, name));
+}
+
 /* The command that a bare word may have been meant for: one slip away, two in a longer word. NULL: none. */
 static const char *near_command(const struct reader *r, const char *word)
 {
@@ -388,10 +419,9 @@ static const char *near_command(const struct reader *r, const char *word)
 	if (length < 3 || strspn(word, "abcdefghijklmnopqrstuvwxyz") != length)
 		return NULL;
 	for (size_t i = 0; i < r->command_count; i++)
-		if (r->commands[i].name != NULL && strlen(r->commands[i].name) >= 3 &&
-		    str_distance(word, r->commands[i].name, most) <= most)
+		if (r->commands[i].name != NULL && is_slip(word, r->commands[i].name, most))
 			return r->commands[i].name;
-	return NULL;
+	return is_slip(word, "help", most) ? "help" : is_slip(word, "version", most) ? "version" : NULL;
 }
 
 static bool read_words(struct reader *r, struct options *o, struct npxc_error *err)

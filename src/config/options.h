@@ -55,6 +55,7 @@ struct options {
 	size_t command;           /* index into the table (an alias: of what it stands for) */
 	const char *old_name;     /* borrowed: the alias that was typed, or NULL */
 	const char *near_command; /* borrowed: what the spec, a bare word, may have been meant for; NULL */
+	const char *misplaced;    /* borrowed: a flag of npxc's after the spec of a command, the server's now; NULL */
 	struct strv specs;        /* the spec, the specs, or those of -p */
 	bool explicit_packages;   /* specs came by -p: the first word is the command */
 	char *bin;                /* the command after -p; NULL */

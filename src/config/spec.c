@@ -161,8 +161,8 @@ static bool parse_select(const char *text, struct spec *spec, struct npxc_error 
 		spec->kind = SPEC_VERSION;
 		select += select[0] == 'v';
 	} else if (select[0] == '\0') {
-		spec->kind = SPEC_TAG;
-		select = "latest";
+		spec->kind = SPEC_RANGE;
+		select = "*"; /* npm's own: `latest`, or an older release where that one does not support this Node */
 	} else if (has_range_shape(select)) {
 		spec->kind = SPEC_RANGE;
 	} else if (select[0] != '-' && select[0] != '.' && all_url_safe(select, strlen(select))) {

@@ -270,7 +270,7 @@ static bool acquire_wanted(struct session *session, struct npxc_error *err)
 		return true;
 	if (options->near_command != NULL && err->kind == ERROR_INSTALL)
 		error_set(err, ERROR_CONFIG,
-		          "unknown command %s; did you mean `npxc %s`? To run the package of that name: npxc -- %s",
+		          "unknown command %s; did you mean \"%s\"?; to run the package of that name: npxc -- %s",
 		          options->specs.v[0], options->near_command, options->specs.v[0]);
 	return false;
 }

@@ -102,7 +102,14 @@ static bool load_config(struct inputs *in, struct npxc_error *err)
 		return false;
 	if (in->options->no_isolate)
 		log_notice("--no-isolate is an old name; write --project=ro");
-	return set_npm_variables(in->options, err) && set_log_level(in, err);
+	if (in->options->misplaced != NULL)
+		log_notice("%s stands after the package, so the server gets it; npxc's own flags stand before",
+		           in->options->misplaced);
+	if (!set_npm_variables(in->options, err) || !set_log_level(in, err))
+		return false;
+	for (size_t i = 0; i < in->options->npm.passed_over.count; i++)
+		log_debug("npm", "%s has no meaning here", in->options->npm.passed_over.v[i]);
+	return true;
 }
 
 bool inputs_read(const struct options *options, struct inputs *ret_inputs, struct npxc_error *err)

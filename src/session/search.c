@@ -42,13 +42,42 @@ static const char *const PLACES[] = {
 /* directories: more are not remembered */
 enum { REMEMBERED_MAX = 16 };
 
-/* Theirs who may run it: root's or the user's own, and not everybody's. */
+/* Root's or the user's own, and nobody else may write to it. */
+static bool is_ours(const struct stat *st)
+{
+	return (st->st_uid == 0 || st->st_uid == geteuid()) && (st->st_mode & S_IWOTH) == 0;
+}
+
+static bool programs_are_ours(const char *directory)
+{
+	for (size_t i = 0; i < sizeof(PROGRAMS) / sizeof(PROGRAMS[0]); i++) {
+		mem_cleanup char *path = str_path_join(directory, PROGRAMS[i]);
+		struct stat st;
+
+		if (stat(path, &st) == 0 && !is_ours(&st))
+			return false;
+	}
+	return true;
+}
+
+/* Of what is above it nobody else may rename anything. */
 static bool is_trusted(const char *directory)
 {
+	mem_cleanup char *above = str_path_clean(directory);
 	struct stat st;
 
-	return stat(directory, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_uid == 0 || st.st_uid == geteuid()) &&
-	       (st.st_mode & S_IWOTH) == 0;
+	if (stat(directory, &st) != 0 || !S_ISDIR(st.st_mode) || !is_ours(&st) || !programs_are_ours(directory))
+		return false;
+	for (char *slash = strrchr(above, '/'); slash != NULL && slash != above; slash = strrchr(above, '/')) {
+		*slash = '\0';
+		if (stat(above, &st) != 0)
+			return false;
+		if ((st.st_mode & S_ISVTX) != 0)
+			st.st_mode &= ~(mode_t)S_IWOTH;
+		if (!is_ours(&st))
+			return false;
+	}
+	return true;
 }
 
 static void add(struct strv *directories, const char *directory)

@@ -6,7 +6,8 @@
  * and no more, so three sources follow each other: PATH; what earlier starts found on theirs; the places in which
  * installers, package managers and version managers put programs.
  *
- * Should: pass over a directory that somebody else owns or anybody may write to, unless PATH itself names it.
+ * Should: pass over a directory that PATH does not name where somebody else owns, or anybody may write to, it, what is
+ *   above it, or one of the programs in it.
  * Mustn't: remember a directory of a project, whose programs would then be run for other projects: beneath HOME only
  * those below a name that begins with a dot are remembered.
  */

@@ -10,7 +10,8 @@
 #include <stdbool.h>
 
 /* Where things stand inside a sandbox. */
-#define STORE_GUEST_PACKAGE "/opt/npxc/package" /* the store directory, read-only */
+/* the store directory, read-only. `_npx` as in npx's cache: packages look for it in process.argv[1] */
+#define STORE_GUEST_PACKAGE "/opt/npxc/_npx/package"
 /* for a line of -c: links to the commands of the named packages */
 #define STORE_GUEST_BINS STORE_GUEST_PACKAGE "/bins"
 /* what a directory that is run where it lies depends on, as far as the store holds it: where Node looks last */

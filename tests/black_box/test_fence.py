@@ -216,7 +216,7 @@ def test_the_egress_process_counts_where_the_guest_counts(world, probe):
     egress, = [pid for pid in processes_with(world.marker)
                if pathlib.Path(f"/proc/{pid}/comm").read_text() == "npxc-egress\n"]
     guest, = [pid for pid in processes_with(world.marker) if pathlib.Path(f"/proc/{pid}/root").exists()
-              and b"\0/opt/npxc/package" in b"\0" + pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+              and b"\0/opt/npxc/_npx/package" in b"\0" + pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
               and not pathlib.Path(f"/proc/{pid}/comm").read_text().startswith("bwrap")][-1:]
     lines = [{line for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines() if "/npxc-" in line}
              for pid in (egress, guest)]

@@ -61,7 +61,7 @@ def test_the_environment_is_empty_but_for_what_is_promised(inside):
 
 def test_the_root_is_read_only_and_the_temporary_places_are_not(inside):
     client = inside()
-    for path in ("/x", "/usr/x", "/etc/x", "/opt/x", "/opt/npxc/package/x", "/var/x", "/proc/sys/kernel/core_pattern"):
+    for path in ("/x", "/usr/x", "/etc/x", "/opt/x", "/opt/npxc/_npx/package/x", "/var/x", "/proc/sys/kernel/core_pattern"):
         result = client.call("write", path=path, text="x")
         assert not result["ok"] and result["code"] in ("EROFS", "EACCES", "ENOENT", "EPERM"), (path, result)
     for path in ("/tmp/x", "/run/x"):

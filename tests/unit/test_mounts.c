@@ -274,7 +274,7 @@ static void mounts_that_are_refused(void **state)
 		{ "missing", NULL, "--mount missing" },
 		{ "a.txt", "/proc/x", "the sandbox's own /proc" },
 		{ "a.txt", "/dev", "the sandbox's own /dev" },
-		{ "a.txt", "/opt/npxc/package/x", "the sandbox's own /opt/npxc" },
+		{ "a.txt", "/opt/npxc/_npx/package/x", "the sandbox's own /opt/npxc" },
 		{ "dir", "/", "belongs to the sandbox" },
 		{ "dir", "/usr", "belongs to the sandbox" },
 		{ "dir", "/srv/../usr", "write it as /usr" },

@@ -127,6 +127,7 @@ static void npms_flags_before_the_spec_keep_their_meaning(void **state)
 		{ { "--loglevel", "silent", "-dd", "--no-audit", "--no-fund", "--no-update-notifier", "pkg" },
 		  "",
 		  false },
+		{ { "--omit=dev", "--omit", "dev", "--save-prefix", "x", "-E", "--no-save", "pkg" }, "", false },
 		{ { "--yes=true", "pkg" }, "", false },
 		{ { "--yes=false", "pkg" }, "", true },
 		{ { "--no-install", "pkg" }, "", true },
@@ -154,10 +155,23 @@ static void a_slip_of_a_command_is_noticed(void **state)
 		const char *words[WORDS_MAX];
 		const char *near;
 	} CASES[] = {
-		{ { "isntall", "x" }, "install" }, { { "tri", "x" }, "try" },   { { "-y", "lisst" }, "list" },
-		{ { "--", "isntall" }, NULL },     { { "tri@1" }, NULL },       { { "-p", "a", "isntall" }, NULL },
-		{ { "@a/try1" }, NULL },           { { "tr" }, NULL },          { { "mcp-remote" }, NULL },
-		{ { "try", "isntall" }, NULL },    { { "server-list" }, NULL },
+		{ { "isntall", "x" }, "install" },
+		{ { "tri", "x" }, "try" },
+		{ { "-y", "lisst" }, "list" },
+		{ { "--", "isntall" }, NULL },
+		{ { "tri@1" }, NULL },
+		{ { "-p", "a", "isntall" }, NULL },
+		{ { "lsit" }, "list" },
+		{ { "tyr", "x" }, "try" },
+		{ { "hlep" }, "help" },
+		{ { "versoin" }, "version" },
+		{ { "verion" }, "version" },
+		{ { "server" }, NULL },
+		{ { "@a/try1" }, NULL },
+		{ { "tr" }, NULL },
+		{ { "mcp-remote" }, NULL },
+		{ { "try", "isntall" }, NULL },
+		{ { "server-list" }, NULL },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
@@ -166,6 +180,32 @@ static void a_slip_of_a_command_is_noticed(void **state)
 		if (!parse(CASES[i].words, &o, &err))
 			fail_msg("case %zu: %s", i, err.message);
 		assert_true(str_equal(o.near_command, CASES[i].near));
+		options_done(&o);
+	}
+}
+
+static void a_flag_of_npxcs_after_the_spec_is_noticed_for_commands_only(void **state)
+{
+	static const struct {
+		const char *words[WORDS_MAX];
+		const char *misplaced;
+	} CASES[] = {
+		{ { "try", "pkg", "--json" }, "--json" },
+		{ { "try", "pkg", "a", "-e", "X=1" }, "-e" },
+		{ { "try", "pkg", "--network=open" }, "--network=open" },
+		{ { "try", "pkg", "--", "--json" }, NULL },
+		{ { "try", "pkg", "--verbose" }, NULL },
+		{ { "try", "pkg", "-" }, NULL },
+		{ { "pkg", "--json" }, NULL },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		struct options o;
+		struct npxc_error err = { 0 };
+		if (!parse(CASES[i].words, &o, &err))
+			fail_msg("case %zu: %s", i, err.message);
+		assert_true(str_equal(o.misplaced, CASES[i].misplaced));
+		assert_string_equal(o.specs.v[0], "pkg");
 		options_done(&o);
 	}
 }
@@ -218,6 +258,8 @@ static void a_wrong_word_is_refused_with_its_reason(void **state)
 		{ { "--write", "pkg" }, "--write does not go with" },
 		{ { "--probe", "list" }, "--probe does not go with `npxc list`" },
 		{ { "--prefix", "/x", "pkg" }, "npm's flag --prefix cannot be kept: name the directory" },
+		{ { "--omit=optional", "pkg" }, "npm's flag --omit cannot be kept" },
+		{ { "--omit", "peer", "pkg" }, "npm's flag --omit cannot be kept" },
 		{ { "-w", "a", "pkg" }, "npm's flag -w cannot be kept" },
 		{ { "--script-shell=/bin/x", "pkg" }, "npm's flag --script-shell cannot be kept" },
 		{ { "--//r.example/:_authToken=x", "pkg" }, "write it into ~/.npmrc" },
@@ -279,6 +321,7 @@ int main(void)
 		cmocka_unit_test(flags_are_read),
 		cmocka_unit_test(npms_flags_before_the_spec_keep_their_meaning),
 		cmocka_unit_test(a_slip_of_a_command_is_noticed),
+		cmocka_unit_test(a_flag_of_npxcs_after_the_spec_is_noticed_for_commands_only),
 		cmocka_unit_test(old_names_are_known),
 		cmocka_unit_test(a_wrong_word_is_refused_with_its_reason),
 		cmocka_unit_test(help_and_version_need_no_spec),

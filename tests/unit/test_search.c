@@ -92,6 +92,29 @@ static void passes_over_a_directory_that_anybody_may_write_to(void **context)
 	assert_false(finds("/usr/bin:/bin", open));
 }
 
+static void passes_over_programs_and_places_that_anybody_may_write_to(void **context)
+{
+	mem_cleanup char *file = program(".volta/bin", "node", 0755);
+	mem_cleanup char *deep = program(".asdf/shims", "node", 0755);
+	mem_cleanup char *shims = str_printf("%s/.asdf/shims", home);
+	mem_cleanup char *node = str_printf("%s/node", file);
+	mem_cleanup char *above = str_printf("%s/.asdf", home);
+
+	(void)context;
+	assert_true(finds("/usr/bin:/bin", file));
+	assert_true(finds("/usr/bin:/bin", shims));
+	assert_int_equal(chmod(node, 0777), 0);
+	assert_int_equal(chmod(above, 0777), 0);
+	assert_false(finds("/usr/bin:/bin", file));
+	assert_false(finds("/usr/bin:/bin", shims));
+	assert_int_equal(chmod(above, 01777), 0); /* as /tmp */
+	assert_true(finds("/usr/bin:/bin", shims));
+	if (geteuid() == 0) {
+		assert_int_equal(chmod(node, 0755) | chown(node, 65534, 65534), 0);
+		assert_false(finds("/usr/bin:/bin", file));
+	}
+}
+
 static void remembers_where_a_start_found_programs(void **context)
 {
 	mem_cleanup char *odd = program(".odd/bin", "node", 0755);
@@ -129,6 +152,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(looks_where_managers_put_programs_after_path),
 		CASE(passes_over_a_directory_that_anybody_may_write_to),
+		CASE(passes_over_programs_and_places_that_anybody_may_write_to),
 		CASE(remembers_where_a_start_found_programs),
 		CASE(remembers_no_directory_of_a_project_nor_one_without_programs),
 	};

@@ -16,9 +16,9 @@ static void specs_that_npx_takes(void **state)
 		const char *select;
 		const char *path;
 	} cases[] = {
-		{ "name", SPEC_TAG, "name", "latest", NULL },
-		{ "name@", SPEC_TAG, "name", "latest", NULL },
-		{ "@scope/name", SPEC_TAG, "@scope/name", "latest", NULL },
+		{ "name", SPEC_RANGE, "name", "*", NULL },
+		{ "name@", SPEC_RANGE, "name", "*", NULL },
+		{ "@scope/name", SPEC_RANGE, "@scope/name", "*", NULL },
 		{ "@scope/name@next", SPEC_TAG, "@scope/name", "next", NULL },
 		{ "name@1.2.3", SPEC_VERSION, "name", "1.2.3", NULL },
 		{ "name@v1.2.3", SPEC_VERSION, "name", "1.2.3", NULL },
@@ -30,7 +30,7 @@ static void specs_that_npx_takes(void **state)
 		{ "name@ ^2 ", SPEC_RANGE, "name", "^2", NULL },
 		{ "name@*", SPEC_RANGE, "name", "*", NULL },
 		{ "name@x", SPEC_RANGE, "name", "x", NULL },
-		{ "JSONStream", SPEC_TAG, "JSONStream", "latest", NULL },
+		{ "JSONStream", SPEC_RANGE, "JSONStream", "*", NULL },
 		{ "./server", SPEC_DIRECTORY, NULL, NULL, "./server" },
 		{ "..", SPEC_DIRECTORY, NULL, NULL, ".." },
 		{ "~/server", SPEC_DIRECTORY, NULL, NULL, "~/server" },
