@@ -51,7 +51,7 @@ static const struct probe {
 	{ "socket, IPv6", SYS_socket, AF_INET6, SOCK_DGRAM, 0, 0, 0 },
 	{ "socket, netlink", SYS_socket, AF_NETLINK, SOCK_RAW, 0, 0, 0 },
 	{ "socketpair", SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, EFAULT, EPERM },
-	{ "listen", SYS_listen, -1, 1, 0, EBADF, EPERM },
+	{ "listen, which it does again where somebody listens again", SYS_listen, -1, 1, 0, EBADF, EBADF },
 	{ "ptrace", SYS_ptrace, 12345, 0, 0, ESRCH, EPERM },
 	{ "process_vm_readv", SYS_process_vm_readv, -1, 0, 0, -1, EPERM },
 	{ "kill", SYS_kill, 0, 0, 0, 0, EPERM },
