@@ -340,7 +340,8 @@ static void wrong_requests_are_refused(void **state)
 	const char *two[] = { "plain", "scripted" };
 	const char *git[] = { "github:a/b" };
 	const char *nowhere[] = { "./nowhere" };
-	const char *empty[] = { "./" };
+	const char *home[] = { "./" };
+	const char *empty[] = { "./empty" };
 	const struct {
 		struct store_request request;
 		const char *why;
@@ -350,12 +351,15 @@ static void wrong_requests_are_refused(void **state)
 		{ { .specs = git, .spec_count = 1 }, "git and URL specs" },
 		{ { .specs = nowhere, .spec_count = 1 }, "no such package directory" },
 		{ { .specs = empty, .spec_count = 1 }, "has no package.json" },
+		{ { .specs = home, .spec_count = 1 }, "is the home directory or lies above it" },
 		{ { .specs = one, .spec_count = 0 }, "no package is named" },
 	};
 	struct setting setting;
 
 	(void)state;
 	setting_make(&setting);
+	mem_cleanup char *bare = str_printf("%s/empty", fixture.home);
+	assert_int_equal(mkdir(bare, 0755), 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct store_package package;
 		struct npxc_error err;
