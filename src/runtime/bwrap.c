@@ -597,7 +597,7 @@ const struct runtime_driver bwrap_driver = {
 	.find = bwrap_find,
 	.examine = bwrap_examine,
 	.make_start = bwrap_make_start,
-	.judge_end = bwrap_judge_end,
+	.judge_end = bwrap_judge_start,
 	.choose_link = choose_link,
 	.check_link = check_link,
 };

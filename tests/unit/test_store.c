@@ -482,7 +482,7 @@ static void install_scripts_see_no_secret(void **state)
 
 	(void)state;
 	assert_string_equal(places, "[]");
-	assert_string_equal(writable, "[\"/dev/shm\",\"/home/npxc\",\"/opt/npxc/npm-cache\",\"/opt/npxc/_npx/package\","
+	assert_string_equal(writable, "[\"/dev/shm\",\"/home/npxc\",\"/opt/npxc/_npx/package\",\"/opt/npxc/npm-cache\","
 	                              "\"/run\",\"/tmp\"]");
 	cJSON_ArrayForEach(mount, cJSON_GetObjectItemCaseSensitive(clean, "mounts"))
 	{
