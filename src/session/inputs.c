@@ -290,8 +290,22 @@ static void gather_variables(struct inputs *in)
 	}
 }
 
+/* --network is somebody's choice for this once; a file that says both is a mistake. */
+static void note_rules_without_allowlist(const struct inputs *in)
+{
+	if (in->policy.kind == POLICY_ALLOWLIST || in->options->network != NULL ||
+	    in->package_config.network_allow.count == 0)
+		return;
+	mem_cleanup char *policy = policy_text(&in->policy);
+	log_notice(
+	    "network.allow in %s has no effect: the network is \"%s\" (%s); set network.mode to \"allowlist\" there, "
+	    "or remove the rules",
+	    in->package_config.file, policy, in->policy.origin);
+}
+
 static void note_rules(const struct inputs *in)
 {
+	note_rules_without_allowlist(in);
 	for (size_t i = 0; i < in->policy.rules.count; i++) {
 		mem_cleanup char *warning = rules_warning(&in->policy.rules, i);
 		if (warning != NULL)
@@ -360,6 +374,7 @@ bool inputs_gather(struct inputs *in, const struct runtime *runtime, const struc
 	struct npxc_error ignored;
 	in->term = getenv("TERM");
 	in->lang = getenv("LANG");
+	in->tz = getenv("TZ");
 	in->data_directory = str_path_join(in->paths.data_directory, key);
 	if (!file_real_path(in->paths.home, &in->real_home, &ignored))
 		in->real_home = NULL;

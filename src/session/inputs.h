@@ -33,7 +33,7 @@ struct inputs {
 	const char *link_why;        /* static: why auto chose this link; NULL when nobody had to choose */
 	struct config_variable *env; /* declared variables with their values; a later one wins */
 	size_t env_count;
-	const char *term, *lang; /* borrowed of the environment; NULL: unset */
+	const char *term, *lang, *tz; /* borrowed of the environment; NULL: unset */
 	struct mounts mounts;
 	char *real_home;      /* the user's home without links; NULL: it cannot be looked up */
 	char *data_directory; /* the package's own, for storage.persist */
