@@ -329,35 +329,50 @@ static bool remember_written(struct inputs *in, const char *file, const struct s
 	return written_add(file, known, &trees, err);
 }
 
-static bool gather_mounts(struct inputs *in, bool is_root, bool starts, struct npxc_error *err)
+/* `whole`: with what arguments and variables name, which only a start shows. */
+static bool look_at_mounts(struct inputs *in, const struct strv *written, bool whole, struct npxc_error *err)
 {
-	mem_cleanup char *file = str_path_join(in->paths.state_directory, "written");
-	struct strv written __attribute__((cleanup(strv_done))) = { 0 };
+	static const struct strv none = { 0 };
 	struct strv own __attribute__((cleanup(strv_done))) = { 0 };
 	strv_push(&own, in->paths.config_file);
 	strv_push(&own, in->paths.packages_directory);
 	strv_push(&own, in->paths.store_directory);
 	strv_push(&own, in->paths.data_directory);
 	strv_push(&own, in->paths.state_directory);
-	if (!written_read(file, &written, err))
-		return false;
 	const struct mounts_input mounts_input = {
 		.cwd = in->cwd,
 		.home = in->paths.home,
 		.real_home = in->real_home,
-		.arguments = &in->options->arguments,
+		.arguments = whole ? &in->options->arguments : &none,
 		.env = in->env,
-		.env_count = in->env_count,
+		.env_count = whole ? in->env_count : 0,
 		.configured = in->package_config.mounts,
 		.configured_count = in->package_config.mount_count,
 		.flagged = in->options->mounts,
 		.flagged_count = in->options->mount_count,
 		.project = in->options->project_set ? in->options->project : in->package_config.project,
 		.writable = in->config.defaults.mount_writable,
-		.written = &written,
+		.written = written,
 		.own = &own,
 	};
-	if (!mounts_gather(&mounts_input, &in->mounts, err))
+	return mounts_gather(&mounts_input, &in->mounts, err);
+}
+
+bool inputs_check_mounts(struct inputs *in, struct npxc_error *err)
+{
+	mem_cleanup char *file = str_path_join(in->paths.state_directory, "written");
+	struct strv written __attribute__((cleanup(strv_done))) = { 0 };
+	if (!written_read(file, &written, err) || !look_at_mounts(in, &written, false, err))
+		return false;
+	mounts_done(&in->mounts);
+	return true;
+}
+
+static bool gather_mounts(struct inputs *in, bool is_root, bool starts, struct npxc_error *err)
+{
+	mem_cleanup char *file = str_path_join(in->paths.state_directory, "written");
+	struct strv written __attribute__((cleanup(strv_done))) = { 0 };
+	if (!written_read(file, &written, err) || !look_at_mounts(in, &written, true, err))
 		return false;
 	const int owner = starts && is_root ? SANDBOX_DROP_UID : -1;
 	const bool persists = in->package_config.storage_persist;
