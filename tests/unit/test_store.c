@@ -477,7 +477,7 @@ static void install_scripts_see_no_secret(void **state)
 	cJSON *leaking;
 	mem_cleanup char *places = list_of(clean, "found");
 	mem_cleanup char *writable = list_of(clean, "writable");
-	static const char *const known[] = { "node", "npm", "npm-cache", "npm-config", "npm-node", "package" };
+	static const char *const known[] = { "node", "npm", "npm-cache", "npm-config", "npm-node", "_npx" };
 	const cJSON *mount;
 
 	(void)state;
