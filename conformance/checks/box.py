@@ -45,7 +45,7 @@ def box_not_root_by_argv(e):
     return ["the server runs as %s" % user for user in users if re.split(":", user)[0] in ("0", "root", "")]
 
 
-PROMISED = {"PATH", "HOME", "TMPDIR", "LANG", "TERM"}
+PROMISED = {"PATH", "HOME", "TMPDIR", "LANG", "TERM", "TZ"}
 
 
 def names_of(values):

@@ -2,11 +2,13 @@
 #include "commands/print.h"
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "session/inputs.h"
 #include "store/inventory.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 struct cleaned {
 	size_t removed, kept;
@@ -54,9 +56,19 @@ bool clean_command(const struct options *options, int *ret_status, struct npxc_e
 	bool fine = true;
 	if (options->all)
 		fine = clean_one(&in, NULL, &total, err);
-	for (size_t i = 0; fine && i < options->specs.count; i++)
+	mem_cleanup char *absent = str_dup("");
+	for (size_t i = 0; fine && i < options->specs.count; i++) {
+		const size_t before = total.removed + total.kept;
 		fine = clean_one(&in, options->specs.v[i], &total, err);
+		if (fine && total.removed + total.kept == before) {
+			char *longer = str_printf("%s%s%s", absent, absent[0] == '\0' ? "" : ", ", options->specs.v[i]);
+			free(absent);
+			absent = longer;
+		}
+	}
 	fine = fine && report(options, &total, err);
+	if (fine && absent[0] != '\0')
+		fine = error_set(err, ERROR_CONFIG, "not in the store: %s; `npxc list` shows what is", absent);
 	inputs_done(&in);
 	*ret_status = 0;
 	return fine;

@@ -396,19 +396,9 @@ static bool take_word_of_help(struct reader *r, struct options *o, const char *w
 	return true;
 }
 
-/* Two letters that stand beside each other are exchanged: lsit. */
-static bool is_swapped(const char *word, const char *name)
-{
-	size_t i = 0;
-	while (word[i] != '\0' && word[i] == name[i])
-		i++;
-	return word[i] != '\0' && name[i] != '\0' && word[i] == name[i + 1] && word[i + 1] == name[i] &&
-	       str_equal(word + i + 2, name + i + 2);
-}
-
 static bool is_slip(const char *word, const char *name, unsigned most)
 {
-	return strlen(name) >= 3 && (str_distance(word, name, most) <= most || is_swapped(word, name));
+	return strlen(name) >= 3 && (str_distance(word, name, most) <= most || str_is_swapped(word, name));
 }
 
 /* The command that a bare word may have been meant for: one slip away, two in a longer word. NULL: none. */

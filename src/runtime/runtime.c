@@ -210,6 +210,14 @@ void runtime_add_finding(struct runtime_findings *findings, const char *fix, con
 	    (struct runtime_finding){ .ok = fix == NULL, .what = str_dup(what), .fix = str_dup(fix) };
 }
 
+void runtime_note_last(struct runtime_findings *findings)
+{
+	struct runtime_finding *last = &findings->v[findings->count - 1];
+
+	last->note = last->note || !last->ok;
+	last->ok = true;
+}
+
 void runtime_findings_done(struct runtime_findings *findings)
 {
 	for (size_t i = 0; i < findings->count; i++) {

@@ -33,7 +33,7 @@ struct inputs {
 	const char *link_why;        /* static: why auto chose this link; NULL when nobody had to choose */
 	struct config_variable *env; /* declared variables with their values; a later one wins */
 	size_t env_count;
-	const char *term, *lang; /* borrowed of the environment; NULL: unset */
+	const char *term, *lang, *tz; /* borrowed of the environment; NULL: unset */
 	struct mounts mounts;
 	char *real_home;      /* the user's home without links; NULL: it cannot be looked up */
 	char *data_directory; /* the package's own, for storage.persist */
@@ -55,6 +55,9 @@ bool inputs_load_owner(struct inputs *in, const struct runtime *runtime, const s
  * Variables, mounts, and the package's own directory. `starts`: that directory is made when it is missing, and the
  * trees that the server may write to are written down (files/written). ERROR_CONFIG, ERROR_IO, ERROR_PATH_NOT_FOUND.
  */
+/* What flags and files say of mounts, before anything is installed for it; keeps nothing. ERROR_CONFIG as
+ * inputs_gather. */
+bool inputs_check_mounts(struct inputs *in, struct npxc_error *err) NPXC_MUST_CHECK;
 bool inputs_gather(struct inputs *in, const struct runtime *runtime, const struct store_package *package, bool starts,
                    struct npxc_error *err) NPXC_MUST_CHECK;
 /* Tells the user about mounts and network. */

@@ -383,6 +383,8 @@ static bool fill_launch(const struct making *of, struct plan *plan, struct npxc_
 
 	if (of->mounts->own_repository)
 		add_git_settings(of, launch);
+	if (!str_is_empty(of->in->tz))
+		launch_add_env(launch, "TZ", of->in->tz);
 	for (size_t i = 0; i < of->in->env_count; i++)
 		launch_add_env(launch, of->in->env[i].name, of->in->env[i].value);
 	launch->term = str_dup(of->in->term);

@@ -481,12 +481,12 @@ static void install_scripts_see_no_secret(void **state)
 	cJSON *leaking;
 	mem_cleanup char *places = list_of(clean, "found");
 	mem_cleanup char *writable = list_of(clean, "writable");
-	static const char *const known[] = { "node", "npm", "npm-cache", "npm-config", "npm-node", "package" };
+	static const char *const known[] = { "node", "npm", "npm-cache", "npm-config", "npm-node", "_npx" };
 	const cJSON *mount;
 
 	(void)state;
 	assert_string_equal(places, "[]");
-	assert_string_equal(writable, "[\"/dev/shm\",\"/home/npxc\",\"/opt/npxc/npm-cache\",\"/opt/npxc/_npx/package\","
+	assert_string_equal(writable, "[\"/dev/shm\",\"/home/npxc\",\"/opt/npxc/_npx/package\",\"/opt/npxc/npm-cache\","
 	                              "\"/run\",\"/tmp\"]");
 	cJSON_ArrayForEach(mount, cJSON_GetObjectItemCaseSensitive(clean, "mounts"))
 	{
