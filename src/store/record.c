@@ -8,6 +8,7 @@
 #include "base/tree.h"
 #include "store/variables.h"
 #include "json/parse.h"
+#include "json/texts.h"
 
 #include <cjson/cJSON.h>
 #include <fcntl.h>
@@ -90,14 +91,6 @@ static void add_text(cJSON *object, const char *key, const char *value)
 		cJSON_AddStringToObject(object, key, value);
 }
 
-static void add_texts(cJSON *object, const char *key, const struct strv *values)
-{
-	cJSON *list = cJSON_AddArrayToObject(object, key);
-
-	for (size_t i = 0; i < values->count; i++)
-		cJSON_AddItemToArray(list, cJSON_CreateString(values->v[i]));
-}
-
 void record_find_variables(struct record *record, const char *directory)
 {
 	for (size_t i = 0; i < record->package_count; i++) {
@@ -124,7 +117,7 @@ static void add_package(cJSON *list, const struct record_package *package)
 	add_text(object, "engines", package->engines);
 	add_text(object, "directory", package->directory);
 	if (package->has_variables)
-		add_texts(object, "variables", &package->variables);
+		cJSON_AddItemToObject(object, "variables", texts_to_json(&package->variables));
 	for (size_t i = 0; i < package->bins.count; i++) {
 		cJSON *bin = cJSON_CreateObject();
 
@@ -149,7 +142,7 @@ bool record_write(const char *directory, const struct record *record, struct npx
 		add_package(packages, &record->packages[i]);
 	add_text(root, "node_version", record->node_version);
 	add_text(root, "node_abi", record->node_abi);
-	add_texts(root, "scripts", &record->scripts);
+	cJSON_AddItemToObject(root, "scripts", texts_to_json(&record->scripts));
 	cJSON_AddNumberToObject(root, "bytes", (double)record->bytes);
 	cJSON_AddNumberToObject(root, "installed_at", (double)record->installed_at);
 	ok = write_json(directory, "npxc.json", root, err);
