@@ -78,8 +78,7 @@ static const struct flag {
 	{ FLAG_PROBE, 0, "probe", VALUE_NONE, NULL, OPTIONS_PROBE,
 	  "start a guest on each link and see what it reaches" },
 	{ FLAG_DRY_RUN, 0, "dry-run", VALUE_NONE, NULL, OPTIONS_DRY_RUN, "show the plan, start nothing" },
-	{ FLAG_QUIET, 0, "quiet", VALUE_NONE, NULL, OPTIONS_SANDBOX,
-	  "do not tell what the server is refused or lacks" },
+	{ FLAG_QUIET, 0, "quiet", VALUE_NONE, NULL, OPTIONS_SPEC, "do not tell what the server is refused or lacks" },
 	{ FLAG_JSON, 0, "json", VALUE_NONE, NULL, OPTIONS_JSON, "print JSON" },
 	{ FLAG_CONFIG, 0, "config", VALUE_NEEDED, "FILE", 0,
 	  "instead of npxc.json; packages/ is looked for beside it" },
@@ -301,7 +300,8 @@ static bool read_flag(struct reader *r, struct options *o, struct npxc_error *er
 		flag = word[2] == '\0' ? flag_by_letter(word[1]) : NULL;
 	}
 	/* npm has --yes=false */
-	if ((flag == NULL || (flag->id == FLAG_YES && value != NULL)) && npmflags_knows(word))
+	if ((flag == NULL || ((flag->id == FLAG_YES || flag->id == FLAG_QUIET) && value != NULL)) &&
+	    npmflags_knows(word))
 		return read_npm_flag(r, o, err);
 	if (flag == NULL)
 		return unknown_flag(word, err);

@@ -57,4 +57,7 @@ pid_t bwrap_first_pid(const char *status_text);
 void bwrap_examine(const struct runtime_driver *driver, const char *cli_name, const char *path_variable,
                    const char *image, struct runtime_findings *ret_findings);
 
+/* Pure: driver.h, first_pid. The process lives until the server has ended. */
+pid_t bwrap_first_pid(const char *status_text);
+
 #endif
