@@ -204,7 +204,7 @@ static void add_writable(const struct making *of, struct plan *plan, const char 
 	}
 }
 
-static void add_storage(const struct making *of, struct plan *plan)
+static bool add_storage(const struct making *of, struct plan *plan, struct npxc_error *err)
 {
 	const struct config_package *package = &of->in->package_config;
 	if (package->storage_persist) {
@@ -218,6 +218,8 @@ static void add_storage(const struct making *of, struct plan *plan)
 	}
 	for (size_t i = 0; i < package->storage_writable.count; i++)
 		add_writable(of, plan, package->storage_writable.v[i]);
+	return homes_add(&of->in->homes, of->mounts, plan->cwd, runtime_driver(of->runtime->kind)->has_containers,
+	                 &plan->launch, err);
 }
 
 char *plan_guards_directory(const char *sessions)
@@ -316,7 +318,8 @@ static bool fill_launch(const struct making *of, struct plan *plan, struct npxc_
 	               package->bin == NULL ? STORE_GUEST_BINS ":" : "", own_node ? ":" STORE_GUEST_NODE "/bin" : "");
 	add_workspace(of, plan);
 	add_mounts(of, plan);
-	add_storage(of, plan);
+	if (!add_storage(of, plan, err))
+		return false;
 	for (size_t i = 0; i < of->mounts->masks.count; i++) {
 		const char *relative = beneath(of, of->mounts->masks.v[i]);
 		mem_cleanup char *path =
@@ -402,7 +405,7 @@ bool plan_make(const struct inputs *in, const struct runtime *runtime, const str
 	name_drawn(&plan, draws->network, "<network>");
 	name_drawn(&plan, draws->route.directory, "<dir>");
 	if (shares_count(runtime->kind))
-		shares_words(&in->mounts, plan.data_directory, &plan.shares);
+		shares_words(&in->mounts, plan.data_directory, &in->homes, &plan.shares);
 	*ret_plan = plan;
 	return true;
 }
