@@ -362,8 +362,22 @@ static void note_outputs(const struct inputs *in)
 	           cover->origin, cover->source);
 }
 
+/* It is bound by its inode, where a smaller one is a copy that is renewed. */
+static void note_large(const struct inputs *in)
+{
+	for (size_t i = 0; i < in->mounts.count; i++) {
+		const struct mounts_entry *e = &in->mounts.v[i];
+		const bool named = str_starts(e->origin, "argument ") || str_starts(e->origin, "variable ");
+		if (named && !e->directory && e->bytes > LIMIT_ARGUMENT_COPY_BYTES)
+			log_notice("%s names %s, which is larger than %d MiB: an editor that replaces the file is not "
+			           "noticed; --mount of its directory shows it as it is",
+			           e->origin, e->target, (int)(LIMIT_ARGUMENT_COPY_BYTES / MIB));
+	}
+}
+
 void inputs_note(const struct inputs *in)
 {
+	note_large(in);
 	for (size_t i = 0; i < in->mounts.notes.count; i++)
 		log_notice("%s", in->mounts.notes.v[i]);
 	note_rules(in);
