@@ -30,6 +30,11 @@ static void add(struct words_part parts[WORDS_PARTS_MAX], size_t *count, const c
 	};
 }
 
+static bool begins(const char *text, size_t length, const char *word)
+{
+	return length > strlen(word) && memcmp(text, word, strlen(word)) == 0;
+}
+
 /* The length of "scheme" before "://", or before ":./" and ":../"; or 0. */
 static size_t scheme_of(const char *text, size_t length, bool *ret_is_relative)
 {
@@ -38,10 +43,8 @@ static size_t scheme_of(const char *text, size_t length, bool *ret_is_relative)
 
 	while (at < length && text[at] != '\0' && strchr(scheme, text[at]) != NULL)
 		at++;
-	const char *rest = text + at;
-	const size_t left = length - at;
-	*ret_is_relative = (left > 3 && memcmp(rest, ":./", 3) == 0) || (left > 4 && memcmp(rest, ":../", 4) == 0);
-	return at > 1 && left > 3 && (*ret_is_relative || memcmp(rest, "://", 3) == 0) ? at : 0;
+	*ret_is_relative = begins(text + at, length - at, ":./") || begins(text + at, length - at, ":../");
+	return at > 1 && (*ret_is_relative || begins(text + at, length - at, "://")) ? at : 0;
 }
 
 /* Up to a query or a fragment. */
