@@ -14,6 +14,7 @@
 #include "files/publish.h"
 #include "files/schema.h"
 #include "files/words.h"
+#include "relay/beside.h"
 #include "relay/guard.h"
 #include "json/message.h"
 
@@ -54,7 +55,7 @@ struct relay {
 	struct mentioned *mentioned;
 	struct strv pending; /* ids, in their own bytes, of questions for the tools */
 	struct strv told;
-	bool told_full, told_read_only;
+	bool told_full, told_read_only, told_beside;
 	struct identify_found found;
 	struct pump *pump;
 	struct message_look look;
@@ -533,6 +534,15 @@ static void look_for_failure(struct relay *relay, const char *bytes, size_t coun
 	if (!contains(bytes, count, "ead-only file system") &&
 	    !(mentions && contains(bytes, count, "or directory, mkdir '")) && !contains(bytes, count, "EROFS"))
 		return;
+	if (relay->settings.own != NULL && contains(bytes, count, relay->settings.own)) {
+		mem_cleanup char *text = relay->told_beside ? NULL : beside_text(relay->settings.package);
+		if (text != NULL)
+			say(relay, "%s", text);
+		relay->told_beside = true;
+		return;
+	}
+	if (relay->told_read_only || relay->output != NULL || (relay->publish == NULL && !relay->settings.is_read_only))
+		return;
 	relay->told_read_only = true;
 	say(relay, "npxc: the server could not write; it sees %.*s read-only. %s", SHOWN_PATH_BYTES / 4,
 	    relay->settings.place.spellings[0],
@@ -546,7 +556,7 @@ void relay_server_bytes(struct relay *relay, const char *bytes, size_t count, bo
 {
 	/* A longer answer that speaks of no path speaks of something else. */
 	const bool mentions = relay->publish == NULL || mentioned_look(relay->mentioned, bytes, count, first);
-	if (!relay->told_read_only && relay->output == NULL && count <= (mentions ? HINT_BYTES : SHORT_BYTES))
+	if (!(relay->told_read_only && relay->told_beside) && count <= (mentions ? HINT_BYTES : SHORT_BYTES))
 		look_for_failure(relay, bytes, count, mentions);
 }
 
@@ -672,9 +682,7 @@ void relay_attach(struct relay *relay, struct pump *pump)
 		                               .max_bytes = LIMIT_MESSAGE_BYTES };
 	const struct lines_rules to_client = { .look = look_at_server,
 		                               .decide = decide_for_client,
-		                               .watch = looks && (relay->publish != NULL || settings->is_read_only)
-		                                            ? watch_server
-		                                            : NULL,
+		                               .watch = looks ? watch_server : NULL,
 		                               .too_long = server_line_is_too_long,
 		                               .divert = divert,
 		                               .context = relay,

@@ -160,6 +160,7 @@ static bool start_relay(struct session *session, struct npxc_error *err)
 		.label = store_package_label(&session->package),
 		.in_scope = session->in.mounts.cwd_in_scope,
 		.cwd = session->in.mounts.real_cwd,
+		.own = STORE_GUEST_PACKAGE "/",
 		.files = session->plan.shows ? files : NULL,
 		.stage = stage,
 		.mounted = &session->visible,

@@ -154,6 +154,24 @@ def test_one_that_would_cover_what_is_shown_is_refused(world, probe, home, flags
     assert what in result.stderr and "leave one of them out" in result.stderr
 
 
+OWN = "/opt/npxc/package/state.json"
+
+
+@pytest.mark.parametrize("cwd", ["project", "."])
+@pytest.mark.parametrize("persist", [False, True])
+def test_a_server_that_writes_beside_its_package_is_told_what_keeps_it(world, probe, inside, persist, cwd):
+    """Once, also where the working directory (HOME) shows nothing."""
+    file = world.configure_probe({"storage": {"persist": persist}})
+    client = world.client(probe, cwd=world.home / cwd)
+    client.handshake()
+    for _ in range(2):
+        assert client.call("write", path=OWN, text="1")["code"] == "EROFS"
+    _, _, err = client.close()
+    lines = [line for line in err.splitlines() if "beside its package" in line]
+    assert len(lines) == 1 and "/data" in lines[0] and "sees" not in err
+    assert ('"storage": { "persist": true } in %s' % file in lines[0]) == (not persist)
+
+
 def test_no_mount_may_show_where_they_are_kept(world, probe):
     kept_of(world).mkdir(parents=True)
     result = world.run("--mount", f"{kept_of(world)}:rw", probe)
