@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import stat
+import subprocess
 
 import pytest
 
-from conftest import PROBE_KEY
+from conftest import PROBE_KEY, TOP
 
 KEPT = {"storage": {"home": [".mcp-auth", ".config/x"]}}
 
@@ -55,6 +57,40 @@ def test_on_the_host_it_is_private(world, inside):
     inside().close()
     for directory in (kept_of(world), kept_of(world, ".mcp-auth"), kept_of(world, ".config%2Fx")):
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700, directory
+
+
+@pytest.fixture
+def apple(world):
+    """The replay shim as Apple's CLI."""
+    cli = world.home / "cli"
+    cli.mkdir()
+    shutil.copy(TOP / "build/shim/container", cli / "container")
+    (cli / "shim.json").write_text(json.dumps({
+        "cassette": str(TOP / "fixtures/cassettes/container-1.2.2.json"), "state": "../shim-state",
+        "journal": "../journal.jsonl", "path": os.environ["PATH"]}))
+    world.write_config("npxc.json", {"defaults": {"runtime": "apple", "container_cli": str(cli / "container")},
+                                     "paths": {"strategies": ["config"]}})
+    world.env["XDG_CACHE_HOME"] = str(world.home / "cache")  # what runs on this machine is not for a real sandbox
+    yield world
+    subprocess.run([str(cli / "container"), "--shim-end"], capture_output=True, timeout=60)
+    for directory in (world.home / "cache").rglob("*"):
+        if directory.is_dir() and not directory.is_symlink():
+            directory.chmod(0o755)  # what is installed is read-only
+
+
+def test_apples_cli_is_given_a_volume_for_each_and_a_tmpfs_for_what_lies_between(apple, probe):
+    apple.configure_probe(KEPT)
+    for text in ("first", "second"):
+        result = apple.run(probe, "args", text)
+        assert result.returncode == 0, result.stderr
+    run = [json.loads(line)["argv"] for line in (apple.home / "journal.jsonl").read_text().splitlines()]
+    run = [argv for argv in run if "run" in argv[:2]][-1]
+    home = str(apple.home)
+    for directory, path in ((".mcp-auth", ".mcp-auth"), (".config%2Fx", ".config/x")):
+        volume = f"{kept_of(apple, directory)}:{home}/{path}"
+        assert run[run.index(volume) - 1] == "-v"
+    tmpfs = [run[at + 1] for at, word in enumerate(run) if word == "--tmpfs"]
+    assert tmpfs.index(home) < tmpfs.index(f"{home}/.config") and f"{home}/.mcp-auth" not in tmpfs
 
 
 def test_two_sessions_at_once_share_it(world, inside):
