@@ -187,6 +187,15 @@ def box_no_new_privs(e):
     return [] if status_field(e, "NoNewPrivs") == "1" else ["NoNewPrivs is %s" % status_field(e, "NoNewPrivs")]
 
 
+@on_live("box-not-an-orphan", field_becomes("PPid", "1"), field_becomes("Pid", "1"), live("process", ok=False))
+def box_not_an_orphan(e):
+    pid, parent = (status_field(e, name) for name in ("Pid", "PPid"))
+    if pid is None or parent is None:
+        return ["the server's process is not known (%s)" % answer(e, "process").get("code")]
+    return (["the server is process 1"] if pid == "1" else []) + (
+        ["the server's parent is process %s" % parent] if parent in ("0", "1") else [])
+
+
 def more_variables(e):
     e.seen["live"]["env"]["value"]["AWS_PROFILE"] = "x"
 

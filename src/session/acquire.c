@@ -179,6 +179,7 @@ static bool start_relay(struct session *session, struct npxc_error *err)
 		.notices = &session->notices,
 		.in_scope = session->in.mounts.cwd_in_scope,
 		.cwd = session->in.mounts.real_cwd,
+		.own = session->plan.package_place,
 		.files = session->plan.shows ? files : NULL,
 		.stage = stage,
 		.mounted = &session->visible,

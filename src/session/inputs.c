@@ -317,15 +317,16 @@ static void note_rules(const struct inputs *in)
 }
 
 /* Before anything can write there. A session that is only inspected writes nothing. */
-static bool remember_written(struct inputs *in, const char *file, const struct strv *known, const char *data,
-                             struct npxc_error *err)
+static bool remember_written(struct inputs *in, const char *file, const struct strv *known, struct npxc_error *err)
 {
 	struct strv trees __attribute__((cleanup(strv_done))) = { 0 };
 	for (size_t i = 0; i < in->mounts.count; i++)
 		if (in->mounts.v[i].writable && in->mounts.v[i].directory)
 			strv_push(&trees, in->mounts.v[i].source);
-	if (data != NULL)
-		strv_push(&trees, data);
+	if (in->data.path != NULL)
+		strv_push(&trees, in->data.path);
+	for (size_t i = 0; i < in->homes.count; i++)
+		strv_push(&trees, in->homes.v[i].directory);
 	return written_add(file, known, &trees, err);
 }
 
@@ -339,6 +340,7 @@ static bool look_at_mounts(struct inputs *in, const struct store_package *packag
 	strv_push(&own, in->paths.packages_directory);
 	strv_push(&own, in->paths.store_directory);
 	strv_push(&own, in->paths.data_directory);
+	strv_push(&own, in->paths.homes_directory);
 	strv_push(&own, in->paths.state_directory);
 	const bool whole = package != NULL;
 	const bool linked = whole && package->linked.count > 0;
@@ -390,7 +392,10 @@ static bool gather_mounts(struct inputs *in, const struct store_package *package
 	const bool persists = in->package_config.storage_persist;
 	if (persists && !data_open(in->data_directory, &written, starts, owner, &in->data, err))
 		return error_prefix(err, "storage.persist");
-	return !starts || remember_written(in, file, &written, persists ? in->data.path : NULL, err);
+	if (!homes_open(in->homes_directory, &in->package_config.storage_home, &written, starts, owner, &in->homes,
+	                err))
+		return false;
+	return !starts || remember_written(in, file, &written, err);
 }
 
 bool inputs_gather(struct inputs *in, const struct runtime *runtime, const struct store_package *package, bool starts,
@@ -403,6 +408,7 @@ bool inputs_gather(struct inputs *in, const struct runtime *runtime, const struc
 	in->lang = getenv("LANG");
 	in->tz = getenv("TZ");
 	in->data_directory = str_path_join(in->paths.data_directory, key);
+	in->homes_directory = str_path_join(in->paths.homes_directory, key);
 	if (!file_real_path(in->paths.home, &in->real_home, &ignored))
 		in->real_home = NULL;
 	gather_variables(in);
@@ -430,8 +436,22 @@ static void note_outputs(const struct inputs *in)
 	           cover->origin, cover->source);
 }
 
+/* It is bound by its inode, where a smaller one is a copy that is renewed. */
+static void note_large(const struct inputs *in)
+{
+	for (size_t i = 0; i < in->mounts.count; i++) {
+		const struct mounts_entry *e = &in->mounts.v[i];
+		const bool named = str_starts(e->origin, "argument ") || str_starts(e->origin, "variable ");
+		if (named && !e->directory && e->bytes > LIMIT_ARGUMENT_COPY_BYTES)
+			log_notice("%s names %s, which is larger than %d MiB: an editor that replaces the file is not "
+			           "noticed; --mount of its directory shows it as it is",
+			           e->origin, e->target, (int)(LIMIT_ARGUMENT_COPY_BYTES / MIB));
+	}
+}
+
 void inputs_note(const struct inputs *in)
 {
+	note_large(in);
 	for (size_t i = 0; i < in->mounts.notes.count; i++)
 		log_notice("%s", in->mounts.notes.v[i]);
 	note_rules(in);
@@ -443,6 +463,8 @@ void inputs_done(struct inputs *in)
 	mounts_done(&in->mounts);
 	source_done(&in->data);
 	free(in->data_directory);
+	free(in->homes_directory);
+	homes_done(&in->homes);
 	free(in->real_home);
 	for (size_t i = 0; i < in->env_count; i++) {
 		free(in->env[i].name);

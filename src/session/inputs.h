@@ -10,6 +10,7 @@
 #include "files/source.h"
 #include "runtime/runtime.h"
 #include "runtime/seen.h"
+#include "session/homes.h"
 #include "store/store.h"
 
 #include <stdbool.h>
@@ -35,9 +36,11 @@ struct inputs {
 	size_t env_count;
 	const char *term, *lang, *tz; /* borrowed of the environment; NULL: unset */
 	struct mounts mounts;
-	char *real_home;      /* the user's home without links; NULL: it cannot be looked up */
-	char *data_directory; /* the package's own, for storage.persist */
-	struct source data;   /* the same, opened; SOURCE_NONE: none, or none yet */
+	char *real_home;       /* the user's home without links; NULL: it cannot be looked up */
+	char *data_directory;  /* the package's own, for storage.persist */
+	struct source data;    /* the same, opened; SOURCE_NONE: none, or none yet */
+	char *homes_directory; /* the package's own, for storage.home */
+	struct homes homes;
 };
 
 /* Working directory, paths, npxc.json, log level. ERROR_CONFIG, ERROR_IO; nothing is to be given back then. */

@@ -177,11 +177,17 @@ static void reads_no_word_that_is_not_a_check(void **state)
 static void a_command_that_cannot_be_run_is_named(void **state)
 {
 	const struct world *w = *state;
-	static const char *const COMMANDS[] = { "no-such-command", "/no/such/command", "", "/tmp" };
+	static const struct {
+		const char *command, *why;
+	} COMMANDS[] = { { "no-such-command", FIRST_CANNOT_FIND },
+		         { "/no/such/command", FIRST_CANNOT_FIND },
+		         { "", FIRST_CANNOT_FIND },
+		         { "/tmp", FIRST_MAY_NOT_RUN },
+		         { "/usr/bin/env/x", FIRST_CANNOT_RUN } };
 
 	for (size_t i = 0; i < sizeof(COMMANDS) / sizeof(COMMANDS[0]); i++) {
-		const char *const words[] = { "--", COMMANDS[i], NULL };
-		mem_cleanup char *expected = str_printf(FIRST_PREFIX FIRST_CANNOT_RUN "%s\n", COMMANDS[i]);
+		const char *const words[] = { "--", COMMANDS[i].command, NULL };
+		mem_cleanup char *expected = str_printf(FIRST_PREFIX "%s%s\n", COMMANDS[i].why, COMMANDS[i].command);
 		mem_cleanup char *said = NULL;
 
 		assert_int_equal(run_first(w, words, "/usr/bin:/bin", &said), FIRST_STATUS);
