@@ -1,8 +1,10 @@
 #include "egress/netns.h"
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "base/str.h"
 #include "base/userns.h"
 
@@ -12,24 +14,25 @@ enum { DNS_PORT = 53 };
 
 /* ---- pure ---- */
 
-static bool add_port(struct netns_wish *wish, const struct rule *rule, struct npxc_error *err)
+static bool add_port(struct netns_request *request, const struct rule *rule, struct npxc_error *err)
 {
 	size_t at = 0;
 
-	while (at < wish->count && wish->ports[at] != rule->port)
+	while (at < request->count && request->ports[at] != rule->port)
 		at++;
 	if (at == LIMIT_EGRESS_PORTS)
 		return error_set(err, ERROR_CONFIG, "the allow list names more than %d ports", LIMIT_EGRESS_PORTS);
-	wish->ports[at] = rule->port;
-	wish->udp[at] = wish->udp[at] || rule->kind == RULE_ADDRESS;
-	wish->loopback[at] = wish->loopback[at] || rule->kind == RULE_LOOPBACK;
-	wish->count += at == wish->count;
+	request->ports[at] = rule->port;
+	request->udp[at] = request->udp[at] || rule->kind == RULE_ADDRESS;
+	request->loopback[at] = request->loopback[at] || rule->kind == RULE_LOOPBACK;
+	request->count += at == request->count;
 	return true;
 }
 
-bool netns_wish_of(const struct rules *rules, const char *nft, struct netns_wish *ret_wish, struct npxc_error *err)
+bool netns_request_of(const struct rules *rules, const char *nft, struct netns_request *ret_request,
+                      struct npxc_error *err)
 {
-	struct netns_wish wish = { .nft = nft };
+	struct netns_request request = { .nft = nft };
 
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *rule = &rules->v[i];
@@ -46,24 +49,24 @@ bool netns_wish_of(const struct rules *rules, const char *nft, struct netns_wish
 			    "to socket",
 			    rule->text);
 		if (rule->port == 0)
-			wish.any = true;
-		else if (!add_port(&wish, rule, err))
+			request.any = true;
+		else if (!add_port(&request, rule, err))
 			return false;
 	}
-	*ret_wish = wish;
+	*ret_request = request;
 	return true;
 }
 
-void netns_wish_to_learn(struct netns_wish *wish)
+void netns_request_to_learn(struct netns_request *request)
 {
 	/* Web, PostgreSQL, MySQL, Redis, MongoDB, SMTP, SSH, Elasticsearch, and what stands in for the web's. */
 	static const uint16_t usual[] = { 80,   443,  5432, 3306, 6379, 27017, 8080, 8443,
 		                          3000, 8000, 22,   25,   465,  587,   9200, 9443 };
 
-	wish->any = wish->nft != NULL;
-	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]) && !wish->any; i++) {
+	request->any = request->nft != NULL;
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]) && !request->any; i++) {
 		struct npxc_error ignored;
-		if (!add_port(wish, &(struct rule){ .kind = RULE_NAME, .port = usual[i] }, &ignored))
+		if (!add_port(request, &(struct rule){ .kind = RULE_NAME, .port = usual[i] }, &ignored))
 			return;
 	}
 }
@@ -279,7 +282,8 @@ static bool open_and_send(int handoff, const struct netns_message *message, uint
 	if (fd == -1 || (message->v6 && !set(fd, IPPROTO_IPV6, IPV6_V6ONLY)) ||
 	    (!stream && !(message->v6 ? set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) : set(fd, IPPROTO_IP, IP_PKTINFO))) ||
 	    /* or no answer could be sent from an address that is local by the route alone */
-	    (!stream && message->v6 && !set(fd, IPPROTO_IPV6, IPV6_FREEBIND)) ||
+	    (!WITHOUT("v6-answers") && !stream && message->v6 && !set(fd, IPPROTO_IPV6, IPV6_FREEBIND)) ||
+	    (WITHOUT("reuse") && !set(fd, SOL_SOCKET, SO_REUSEPORT)) ||
 	    /* What is accepted from it has the option too. */
 	    (stream && !set(fd, IPPROTO_TCP, TCP_NODELAY)) || bind(fd, (struct sockaddr *)&address, length) == -1 ||
 	    (stream && listen(fd, BACKLOG) == -1))
@@ -322,11 +326,12 @@ static char *nft_script(uint16_t port, uint16_t port_v6)
 }
 
 /* Capabilities that an exec by an ordinary user keeps; man 7 capabilities, "ambient". */
-static bool keep_net_admin(void)
+static bool keep_net_admin(const void *unused)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2];
 
+	(void)unused;
 	if (syscall(SYS_capget, &header, data) == -1)
 		return false;
 	data[0].inheritable |= 1U << CAP_NET_ADMIN;
@@ -334,40 +339,31 @@ static bool keep_net_admin(void)
 	       prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_ADMIN, 0, 0) == 0;
 }
 
-static void exec_nft(const char *nft, int script, int said)
-{
-	char *const argv[] = { (char *)(uintptr_t)nft, (char[]){ "-f" }, (char[]){ "-" }, NULL };
-	char *const environment[] = { NULL };
-
-	if (dup2(script, STDIN_FILENO) != -1 && dup2(said, STDOUT_FILENO) != -1 && dup2(said, STDERR_FILENO) != -1 &&
-	    keep_net_admin())
-		execve(nft, argv, environment);
-	_exit(127);
-}
-
 static bool run_nft(const char *nft, const char *script, struct npxc_error *err)
 {
-	struct buf said BUF_CLEANUP = BUF_INIT(4 * KIB);
-	FD_CLEANUP int script_fd = -1;
-	struct npxc_error ignored;
-	int ends[2], status = -1;
-	pid_t pid;
+	const struct proc_command command = {
+		.argv = (char *const[]){ (char *)(uintptr_t)nft, (char[]){ "-f" }, (char[]){ "-" }, NULL },
+		.environment = (char *const[]){ NULL },
+		.input = script,
+		.timeout_ms = LIMIT_CLI_MS,
+		.max_output_bytes = 4 * KIB,
+		.prepare = keep_net_admin,
+	};
+	struct npxc_error why = { 0 };
+	struct proc_result result;
+	mem_cleanup char *shown = NULL;
 
-	if (!fd_of_data(script, strlen(script), &script_fd, err) || !fd_pipe(ends, err))
-		return false;
-	pid = fork();
-	if (pid == 0)
-		exec_nft(nft, script_fd, ends[1]);
-	fd_close(&ends[1]);
-	if (!fd_read_all(ends[0], &said, &ignored))
-		buf_consume(&said, said.length);
-	fd_close(&ends[0]);
-	while (pid != -1 && waitpid(pid, &status, 0) == -1 && errno == EINTR)
-		;
-	if (pid != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return true;
-	mem_cleanup char *shown =
-	    str_escape(said.length == 0 ? "" : said.data, strcspn(said.length == 0 ? "" : said.data, "\n"));
+	if (!proc_run(&command, &result, &why)) {
+		shown = str_dup(why.message);
+	} else {
+		const struct buf *said = result.errors.length != 0 ? &result.errors : &result.output;
+		const bool done = result.exit_status == 0;
+
+		shown = str_escape(said->data, strcspn(said->data, "\n"));
+		proc_result_done(&result);
+		if (done)
+			return true;
+	}
 	return error_set(
 	    err, ERROR_RUNTIME_UNAVAILABLE,
 	    "nft cannot lead every port of the sandbox's network to npxc (%.200s); write rules with ports, "
@@ -375,7 +371,7 @@ static bool run_nft(const char *nft, const char *script, struct npxc_error *err)
 	    shown);
 }
 
-static bool lead_everything(const struct netns_wish *wish, int handoff, bool v6, struct npxc_error *err)
+static bool lead_everything(const struct netns_request *request, int handoff, bool v6, struct npxc_error *err)
 {
 	uint16_t port = 0, port_v6 = 0;
 
@@ -384,33 +380,33 @@ static bool lead_everything(const struct netns_wish *wish, int handoff, bool v6,
 	     !open_and_send(handoff, &(struct netns_message){ .kind = NETNS_TCP_ANY, .v6 = true }, &port_v6, err)))
 		return false;
 	mem_cleanup char *script = nft_script(port, port_v6);
-	return run_nft(wish->nft, script, err);
+	return run_nft(request->nft, script, err);
 }
 
-static bool send_family(const struct netns_wish *wish, int handoff, bool v6, struct npxc_error *err)
+static bool send_family(const struct netns_request *request, int handoff, bool v6, struct npxc_error *err)
 {
 	if (!open_and_send(handoff, &(struct netns_message){ NETNS_DNS, v6, DNS_PORT }, NULL, err) ||
 	    !open_and_send(handoff, &(struct netns_message){ NETNS_DNS_TCP, v6, DNS_PORT }, NULL, err))
 		return false;
-	for (size_t i = 0; i < wish->count; i++) {
-		const uint16_t port = wish->ports[i];
+	for (size_t i = 0; i < request->count; i++) {
+		const uint16_t port = request->ports[i];
 		/* What nft leads to npxc leaves loopback out. */
-		if (((!wish->any || wish->loopback[i]) &&
+		if (((!request->any || request->loopback[i]) &&
 		     !open_and_send(handoff, &(struct netns_message){ NETNS_TCP, v6, port }, NULL, err)) ||
-		    (wish->udp[i] &&
+		    (request->udp[i] &&
 		     !open_and_send(handoff, &(struct netns_message){ NETNS_UDP, v6, port }, NULL, err)))
 			return false;
 	}
 	return true;
 }
 
-bool netns_enter(const struct netns_wish *wish, int handoff, struct npxc_error *err)
+bool netns_enter(const struct netns_request *request, int handoff, struct npxc_error *err)
 {
 	bool v6 = false;
 
-	return make_namespaces(err) && set_routes(&v6, err) && send_family(wish, handoff, false, err) &&
-	       (!v6 || send_family(wish, handoff, true, err)) &&
-	       (!wish->any || lead_everything(wish, handoff, v6, err)) &&
+	return make_namespaces(err) && set_routes(&v6, err) && send_family(request, handoff, false, err) &&
+	       (!v6 || send_family(request, handoff, true, err)) &&
+	       (!request->any || lead_everything(request, handoff, v6, err)) &&
 	       send_socket(handoff, &(struct netns_message){ .kind = NETNS_ALL_SENT, .v6 = v6 }, -1, err);
 }
 
@@ -442,9 +438,9 @@ bool netns_receive(int handoff, struct netns_message *ret_message, int *ret_fd)
 
 #else
 
-bool netns_enter(const struct netns_wish *wish, int handoff, struct npxc_error *err)
+bool netns_enter(const struct netns_request *request, int handoff, struct npxc_error *err)
 {
-	(void)wish;
+	(void)request;
 	(void)handoff;
 	return error_set(err, ERROR_RUNTIME_UNAVAILABLE, "network namespaces exist on Linux only");
 }
