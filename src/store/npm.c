@@ -220,7 +220,7 @@ void npm_done(struct npm *npm)
 char *npm_global_modules(const struct store_host *host, const struct node_facts *node)
 {
 	struct npxc_error ignored;
-	struct npm npm = { .host = host };
+	struct npm npm = { .host = host, .node = node };
 	char *found = NULL;
 
 	if (!npm_find(host, node, &npm, &ignored))
