@@ -83,8 +83,8 @@
 
 /* words, bytes: paths that client and server have named in a session, and who was first. A search of a large project
  * gives some 10,000 of 100 bytes; a server that says more is filling memory. */
-#define LIMIT_SAID_WORDS 262144
-#define LIMIT_SAID_BYTES (32 * MIB)
+#define LIMIT_MENTIONED_WORDS 262144
+#define LIMIT_MENTIONED_BYTES (32 * MIB)
 
 /* directories: of the host that are watched for one session. A user has 8,192 watches on small systems, all programs
  * together. */

@@ -47,7 +47,7 @@ static bool check_network(const struct session *s, struct npxc_error *err)
 
 static void note_ports(const struct session *s)
 {
-	if (s->in.policy.link == POLICY_LINK_NETNS && !s->plan.route->wish.any)
+	if (s->in.policy.link == POLICY_LINK_NETNS && !s->plan.route->request.any)
 		log_notice("learn: there is no nft (apt-get install nftables), so connections are seen to usual ports "
 		           "and those of rules only");
 }

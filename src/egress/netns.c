@@ -14,24 +14,25 @@ enum { DNS_PORT = 53 };
 
 /* ---- pure ---- */
 
-static bool add_port(struct netns_wish *wish, const struct rule *rule, struct npxc_error *err)
+static bool add_port(struct netns_request *request, const struct rule *rule, struct npxc_error *err)
 {
 	size_t at = 0;
 
-	while (at < wish->count && wish->ports[at] != rule->port)
+	while (at < request->count && request->ports[at] != rule->port)
 		at++;
 	if (at == LIMIT_EGRESS_PORTS)
 		return error_set(err, ERROR_CONFIG, "the allow list names more than %d ports", LIMIT_EGRESS_PORTS);
-	wish->ports[at] = rule->port;
-	wish->udp[at] = wish->udp[at] || rule->kind == RULE_ADDRESS;
-	wish->loopback[at] = wish->loopback[at] || rule->kind == RULE_LOOPBACK;
-	wish->count += at == wish->count;
+	request->ports[at] = rule->port;
+	request->udp[at] = request->udp[at] || rule->kind == RULE_ADDRESS;
+	request->loopback[at] = request->loopback[at] || rule->kind == RULE_LOOPBACK;
+	request->count += at == request->count;
 	return true;
 }
 
-bool netns_wish_of(const struct rules *rules, const char *nft, struct netns_wish *ret_wish, struct npxc_error *err)
+bool netns_request_of(const struct rules *rules, const char *nft, struct netns_request *ret_request,
+                      struct npxc_error *err)
 {
-	struct netns_wish wish = { .nft = nft };
+	struct netns_request request = { .nft = nft };
 
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *rule = &rules->v[i];
@@ -48,24 +49,24 @@ bool netns_wish_of(const struct rules *rules, const char *nft, struct netns_wish
 			    "to socket",
 			    rule->text);
 		if (rule->port == 0)
-			wish.any = true;
-		else if (!add_port(&wish, rule, err))
+			request.any = true;
+		else if (!add_port(&request, rule, err))
 			return false;
 	}
-	*ret_wish = wish;
+	*ret_request = request;
 	return true;
 }
 
-void netns_wish_to_learn(struct netns_wish *wish)
+void netns_request_to_learn(struct netns_request *request)
 {
 	/* Web, PostgreSQL, MySQL, Redis, MongoDB, SMTP, SSH, Elasticsearch, and what stands in for the web's. */
 	static const uint16_t usual[] = { 80,   443,  5432, 3306, 6379, 27017, 8080, 8443,
 		                          3000, 8000, 22,   25,   465,  587,   9200, 9443 };
 
-	wish->any = wish->nft != NULL;
-	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]) && !wish->any; i++) {
+	request->any = request->nft != NULL;
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]) && !request->any; i++) {
 		struct npxc_error ignored;
-		if (!add_port(wish, &(struct rule){ .kind = RULE_NAME, .port = usual[i] }, &ignored))
+		if (!add_port(request, &(struct rule){ .kind = RULE_NAME, .port = usual[i] }, &ignored))
 			return;
 	}
 }
@@ -370,7 +371,7 @@ static bool run_nft(const char *nft, const char *script, struct npxc_error *err)
 	    shown);
 }
 
-static bool lead_everything(const struct netns_wish *wish, int handoff, bool v6, struct npxc_error *err)
+static bool lead_everything(const struct netns_request *request, int handoff, bool v6, struct npxc_error *err)
 {
 	uint16_t port = 0, port_v6 = 0;
 
@@ -379,33 +380,33 @@ static bool lead_everything(const struct netns_wish *wish, int handoff, bool v6,
 	     !open_and_send(handoff, &(struct netns_message){ .kind = NETNS_TCP_ANY, .v6 = true }, &port_v6, err)))
 		return false;
 	mem_cleanup char *script = nft_script(port, port_v6);
-	return run_nft(wish->nft, script, err);
+	return run_nft(request->nft, script, err);
 }
 
-static bool send_family(const struct netns_wish *wish, int handoff, bool v6, struct npxc_error *err)
+static bool send_family(const struct netns_request *request, int handoff, bool v6, struct npxc_error *err)
 {
 	if (!open_and_send(handoff, &(struct netns_message){ NETNS_DNS, v6, DNS_PORT }, NULL, err) ||
 	    !open_and_send(handoff, &(struct netns_message){ NETNS_DNS_TCP, v6, DNS_PORT }, NULL, err))
 		return false;
-	for (size_t i = 0; i < wish->count; i++) {
-		const uint16_t port = wish->ports[i];
+	for (size_t i = 0; i < request->count; i++) {
+		const uint16_t port = request->ports[i];
 		/* What nft leads to npxc leaves loopback out. */
-		if (((!wish->any || wish->loopback[i]) &&
+		if (((!request->any || request->loopback[i]) &&
 		     !open_and_send(handoff, &(struct netns_message){ NETNS_TCP, v6, port }, NULL, err)) ||
-		    (wish->udp[i] &&
+		    (request->udp[i] &&
 		     !open_and_send(handoff, &(struct netns_message){ NETNS_UDP, v6, port }, NULL, err)))
 			return false;
 	}
 	return true;
 }
 
-bool netns_enter(const struct netns_wish *wish, int handoff, struct npxc_error *err)
+bool netns_enter(const struct netns_request *request, int handoff, struct npxc_error *err)
 {
 	bool v6 = false;
 
-	return make_namespaces(err) && set_routes(&v6, err) && send_family(wish, handoff, false, err) &&
-	       (!v6 || send_family(wish, handoff, true, err)) &&
-	       (!wish->any || lead_everything(wish, handoff, v6, err)) &&
+	return make_namespaces(err) && set_routes(&v6, err) && send_family(request, handoff, false, err) &&
+	       (!v6 || send_family(request, handoff, true, err)) &&
+	       (!request->any || lead_everything(request, handoff, v6, err)) &&
 	       send_socket(handoff, &(struct netns_message){ .kind = NETNS_ALL_SENT, .v6 = v6 }, -1, err);
 }
 
@@ -437,9 +438,9 @@ bool netns_receive(int handoff, struct netns_message *ret_message, int *ret_fd)
 
 #else
 
-bool netns_enter(const struct netns_wish *wish, int handoff, struct npxc_error *err)
+bool netns_enter(const struct netns_request *request, int handoff, struct npxc_error *err)
 {
-	(void)wish;
+	(void)request;
 	(void)handoff;
 	return error_set(err, ERROR_RUNTIME_UNAVAILABLE, "network namespaces exist on Linux only");
 }

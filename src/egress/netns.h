@@ -24,7 +24,7 @@
  * Linux only; elsewhere every function fails with ERROR_RUNTIME_UNAVAILABLE.
  */
 
-struct netns_wish {
+struct netns_request {
 	uint16_t ports[LIMIT_EGRESS_PORTS]; /* TCP; of rules for addresses UDP as well */
 	bool udp[LIMIT_EGRESS_PORTS];
 	bool loopback[LIMIT_EGRESS_PORTS]; /* a service of the host's loopback at its own address */
@@ -37,14 +37,14 @@ struct netns_wish {
  * Pure. What the rules need. `nft`: absolute path, NULL when there is none.
  * ERROR_CONFIG: a rule without a port where there is no nft (with the fix); more than LIMIT_EGRESS_PORTS ports.
  */
-bool netns_wish_of(const struct rules *rules, const char *nft, struct netns_wish *ret_wish,
-                   struct npxc_error *err) NPXC_MUST_CHECK;
+bool netns_request_of(const struct rules *rules, const char *nft, struct netns_request *ret_request,
+                      struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
  * Pure. For learning, what the rules need and what a server may try besides: every port where there is nft, else the
  * usual ones, as far as there is room (LIMIT_EGRESS_PORTS). A guest's own server cannot have such a port then.
  */
-void netns_wish_to_learn(struct netns_wish *wish);
+void netns_request_to_learn(struct netns_request *request);
 
 enum netns_socket { NETNS_TCP, NETNS_TCP_ANY, NETNS_UDP, NETNS_DNS, NETNS_DNS_TCP, NETNS_ALL_SENT };
 
@@ -63,7 +63,7 @@ struct netns_message {
  * Mustn't: return true in the network namespace that it was called in; set SO_REUSEPORT, with which the guest could
  * take over a port of npxc's.
  */
-bool netns_enter(const struct netns_wish *wish, int handoff, struct npxc_error *err) NPXC_MUST_CHECK;
+bool netns_enter(const struct netns_request *request, int handoff, struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* In the egress process: the next one. False: EAGAIN, the other end has gone (errno 0), or an error. */
 bool netns_receive(int handoff, struct netns_message *ret_message, int *ret_fd) NPXC_MUST_CHECK;

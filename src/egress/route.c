@@ -90,12 +90,12 @@ bool route_plan(const struct route_settings *settings, const struct route_means 
 
 	if (settings->link == POLICY_LINK_NETNS) {
 		route.nft = str_dup(means->nft);
-		if (!netns_wish_of(settings->rules, route.nft, &route.wish, err)) {
+		if (!netns_request_of(settings->rules, route.nft, &route.request, err)) {
 			route_done(&route);
 			return false;
 		}
 		if (settings->learn)
-			netns_wish_to_learn(&route.wish);
+			netns_request_to_learn(&route.request);
 	} else {
 		route.relay_port = means->relay_port;
 		route.directory = str_printf("%s/npxc-%s", means->base, means->directory);

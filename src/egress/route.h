@@ -54,7 +54,7 @@ struct route_settings { /* what it points to is borrowed until route_open is don
 
 struct route {
 	struct route_settings settings;
-	struct netns_wish wish;
+	struct netns_request request;
 	char *nft;       /* owned */
 	char *directory; /* owned; NULL on link netns */
 	int listener;    /* owned; -1: none, or the process's by now */

@@ -30,7 +30,7 @@ struct scope_name {
  * scheme and the host in any case, percent-encoding read.
  *
  * A path that is written in full has a `relative` only when it begins with a spelling of the working directory as it
- * stands: what finds such paths in a server's text (files/said) looks for those, and must not miss one.
+ * stands: what finds such paths in a server's text (files/mentioned) looks for those, and must not miss one.
  *
  * Refused, ERROR_PATH_OUT_OF_SCOPE: an empty string, a NUL, a name above 255 or a path above 4095 bytes, `~` without a
  * home directory; of URIs another host, a user or port, an encoded slash or NUL, a bad percent sign, a query or

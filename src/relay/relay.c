@@ -9,9 +9,9 @@
 #include "config/hazard.h"
 #include "files/find.h"
 #include "files/identify.h"
+#include "files/mentioned.h"
 #include "files/output.h"
 #include "files/publish.h"
-#include "files/said.h"
 #include "files/schema.h"
 #include "files/words.h"
 #include "relay/guard.h"
@@ -51,7 +51,7 @@ struct relay {
 	struct find_root root;   /* its descriptor is owned; -1: nothing can be shown */
 	struct publish *publish; /* NULL: nothing can be shown */
 	struct output *output;   /* NULL: the server may not write */
-	struct said *said;
+	struct mentioned *mentioned;
 	struct strv pending; /* ids, in their own bytes, of questions for the tools */
 	struct strv told;
 	bool told_full, told_read_only;
@@ -160,7 +160,7 @@ static bool show_arguments(struct relay *relay, struct npxc_error *err)
 		bool fine;
 
 		find_path(&relay->root, arguments->v[i], &found);
-		(void)said_claim(relay->said, arguments->v[i], found.path);
+		(void)mentioned_claim(relay->mentioned, arguments->v[i], found.path);
 		fine = publish_put(relay->publish, &found, err);
 		find_done(&found);
 		if (!fine)
@@ -178,7 +178,7 @@ bool relay_start(const struct relay_settings *settings, struct relay **ret_relay
 	guard_init(&relay->guard, settings->label, settings->package == NULL || settings->package->stdout_guard);
 	relay->identify = identify_new(settings->config, settings->package);
 	relay->schema = schema_new();
-	relay->said = said_new(&relay->settings.place, resolve, relay);
+	relay->mentioned = mentioned_new(&relay->settings.place, resolve, relay);
 	if ((settings->files != NULL && !start_publishing(relay, err)) || !show_arguments(relay, err)) {
 		relay_free(relay);
 		return false;
@@ -198,7 +198,7 @@ void relay_free(struct relay *relay)
 	schema_free(relay->schema);
 	output_free(relay->output);
 	publish_free(relay->publish);
-	said_free(relay->said);
+	mentioned_free(relay->mentioned);
 	fd_close(&relay->root.fd);
 	guard_done(&relay->guard);
 	free(relay);
@@ -271,13 +271,13 @@ static bool is_users_choice(struct relay *relay, const struct scope_name *name, 
 
 	if (!WITHOUT("whole-project") && (name->relative[0] == '\0' || (found->path[0] == '\0' && there)))
 		return false; /* all of the project */
-	if (said_is_full(relay->said) && !relay->told_full) {
+	if (mentioned_is_full(relay->mentioned) && !relay->told_full) {
 		relay->told_full = true;
 		say(relay, "npxc: the server has named more paths than can be kept: from now on it sees no more files "
 		           "that calls name, but those of path_arguments and mounts");
 	}
-	if (!said_claim(relay->said, name->relative, found->link_count > 0 ? found->path : NULL)) {
-		if (there && !said_is_full(relay->said) && !publish_knows(relay->publish, found->path))
+	if (!mentioned_claim(relay->mentioned, name->relative, found->link_count > 0 ? found->path : NULL)) {
+		if (there && !mentioned_is_full(relay->mentioned) && !publish_knows(relay->publish, found->path))
 			tell(relay, name->path, "it named this path itself, before anybody else did");
 		return false;
 	}
@@ -302,7 +302,7 @@ static bool show(struct relay *relay, const struct scope_name *name, enum identi
 		fine = is_outside(relay, name->path, "a link leads out of the working directory", work);
 	} else if (reason == IDENTIFY_BY_CONFIG || is_users_choice(relay, name, &found)) {
 		if (reason == IDENTIFY_BY_CONFIG)
-			(void)said_claim(relay->said, name->relative, NULL);
+			(void)mentioned_claim(relay->mentioned, name->relative, NULL);
 		fine = publish_put(relay->publish, &found, &why);
 		if (!fine && work->is_request) {
 			work->why = why;
@@ -545,7 +545,7 @@ static void look_for_failure(struct relay *relay, const char *bytes, size_t coun
 void relay_server_bytes(struct relay *relay, const char *bytes, size_t count, bool first)
 {
 	/* A longer answer that speaks of no path speaks of something else. */
-	const bool mentions = relay->publish == NULL || said_look(relay->said, bytes, count, first);
+	const bool mentions = relay->publish == NULL || mentioned_look(relay->mentioned, bytes, count, first);
 	if (!relay->told_read_only && relay->output == NULL && count <= (mentions ? HINT_BYTES : SHORT_BYTES))
 		look_for_failure(relay, bytes, count, mentions);
 }

@@ -15,7 +15,7 @@
  * What a session's relay does beside relaying: it looks. No byte of any message is changed, in either direction. A line
  * of the client that may name files of the working directory waits until they are to be seen by the server under their
  * own path (files/publish), and goes on as it came. Of the server's lines it keeps what they have named first
- * (files/said) and what tools say about their arguments (files/schema); what is no message goes to stderr.
+ * (files/mentioned) and what tools say about their arguments (files/schema); what is no message goes to stderr.
  */
 
 struct relay_settings { /* borrowed; what it points to is kept by the caller for the relay's life */

@@ -205,7 +205,7 @@ static bool prepare_and_exec(const struct runtime_start *start, struct ends *end
 	    !reach_and_drop(start->reach.v, start->reach_as, start->reach.count, SANDBOX_DROP_UID, err))
 		return false;
 	/* As the user that the sandbox runs as: the namespaces are its own. */
-	if (child->netns != NULL && !netns_enter(child->netns->wish, child->handoff, err))
+	if (child->netns != NULL && !netns_enter(child->netns->request, child->handoff, err))
 		return false;
 	if (child->fenced && !fence_enter(child->netns != NULL, &ceilings, err))
 		return false;

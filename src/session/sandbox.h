@@ -25,7 +25,7 @@ struct sandbox {
 
 /* For start->enters_netns; borrowed. */
 struct sandbox_netns {
-	const struct netns_wish *wish;
+	const struct netns_request *request;
 	int handoff; /* where the namespace's sockets go */
 };
 

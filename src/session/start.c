@@ -78,7 +78,7 @@ bool start_sandbox(struct session *session, const struct launch *launch, const s
 	const bool netns = what->enters_netns && route != NULL;
 	struct sandbox_netns entered = { .handoff = -1 };
 	if (netns)
-		entered = (struct sandbox_netns){ .wish = &route->wish, .handoff = route->egress.handoff };
+		entered = (struct sandbox_netns){ .request = &route->request, .handoff = route->egress.handoff };
 	int cgroup_fds[4] = { -1, -1, -1, -1 };
 	size_t count = 0;
 	if (signals_caught())

@@ -163,24 +163,24 @@ static void there_is_an_end(void **state)
 /* Without nft a socket listens on each port that is watched, and there is an end to them (LIMIT_EGRESS_PORTS). */
 static void ports_are_watched(void **state)
 {
-	struct netns_wish wish = { .nft = "/usr/sbin/nft", .ports = { 443 }, .count = 1 };
+	struct netns_request request = { .nft = "/usr/sbin/nft", .ports = { 443 }, .count = 1 };
 
 	(void)state;
-	netns_wish_to_learn(&wish);
-	assert_true(wish.any);
-	assert_int_equal(wish.count, 1);
+	netns_request_to_learn(&request);
+	assert_true(request.any);
+	assert_int_equal(request.count, 1);
 
-	wish = (struct netns_wish){ .ports = { 443, 9999 }, .count = 2 };
-	netns_wish_to_learn(&wish);
-	assert_false(wish.any);
-	assert_int_equal(wish.count, 2 + 15); /* 443 is there already */
-	assert_int_equal(wish.ports[0], 443);
-	assert_int_equal(wish.ports[2], 80);
+	request = (struct netns_request){ .ports = { 443, 9999 }, .count = 2 };
+	netns_request_to_learn(&request);
+	assert_false(request.any);
+	assert_int_equal(request.count, 2 + 15); /* 443 is there already */
+	assert_int_equal(request.ports[0], 443);
+	assert_int_equal(request.ports[2], 80);
 
-	for (wish.count = 0; wish.count < 60; wish.count++)
-		wish.ports[wish.count] = (uint16_t)(10000 + wish.count);
-	netns_wish_to_learn(&wish);
-	assert_int_equal(wish.count, 64);
+	for (request.count = 0; request.count < 60; request.count++)
+		request.ports[request.count] = (uint16_t)(10000 + request.count);
+	netns_request_to_learn(&request);
+	assert_int_equal(request.count, 64);
 }
 
 int main(void)

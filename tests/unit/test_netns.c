@@ -34,24 +34,24 @@ static void rules_tell_which_ports_are_listened_to(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct rules rules = { 0 };
-		struct netns_wish wish;
+		struct netns_request request;
 		struct npxc_error err = { 0 };
 		char text[64] = "";
 
 		for (size_t r = 0; r < 4 && cases[i].rules[r] != NULL; r++)
 			assert_true(rules_add(&rules, cases[i].rules[r], &err));
-		if (!netns_wish_of(&rules, cases[i].nft, &wish, &err))
+		if (!netns_request_of(&rules, cases[i].nft, &request, &err))
 			fail_msg("case %zu: %s", i, err.message);
-		for (size_t p = 0; p < wish.count; p++)
+		for (size_t p = 0; p < request.count; p++)
 			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%u%s", p > 0 ? " " : "",
-			         wish.ports[p], wish.udp[p] ? "u" : "");
+			         request.ports[p], request.udp[p] ? "u" : "");
 		assert_string_equal(text, cases[i].ports);
-		assert_int_equal(wish.any, cases[i].any);
+		assert_int_equal(request.any, cases[i].any);
 		rules_done(&rules);
 	}
 }
 
-static void wishes_that_cannot_be(void **state)
+static void requests_that_cannot_be_met_are_refused(void **state)
 {
 	static const struct {
 		const char *rule, *nft;
@@ -64,14 +64,14 @@ static void wishes_that_cannot_be(void **state)
 		{ "10.0.0.1:53", "/sbin/nft", { "\"10.0.0.1:53\"", "network.link" } },
 	};
 	struct npxc_error err = { 0 };
-	struct netns_wish wish;
+	struct netns_request request;
 	struct rules rules = { 0 };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_true(rules_add(&rules, "b.example:443", &err));
 		assert_true(rules_add(&rules, cases[i].rule, &err));
-		assert_false(netns_wish_of(&rules, cases[i].nft, &wish, &err));
+		assert_false(netns_request_of(&rules, cases[i].nft, &request, &err));
 		assert_int_equal(err.kind, ERROR_CONFIG);
 		for (size_t w = 0; w < 2; w++)
 			if (strstr(err.message, cases[i].why[w]) == NULL)
@@ -80,10 +80,10 @@ static void wishes_that_cannot_be(void **state)
 	}
 	for (unsigned port = 1000; port <= 1000 + LIMIT_EGRESS_PORTS; port++) {
 		mem_cleanup char *text = str_printf("a.example:%u", port);
-		assert_int_equal(netns_wish_of(&rules, NULL, &wish, &err), true);
+		assert_int_equal(netns_request_of(&rules, NULL, &request, &err), true);
 		assert_true(rules_add(&rules, text, &err));
 	}
-	assert_false(netns_wish_of(&rules, NULL, &wish, &err));
+	assert_false(netns_request_of(&rules, NULL, &request, &err));
 	assert_int_equal(err.kind, ERROR_CONFIG);
 	assert_non_null(strstr(err.message, "more than 64 ports"));
 	rules_done(&rules);
@@ -92,7 +92,7 @@ static void wishes_that_cannot_be(void **state)
 /* ---- in a sandbox's first process ---- */
 
 struct guest {
-	const struct netns_wish *wish;
+	const struct netns_request *request;
 	void (*prepare)(void);   /* before, as the unprivileged user; or NULL */
 	void (*act)(int report); /* inside */
 	int handoff;
@@ -123,7 +123,7 @@ static void guest_run(const struct guest *guest)
 	world_must(stat("/proc/self/ns/net", &before) == 0, "stat");
 	const int lowest = dup(0);
 	close(lowest);
-	if (!netns_enter(guest->wish, guest->handoff, &err)) {
+	if (!netns_enter(guest->request, guest->handoff, &err)) {
 		dprintf(guest->report, "%d %s\n", (int)err.kind, err.message);
 		_exit(0);
 	}
@@ -361,8 +361,8 @@ static void act_everywhere(int report)
 
 static void every_connection_and_datagram_arrives_at_its_socket(void **state)
 {
-	const struct netns_wish wish = { .ports = { 443, 5432 }, .udp = { false, true }, .count = 2 };
-	struct guest guest = { .wish = &wish, .act = act_everywhere, .handoff = -1 };
+	const struct netns_request request = { .ports = { 443, 5432 }, .udp = { false, true }, .count = 2 };
+	struct guest guest = { .request = &request, .act = act_everywhere, .handoff = -1 };
 	struct inside inside = guest_start(&guest);
 	struct handed handed[32];
 
@@ -443,12 +443,12 @@ static void serve_any(int listener, const char *text, uint16_t port)
 
 static void every_port_arrives(void **state)
 {
-	const struct netns_wish wish = { .any = true, .nft = find_nft() };
-	struct guest guest = { .wish = &wish, .act = act_any_port, .handoff = -1 };
+	const struct netns_request request = { .any = true, .nft = find_nft() };
+	struct guest guest = { .request = &request, .act = act_any_port, .handoff = -1 };
 	struct handed handed[32];
 
 	(void)state;
-	if (wish.nft == NULL) {
+	if (request.nft == NULL) {
 		print_message("skipped: rules without ports need nft, and there is none here\n");
 		skip();
 	}
@@ -513,11 +513,11 @@ static void no_sockets(void)
 
 static void it_says_what_is_refused(void **state)
 {
-	static const struct netns_wish plain = { .ports = { 443 }, .count = 1 };
-	static const struct netns_wish bad_nft = { .any = true, .nft = "/bin/false" };
-	static const struct netns_wish no_nft = { .any = true, .nft = "/nowhere/nft" };
+	static const struct netns_request plain = { .ports = { 443 }, .count = 1 };
+	static const struct netns_request bad_nft = { .any = true, .nft = "/bin/false" };
+	static const struct netns_request no_nft = { .any = true, .nft = "/nowhere/nft" };
 	static const struct {
-		const struct netns_wish *wish;
+		const struct netns_request *request;
 		void (*prepare)(void);
 		enum npxc_error_kind kind;
 		const char *why[2];
@@ -533,7 +533,7 @@ static void it_says_what_is_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct guest guest = { .wish = cases[i].wish, .prepare = cases[i].prepare, .handoff = -1 };
+		struct guest guest = { .request = cases[i].request, .prepare = cases[i].prepare, .handoff = -1 };
 		struct inside inside = guest_start(&guest);
 		struct netns_message message;
 		char line[1024];
@@ -555,7 +555,7 @@ static void it_says_what_is_refused(void **state)
 /* The egress process has gone meanwhile. */
 static void nobody_takes_the_sockets(void **state)
 {
-	const struct netns_wish wish = { .ports = { 443 }, .count = 1 };
+	const struct netns_request request = { .ports = { 443 }, .count = 1 };
 	struct npxc_error err = { 0 };
 	char line[1024];
 	int handoff[2];
@@ -563,7 +563,7 @@ static void nobody_takes_the_sockets(void **state)
 	(void)state;
 	assert_true(fd_socket_pair(handoff, &err));
 	fd_close(&handoff[0]);
-	struct guest guest = { .wish = &wish, .handoff = handoff[1] };
+	struct guest guest = { .request = &request, .handoff = handoff[1] };
 	struct inside inside = guest_start(&guest);
 	guest_hear(&inside, line, sizeof(line));
 	assert_int_equal(strtol(line, NULL, 10), ERROR_RUNTIME);
@@ -657,7 +657,7 @@ static void serve_outside(int listener, const char *text)
 	close(fd);
 }
 
-static void start_with_netns(struct world *world, struct netns_wish *ret_wish)
+static void start_with_netns(struct world *world, struct netns_request *ret_request)
 {
 	struct npxc_error err = { 0 };
 	mem_cleanup char *udp_rule = str_printf("10.9.8.7:%u", udp_port);
@@ -667,20 +667,20 @@ static void start_with_netns(struct world *world, struct netns_wish *ret_wish)
 	world_allow(world, udp_rule);
 	world->settings.link = POLICY_LINK_NETNS;
 	world_await(world);
-	assert_true(netns_wish_of(&world->rules, NULL, ret_wish, &err));
+	assert_true(netns_request_of(&world->rules, NULL, ret_request, &err));
 }
 
 static void names_have_addresses_inside(void **state)
 {
-	struct netns_wish wish;
+	struct netns_request request;
 	struct world world;
 	char line[256];
 
 	(void)state;
 	tcp_port = 11434;
 	udp_port = 5353;
-	start_with_netns(&world, &wish);
-	struct guest guest = { .wish = &wish, .act = act_through, .handoff = world.egress.handoff };
+	start_with_netns(&world, &request);
+	struct guest guest = { .request = &request, .act = act_through, .handoff = world.egress.handoff };
 	struct inside inside = guest_start(&guest);
 	fd_close(&world.egress.handoff);
 	guest_expect(&inside, "in");
@@ -703,7 +703,7 @@ static void names_have_addresses_inside(void **state)
 
 static void flows_go_through(void **state)
 {
-	struct netns_wish wish;
+	struct netns_request request;
 	struct egress_denial denial;
 	struct world world;
 	struct sockaddr_in address = { .sin_family = AF_INET };
@@ -719,8 +719,8 @@ static void flows_go_through(void **state)
 	assert_int_equal(getsockname(udp, (struct sockaddr *)&address, &length), 0);
 	udp_port = ntohs(address.sin_port);
 	const int near = world_listen_at("10.9.8.7", 16, &udp_port);
-	start_with_netns(&world, &wish);
-	struct guest guest = { .wish = &wish, .act = act_connect, .handoff = world.egress.handoff };
+	start_with_netns(&world, &request);
+	struct guest guest = { .request = &request, .act = act_connect, .handoff = world.egress.handoff };
 	struct inside inside = guest_start(&guest);
 	fd_close(&world.egress.handoff);
 	guest_expect(&inside, "in");
@@ -776,7 +776,7 @@ static void act_many_questions(int report)
 
 static void a_port_for_each_question(void **state)
 {
-	struct netns_wish wish;
+	struct netns_request request;
 	struct world world;
 	struct sockaddr_in address = { .sin_family = AF_INET };
 	socklen_t length = sizeof(address);
@@ -790,8 +790,8 @@ static void a_port_for_each_question(void **state)
 	assert_int_equal(bind(udp, (struct sockaddr *)&address, sizeof(address)), 0);
 	assert_int_equal(getsockname(udp, (struct sockaddr *)&address, &length), 0);
 	udp_port = ntohs(address.sin_port);
-	start_with_netns(&world, &wish);
-	struct guest guest = { .wish = &wish, .act = act_many_questions, .handoff = world.egress.handoff };
+	start_with_netns(&world, &request);
+	struct guest guest = { .request = &request, .act = act_many_questions, .handoff = world.egress.handoff };
 	struct inside inside = guest_start(&guest);
 	fd_close(&world.egress.handoff);
 	guest_expect(&inside, "in");
@@ -826,7 +826,7 @@ static void act_without_port(int report)
 static void rules_without_a_port(void **state)
 {
 	struct npxc_error err = { 0 };
-	struct netns_wish wish;
+	struct netns_request request;
 	struct world world;
 
 	(void)state;
@@ -840,8 +840,8 @@ static void rules_without_a_port(void **state)
 	world_allow(&world, "10.9.8.7");
 	world.settings.link = POLICY_LINK_NETNS;
 	world_await(&world);
-	assert_true(netns_wish_of(&world.rules, find_nft(), &wish, &err));
-	struct guest guest = { .wish = &wish, .act = act_without_port, .handoff = world.egress.handoff };
+	assert_true(netns_request_of(&world.rules, find_nft(), &request, &err));
+	struct guest guest = { .request = &request, .act = act_without_port, .handoff = world.egress.handoff };
 	struct inside inside = guest_start(&guest);
 	fd_close(&world.egress.handoff);
 	guest_expect(&inside, "in");
@@ -858,7 +858,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rules_tell_which_ports_are_listened_to),
-		cmocka_unit_test(wishes_that_cannot_be),
+		cmocka_unit_test(requests_that_cannot_be_met_are_refused),
 		cmocka_unit_test(every_connection_and_datagram_arrives_at_its_socket),
 		cmocka_unit_test(every_port_arrives),
 		cmocka_unit_test(it_says_what_is_refused),

@@ -3,7 +3,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "files/said.h"
+#include "files/mentioned.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,10 +18,11 @@ static char *resolve(void *context, const char *relative)
 }
 
 /* However the line is cut. */
-static void say(struct said *said, const char *line, size_t piece)
+static void say(struct mentioned *mentioned, const char *line, size_t piece)
 {
 	for (size_t at = 0; at < strlen(line); at += piece)
-		(void)said_look(said, line + at, strlen(line) - at < piece ? strlen(line) - at : piece, at == 0);
+		(void)mentioned_look(mentioned, line + at, strlen(line) - at < piece ? strlen(line) - at : piece,
+		                     at == 0);
 }
 
 static const struct {
@@ -112,35 +113,35 @@ static void who_was_first(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		for (size_t p = 0; p < sizeof(pieces) / sizeof(pieces[0]); p++) {
-			struct said *said = said_new(&place, resolve, NULL);
+			struct mentioned *mentioned = mentioned_new(&place, resolve, NULL);
 
-			say(said, cases[i].line, pieces[p]);
-			if (said_claim(said, cases[i].named, NULL) != cases[i].first)
+			say(mentioned, cases[i].line, pieces[p]);
+			if (mentioned_claim(mentioned, cases[i].named, NULL) != cases[i].first)
 				fail_msg("%s in pieces of %zu: %s", cases[i].line, pieces[p], cases[i].named);
-			assert_false(said_is_full(said));
-			said_free(said);
+			assert_false(mentioned_is_full(mentioned));
+			mentioned_free(mentioned);
 		}
 }
 
 static void what_the_client_named_first_stays_the_clients(void **state)
 {
-	struct said *said = said_new(&place, resolve, NULL);
+	struct mentioned *mentioned = mentioned_new(&place, resolve, NULL);
 
 	(void)state;
-	assert_true(said_claim(said, "a.txt", NULL));
-	say(said, "{\"uri\":\"file:///home/u/work/a.txt\",\"x\":\"/home/u/work/b.txt\"}\n", 1000);
-	assert_true(said_claim(said, "a.txt", NULL));
-	assert_false(said_claim(said, "b.txt", NULL));
-	assert_false(said_claim(said, "c.txt", "b.txt")); /* where it leads counts */
+	assert_true(mentioned_claim(mentioned, "a.txt", NULL));
+	say(mentioned, "{\"uri\":\"file:///home/u/work/a.txt\",\"x\":\"/home/u/work/b.txt\"}\n", 1000);
+	assert_true(mentioned_claim(mentioned, "a.txt", NULL));
+	assert_false(mentioned_claim(mentioned, "b.txt", NULL));
+	assert_false(mentioned_claim(mentioned, "c.txt", "b.txt")); /* where it leads counts */
 	for (int i = 0; i < 1000; i++) {
 		mem_cleanup char *one = str_printf("f%d", i);
 
-		assert_true(said_claim(said, one, NULL));
+		assert_true(mentioned_claim(mentioned, one, NULL));
 	}
-	say(said, "{\"enum\":[\"f1\",\"f999\",\"f1000\"]}\n", 3);
-	assert_true(said_claim(said, "f1", NULL) && said_claim(said, "f999", NULL));
-	assert_false(said_claim(said, "f1000", NULL));
-	said_free(said);
+	say(mentioned, "{\"enum\":[\"f1\",\"f999\",\"f1000\"]}\n", 3);
+	assert_true(mentioned_claim(mentioned, "f1", NULL) && mentioned_claim(mentioned, "f999", NULL));
+	assert_false(mentioned_claim(mentioned, "f1000", NULL));
+	mentioned_free(mentioned);
 }
 
 /* A text longer than what is held of one: what begins anywhere in it is seen to its end. */
@@ -152,7 +153,7 @@ static void long_texts_are_searched_to_their_end(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
 		for (int escaped = 0; escaped < 2; escaped++) {
-			struct said *said = said_new(&place, resolve, NULL);
+			struct mentioned *mentioned = mentioned_new(&place, resolve, NULL);
 			mem_cleanup char *line = mem_alloc(LENGTH + 32);
 			const char *path = "/home/u/work/a.txt ";
 
@@ -162,11 +163,11 @@ static void long_texts_are_searched_to_their_end(void **state)
 			if (escaped)
 				memcpy(line + LENGTH - 2, "\\n", 2);
 			memcpy(line + LENGTH, "\"}\n", 4);
-			say(said, line, 65536);
-			if (said_claim(said, "a.txt", NULL))
+			say(mentioned, line, 65536);
+			if (mentioned_claim(mentioned, "a.txt", NULL))
 				fail_msg("at %zu", places[i]);
-			assert_true(said_claim(said, "b.txt", NULL));
-			said_free(said);
+			assert_true(mentioned_claim(mentioned, "b.txt", NULL));
+			mentioned_free(mentioned);
 		}
 }
 
@@ -179,55 +180,55 @@ static void a_path_cut_in_two_is_seen(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		for (size_t before = 1; before < strlen(texts[i]); before++) {
-			struct said *said = said_new(&place, resolve, NULL);
+			struct mentioned *mentioned = mentioned_new(&place, resolve, NULL);
 			mem_cleanup char *line = mem_alloc(LENGTH + 1);
 
 			memset(line, 'x', LENGTH);
 			memcpy(line, "{\"t\":\"", 6);
 			memcpy(line + 2 * PIECE - before, texts[i], strlen(texts[i]));
 			memcpy(line + LENGTH - 3, "\"}\n", 3);
-			say(said, line, PIECE);
-			if (said_claim(said, "a.txt", NULL))
+			say(mentioned, line, PIECE);
+			if (mentioned_claim(mentioned, "a.txt", NULL))
 				fail_msg("%s, %zu bytes before", texts[i], before);
-			said_free(said);
+			mentioned_free(mentioned);
 		}
 }
 
 static void many_words_are_told_apart(void **state)
 {
-	struct said *said = said_new(&place, resolve, NULL);
+	struct mentioned *mentioned = mentioned_new(&place, resolve, NULL);
 
 	(void)state;
 	for (int i = 0; i < 5000; i += 2) {
 		mem_cleanup char *line = str_printf("{\"t\":\"/home/u/work/d%d/f%d.txt and more\"}\n", i % 7, i);
 
-		say(said, line, 1000);
-		say(said, line, 1000);
+		say(mentioned, line, 1000);
+		say(mentioned, line, 1000);
 	}
 	for (int i = 0; i < 5000; i++) {
 		mem_cleanup char *path = str_printf("d%d/f%d.txt", i % 7, i);
 
-		assert_int_equal(said_claim(said, path, NULL), i % 2 == 1);
+		assert_int_equal(mentioned_claim(mentioned, path, NULL), i % 2 == 1);
 	}
-	said_free(said);
+	mentioned_free(mentioned);
 }
 
-/* Full, and everything counts as said. */
+/* Full, and everything counts as mentioned. */
 static void there_is_a_ceiling(void **state)
 {
-	struct said *said = said_new(&place, resolve, NULL);
+	struct mentioned *mentioned = mentioned_new(&place, resolve, NULL);
 
 	(void)state;
-	assert_true(said_claim(said, "mine", NULL));
-	for (int i = 0; i <= LIMIT_SAID_WORDS && !said_is_full(said); i++) {
+	assert_true(mentioned_claim(mentioned, "mine", NULL));
+	for (int i = 0; i <= LIMIT_MENTIONED_WORDS && !mentioned_is_full(mentioned); i++) {
 		mem_cleanup char *line = str_printf("{\"uri\":\"f%d\"}\n", i);
 
-		say(said, line, 1000);
+		say(mentioned, line, 1000);
 	}
-	assert_true(said_is_full(said));
-	assert_true(said_claim(said, "mine", NULL));
-	assert_false(said_claim(said, "other", NULL));
-	said_free(said);
+	assert_true(mentioned_is_full(mentioned));
+	assert_true(mentioned_claim(mentioned, "mine", NULL));
+	assert_false(mentioned_claim(mentioned, "other", NULL));
+	mentioned_free(mentioned);
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-#include "files/said_set.h"
+#include "files/mentioned_set.h"
 
 #include "base/fault.h"
 #include "base/limits.h"
@@ -12,21 +12,21 @@
 /* words: that wait to be sorted in; they are gone through one by one. */
 enum { FRESH_MAX = 256 };
 
-void said_set_init(struct said_set *set, said_set_resolver *resolve, void *context)
+void mentioned_set_init(struct mentioned_set *set, mentioned_set_resolver *resolve, void *context)
 {
-	*set = (struct said_set){ .resolve = resolve, .context = context };
+	*set = (struct mentioned_set){ .resolve = resolve, .context = context };
 	random_bytes(&set->seed, sizeof(set->seed));
 }
 
-static void words_done(struct said_words *words)
+static void words_done(struct mentioned_words *words)
 {
 	for (size_t i = 0; i < words->count; i++)
 		free(words->v[i]);
 	free(words->v);
-	*words = (struct said_words){ 0 };
+	*words = (struct mentioned_words){ 0 };
 }
 
-void said_set_done(struct said_set *set)
+void mentioned_set_done(struct mentioned_set *set)
 {
 	words_done(&set->sorted);
 	words_done(&set->fresh);
@@ -35,7 +35,7 @@ void said_set_done(struct said_set *set)
 	free(set->named);
 }
 
-static void words_push(struct said_words *words, char *owned)
+static void words_push(struct mentioned_words *words, char *owned)
 {
 	if (words->count == words->capacity) {
 		words->capacity = words->capacity == 0 ? 64 : words->capacity * 2;
@@ -50,10 +50,10 @@ static int compare(const void *a, const void *b)
 }
 
 /* Both are sorted, equal ones once. */
-static void merge(struct said_set *set)
+static void merge(struct mentioned_set *set)
 {
-	struct said_words *from = &set->fresh;
-	struct said_words all = { 0 };
+	struct mentioned_words *from = &set->fresh;
+	struct mentioned_words all = { 0 };
 	size_t a = 0, b = 0;
 
 	qsort(from->v, from->count, sizeof(*from->v), compare);
@@ -76,16 +76,16 @@ static void merge(struct said_set *set)
 	set->unresolved = 0;
 }
 
-static bool has_room(struct said_set *set, size_t bytes)
+static bool has_room(struct mentioned_set *set, size_t bytes)
 {
-	if (set->sorted.count + set->fresh.count + set->named_count >= LIMIT_SAID_WORDS ||
-	    set->bytes + bytes > LIMIT_SAID_BYTES)
+	if (set->sorted.count + set->fresh.count + set->named_count >= LIMIT_MENTIONED_WORDS ||
+	    set->bytes + bytes > LIMIT_MENTIONED_BYTES)
 		set->full = true;
 	return !set->full;
 }
 
 /* Where the first word stands that is not less than `text`. */
-static size_t place_in(const struct said_words *words, const char *text)
+static size_t place_in(const struct mentioned_words *words, const char *text)
 {
 	size_t low = 0, high = words->count;
 
@@ -100,8 +100,8 @@ static size_t place_in(const struct said_words *words, const char *text)
 	return low;
 }
 
-/* Where words lead through links is said too: the word as a whole, and up to its first blank or sign. */
-static void resolve_fresh(struct said_set *set)
+/* Where words lead through links is mentioned too: the word as a whole, and up to its first blank or sign. */
+static void resolve_fresh(struct mentioned_set *set)
 {
 	const size_t count = set->fresh.count;
 
@@ -119,12 +119,12 @@ static void resolve_fresh(struct said_set *set)
 	}
 }
 
-void said_set_add(struct said_set *set, const char *text, size_t length)
+void mentioned_set_add(struct mentioned_set *set, const char *text, size_t length)
 {
 	mem_cleanup char *word = NULL;
 	size_t at;
 
-	if (length == 0 || length > SAID_WORD_BYTES || !has_room(set, length + 1))
+	if (length == 0 || length > MENTIONED_WORD_BYTES || !has_room(set, length + 1))
 		return;
 	word = str_dup_n(text, length);
 	at = place_in(&set->sorted, word);
@@ -141,7 +141,7 @@ void said_set_add(struct said_set *set, const char *text, size_t length)
 	words_push(&set->fresh, MEM_TAKE(word));
 }
 
-static uint64_t hash_of(const struct said_set *set, const char *text)
+static uint64_t hash_of(const struct mentioned_set *set, const char *text)
 {
 	uint64_t hash = str_hash(set->seed, text, strlen(text));
 
@@ -149,7 +149,7 @@ static uint64_t hash_of(const struct said_set *set, const char *text)
 	return hash;
 }
 
-static char **slot_of(const struct said_set *set, const char *text)
+static char **slot_of(const struct mentioned_set *set, const char *text)
 {
 	size_t slot = (size_t)hash_of(set, text) & (set->named_slots - 1);
 
@@ -158,12 +158,12 @@ static char **slot_of(const struct said_set *set, const char *text)
 	return &set->named[slot];
 }
 
-static bool is_named(const struct said_set *set, const char *text)
+static bool is_named(const struct mentioned_set *set, const char *text)
 {
 	return set->named_slots > 0 && *slot_of(set, text) != NULL;
 }
 
-static void keep_name(struct said_set *set, const char *text)
+static void keep_name(struct mentioned_set *set, const char *text)
 {
 	char **before = set->named;
 	const size_t slots = set->named_slots;
@@ -200,7 +200,7 @@ static bool begins_with(const char *word, const char *path, size_t length)
 	       (may_end(word + length) || (word[length] == '/' && word[length + 1] == '\0'));
 }
 
-static bool was_said(const struct said_set *set, const char *path)
+static bool was_mentioned(const struct mentioned_set *set, const char *path)
 {
 	const size_t length = strlen(path);
 
@@ -214,14 +214,15 @@ static bool was_said(const struct said_set *set, const char *path)
 	return false;
 }
 
-bool said_set_claim(struct said_set *set, const char *relative, const char *resolved)
+bool mentioned_set_claim(struct mentioned_set *set, const char *relative, const char *resolved)
 {
 	if (is_named(set, relative))
 		return true;
 	if (set->full)
 		return false;
 	resolve_fresh(set);
-	if (!WITHOUT("first-speaker") && (was_said(set, relative) || (resolved != NULL && was_said(set, resolved))))
+	if (!WITHOUT("first-speaker") &&
+	    (was_mentioned(set, relative) || (resolved != NULL && was_mentioned(set, resolved))))
 		return false;
 	keep_name(set, relative);
 	return true;
