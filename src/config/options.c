@@ -343,7 +343,7 @@ static bool check_groups(const struct reader *r, const struct options *o, struct
 		if (foreign & (1U << bit))
 			return error_set(err, ERROR_CONFIG,
 			                 "%s%s does not go with `npxc %s`; `npxc %s --help` lists what does",
-			                 r->seen_name[bit][0] == '-' ? "" : "--", r->seen_name[bit],
+			                 str_starts(r->seen_name[bit], "-") ? "" : "--", r->seen_name[bit],
 			                 command->name == NULL ? "<spec>" : command->name,
 			                 command->name == NULL ? "" : command->name);
 	return true;

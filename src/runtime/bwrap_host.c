@@ -204,7 +204,9 @@ bool bwrap_find(const struct runtime_driver *driver, const char *cli_name, const
 	if (!seccomp_program(&filter, err))
 		return false;
 	runtime.binds_descriptors = knows_descriptors(cli);
-	runtime.cli = MEM_TAKE(cli);
+	/* Package managers link it; whoever looks whether another user may reach it follows no link. */
+	if (!file_real_path(cli, &runtime.cli, &why))
+		runtime.cli = MEM_TAKE(cli);
 	runtime.filter_bytes = filter.length;
 	runtime.filter = buf_take(&filter);
 	if (geteuid() != 0)

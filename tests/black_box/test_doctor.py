@@ -34,6 +34,17 @@ def test_no_node_anywhere_is_a_finding(world):
     assert "FAIL  Node: node is not on PATH; install Node.js 18 or newer (https://nodejs.org)" in lines, out
 
 
+def test_a_linked_bubblewrap_is_as_good_as_the_one_that_it_leads_to(world, probe):
+    directory = world.home / "linked"
+    directory.mkdir()
+    (directory / "bwrap").symlink_to(shutil.which("bwrap"))
+    env = {"PATH": f"{directory}:{os.environ['PATH']}"}
+    assert f"ok    bubblewrap is {os.path.realpath(shutil.which('bwrap'))}" in run_in(
+        world, [], "doctor", env=env)[1].splitlines()
+    assert world.run("install", probe, env=env).returncode == 0
+    assert run_in(world, [], probe, env=env)[0] == 0
+
+
 @pytest.mark.parametrize("variable, status, word", [("XDG_CACHE_HOME", 2, "FAIL"), ("XDG_STATE_HOME", 2, "FAIL"),
                                                     ("XDG_DATA_HOME", 0, "note")])
 def test_a_directory_that_cannot_be_written_fails_only_what_needs_it(world, variable, status, word):
