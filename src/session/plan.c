@@ -127,6 +127,7 @@ static const char *beneath(const struct making *of, const char *path)
 {
 	const char *const spellings[] = { of->in->cwd, of->mounts->real_cwd };
 	for (size_t i = 0; i < 2; i++)
+		/* Of the root directory nothing is shown, so there it is not the place of anything. */
 		if (!str_equal(spellings[i], "/") && str_path_within(path, spellings[i]))
 			return path[strlen(spellings[i])] == '/' ? path + strlen(spellings[i]) + 1 : "";
 	return NULL;

@@ -171,6 +171,11 @@ def test_refuses_a_link_out_of_a_tree_that_a_server_could_write(alone):
         f"made; if it is meant, name where it leads: npxc {other}"]
 
 
+def test_runs_where_the_working_directory_is_the_root(alone):
+    d = package(alone.home / "d", "console.error(__filename, process.cwd())")
+    assert lines(alone.run(d, cwd="/")) == [f"{d}/cli.js {alone.home}"]
+
+
 def test_cannot_be_written(alone):
     d = package(alone.home / "d", """
 for (const p of ['/new', '/cli.js', '/node_modules/new']) try { fs.writeFileSync(__dirname + p, ''); console.error('wrote') }
