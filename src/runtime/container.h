@@ -114,10 +114,10 @@ void container_add_command(const struct launch *launch, const char *image, char 
  * command's descriptors. A command in the background would have /dev/null for stdin, hence the descriptor 3, and has
  * SIGINT and SIGQUIT ignored, which Node resets. `wait` ends early at a trapped signal.
  */
-#define CONTAINER_SHELL_PARENT                                                                               \
-	"command -v \"$1\" >/dev/null || { echo \"" FIRST_PREFIX FIRST_CANNOT_FIND "$1\" >&2; exit 213; }; " \
-	"p=; for s in HUP INT TERM; do trap \"[ -z \\$p ] || kill -$s \\$p\" $s; done; "                     \
-	"exec 3<&0; \"$@\" <&3 3<&- & p=$!; exec <&- >&- 2>&- 3<&-; "                                        \
+#define CONTAINER_SHELL_PARENT                                                                                   \
+	"command -v \"$1\" >/dev/null || { echo \"" FIRST_PREFIX FIRST_CANNOT_FIND "$1\" >&2; exit 213; }; "     \
+	"p= t=; for s in HUP INT TERM; do trap \"if [ -z \\$p ]; then t=$s; else kill -$s \\$p; fi\" $s; done; " \
+	"exec 3<&0; \"$@\" <&3 3<&- & p=$!; [ -z $t ] || kill -$t $p; exec <&- >&- 2>&- 3<&-; "                  \
 	"while wait $p; s=$?; [ $s -gt 128 ] && kill -0 $p; do :; done; exit $s"
 
 #endif
