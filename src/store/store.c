@@ -2,10 +2,12 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/tree.h"
+#include "store/cache.h"
 #include "store/install.h"
 #include "store/layout.h"
 #include "store/node.h"
@@ -194,6 +196,7 @@ static bool install_locked(const struct store_host *host, const struct node_fact
 	struct npm npm;
 	struct staging staging;
 	mem_cleanup char *tree = NULL;
+	struct npxc_error why;
 	bool ok;
 
 	if (!npm_find(host, facts, &npm, err))
@@ -202,10 +205,13 @@ static bool install_locked(const struct store_host *host, const struct node_fact
 		npm_done(&npm);
 		return false;
 	}
+	npm.asks_again = wish == STORE_UPDATE;
 	ok = install_packages(&npm, &staging, request, &tree, &found.record, &found.node, err) &&
 	     settle(host, facts, request, &staging, tree, wish, &found, ret_installed, err);
 	staging_done(&staging);
 	npm_done(&npm);
+	if (!cache_trim(host->store_directory, LIMIT_STORE_CACHE_BYTES, &why))
+		log_info("store", "%s", why.message);
 	if (!ok) {
 		found_done(&found);
 		return false;
