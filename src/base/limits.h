@@ -150,8 +150,12 @@
 /* milliseconds: a question to a runtime's CLI (version, status, inspect, remove). */
 #define LIMIT_CLI_MS 20000
 
-/* milliseconds: an installation, download and scripts together. */
-#define LIMIT_INSTALL_MS (30 * 60 * 1000)
+/* milliseconds: an installation, download and scripts together. It goes on when those that wait for it have gone, and
+ * what it has fetched by then is not fetched again. */
+#define LIMIT_INSTALL_MS (10 * 60 * 1000)
+
+/* bytes: a line that an installation says of itself (see LINE_SIZE of base/log.c, escaped), and what is read with it */
+#define LIMIT_PROGRESS_LINE_BYTES (32 * KIB)
 
 /* milliseconds: after the client closed stdin, a server that neither ends nor writes anything is told to end. */
 #define LIMIT_DRAIN_QUIET_MS 10000

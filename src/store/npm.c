@@ -501,7 +501,7 @@ static bool run_with(const struct npm *npm, const struct npm_job *job, const str
 	struct launch launch = { 0 };
 
 	make_launch(npm, job, config, cache, &launch);
-	const bool ok = npm->host->run(npm->host->context, &launch, reach, LIMIT_INSTALL_MS, job->on_stderr,
+	const bool ok = npm->host->run(npm->host->context, &launch, reach, host_time_left(npm->host), job->on_stderr,
 	                               job->context, ret_result, job->refused, err);
 	launch_done(&launch);
 	return ok;

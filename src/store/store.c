@@ -233,33 +233,6 @@ static void drop_empty_key(const char *store_directory, const char *key)
 	strv_done(&names);
 }
 
-static bool install(const struct store_host *host, const struct node_facts *facts, struct request *request,
-                    enum store_wish wish, struct found *ret_found, bool *ret_installed, struct npxc_error *err)
-{
-	mem_cleanup char *key_path = layout_key(host->store_directory, request->key);
-	mem_cleanup char *lock_path = str_printf("%s/lock", key_path);
-	FD_CLEANUP int lock = -1;
-
-	if (!staging_prepare_store(host->store_directory, err))
-		return false;
-	/* `clean` may take an empty key directory away between these two. */
-	for (int attempt = 0; lock == -1; attempt++) {
-		if (!file_make_directories(key_path, 0755, err))
-			return false;
-		if (!staging_wait_for_lock(host, lock_path, &lock, err) && (err->sys_errno != ENOENT || attempt == 8))
-			return false;
-	}
-	if (wish == STORE_ENSURE && look(host, facts, request, ret_found))
-		return true; /* installed by another start while this one waited */
-	/* Resolved once: when only the platform is another one now, the same version is installed for it. */
-	if (wish == STORE_ENSURE && request->count == 1 && request->directories[0] == NULL && request->exact == NULL)
-		request->exact = record_resolved(key_path, request->select);
-	if (install_locked(host, facts, request, wish, ret_found, ret_installed, err))
-		return true;
-	drop_empty_key(host->store_directory, request->key);
-	return false;
-}
-
 /* Whatever it is that fails, it is the installation that fails, but for npxc being told to end; where the store cannot
  * be written, what helps is named. */
 static bool install_has_failed(struct npxc_error *err)
@@ -397,28 +370,129 @@ static bool find_node(const struct store_host *host, const struct request *reque
 	return wish != STORE_LOOK ? false : error_prefix(err, "%s is not installed; run npxc install", request->title);
 }
 
+/* What is installed, without starting anything but, once, the host's own Node. */
+static bool find(const struct store_host *host, const struct request *request, struct node_facts *ret_facts,
+                 struct found *ret_found, struct npxc_error *err)
+{
+	struct node_facts facts;
+
+	if (!find_node(host, request, STORE_LOOK, &facts, err))
+		return false;
+	if (look(host, &facts, request, ret_found)) {
+		*ret_facts = facts;
+		return true;
+	}
+	node_facts_done(&facts);
+	return error_set(err, ERROR_INSTALL, "%s is not installed; run npxc install %s", request->title,
+	                 request->title);
+}
+
+/* ---- installing: the process that does it, which has the key's lock ---- */
+
+static bool run_work(const struct store_host *host, const struct store_work *work, bool *ret_installed,
+                     struct npxc_error *err)
+{
+	struct request request = *work->request; /* but for what is owned: that stays work's */
+	const enum store_wish wish = (enum store_wish)work->wish;
+	mem_cleanup char *key_path = layout_key(host->store_directory, request.key);
+	mem_cleanup char *resolved = NULL;
+	struct node_facts facts = { 0 };
+	struct found found = { 0 };
+	bool ok = find_node(host, &request, wish, &facts, err);
+
+	/* Resolved once: when only the platform is another one now, the same version is installed for it. */
+	if (wish == STORE_ENSURE && request.count == 1 && request.directories[0] == NULL && request.exact == NULL)
+		request.exact = resolved = record_resolved(key_path, request.select);
+	ok = ok && ((wish == STORE_ENSURE && look(host, &facts, &request, &found)) ||
+	            install_locked(host, &facts, &request, wish, &found, ret_installed, err));
+	found_done(&found);
+	node_facts_done(&facts);
+	if (ok)
+		return true;
+	(void)install_has_failed(err);
+	if (host->says && (host->interrupted == NULL || !host->interrupted(host->context)))
+		progress_say_failed(work->title, err);
+	drop_empty_key(host->store_directory, request.key); /* then another one may begin */
+	return false;
+}
+
+/* ---- and those that wait for it ---- */
+
+static bool lock_key(const struct store_host *host, const char *key_path, struct progress *progress, int *ret_lock,
+                     struct npxc_error *err)
+{
+	mem_cleanup char *path = str_printf("%s/lock", key_path);
+	struct npxc_error why = { 0 };
+
+	if (!staging_prepare_store(host->store_directory, err))
+		return false;
+	/* `clean` may take an empty key directory away between these two. */
+	for (int attempt = 0; attempt < 8; attempt++) {
+		if (!file_make_directories(key_path, 0755, err))
+			return false;
+		if (staging_wait_for_lock(host, path, progress, ret_lock, &why))
+			return true;
+		if (why.sys_errno != ENOENT)
+			break;
+	}
+	*err = why;
+	return false;
+}
+
+static bool install_apart(const struct store_host *host, const struct request *request, enum store_wish wish, int lock,
+                          struct progress *progress, bool *ret_installed, struct npxc_error *err)
+{
+	const struct store_work work = { .run = run_work, .title = request->title, .request = request, .wish = wish };
+
+	if (!progress->on_terminal)
+		log_notice("installing %s (once; later starts use what is stored)", request->title);
+	return host->apart != NULL ? host->apart(host->context, host, &work, lock, progress, ret_installed, err)
+	                           : run_work(host, &work, ret_installed, err);
+}
+
+static bool install(const struct store_host *host, const struct request *request, enum store_wish wish,
+                    struct node_facts *ret_facts, struct found *ret_found, bool *ret_installed, struct npxc_error *err)
+{
+	mem_cleanup char *key_path = layout_key(host->store_directory, request->key);
+	FD_CLEANUP int lock = -1;
+	struct progress progress;
+	struct npxc_error ignored;
+	bool ok;
+
+	progress_begin(&progress, request->title, host->progress);
+	ok = lock_key(host, key_path, &progress, &lock, err);
+	/* Installed by another start while this one waited, or found to be impossible? */
+	if (ok && (wish != STORE_ENSURE || !find(host, request, ret_facts, ret_found, &ignored))) {
+		ok = progress.failed.kind == ERROR_NONE;
+		if (!ok)
+			*err = progress.failed;
+		ok = ok && install_apart(host, request, wish, lock, &progress, ret_installed, err) &&
+		     find(host, request, ret_facts, ret_found, err);
+	}
+	progress_end(&progress);
+	return ok;
+}
+
 bool store_get(const struct store_host *host, const struct store_request *from, enum store_wish wish,
                struct store_package *ret_package, struct npxc_error *err)
 {
 	struct node_facts facts = { 0 };
 	struct found found = { 0 };
+	struct npxc_error why = { 0 };
 	struct request request;
 	bool installed = false;
 	bool ok;
 
 	if (!request_make(from, host->cwd, host->home, &request, err))
 		return false;
-	ok = find_node(host, &request, wish, &facts, err);
 	/* What names itself exactly has nothing to be looked up again. */
 	if (wish == STORE_UPDATE && request.count == 1 && (request.exact != NULL || request.directories[0] != NULL))
 		wish = STORE_ENSURE;
-	if (ok && (wish == STORE_FORCE || wish == STORE_UPDATE || !look(host, &facts, &request, &found))) {
-		if (wish == STORE_LOOK)
-			ok = error_set(err, ERROR_INSTALL, "%s is not installed; run npxc install %s", request.title,
-			               from->specs[0]);
-		else
-			ok = install(host, &facts, &request, wish, &found, &installed, err) || install_has_failed(err);
-	}
+	ok = (wish == STORE_LOOK || wish == STORE_ENSURE) && find(host, &request, &facts, &found, &why);
+	if (!ok && wish != STORE_LOOK && (why.kind == ERROR_NONE || why.kind == ERROR_INSTALL))
+		ok = install(host, &request, wish, &facts, &found, &installed, &why) || install_has_failed(&why);
+	if (!ok)
+		*err = why;
 	ok = ok && fill(from, &request, &facts, &found, ret_package, err);
 	if (ok)
 		ret_package->installed_now = installed;
