@@ -50,7 +50,7 @@ void progress_say_failed(const char *title, const struct npxc_error *why)
 char *progress_line(const char *title, enum progress_phase phase, size_t files, int64_t seconds, size_t columns)
 {
 	mem_cleanup char *shown = str_escape(title, strnlen(title, 200));
-	mem_cleanup char *count = files > 0 ? str_printf(", %zu files", files) : str_dup("");
+	mem_cleanup char *count = files > 0 ? str_printf(", %zu file%s", files, files == 1 ? "" : "s") : str_dup("");
 	mem_cleanup char *tail = str_printf(": %s%s, %d s", phases[phase], count, (int)seconds);
 	mem_cleanup char *line = str_printf("npxc: installing %s%s", shown, tail);
 	size_t length = strlen(line);

@@ -1,10 +1,14 @@
 """An installation goes on when the npxc that began it is killed, and the next start waits for it; who means to end it can."""
 
+import fcntl
 import json
 import os
 import pty
+import re
+import select
 import signal
-import subprocess
+import struct
+import termios
 
 import pytest
 
@@ -177,3 +181,53 @@ def test_another_version_waits_for_its_turn_and_is_installed_by_itself(slow):
     assert first.communicate(timeout=PATIENCE) and first.returncode == 0
     assert second.communicate(timeout=PATIENCE) and second.returncode == 0
     assert npm.ask("-/marks").count("begun") == 1
+
+
+# ---- what is shown meanwhile ----
+
+def test_where_stderr_is_no_terminal_each_phase_is_one_line(slow):
+    world, npm = slow
+    npm.ask("-/mark/go")
+    assert install(world, npm, "slow").stderr == (
+        "npxc: installing slow (once; later starts use what is stored)\nnpxc: installing slow: install scripts\n")
+    assert install(world, npm, "plain").stderr == "npxc: installing plain (once; later starts use what is stored)\n"
+
+
+class Terminal:
+    def __init__(self, columns):
+        self.outer, self.inner = pty.openpty()
+        self.shown = b""
+        self.resize(columns)
+
+    def resize(self, columns):
+        fcntl.ioctl(self.inner, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+
+    def has(self, condition):
+        while select.select([self.outer], [], [], 0)[0]:
+            self.shown += os.read(self.outer, 4096)
+        return condition(self.shown)
+
+    def drawings(self):
+        """What stood there, one after another, without what took the one before away."""
+        return [part.decode() for part in re.split(rb"\r(?:\x1b\[\d+A\x1b\[J|\x1b\[K)", self.shown) if part]
+
+
+@pytest.mark.parametrize("joins", [False, True])
+def test_on_a_terminal_one_line_is_drawn_over_and_fits_when_the_terminal_becomes_narrower(slow, joins):
+    world, npm = slow
+    first = begin(world, npm, "slow") if joins else None
+    terminal = Terminal(80)
+    process = begin(world, npm, "install", "slow", stderr=terminal.inner, start_new_session=True)
+    wide = re.compile(rb"npxc: installing slow: install scripts, \d+ s")
+    assert wait_until(lambda: terminal.has(wide.search)), terminal.shown
+    terminal.resize(20)
+    assert wait_until(lambda: terminal.has(lambda shown: re.search(rb"\r\x1b\[2A\x1b\[Jnpxc: installing sl$", shown))), terminal.shown
+    terminal.resize(60)
+    assert wait_until(lambda: terminal.has(lambda shown: re.search(rb"\r\x1b\[Knpxc: installing slow: install scripts, \d+ s$", shown)))
+    npm.ask("-/mark/go")
+    assert process.wait(PATIENCE) == 0
+    assert terminal.has(lambda shown: shown.endswith(b"\r\x1b[K")), terminal.shown
+    drawn = [one for one in terminal.drawings() if one.startswith("npxc: installing")]
+    assert all(one != before for one, before in zip(drawn[1:], drawn)) and max(map(len, drawn)) < 80
+    if first is not None:
+        assert first.communicate(timeout=PATIENCE) and first.returncode == 0
