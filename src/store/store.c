@@ -395,14 +395,14 @@ static bool run_work(const struct store_host *host, const struct store_work *wor
 	struct request request = *work->request; /* but for what is owned: that stays work's */
 	const enum store_wish wish = (enum store_wish)work->wish;
 	mem_cleanup char *key_path = layout_key(host->store_directory, request.key);
-	mem_cleanup char *resolved = NULL;
+	mem_cleanup char *resolved = record_resolved(key_path, request.select);
 	struct node_facts facts = { 0 };
 	struct found found = { 0 };
 	bool ok = find_node(host, &request, wish, &facts, err);
 
 	/* Resolved once: when only the platform is another one now, the same version is installed for it. */
 	if (wish == STORE_ENSURE && request.count == 1 && request.directories[0] == NULL && request.exact == NULL)
-		request.exact = resolved = record_resolved(key_path, request.select);
+		request.exact = resolved;
 	ok = ok && ((wish == STORE_ENSURE && look(host, &facts, &request, &found)) ||
 	            install_locked(host, &facts, &request, wish, &found, ret_installed, err));
 	found_done(&found);

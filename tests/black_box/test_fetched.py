@@ -1,6 +1,8 @@
 """What npm has fetched stays in a cache that only the step that fetches sees, and is believed as far as it can be verified."""
 
+import base64
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -13,7 +15,7 @@ import urllib.request
 import pytest
 
 from conftest import RUNTIME, TOP
-from test_install import alone, package_that  # noqa: F401
+from test_install import package_that
 
 pytestmark = pytest.mark.skipif(RUNTIME not in (None, "bwrap"), reason="other runtimes: tests/live")
 
@@ -105,7 +107,6 @@ def test_a_tarball_that_was_changed_on_disk_is_fetched_again(alone, what):
                   if f'request-cache:{npm.url}shares-one/-/1.0.0.tgz"' in path.read_text()]
         integrity = lambda path: re.findall(r'"integrity":"sha512-([^"]+)"', path.read_text())[-1]
         if what == "content":
-            import base64
             digest = base64.b64decode(integrity(entry)).hex()
             content, = [path for path in fetched(alone, "content-v2") if str(path).replace("/", "").endswith(digest)]
             content.chmod(0o644)
@@ -113,7 +114,6 @@ def test_a_tarball_that_was_changed_on_disk_is_fetched_again(alone, what):
             bytes_of_it[len(bytes_of_it) // 2] ^= 0x55
             content.write_bytes(bytes_of_it)
         else:
-            import hashlib
             line = entry.read_text().strip().split("\n")[-1].split("\t")[1].replace(integrity(entry), integrity(other))
             entry.write_text(f"\n{hashlib.sha1(line.encode()).hexdigest()}\t{line}")
         install(alone, npm, "shares-two")

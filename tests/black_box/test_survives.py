@@ -12,9 +12,8 @@ import termios
 
 import pytest
 
-from conftest import NPXC, PATIENCE, RUNTIME, wait_until
+from conftest import PATIENCE, RUNTIME, wait_until
 from test_fetched import install, registry, store_of
-from test_install import alone  # noqa: F401
 
 pytestmark = pytest.mark.skipif(RUNTIME not in (None, "bwrap"), reason="other runtimes: tests/live")
 
