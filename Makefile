@@ -373,7 +373,7 @@ attacks-ci: all ## runs the attacks that every push tries
 attacks-status: all ## runs the attacks and writes conformance/attacks/STATUS.md
 	@$(ATTACKS) --status
 
-attacks-holes: all ## removes guards from npxc and checks that an attack succeeds for each
+attacks-holes: all faults ## removes guards from npxc and checks that an attack succeeds for each
 	@$(PYTHON) conformance/attacks/holes.py
 
 # make soak [N=10000] [SOAK_FLAGS='--runtime replay-1.2.2 --at-once 16']

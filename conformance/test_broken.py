@@ -40,7 +40,7 @@ def judged():
 
 
 @pytest.mark.parametrize("broken", CHOSEN, ids=lambda one: one.name)
-def test_broken(broken, judged):
+def test_a_broken_launcher_turns_exactly_its_requirements_red(broken, judged):
     found = judged[broken.name]
     if set(found) != broken.breaks:
         print("beside others: %s" % found)

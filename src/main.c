@@ -84,15 +84,6 @@ static int status_of(enum npxc_error_kind kind)
 	return 4;
 }
 
-static bool parse(int argc, char **argv, struct options *ret_options, struct npxc_error *err)
-{
-	struct options_command words[COMMAND_COUNT];
-	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		words[i] = COMMANDS[i].words;
-	return options_parse((const char *const *)(argv + 1), argc < 1 ? 0 : (size_t)argc - 1, words, COMMAND_COUNT,
-	                     ret_options, err);
-}
-
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -100,7 +91,7 @@ int main(int argc, char **argv)
 	int status = 0;
 	FAULT_ROLE("launcher");
 	signals_reset();
-	if (!fd_fill_standard(&err) || !parse(argc, argv, &options, &err)) {
+	if (!fd_fill_standard(&err) || !commands_parse(COMMANDS, COMMAND_COUNT, argc, argv, &options, &err)) {
 		print_failure(&err, status_of(err.kind), false);
 		return status_of(err.kind);
 	}

@@ -158,6 +158,7 @@ class Stage:
 
     def __init__(self, launcher):
         self.launcher = pathlib.Path(launcher).resolve()
+        self.env = {}  # of every launcher, besides
 
     def __enter__(self):
         self.stack = contextlib.ExitStack()
@@ -247,7 +248,7 @@ class Stage:
             if uid is not None:
                 os.chown(cache, uid, uid)
         env = {"PATH": PATH, "HOME": str(home), "TMPDIR": str(home / "tmp"), "XDG_RUNTIME_DIR": str(home / "run"),
-               "XDG_CACHE_HOME": str(cache), "LANG": "C.UTF-8"}
+               "XDG_CACHE_HOME": str(cache), "LANG": "C.UTF-8", **self.env}
         words = [self.launcher, "--runtime", runtime, *flags, self.package]
         attacker = Attacker(self, self.world.command(words, home / "project", uid, env), link)
         attacker.home = home

@@ -12,7 +12,8 @@
  *                     that number; without roles, the one that reached it. Others are stopped before any is killed,
  *                     so that none sees another die.
  *   NPXC_FAULT_BOARD  a file to write into what was reached, see fault.c; tests/black_box/test_crash.py reads it
- *   NPXC_WITHOUT      a part to leave out, by its name in a WITHOUT(): conformance/mutations.py does that
+ *   NPXC_WITHOUT      a part to leave out, by its name in a WITHOUT(): conformance/mutations.py and
+ *                     conformance/attacks/holes.py do that
  *
  * Names are unique; ci/fault-points lists them and fails where a resource is named to the janitor without a point
  * before and after it.

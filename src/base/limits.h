@@ -150,6 +150,9 @@
 /* milliseconds: a question to a runtime's CLI (version, status, inspect, remove). */
 #define LIMIT_CLI_MS 20000
 
+/* bytes: the directories in which programs were found */
+#define LIMIT_SEARCH_BYTES (16 * KIB)
+
 /* milliseconds: an installation, download and scripts together. It goes on when those that wait for it have gone, and
  * what it has fetched by then is not fetched again. */
 #define LIMIT_INSTALL_MS (10 * 60 * 1000)

@@ -104,10 +104,13 @@ static bool child_die_with(pid_t parent)
 #endif
 }
 
-/* First all above 2, so that no dup2 runs over a source of the next one (npxc itself may be started without stdio). */
-static bool child_place(int standard[3], int *report)
+/*
+ * First all above 2, so that no dup2 runs over a source of the next one (npxc itself may be started without stdio). The
+ * report stays out of the way of what the command places, too.
+ */
+static bool child_place(int standard[3], int placed_below, int *report)
 {
-	int moved = fcntl(*report, F_DUPFD_CLOEXEC, 3);
+	int moved = fcntl(*report, F_DUPFD_CLOEXEC, placed_below > 3 ? placed_below : 3);
 
 	if (moved == -1)
 		return false;
@@ -129,11 +132,13 @@ __attribute__((noreturn)) static void child_run(const struct proc_command *comma
 	struct npxc_error ignored;
 
 	setpgid(0, 0);
-	if (!child_place(standard, &report) || !child_reset_signals() || !child_die_with(parent) ||
-	    !fd_set_close_on_exec_from(3, &ignored))
+	if (!child_place(standard, command->placed_below, &report) || !child_reset_signals() ||
+	    !child_die_with(parent) || !fd_set_close_on_exec_from(3, &ignored))
 		child_fail(report, STEP_PREPARE);
 	if (command->directory != NULL && chdir(command->directory) == -1)
 		child_fail(report, STEP_DIRECTORY);
+	if (command->prepare != NULL && !command->prepare(command->prepare_context))
+		child_fail(report, STEP_PREPARE);
 	execve(command->argv[0], command->argv, command->environment != NULL ? command->environment : environ);
 	child_fail(report, STEP_EXEC);
 }

@@ -12,7 +12,7 @@
 /*
  * Runs a program to its end and keeps what it printed: npm's configuration questions, a container CLI, `npm install`.
  * No shell. The child gets a process group of its own, default signal dispositions and an empty signal mask, stdin
- * from `input` (or /dev/null), and no descriptor but 0, 1 and 2. On Linux it dies with npxc.
+ * from `input` (or /dev/null), and no descriptor but 0, 1, 2 and those of `prepare`. On Linux it dies with npxc.
  */
 struct proc_command {
 	char *const *argv;        /* argv[0] is an absolute path */
@@ -24,6 +24,14 @@ struct proc_command {
 	/* Called with each piece of stderr as it comes (progress); may be NULL. */
 	void (*on_stderr)(void *context, const char *bytes, size_t count);
 	void *context;
+	/*
+	 * The child's last step before exec; may be NULL. Async-signal-safe calls only. It may place descriptors (dup2)
+	 * from 3 up to `placed_below`, from copies that stand at that number or above: they stay open. False, with
+	 * errno: the program is not started.
+	 */
+	bool (*prepare)(const void *context);
+	const void *prepare_context;
+	int placed_below; /* 0: none are placed */
 };
 
 struct proc_result {

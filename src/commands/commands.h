@@ -5,6 +5,7 @@
 #include "config/options.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* A name, what it takes, the function, one line of help; `usage` NULL: help does not list it. */
 struct command {
@@ -13,6 +14,10 @@ struct command {
 	const char *usage;
 	const char *help;
 };
+
+/* The options of argv; their `command` is an index of the table. Errors as of options_parse. */
+bool commands_parse(const struct command *commands, size_t count, int argc, char **argv, struct options *ret_options,
+                    struct npxc_error *err) NPXC_MUST_CHECK;
 
 /*
  * Each command in a file of its own. True: done, npxc exits with `ret_status` (0 unless the command says otherwise).

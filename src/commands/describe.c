@@ -6,6 +6,7 @@
 #include "commands/print.h"
 #include "contain/cgroup.h"
 #include "session/fence.h"
+#include "json/texts.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -173,14 +174,6 @@ void describe_text(const struct session *s, bool argv)
 	print_row("%-10s%s", "runs", line);
 }
 
-static cJSON *strings(const struct strv *words)
-{
-	cJSON *list = cJSON_CreateArray();
-	for (size_t i = 0; i < words->count; i++)
-		cJSON_AddItemToArray(list, cJSON_CreateString(words->v[i]));
-	return list;
-}
-
 static cJSON *rules_json(const struct rules *rules)
 {
 	cJSON *list = cJSON_CreateArray();
@@ -241,7 +234,7 @@ static void add_remains(cJSON *json, const struct session *s)
 	struct strv left;
 
 	fence_left(&fence, s->runtime.kind, &s->plan.launch, &left);
-	cJSON_AddItemToObject(json, "remains", strings(&left));
+	cJSON_AddItemToObject(json, "remains", texts_to_json(&left));
 	strv_done(&left);
 	cJSON_AddNumberToObject(kernel, "landlock", fence.landlock);
 	cJSON_AddBoolToObject(kernel, "abstract_sockets_closed", fence.landlock >= LANDLOCK_ABI_SCOPED);
@@ -289,15 +282,15 @@ cJSON *describe_json(const struct session *s)
 	cJSON *files = cJSON_AddObjectToObject(json, "files");
 	cJSON_AddBoolToObject(files, "shown_at_working_directory", s->plan.shows);
 	cJSON_AddBoolToObject(files, "outputs", s->plan.outputs);
-	cJSON_AddItemToObject(files, "copies", strings(&s->plan.arguments));
-	cJSON_AddItemToObject(json, "masked_sockets", strings(&s->in.mounts.masks));
-	cJSON_AddItemToObject(json, "notes", strings(&s->in.mounts.notes));
-	cJSON_AddItemToObject(json, "env", strings(&s->plan.env_names));
+	cJSON_AddItemToObject(files, "copies", texts_to_json(&s->plan.arguments));
+	cJSON_AddItemToObject(json, "masked_sockets", texts_to_json(&s->in.mounts.masks));
+	cJSON_AddItemToObject(json, "notes", texts_to_json(&s->in.mounts.notes));
+	cJSON_AddItemToObject(json, "env", texts_to_json(&s->plan.env_names));
 	add_remains(json, s);
 	add_limits(json, s);
 	cJSON_AddStringToObject(json, "directory", s->plan.launch.directory);
 	cJSON_AddStringToObject(json, "home", s->plan.launch.home);
-	cJSON_AddItemToObject(json, "command", strings(&s->plan.launch.command));
-	cJSON_AddItemToObject(json, "argv", strings(&s->plan.start.argv));
+	cJSON_AddItemToObject(json, "command", texts_to_json(&s->plan.launch.command));
+	cJSON_AddItemToObject(json, "argv", texts_to_json(&s->plan.start.argv));
 	return json;
 }

@@ -12,6 +12,7 @@
 #include "session/acquire.h"
 #include "session/installer.h"
 #include "session/run.h"
+#include "session/search.h"
 #include "session/start.h"
 #include "store/node.h"
 
@@ -299,7 +300,7 @@ bool doctor_command(const struct options *options, int *ret_status, struct npxc_
 		return false;
 	}
 	const char *cli = inputs_cli_name(kind, &in.config);
-	mem_cleanup char *search = paths_search(getenv("PATH"));
+	mem_cleanup char *search = search_path(in.paths.home, in.paths.state_directory);
 	struct runtime_findings findings = { 0 };
 	bool fine = true;
 	runtime_examine(kind, cli, search, in.config.defaults.node_image, &findings);

@@ -8,6 +8,7 @@
 #include "session/plan.h"
 #include "teardown/orphans.h"
 #include "teardown/sweep.h"
+#include "json/texts.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -54,7 +55,6 @@ static void left_alone(struct gc *gc, const char *path, const char *why)
 static void kept(struct gc *gc, const struct lease *lease, const struct strv *said)
 {
 	cJSON *object = add_object(gc, "kept");
-	cJSON *why = cJSON_CreateArray();
 	cJSON_AddStringToObject(object, "id", lease->id);
 	cJSON_AddStringToObject(object, "name", lease->name);
 	cJSON *holds = cJSON_AddArrayToObject(object, "holds");
@@ -64,9 +64,7 @@ static void kept(struct gc *gc, const struct lease *lease, const struct strv *sa
 		cJSON_AddStringToObject(one, "name", lease_entry_name(&lease->entries[i]));
 		cJSON_AddItemToArray(holds, one);
 	}
-	for (size_t i = 0; i < said->count; i++)
-		cJSON_AddItemToArray(why, cJSON_CreateString(said->v[i]));
-	cJSON_AddItemToObject(object, "why", why);
+	cJSON_AddItemToObject(object, "why", texts_to_json(said));
 	if (gc->json)
 		return;
 	print_row("kept %s for a later `npxc gc`:", session_name(lease));

@@ -10,6 +10,7 @@
 #include "config/package_dir.h"
 #include "session/acquire.h"
 #include "session/run.h"
+#include "json/texts.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -219,14 +220,6 @@ static void say_text(const struct lesson *lesson)
 		           LIMIT_EGRESS_NOTES);
 }
 
-static cJSON *strings(const struct strv *words)
-{
-	cJSON *list = cJSON_CreateArray();
-	for (size_t i = 0; i < words->count; i++)
-		cJSON_AddItemToArray(list, cJSON_CreateString(words->v[i]));
-	return list;
-}
-
 /* One line, the last one on stderr. */
 static void say_json(const struct lesson *lesson)
 {
@@ -235,11 +228,11 @@ static void say_json(const struct lesson *lesson)
 	cJSON *inner = cJSON_AddObjectToObject(json, "learn");
 	cJSON_AddStringToObject(inner, "package", lesson->package);
 	cJSON_AddStringToObject(inner, "file", lesson->file);
-	cJSON_AddItemToObject(inner, "allow", strings(&proposal->rules));
+	cJSON_AddItemToObject(inner, "allow", texts_to_json(&proposal->rules));
 	cJSON_AddStringToObject(inner, "diff", lesson->diff == NULL ? "" : lesson->diff);
 	cJSON_AddBoolToObject(inner, "written", lesson->written);
 	cJSON_AddBoolToObject(inner, "complete", !lesson->full);
-	cJSON_AddItemToObject(inner, "looked_up", strings(&proposal->looked_up));
+	cJSON_AddItemToObject(inner, "looked_up", texts_to_json(&proposal->looked_up));
 	cJSON *rest = cJSON_AddArrayToObject(inner, "no_rule");
 	for (size_t i = 0; i < proposal->rest_count; i++) {
 		cJSON *entry = cJSON_CreateObject();

@@ -263,6 +263,18 @@ static void note_group(struct reader *r, const struct flag *flag)
 	r->seen |= flag->group;
 }
 
+static bool read_npm_flag(struct reader *r, struct options *o, struct npxc_error *err)
+{
+	size_t used;
+	if (!npmflags_take(&o->npm, r->words + r->at, r->count - r->at, &used, err))
+		return false;
+	if ((r->seen & OPTIONS_SPEC) == 0)
+		r->seen_name[0] = r->words[r->at];
+	r->seen |= OPTIONS_SPEC;
+	r->at += used;
+	return true;
+}
+
 /* One flag word, with its value from the same word or the next. */
 static bool read_flag(struct reader *r, struct options *o, struct npxc_error *err)
 {
@@ -277,6 +289,9 @@ static bool read_flag(struct reader *r, struct options *o, struct npxc_error *er
 	} else {
 		flag = word[2] == '\0' ? flag_by_letter(word[1]) : NULL;
 	}
+	/* npm has --yes=false */
+	if ((flag == NULL || (flag->id == FLAG_YES && value != NULL)) && npmflags_knows(word))
+		return read_npm_flag(r, o, err);
 	if (flag == NULL)
 		return unknown_flag(word, err);
 	if (value != NULL && flag->value == VALUE_NONE)
@@ -316,8 +331,9 @@ static bool check_groups(const struct reader *r, const struct options *o, struct
 	for (unsigned bit = 0; bit < OPTIONS_GROUPS; bit++)
 		if (foreign & (1U << bit))
 			return error_set(err, ERROR_CONFIG,
-			                 "--%s does not go with `npxc %s`; `npxc %s --help` lists what does",
-			                 r->seen_name[bit], command->name == NULL ? "<spec>" : command->name,
+			                 "%s%s does not go with `npxc %s`; `npxc %s --help` lists what does",
+			                 r->seen_name[bit][0] == '-' ? "" : "--", r->seen_name[bit],
+			                 command->name == NULL ? "<spec>" : command->name,
 			                 command->name == NULL ? "" : command->name);
 	return true;
 }
@@ -338,6 +354,33 @@ static void take_launch_word(struct reader *r, struct options *o)
 		strv_push(&o->specs, r->words[r->at++]);
 	}
 	rest_to_arguments(r, o);
+}
+
+/* `npxc help [command]` and `npxc version`: what --help and --version do. */
+static bool take_word_of_help(struct reader *r, struct options *o, const char *word)
+{
+	if (o->explicit_packages || o->call != NULL || o->help || o->version)
+		return false;
+	o->help = str_equal(word, "help");
+	o->version = str_equal(word, "version");
+	if (!o->help && !o->version)
+		return false;
+	r->at++;
+	return true;
+}
+
+/* The command that a bare word may have been meant for: one slip away, two in a longer word. NULL: none. */
+static const char *near_command(const struct reader *r, const char *word)
+{
+	const size_t length = strlen(word);
+	const unsigned most = length < 5 ? 1 : 2;
+	if (length < 3 || strspn(word, "abcdefghijklmnopqrstuvwxyz") != length)
+		return NULL;
+	for (size_t i = 0; i < r->command_count; i++)
+		if (r->commands[i].name != NULL && strlen(r->commands[i].name) >= 3 &&
+		    str_distance(word, r->commands[i].name, most) <= most)
+			return r->commands[i].name;
+	return NULL;
 }
 
 static bool read_words(struct reader *r, struct options *o, struct npxc_error *err)
@@ -369,7 +412,11 @@ static bool read_words(struct reader *r, struct options *o, struct npxc_error *e
 			r->at++;
 			continue;
 		}
+		if (!r->command_known && take_word_of_help(r, o, word))
+			continue;
 		if (words == OPTIONS_WORDS_LAUNCH) {
+			if (!r->command_known && !o->explicit_packages)
+				o->near_command = near_command(r, word);
 			take_launch_word(r, o);
 			return true;
 		}
@@ -405,6 +452,7 @@ bool options_parse(const char *const *words, size_t count, const struct options_
 	struct options o = { 0 };
 	struct reader r = { .words = words, .count = count, .commands = commands, .command_count = command_count };
 	bool fine = read_words(&r, &o, err);
+	o.version = o.version || o.npm.version;
 	if (fine && !o.help && !o.version)
 		fine = check_groups(&r, &o, err) && check_whole(&o, &commands[o.command], err);
 	if (!fine) {
@@ -433,6 +481,7 @@ void options_done(struct options *o)
 	free(o->config);
 	free(o->cwd);
 	free(o->log_level);
+	npmflags_done(&o->npm);
 	*o = (struct options){ 0 };
 }
 

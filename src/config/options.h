@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "config/config.h"
+#include "config/npmflags.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,6 +15,7 @@
  *     npxc [flags] <spec> [server arguments...]        what `npx` would run, sandboxed
  *     npxc [flags] <command> [flags] [words...]        a word of main.c's table
  *
+ * The words `help [command]` and `version` are --help and --version.
  * npxc's own flags end at the spec: every word after it is the server's, `--` included, as with npx. A package that is
  * called like a command is reached with -p (`npxc -p install install`) or with a version (`npxc install@latest`).
  */
@@ -27,7 +29,7 @@ enum options_words {
 
 /* Groups of flags that a command takes; --config, --cwd, --log-level, --help and --version go with everything. */
 enum {
-	OPTIONS_SPEC = 1 << 0,    /* -p, -c, -y */
+	OPTIONS_SPEC = 1 << 0,    /* -p, -c, -y, and npm's own flags */
 	OPTIONS_SANDBOX = 1 << 1, /* -e --network --allow --mount --project --no-isolate --memory --cpus */
 	OPTIONS_RUNTIME = 1 << 2, /* --runtime */
 	OPTIONS_JSON = 1 << 3,
@@ -50,15 +52,16 @@ struct options_command {
 };
 
 struct options {
-	size_t command;         /* index into the table (an alias: of what it stands for) */
-	const char *old_name;   /* borrowed: the alias that was typed, or NULL */
-	struct strv specs;      /* the spec, the specs, or those of -p */
-	bool explicit_packages; /* specs came by -p: the first word is the command */
-	char *bin;              /* the command after -p; NULL */
-	char *call;             /* -c; NULL */
-	struct strv arguments;  /* the server's, verbatim */
-	struct strv env;        /* NAME or NAME=VALUE, checked */
-	char *network;          /* NULL: not given */
+	size_t command;           /* index into the table (an alias: of what it stands for) */
+	const char *old_name;     /* borrowed: the alias that was typed, or NULL */
+	const char *near_command; /* borrowed: what the spec, a bare word, may have been meant for; NULL */
+	struct strv specs;        /* the spec, the specs, or those of -p */
+	bool explicit_packages;   /* specs came by -p: the first word is the command */
+	char *bin;                /* the command after -p; NULL */
+	char *call;               /* -c; NULL */
+	struct strv arguments;    /* the server's, verbatim */
+	struct strv env;          /* NAME or NAME=VALUE, checked */
+	char *network;            /* NULL: not given */
 	struct strv allow;
 	struct config_mount *mounts;
 	size_t mount_count;
@@ -69,6 +72,7 @@ struct options {
 	uint64_t memory_bytes; /* 0: not given */
 	unsigned cpu_millis;   /* 0: not given */
 	char *config, *cwd, *log_level;
+	struct npmflags npm; /* npm's own flags */
 	bool json, dry_run, force, update, all, fix, denied, orphans, write, probe, help, version;
 };
 

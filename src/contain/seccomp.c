@@ -2,6 +2,7 @@
 
 #ifdef __linux__
 
+#include "base/fault.h"
 #include "base/fd.h"
 
 #include <errno.h>
@@ -103,7 +104,8 @@ static int refuse_all(scmp_filter_ctx filter, const int *calls, size_t count, un
 	int bad = 0;
 
 	for (size_t i = 0; i < count && bad == 0; i++)
-		bad = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(with), calls[i], 0, NULL);
+		if (!WITHOUT("io-uring") || calls[i] != SCMP_SYS(io_uring_setup))
+			bad = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(with), calls[i], 0, NULL);
 	return bad;
 }
 
@@ -152,7 +154,7 @@ static int add_rules(scmp_filter_ctx filter)
 		bad = refuse_all(filter, refused_eperm, sizeof(refused_eperm) / sizeof(refused_eperm[0]), EPERM);
 	if (bad == 0)
 		bad = refuse_all(filter, refused_enosys, sizeof(refused_enosys) / sizeof(refused_enosys[0]), ENOSYS);
-	if (bad == 0)
+	if (bad == 0 && !WITHOUT("families"))
 		bad = refuse_families(filter, SCMP_SYS(socket));
 	if (bad == 0)
 		bad = refuse_families(filter, SCMP_SYS(socketpair));

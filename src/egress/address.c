@@ -1,5 +1,6 @@
 #include "egress/address.h"
 
+#include "base/fault.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -85,8 +86,8 @@ enum reason address_refusal(const struct ip *ip, const struct address_own *own)
 	const struct ip real = embedded(ip);
 	enum reason reason = special(&real);
 
-	if (reason != REASON_NONE || own == NULL)
-		return reason;
+	if (reason != REASON_NONE || own == NULL || WITHOUT("own-addresses"))
+		return WITHOUT("special-addresses") ? REASON_NONE : reason;
 	for (size_t i = 0; i < own->address_count; i++)
 		if (ip_equal(&real, &own->addresses[i]))
 			return REASON_OWN_ADDRESS;

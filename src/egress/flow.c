@@ -1,6 +1,7 @@
 #include "egress/flow.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -351,11 +352,20 @@ static bool is_allowed(struct flow *flow, const struct verdict *verdict)
 	return false;
 }
 
+static void drop_answer(void *context, const struct resolve_answer *answer)
+{
+	(void)context;
+	(void)answer;
+}
+
 /* Judged: syntax has been; then the rules; then, and only then, a look-up. */
 static void judge_name(struct flow *flow)
 {
 	const struct verdict verdict = verdict_on_name(flow->server->rules, flow->name, flow->port);
+	uint64_t ticket;
 
+	if (WITHOUT("ask-first"))
+		(void)!resolver_ask(flow->server->resolver, flow->name, drop_answer, NULL, &ticket);
 	if (!is_allowed(flow, &verdict))
 		return;
 	if (flow->rule->kind == RULE_HOST_ALIAS) {
@@ -502,16 +512,10 @@ static void run_relay(struct flow *flow)
 			return;
 		}
 	} while (flow->relay.up.changed && result != RELAY_OVER && result != RELAY_BROKEN);
-	switch (result) {
-	case RELAY_WAITS:
-		return;
-	case RELAY_MORE:
+	if (result == RELAY_MORE)
 		loop_again(&flow->server->loop, &flow->guest.source);
+	if (result == RELAY_WAITS || result == RELAY_MORE)
 		return;
-	case RELAY_OVER:
-	case RELAY_BROKEN:
-		break;
-	}
 	flow->code = AUDIT_OK;
 	flow->reason = REASON_NONE;
 	record(flow, AUDIT_ALLOW);
@@ -521,17 +525,12 @@ static void run_relay(struct flow *flow)
 /* Reads what nobody wants, for a guest that would else be told of a reset. */
 static void linger(struct flow *flow)
 {
-	switch (relay_discard(&flow->guest)) {
-	case RELAY_WAITS:
-		break;
-	case RELAY_MORE:
+	const enum relay_result result = relay_discard(&flow->guest);
+
+	if (result == RELAY_MORE)
 		loop_again(&flow->server->loop, &flow->guest.source);
-		break;
-	case RELAY_OVER:
-	case RELAY_BROKEN:
+	else if (result != RELAY_WAITS)
 		close_flow(flow, false);
-		break;
-	}
 }
 
 static void advance(struct flow *flow)

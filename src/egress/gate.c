@@ -1,5 +1,6 @@
 #include "egress/gate.h"
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -40,10 +41,12 @@ static bool read_hello(struct gate *gate, const char *bytes, size_t length, size
 	}
 	memcpy(gate->sni, hello.name, sizeof(gate->sni));
 	memcpy(gate->alpn, hello.alpn, sizeof(gate->alpn));
-	if (hello.name[0] == '\0')
-		return shut(gate, AUDIT_ESNI, REASON_NO_SNI);
-	if (!str_equal(hello.name, gate->name))
+	if (hello.name[0] == '\0') {
+		if (!WITHOUT("no-name-in-tls"))
+			return shut(gate, AUDIT_ESNI, REASON_NO_SNI);
+	} else if (!WITHOUT("name-in-tls") && !str_equal(hello.name, gate->name)) {
 		return shut(gate, AUDIT_ESNI, REASON_OTHER_SNI);
+	}
 	*ret_pass = hello.length;
 	gate->state = second ? GATE_OPEN : GATE_ANSWER;
 	return true;
@@ -77,7 +80,7 @@ static bool sniff(struct gate *gate, const char *bytes, size_t length)
 		gate->state = GATE_HTTP;
 		return true;
 	}
-	if (gate->port == PORT_HTTPS) {
+	if (!WITHOUT("kind-of-443") && gate->port == PORT_HTTPS) {
 		gate->state = GATE_HELLO;
 		return true;
 	}
@@ -95,10 +98,14 @@ static bool sniff(struct gate *gate, const char *bytes, size_t length)
 	case HTTP_LOOK_MORE:
 		return true;
 	case HTTP_LOOK_YES:
-		gate->state = GATE_HTTP;
+		gate->state = WITHOUT("lenient-http") ? GATE_OPEN : GATE_HTTP;
 		return true;
 	case HTTP_LOOK_NO:
 		break;
+	}
+	if (WITHOUT("neither") || WITHOUT("ssl-2")) {
+		gate->state = GATE_OPEN;
+		return true;
 	}
 	return neither(gate, REASON_NEITHER_PROTOCOL);
 }
@@ -138,13 +145,16 @@ static bool answered_tls(struct gate *gate)
 		shut(gate, AUDIT_EPROTO, REASON_ANSWER_UNREADABLE);
 		return true;
 	case HELLO_ANSWER_RETRY:
-		gate->state = GATE_SECOND;
+		gate->state = WITHOUT("second-hello") ? GATE_OPEN : GATE_SECOND;
 		return true;
 	case HELLO_ANSWER_TLS:
 		gate->state = GATE_OPEN;
 		return true;
 	case HELLO_ANSWER_OTHER:
-		break;
+		if (!WITHOUT("answer-in-tls"))
+			break;
+		gate->state = GATE_OPEN;
+		return true;
 	}
 	shut(gate, AUDIT_EPROTO, REASON_ANSWER_NOT_TLS);
 	return true;
@@ -181,7 +191,7 @@ bool gate_server(struct gate *gate, const char *bytes, size_t length)
 
 	if (length > 0 && (gate->state == GATE_SNIFF || gate->state == GATE_HELLO ||
 	                   (gate->state == GATE_HTTP && gate->http.requests == 0)))
-		return spoke_first(gate, bytes, length);
+		return !WITHOUT("banner") && spoke_first(gate, bytes, length);
 	if (!tls && !http)
 		return false;
 	count = length < count ? length : count;

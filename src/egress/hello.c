@@ -1,5 +1,6 @@
 #include "egress/hello.h"
 
+#include "base/fault.h"
 #include "base/limits.h"
 
 #include <string.h>
@@ -125,7 +126,7 @@ static enum reason read_extensions(struct part all, struct hello *hello)
 		if (count == EXTENSIONS_MAX)
 			return REASON_MANY_EXTENSIONS;
 		seen[count++] = number;
-		if (is_encrypted_hello(number))
+		if (!WITHOUT("encrypted-hello") && is_encrypted_hello(number))
 			return REASON_ENCRYPTED_HELLO;
 		if (number == EXTENSION_SNI)
 			reason = read_sni(data, hello);
@@ -177,7 +178,9 @@ static enum hello_state check_ssl2(const uint8_t *bytes, size_t length, struct a
 		return HELLO_OTHER;
 	if (length >= 5 && bytes[3] == 0 && bytes[4] != 2)
 		return HELLO_OTHER;
-	return length < 5 ? HELLO_MORE : refuse(a, REASON_SSL2);
+	if (length < 5)
+		return HELLO_MORE;
+	return WITHOUT("ssl-2") ? HELLO_OTHER : refuse(a, REASON_SSL2);
 }
 
 /* What TLS is never begun with by an honest client, and a lenient server may skip: alerts, changes of cipher, data. */

@@ -1,5 +1,6 @@
 #include "egress/http.h"
 
+#include "base/fault.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -121,9 +122,9 @@ static enum reason read_known(const struct http *http, struct text name, struct 
 {
 	if (is(name, "Host")) {
 		if (head->host)
-			return REASON_HOST_TWICE;
+			return WITHOUT("two-hosts") ? REASON_NONE : REASON_HOST_TWICE;
 		head->host = true;
-		return agrees(http, value) ? REASON_NONE : REASON_HOST_OTHER;
+		return WITHOUT("host-in-http") || agrees(http, value) ? REASON_NONE : REASON_HOST_OTHER;
 	}
 	if (is(name, "Content-Length"))
 		return read_length(value, head);

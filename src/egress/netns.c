@@ -1,8 +1,10 @@
 #include "egress/netns.h"
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "base/str.h"
 #include "base/userns.h"
 
@@ -279,7 +281,8 @@ static bool open_and_send(int handoff, const struct netns_message *message, uint
 	if (fd == -1 || (message->v6 && !set(fd, IPPROTO_IPV6, IPV6_V6ONLY)) ||
 	    (!stream && !(message->v6 ? set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) : set(fd, IPPROTO_IP, IP_PKTINFO))) ||
 	    /* or no answer could be sent from an address that is local by the route alone */
-	    (!stream && message->v6 && !set(fd, IPPROTO_IPV6, IPV6_FREEBIND)) ||
+	    (!WITHOUT("v6-answers") && !stream && message->v6 && !set(fd, IPPROTO_IPV6, IPV6_FREEBIND)) ||
+	    (WITHOUT("reuse") && !set(fd, SOL_SOCKET, SO_REUSEPORT)) ||
 	    /* What is accepted from it has the option too. */
 	    (stream && !set(fd, IPPROTO_TCP, TCP_NODELAY)) || bind(fd, (struct sockaddr *)&address, length) == -1 ||
 	    (stream && listen(fd, BACKLOG) == -1))
@@ -322,11 +325,12 @@ static char *nft_script(uint16_t port, uint16_t port_v6)
 }
 
 /* Capabilities that an exec by an ordinary user keeps; man 7 capabilities, "ambient". */
-static bool keep_net_admin(void)
+static bool keep_net_admin(const void *unused)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2];
 
+	(void)unused;
 	if (syscall(SYS_capget, &header, data) == -1)
 		return false;
 	data[0].inheritable |= 1U << CAP_NET_ADMIN;
@@ -334,40 +338,31 @@ static bool keep_net_admin(void)
 	       prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_ADMIN, 0, 0) == 0;
 }
 
-static void exec_nft(const char *nft, int script, int said)
-{
-	char *const argv[] = { (char *)(uintptr_t)nft, (char[]){ "-f" }, (char[]){ "-" }, NULL };
-	char *const environment[] = { NULL };
-
-	if (dup2(script, STDIN_FILENO) != -1 && dup2(said, STDOUT_FILENO) != -1 && dup2(said, STDERR_FILENO) != -1 &&
-	    keep_net_admin())
-		execve(nft, argv, environment);
-	_exit(127);
-}
-
 static bool run_nft(const char *nft, const char *script, struct npxc_error *err)
 {
-	struct buf said BUF_CLEANUP = BUF_INIT(4 * KIB);
-	FD_CLEANUP int script_fd = -1;
-	struct npxc_error ignored;
-	int ends[2], status = -1;
-	pid_t pid;
+	const struct proc_command command = {
+		.argv = (char *const[]){ (char *)(uintptr_t)nft, (char[]){ "-f" }, (char[]){ "-" }, NULL },
+		.environment = (char *const[]){ NULL },
+		.input = script,
+		.timeout_ms = LIMIT_CLI_MS,
+		.max_output_bytes = 4 * KIB,
+		.prepare = keep_net_admin,
+	};
+	struct npxc_error why = { 0 };
+	struct proc_result result;
+	mem_cleanup char *shown = NULL;
 
-	if (!fd_of_data(script, strlen(script), &script_fd, err) || !fd_pipe(ends, err))
-		return false;
-	pid = fork();
-	if (pid == 0)
-		exec_nft(nft, script_fd, ends[1]);
-	fd_close(&ends[1]);
-	if (!fd_read_all(ends[0], &said, &ignored))
-		buf_consume(&said, said.length);
-	fd_close(&ends[0]);
-	while (pid != -1 && waitpid(pid, &status, 0) == -1 && errno == EINTR)
-		;
-	if (pid != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return true;
-	mem_cleanup char *shown =
-	    str_escape(said.length == 0 ? "" : said.data, strcspn(said.length == 0 ? "" : said.data, "\n"));
+	if (!proc_run(&command, &result, &why)) {
+		shown = str_dup(why.message);
+	} else {
+		const struct buf *said = result.errors.length != 0 ? &result.errors : &result.output;
+		const bool done = result.exit_status == 0;
+
+		shown = str_escape(said->data, strcspn(said->data, "\n"));
+		proc_result_done(&result);
+		if (done)
+			return true;
+	}
 	return error_set(
 	    err, ERROR_RUNTIME_UNAVAILABLE,
 	    "nft cannot lead every port of the sandbox's network to npxc (%.200s); write rules with ports, "

@@ -269,7 +269,9 @@ static bool prepare(struct process *process, int control, int handoff, struct np
 	server->noted = mem_alloc(LIMIT_EGRESS_NOTES * sizeof(*server->noted));
 	process->flows = (struct flows){ .server = server,
 		                         .token = settings->token,
-		                         .head_ms = settings->head_ms != 0 ? settings->head_ms : LIMIT_EGRESS_HEAD_MS };
+		                         .head_ms = settings->head_ms != 0
+		                                        ? settings->head_ms
+		                                        : (WITHOUT("slow-heads") ? 12 : 1) * LIMIT_EGRESS_HEAD_MS };
 	process->udp = (struct udp){ .server = server };
 	share_out_files(&process->flows, settings->link);
 	process->handoff_fd = handoff;

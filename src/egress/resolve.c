@@ -1,6 +1,7 @@
 #include "egress/resolve.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -119,7 +120,7 @@ static void lookup_system(const char *name, struct resolve_answer *ret_answer)
 	lookup_hosts(name, ret_answer);
 	if (ret_answer->found)
 		return;
-	snprintf(absolute, sizeof(absolute), "%s.", name);
+	snprintf(absolute, sizeof(absolute), "%s%s", name, WITHOUT("search-list") ? "" : ".");
 	if (getaddrinfo(absolute, NULL, &hints, &list) != 0)
 		return;
 	for (const struct addrinfo *entry = list; entry != NULL; entry = entry->ai_next) {

@@ -9,6 +9,7 @@
 #include "config/hazard.h"
 #include "files/source.h"
 #include "json/parse.h"
+#include "json/texts.h"
 
 #include <cjson/cJSON.h>
 #include <dirent.h>
@@ -552,10 +553,8 @@ bool guards_judge(const char *text, size_t length, int64_t deadline_ms, struct s
 static char *lines_text(const struct strv *lines)
 {
 	cJSON *root = cJSON_CreateObject();
-	cJSON *list = cJSON_AddArrayToObject(root, "unsafe");
 
-	for (size_t i = 0; i < lines->count; i++)
-		cJSON_AddItemToArray(list, cJSON_CreateString(lines->v[i]));
+	cJSON_AddItemToObject(root, "unsafe", texts_to_json(lines));
 	mem_cleanup char *printed = cJSON_PrintUnformatted(root);
 	cJSON_Delete(root);
 	return str_dup(printed == NULL ? "" : printed);

@@ -1,5 +1,6 @@
 #include "files/mounts.h"
 
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/limits.h"
@@ -523,8 +524,8 @@ static bool gather_all(struct gather *g, struct npxc_error *err)
 		consider_argument(g, in->arguments->v[i], i + 1);
 	for (size_t i = 0; i < in->env_count; i++)
 		consider_variable(g, &in->env[i]);
-	return settle(&g->out, err) && protect_own(&g->out, in->own, err) && mask_sockets(&g->out, err) &&
-	       guard_trees(&g->out, err);
+	return settle(&g->out, err) && protect_own(&g->out, in->own, err) &&
+	       (WITHOUT("mounted-sockets") || mask_sockets(&g->out, err)) && guard_trees(&g->out, err);
 }
 
 /* What the words of the command line are relative to; calls name files of it too. */
@@ -546,10 +547,7 @@ static bool open_cwd(struct gather *g, struct npxc_error *err)
 bool mounts_gather(const struct mounts_input *input, struct mounts *ret_mounts, struct npxc_error *err)
 {
 	struct gather g = { .in = input, .cwd = SOURCE_NONE };
-	struct npxc_error ignored;
-	mem_cleanup char *real_home = NULL;
-	if (!file_real_path(input->home, &real_home, &ignored))
-		real_home = str_dup(input->home);
+	const char *real_home = input->real_home != NULL ? input->real_home : input->home;
 	bool fine = open_cwd(&g, err);
 	if (fine) {
 		g.out.cwd_in_scope =

@@ -15,9 +15,10 @@
  * directories under the working directory that a server argument or a declared variable names. Looks at the file
  * system and changes nothing. All mounts of the working directory keep their path.
  */
-struct mounts_input {     /* borrowed */
-	const char *cwd;  /* absolute, existing */
-	const char *home; /* the user's */
+struct mounts_input {          /* borrowed */
+	const char *cwd;       /* absolute, existing */
+	const char *home;      /* the user's */
+	const char *real_home; /* the same without links; NULL: it cannot be looked up */
 	const struct strv *arguments;
 	const struct config_variable *env; /* declared variables with their values */
 	size_t env_count;

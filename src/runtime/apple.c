@@ -200,17 +200,6 @@ static bool make_start(const struct runtime *runtime, const struct launch *launc
 	return true;
 }
 
-static void remove_argv(const struct runtime *runtime, const char *name, struct strv *ret_argv)
-{
-	struct strv argv = { 0 };
-
-	strv_push(&argv, runtime->cli);
-	strv_push(&argv, "rm");
-	strv_push(&argv, "--force");
-	strv_push(&argv, name);
-	*ret_argv = argv;
-}
-
 /* ---- the end ---- */
 
 enum apple_service apple_parse_status(int exit_status, const char *output, size_t length, char **ret_app_root)
@@ -532,6 +521,8 @@ static const char *const no_network[] = {
 	NULL,
 };
 
+static const char *const remove_words[] = { "rm", "--force", NULL };
+
 const struct runtime_driver apple_driver = {
 	.kind = RUNTIME_APPLE,
 	.word = "apple",
@@ -550,7 +541,7 @@ const struct runtime_driver apple_driver = {
 	.judge_end = judge_end,
 	.choose_link = choose_link,
 	.check_link = check_link,
-	.remove_argv = remove_argv,
+	.remove_words = remove_words,
 	.list_ours = list_ours,
 	.next_step = next_step,
 	.create_network = container_create_network,

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-/* The half of the driver that looks at this machine. */
+/* The part of the driver that looks at this machine. */
 
 #ifdef __linux__
 
@@ -12,18 +12,16 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/proc.h"
 #include "contain/cgroup.h"
 #include "contain/seccomp.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static const char install_advice[] = "install it: apt-get install bubblewrap, dnf install bubblewrap or the like";
@@ -225,47 +223,29 @@ static void add_finding(struct runtime_findings *findings, bool ok, char *owned_
 	};
 }
 
-/* How a trial ended: what it wrote to stdout and stderr, and what came through the status pipe. */
-struct trial {
-	int exit_status;
-	int signal;
-	struct buf output, status;
-};
-
-static void trial_done(struct trial *trial)
-{
-	buf_done(&trial->output);
-	buf_done(&trial->status);
-}
-
-/* In the child: `from` becomes `to`. Sources stand above every target, so that none is overwritten. */
-static bool place(int from, int to)
-{
-	return dup2(from, to) == to;
-}
-
 /* A trial hides no sockets. Higher numbers may be more than `ulimit -n` allows. */
 enum { ABOVE_TARGETS = BWRAP_FD_MASKS + LIMIT_SYSTEM_MASKS };
 
-/* Only async-signal-safe calls, exit status 126 when a step fails. */
-static void trial_child(char *const *argv, char *const *environment, const struct runtime_start *start,
-                        const int *data_fds, int output, int status)
-{
-	int null = open("/dev/null", O_RDWR);
-	bool ok = null != -1 && place(null, 0) && place(output, 1) && place(output, 2);
+/* A sandbox that is started only to see whether it starts. */
+struct trial {
+	const struct runtime_start *start;
+	int *data_fds; /* of its data, in its order; like the next above every target, so that none is overwritten */
+	int status_fd;
+};
 
-	for (size_t i = 0; start != NULL && i < start->data_count && ok; i++)
-		ok = place(data_fds[i], start->data[i].fd);
-	if (ok && start != NULL && start->status_fd != -1)
-		ok = place(status, start->status_fd);
-	if (ok && start != NULL && start->drop_to_uid)
-		ok = setgroups(0, NULL) == 0 && setresgid(SANDBOX_DROP_UID, SANDBOX_DROP_UID, SANDBOX_DROP_UID) == 0 &&
-		     setresuid(SANDBOX_DROP_UID, SANDBOX_DROP_UID, SANDBOX_DROP_UID) == 0;
-	if (ok) {
-		alarm(LIMIT_CLI_MS / 1000); /* survives exec: a trial that hangs ends by SIGALRM */
-		execve(argv[0], argv, environment);
-	}
-	_exit(126);
+static bool trial_prepare(const void *context)
+{
+	const struct trial *trial = context;
+	const struct runtime_start *start = trial->start;
+
+	for (size_t i = 0; i < start->data_count; i++)
+		if (dup2(trial->data_fds[i], start->data[i].fd) == -1)
+			return false;
+	if (start->status_fd != -1 && dup2(trial->status_fd, start->status_fd) == -1)
+		return false;
+	return !start->drop_to_uid ||
+	       (setgroups(0, NULL) == 0 && setresgid(SANDBOX_DROP_UID, SANDBOX_DROP_UID, SANDBOX_DROP_UID) == 0 &&
+	        setresuid(SANDBOX_DROP_UID, SANDBOX_DROP_UID, SANDBOX_DROP_UID) == 0);
 }
 
 static bool raise_fd(int *fd, struct npxc_error *err)
@@ -279,11 +259,6 @@ static bool raise_fd(int *fd, struct npxc_error *err)
 	return true;
 }
 
-static bool trial_pipe(int ends[2], struct npxc_error *err)
-{
-	return fd_pipe(ends, err) && raise_fd(&ends[0], err) && raise_fd(&ends[1], err);
-}
-
 static bool open_data(const struct runtime_start *start, int *fds, struct npxc_error *err)
 {
 	for (size_t i = 0; i < start->data_count; i++)
@@ -292,82 +267,71 @@ static bool open_data(const struct runtime_start *start, int *fds, struct npxc_e
 	return true;
 }
 
-static bool trial_wait(pid_t pid, int output[2], int status[2], struct trial *trial, struct npxc_error *err)
+/* `trial` NULL: a plain call. */
+static bool run(struct strv *argv, struct strv *environment, const struct trial *trial, struct proc_result *ret_result,
+                struct npxc_error *err)
 {
-	int ended = 0;
-	bool ok;
+	const struct proc_command command = {
+		.argv = strv_argv(argv),
+		.environment = strv_argv(environment),
+		.timeout_ms = LIMIT_CLI_MS,
+		.max_output_bytes = 64 * KIB,
+		.prepare = trial != NULL ? trial_prepare : NULL,
+		.prepare_context = trial,
+		.placed_below = trial != NULL ? ABOVE_TARGETS : 0,
+	};
 
-	fd_close(&output[1]);
-	fd_close(&status[1]);
-	/* The status pipe holds a few hundred bytes: it cannot fill while stdout and stderr are read to their end. */
-	ok = fd_read_all(output[0], &trial->output, err) && fd_read_all(status[0], &trial->status, err);
-	while (waitpid(pid, &ended, 0) == -1 && errno == EINTR)
-		;
-	trial->exit_status = WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
-	trial->signal = WIFSIGNALED(ended) ? WTERMSIG(ended) : 0;
-	return ok;
+	return proc_run(&command, ret_result, err);
 }
 
-/* Runs `argv` to its end, with what `start` (may be NULL) wants laid out. */
-static bool trial_run(struct strv *argv, struct strv *environment, const struct runtime_start *start,
-                      struct trial *ret_trial, struct npxc_error *err)
+/* Runs it to its end. What comes through the status pipe is a few hundred bytes: they wait in it. */
+static bool run_trial(struct runtime_start *start, struct proc_result *ret_result, struct buf *status,
+                      struct npxc_error *err)
 {
-	struct trial trial = { .output = BUF_INIT((size_t)64 * 1024), .status = BUF_INIT((size_t)64 * 1024) };
-	int output[2] = { -1, -1 };
-	int status[2] = { -1, -1 };
-	size_t count = start != NULL ? start->data_count : 0;
-	int *fds = mem_alloc((count + 1) * sizeof(*fds));
+	int ends[2] = { -1, -1 };
+	struct trial trial = { .start = start,
+		               .data_fds = mem_alloc((start->data_count + 1) * sizeof(*trial.data_fds)) };
 	bool ok;
 
-	for (size_t i = 0; i < count; i++)
-		fds[i] = -1;
-	ok = trial_pipe(output, err) && trial_pipe(status, err) && (start == NULL || open_data(start, fds, err));
-	if (ok) {
-		char **words = strv_argv(argv);
-		char **variables = strv_argv(environment);
-		pid_t pid = fork();
-
-		if (pid == 0)
-			trial_child(words, variables, start, fds, output[1], status[1]);
-		ok = pid != -1 ? trial_wait(pid, output, status, &trial, err) : error_set_errno(err, ERROR_IO, "fork");
+	for (size_t i = 0; i < start->data_count; i++)
+		trial.data_fds[i] = -1;
+	ok = fd_pipe(ends, err) && raise_fd(&ends[1], err) && open_data(start, trial.data_fds, err);
+	trial.status_fd = ends[1];
+	ok = ok && run(&start->argv, &start->env, &trial, ret_result, err);
+	fd_close(&ends[1]);
+	if (ok && !fd_read_all(ends[0], status, err)) {
+		proc_result_done(ret_result);
+		ok = false;
 	}
-	for (size_t i = 0; i < 2; i++) {
-		fd_close(&output[i]);
-		fd_close(&status[i]);
-	}
-	for (size_t i = 0; i < count; i++)
-		fd_close(&fds[i]);
-	free(fds);
-	if (!ok) {
-		trial_done(&trial);
-		return false;
-	}
-	*ret_trial = trial;
-	return true;
+	fd_close(&ends[0]);
+	for (size_t i = 0; i < start->data_count; i++)
+		fd_close(&trial.data_fds[i]);
+	free(trial.data_fds);
+	return ok;
 }
 
 static void examine_version(const struct runtime *runtime, struct runtime_findings *findings)
 {
 	struct strv argv = { 0 };
 	struct strv environment = { 0 };
-	struct trial trial;
+	struct proc_result result;
 	struct npxc_error err = { 0 };
 	unsigned major = 0;
 	unsigned minor = 0;
 
 	strv_push(&argv, runtime->cli);
 	strv_push(&argv, "--version");
-	if (!trial_run(&argv, &environment, NULL, &trial, &err)) {
+	if (!run(&argv, &environment, NULL, &result, &err)) {
 		add_finding(findings, false, str_printf("%s --version: %s", runtime->cli, err.message), install_advice);
 	} else {
-		mem_cleanup char *shown = str_escape(trial.output.data != NULL ? trial.output.data : "",
-		                                     strcspn(trial.output.data != NULL ? trial.output.data : "", "\n"));
+		const char *said = result.output.length != 0 ? result.output.data : result.errors.data;
+		mem_cleanup char *shown = str_escape(said, strcspn(said, "\n"));
 
 		const bool known = sscanf(shown, "bubblewrap %u.%u", &major, &minor) == 2;
 		add_finding(findings, known && (major > 0 || minor >= 8),
 		            str_printf("%s says \"%s\" (0.8.0 or later is needed)", runtime->cli, shown),
 		            "install bubblewrap 0.8.0 or later");
-		trial_done(&trial);
+		proc_result_done(&result);
 	}
 	strv_done(&argv);
 	strv_done(&environment);
@@ -378,21 +342,22 @@ static bool try_sandbox(const struct runtime *runtime, struct npxc_error *err)
 {
 	struct launch launch = { .network = LAUNCH_NETWORK_NONE };
 	struct runtime_start start = { .status_fd = -1 };
-	struct trial trial = { 0 };
+	struct buf said BUF_CLEANUP = BUF_INIT(64 * KIB);
+	struct proc_result result;
 	int status = 0;
 	bool ok;
 
 	launch.home = str_dup("/home/npxc");
 	launch.directory = str_dup("/tmp");
 	strv_push(&launch.command, "true");
-	ok = bwrap_make_start(runtime, &launch, &start, err) && trial_run(&start.argv, &start.env, &start, &trial, err);
-	if (ok)
-		ok = bwrap_judge_end(runtime, trial.exit_status, trial.signal,
-		                     trial.status.data != NULL ? trial.status.data : "",
-		                     trial.output.data != NULL ? trial.output.data : "", &status, err);
+	ok = bwrap_make_start(runtime, &launch, &start, err) && run_trial(&start, &result, &said, err);
+	if (ok) {
+		ok = bwrap_judge_end(runtime, result.exit_status, result.signal, said.data != NULL ? said.data : "",
+		                     result.errors.data, &status, err);
+		proc_result_done(&result);
+	}
 	if (ok && status != 0)
 		ok = error_set(err, ERROR_RUNTIME, "\"true\" ended with status %d inside a sandbox", status);
-	trial_done(&trial);
 	runtime_start_done(&start);
 	launch_done(&launch);
 	return ok;

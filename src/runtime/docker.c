@@ -63,15 +63,6 @@ static char *tmpfs_owner(const struct runtime *runtime)
 	return str_printf("uid=%u,gid=%u", runtime->uid, runtime->gid);
 }
 
-static void remove_argv(const struct runtime *runtime, const char *name, struct strv *ret_argv)
-{
-	/* -v: an image's anonymous volumes with it; it kills at once */
-	const char *const words[] = { runtime->cli, "rm", "-f", "-v", name };
-
-	*ret_argv = (struct strv){ 0 };
-	strv_push_all(ret_argv, words, sizeof(words) / sizeof(words[0]));
-}
-
 static void examine_info(const struct runtime *runtime, const cJSON *info, struct runtime_findings *findings)
 {
 	(void)runtime;
@@ -106,6 +97,9 @@ static const char *const no_network[] = {
 
 static const char *const image_look[] = { "image", "inspect", "--format", "{{.Id}}", NULL };
 
+/* -v: an image's anonymous volumes with it; it kills at once */
+static const char *const remove_words[] = { "rm", "-f", "-v", NULL };
+
 static const struct engine engine = {
 	.need_major = 20,
 	.need_minor = 10,
@@ -125,25 +119,11 @@ const struct runtime_driver docker_driver = {
 	.word = "docker",
 	.boundary = "a container on the host's kernel (docker)",
 	.cli = "docker",
-	.has_containers = true,
-	.takes_first = true,
+	ENGINE_ROW,
 	.stop = GROUP_STOP_LEADER,
 	.open_network = "bridge",
-	.steering = steering,
-	.no_container = no_container,
-	.no_network = no_network,
 	.replaced_note = " (an engine in a machine of its own, such as Docker Desktop, cannot be used with mounts)",
-	.engine = &engine,
-	.find = engine_find,
-	.examine = engine_examine,
-	.make_start = engine_make_start,
-	.judge_end = engine_judge_end,
-	.choose_link = engine_choose_link,
 	.check_link = container_check_link,
-	.remove_argv = remove_argv,
-	.list_ours = engine_list_ours,
 	.next_step = next_step,
 	.create_network = container_create_network,
-	.parse_network = parse_network,
-	.network_delete = "rm",
 };

@@ -82,7 +82,7 @@ struct runtime_driver {
 	/* Whether an allowlist can be kept on this link. ERROR_CONFIG. */
 	bool (*check_link)(const struct runtime *runtime, enum policy_link link, struct npxc_error *err);
 
-	void (*remove_argv)(const struct runtime *runtime, const char *name, struct strv *ret_argv);
+	const char *const *remove_words; /* of the CLI, before a container's name; NULL when there are no containers */
 	bool (*list_ours)(const struct runtime *runtime, struct strv *ret_containers, struct strv *ret_networks,
 	                  struct strv *ret_busy, struct npxc_error *err);
 	/* The next step when what a failed call said proves that the engine cannot be used ("; run: ..."), else NULL.

@@ -41,6 +41,14 @@ bool engine_parse_version(const struct runtime_driver *driver, const char *text,
 
 /* ---- members of struct runtime_driver ---- */
 
+/* Of both drivers' rows, with the tables of their files. */
+#define ENGINE_ROW                                                                                         \
+	.has_containers = true, .takes_first = true, .steering = steering, .no_container = no_container,   \
+	.no_network = no_network, .engine = &engine, .find = engine_find, .examine = engine_examine,       \
+	.make_start = engine_make_start, .judge_end = engine_judge_end, .choose_link = engine_choose_link, \
+	.remove_words = remove_words, .list_ours = engine_list_ours, .parse_network = parse_network,       \
+	.network_delete = "rm"
+
 bool engine_find(const struct runtime_driver *driver, const char *cli_name, const char *path_variable,
                  struct runtime *ret_runtime, struct npxc_error *err) NPXC_MUST_CHECK;
 

@@ -92,15 +92,6 @@ static char *tmpfs_owner(const struct runtime *runtime)
 	return str_dup("notmpcopyup,U");
 }
 
-static void remove_argv(const struct runtime *runtime, const char *name, struct strv *ret_argv)
-{
-	/* -v: an image's anonymous volumes with it */
-	const char *const words[] = { runtime->cli, "rm", "-f", "-v", "-t", "0", "--ignore", name };
-
-	*ret_argv = (struct strv){ 0 };
-	strv_push_all(ret_argv, words, sizeof(words) / sizeof(words[0]));
-}
-
 /* ---- doctor ---- */
 
 static const cJSON *member(const cJSON *object, const char *first, const char *second)
@@ -269,6 +260,9 @@ static const char *const no_network[] = { "Error: *unable to find network with n
 
 static const char *const image_look[] = { "image", "exists", NULL };
 
+/* -v: an image's anonymous volumes with it */
+static const char *const remove_words[] = { "rm", "-f", "-v", "-t", "0", "--ignore", NULL };
+
 static const struct engine engine = {
 	.need_major = 4,
 	.no_version_fix = "update podman, or use another runtime",
@@ -287,23 +281,9 @@ const struct runtime_driver podman_driver = {
 	.word = "podman",
 	.boundary = "a container on the host's kernel (podman)",
 	.cli = "podman",
-	.has_containers = true,
-	.takes_first = true,
+	ENGINE_ROW,
 	.stop = GROUP_STOP_LEADER_KILL,
 	.open_network = "podman",
-	.steering = steering,
-	.no_container = no_container,
-	.no_network = no_network,
-	.engine = &engine,
-	.find = engine_find,
-	.examine = engine_examine,
-	.make_start = engine_make_start,
-	.judge_end = engine_judge_end,
-	.choose_link = engine_choose_link,
 	.check_link = check_link,
-	.remove_argv = remove_argv,
-	.list_ours = engine_list_ours,
 	.create_network = create_network,
-	.parse_network = parse_network,
-	.network_delete = "rm",
 };

@@ -164,9 +164,15 @@ void runtime_environment(enum runtime_kind kind, struct strv *environment)
 
 void runtime_remove_argv(const struct runtime *runtime, const char *name, struct strv *ret_argv)
 {
+	const char *const *words = runtime_driver(runtime->kind)->remove_words;
+
 	*ret_argv = (struct strv){ 0 };
-	if (runtime_driver(runtime->kind)->has_containers)
-		runtime_driver(runtime->kind)->remove_argv(runtime, name, ret_argv);
+	if (words == NULL)
+		return;
+	strv_push(ret_argv, runtime->cli);
+	while (*words != NULL)
+		strv_push(ret_argv, *words++);
+	strv_push(ret_argv, name);
 }
 
 bool runtime_list_ours(const struct runtime *runtime, struct strv *ret_containers, struct strv *ret_networks,

@@ -7,8 +7,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/signals.h"
+#include "config/spec.h"
 #include "guest/guest.h"
 #include "session/installer.h"
+#include "session/search.h"
 #include "session/shares.h"
 #include "session/start.h"
 #include "session/workspace.h"
@@ -43,11 +45,13 @@ bool acquire_runtime(struct session *session, struct npxc_error *err)
 	enum runtime_kind kind;
 	if (!inputs_runtime(&session->in, &kind, err) || !session_open(session, err))
 		return false;
-	mem_cleanup char *search = paths_search(getenv("PATH"));
+	const struct paths *paths = &session->in.paths;
+	mem_cleanup char *search = search_path(paths->home, paths->state_directory);
 	if (!session_describe_installation(session, runtime_kind_word(kind), err) ||
 	    !runtime_find(kind, inputs_cli_name(kind, &session->in.config), search, &session->runtime, err))
 		return false;
 	session->has_runtime = true;
+	search_remember(paths->home, paths->state_directory);
 	return inputs_settle_link(&session->in, &session->runtime, err);
 }
 
@@ -197,10 +201,40 @@ bool acquire_surroundings(struct session *session, struct npxc_error *err)
 	return start_relay(session, err);
 }
 
+/* --no-install is about what would be fetched: a directory is there. */
+static enum store_wish wanted_of(const struct options *options)
+{
+	struct spec spec;
+	struct npxc_error ignored;
+	bool fetched = true;
+	if (options->near_command != NULL)
+		return STORE_LOOK;
+	if (!options->npm.no_install)
+		return STORE_ENSURE;
+	if (spec_parse(options->specs.v[0], &spec, &ignored)) {
+		fetched = spec.path == NULL;
+		spec_done(&spec);
+	}
+	return fetched ? STORE_LOOK : STORE_ENSURE;
+}
+
+/* Strangers publish packages under the names of slips. */
+static bool acquire_wanted(struct session *session, struct npxc_error *err)
+{
+	const struct options *options = session->in.options;
+	if (acquire_package(session, wanted_of(options), err))
+		return true;
+	if (options->near_command != NULL && err->kind == ERROR_INSTALL)
+		error_set(err, ERROR_CONFIG,
+		          "unknown command %s; did you mean `npxc %s`? To run the package of that name: npxc -- %s",
+		          options->specs.v[0], options->near_command, options->specs.v[0]);
+	return false;
+}
+
 bool acquire_plan(struct session *session, struct npxc_error *err)
 {
 	return inputs_load_package(&session->in, err) && acquire_runtime(session, err) &&
-	       acquire_package(session, STORE_ENSURE, err) && session_plan(session, true, true, err);
+	       acquire_wanted(session, err) && session_plan(session, true, true, err);
 }
 
 bool acquire_server(struct session *session, struct sandbox *ret_sandbox, struct npxc_error *err)

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -63,10 +64,33 @@ static bool set_log_level(const struct inputs *in, struct npxc_error *err)
 	return true;
 }
 
+/* npm's own flags are one more layer above its variables, of which npm reads its configuration. */
+static bool set_npm_variables(const struct options *options, struct npxc_error *err)
+{
+	for (size_t i = 0; i < options->npm.settings.count; i++) {
+		const char *setting = options->npm.settings.v[i];
+		const size_t length = strcspn(setting, "=");
+		mem_cleanup char *name = str_printf("npm_config_%.*s", (int)length, setting);
+		for (char *p = name; name[12] != '@' && *p != '\0'; p++)
+			*p = *p == '-' ? '_' : *p;
+		if (setenv(name, setting + length + 1, 1) == -1)
+			return error_set_errno(err, ERROR_CONFIG, "cannot set %s", name);
+	}
+	return true;
+}
+
+/* HOME, or for a client that gives no variables what the password database says; NULL: nothing does. */
+static const char *home_of_user(void)
+{
+	const char *home = getenv("HOME");
+	const struct passwd *user = str_is_empty(home) ? getpwuid(getuid()) : NULL;
+	return user != NULL ? user->pw_dir : home;
+}
+
 static bool load_config(struct inputs *in, struct npxc_error *err)
 {
 	const struct paths_environment environment = {
-		.home = getenv("HOME"),
+		.home = home_of_user(),
 		.xdg_config_home = getenv("XDG_CONFIG_HOME"),
 		.xdg_data_home = getenv("XDG_DATA_HOME"),
 		.xdg_cache_home = getenv("XDG_CACHE_HOME"),
@@ -78,7 +102,7 @@ static bool load_config(struct inputs *in, struct npxc_error *err)
 		return false;
 	if (in->options->no_isolate)
 		log_notice("--no-isolate is an old name; write --project=ro");
-	return set_log_level(in, err);
+	return set_npm_variables(in->options, err) && set_log_level(in, err);
 }
 
 bool inputs_read(const struct options *options, struct inputs *ret_inputs, struct npxc_error *err)
@@ -299,6 +323,7 @@ static bool gather_mounts(struct inputs *in, bool is_root, bool starts, struct n
 	const struct mounts_input mounts_input = {
 		.cwd = in->cwd,
 		.home = in->paths.home,
+		.real_home = in->real_home,
 		.arguments = &in->options->arguments,
 		.env = in->env,
 		.env_count = in->env_count,

@@ -10,6 +10,7 @@
 #include "config/package_dir.h"
 #include "session/apart.h"
 #include "session/run.h"
+#include "session/search.h"
 #include "session/start.h"
 #include "store/directory.h"
 #include "store/refused.h"
@@ -188,7 +189,9 @@ static bool gather_allow(const struct inputs *in, struct strv *ret_allow, char *
 
 bool installer_make(struct session *session, struct installer *ret_installer, struct npxc_error *err)
 {
-	struct installer installer = { .search = paths_search(getenv("PATH")) };
+	struct installer installer = {
+		.search = search_path(session->in.paths.home, session->in.paths.state_directory),
+	};
 	if (!gather_allow(&session->in, &installer.allow, &installer.allow_file, err)) {
 		installer_done(&installer);
 		return false;

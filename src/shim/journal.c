@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "json/texts.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -26,10 +27,7 @@ static void add_text(cJSON *line, const char *key, const char *text)
 
 static void add_texts(cJSON *line, const char *key, const struct strv *texts)
 {
-	cJSON *list = cJSON_AddArrayToObject(line, key);
-
-	for (size_t i = 0; i < texts->count; i++)
-		cJSON_AddItemToArray(list, cJSON_CreateString(texts->v[i]));
+	cJSON_AddItemToObject(line, key, texts_to_json(texts));
 }
 
 static void add_number(cJSON *line, const char *key, bool known, int64_t number)

@@ -1,24 +1,6 @@
 /*
  * The replay `container`: answers from a cassette, keeps a journal. Also `podman` and `docker`, by the name under which
- * it is called, which has to be the cassette's.
- *
- * Configuration. A launcher may clear the environment of the CLI that it starts, so the first place is a file
- * `shim.json` in the directory of the executable as it was called (a symlink's own directory, not its target's):
- *
- *   {"cassette": "container-1.0.0.json", "state": "state", "journal": "journal.jsonl", "fault": "3:hang",
- *    "path": "/usr/bin:/bin"}
- *
- * with relative paths taken from that directory. What it does not say comes from NPXC_SHIM_CASSETTE, NPXC_SHIM_STATE,
- * NPXC_SHIM_JOURNAL, NPXC_SHIM_FAULT and NPXC_SHIM_PATH. Cassette and state are needed.
- *
- * `fault` is "k:mode": the k-th call on this state directory, "*:mode" every call
- *   exit1       does nothing and exits 1
- *   exit1-done  does what was asked and exits 1
- *   killed      does what was asked and dies of SIGKILL without a word
- *   empty       does what was asked and prints nothing
- *   truncated   does what was asked and prints the first half (a workload: its first 20 bytes)
- *   hang        does what was asked and never ends
- * A container that such a call makes has no process; it stays until it is removed (with `empty` it ends at once).
+ * it is called, which has to be the cassette's. Its configuration: shim/setup.h.
  *
  * Commands of the shim's own, which are neither counted nor written down:
  *   --shim-verify          exit 0 when every interaction was played as often as it has to be, no call was unmatched and
@@ -26,13 +8,11 @@
  *   --shim-end             ends every workload, empties the world of containers
  *   --shim-check CASSETTE  reads a cassette and its transcripts; 0 or 98
  */
-#include "base/file.h"
 #include "base/mem.h"
-#include "shim/cassette.h"
-#include "shim/fields.h"
 #include "shim/hole.h"
 #include "shim/journal.h"
 #include "shim/play.h"
+#include "shim/setup.h"
 #include "shim/shim.h"
 #include "shim/workload.h"
 #include "shim/world.h"
@@ -43,26 +23,11 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
-#ifdef __linux__
-#include <sys/auxv.h>
-#endif
 
 extern char **environ;
 
-enum fault { FAULT_NONE, FAULT_EXIT1, FAULT_EXIT1_DONE, FAULT_KILLED, FAULT_EMPTY, FAULT_TRUNCATED, FAULT_HANG };
-
-static const char *const fault_words[] = { "none", "exit1", "exit1-done", "killed", "empty", "truncated", "hang" };
-enum { FAULT_COUNT = sizeof(fault_words) / sizeof(fault_words[0]) };
-
 /* bytes: what a truncated workload still says. */
 enum { CUT_WORKLOAD_BYTES = 20 };
-
-struct setup {
-	char *cassette_path, *state, *journal, *search_path; /* owned */
-	uint64_t fault_call;                                 /* 0: none; UINT64_MAX: every call */
-	enum fault fault;
-	struct cassette cassette;
-};
 
 /* One call from its beginning to its end. */
 struct call {
@@ -96,127 +61,6 @@ static void complain(const char *text)
 	mem_cleanup char *shown = str_escape(text, strlen(text));
 
 	dprintf(STDERR_FILENO, "shim: %s\n", shown);
-}
-
-/* ---- configuration ---- */
-
-static char *directory_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash == NULL ? str_dup(".") : str_dup_n(path, slash == path ? 1 : (size_t)(slash - path));
-}
-
-/* The path under which this program was called; owned. */
-static char *called_as(const char *argv0)
-{
-	struct npxc_error err = { 0 };
-	const char *search = getenv("PATH");
-	char *found;
-
-	if (strchr(argv0, '/') != NULL)
-		return str_dup(argv0);
-#ifdef __linux__
-	{
-		const char *exec_path = (const char *)getauxval(AT_EXECFN);
-
-		if (exec_path != NULL && strchr(exec_path, '/') != NULL)
-			return str_dup(exec_path);
-	}
-#endif
-	return search != NULL && file_find_program(argv0, search, &found, &err) ? found : str_dup(argv0);
-}
-
-static bool read_setting(const cJSON *file, const char *directory, const char *key, const char *variable, bool is_path,
-                         char **ret_value, struct npxc_error *err)
-{
-	const char *text = NULL;
-
-	if (file != NULL && !fields_text(file, key, "shim.json", &text, err))
-		return false;
-	if (text != NULL && is_path && text[0] != '/')
-		*ret_value = str_printf("%s/%s", directory, text);
-	else
-		*ret_value = str_dup(text != NULL ? text : getenv(variable));
-	return true;
-}
-
-static bool read_fault(const char *text, struct setup *setup, struct npxc_error *err)
-{
-	const char *colon = text != NULL ? strchr(text, ':') : NULL;
-	mem_cleanup char *number = colon != NULL ? str_dup_n(text, (size_t)(colon - text)) : NULL;
-
-	if (str_is_empty(text))
-		return true;
-	for (unsigned i = 1; colon != NULL && i < FAULT_COUNT; i++)
-		if (str_equal(colon + 1, fault_words[i]))
-			setup->fault = (enum fault)i;
-	if (str_equal(number, "*"))
-		setup->fault_call = UINT64_MAX;
-	else if (!str_to_u64(number, 1000000, &setup->fault_call))
-		setup->fault_call = 0;
-	if (setup->fault == FAULT_NONE || setup->fault_call == 0)
-		return error_set(err, ERROR_CONFIG, "a fault is \"k:mode\" or \"*:mode\", not \"%s\"", text);
-	return true;
-}
-
-static bool read_cassette(const char *path, struct cassette *ret_cassette, struct npxc_error *err)
-{
-	struct buf text BUF_CLEANUP = BUF_INIT(SHIM_MAX_FILE_BYTES);
-
-	if (!file_read(path, &text, err))
-		return false;
-	return cassette_parse(text.data != NULL ? text.data : "", text.length, ret_cassette, err) ||
-	       error_prefix(err, "%s", path);
-}
-
-static bool read_transcript(const char *cassette_path, const char *name, struct buf *text, struct npxc_error *err)
-{
-	mem_cleanup char *directory = directory_of(cassette_path);
-	mem_cleanup char *path = str_printf("%s/%s", directory, name);
-
-	return file_read(path, text, err);
-}
-
-static void setup_done(struct setup *setup)
-{
-	free(setup->cassette_path);
-	free(setup->state);
-	free(setup->journal);
-	free(setup->search_path);
-	cassette_done(&setup->cassette);
-}
-
-static bool read_setup(const char *called, struct setup *setup, struct npxc_error *err)
-{
-	struct buf text BUF_CLEANUP = BUF_INIT(SHIM_MAX_FILE_BYTES);
-	mem_cleanup char *directory = directory_of(called);
-	mem_cleanup char *path = str_printf("%s/shim.json", directory);
-	mem_cleanup char *fault = NULL;
-	cJSON *file JSON_CLEANUP = NULL;
-
-	if (file_exists(path)) {
-		if (!file_read(path, &text, err))
-			return false;
-		if (!fields_parse(text.data != NULL ? text.data : "", text.length, &file, err) ||
-		    !fields_check(file, "cassette state journal fault path", "shim.json", err))
-			return error_prefix(err, "%s", path);
-	}
-	if (!read_setting(file, directory, "journal", "NPXC_SHIM_JOURNAL", true, &setup->journal, err) ||
-	    !read_setting(file, directory, "cassette", "NPXC_SHIM_CASSETTE", true, &setup->cassette_path, err) ||
-	    !read_setting(file, directory, "state", "NPXC_SHIM_STATE", true, &setup->state, err) ||
-	    !read_setting(file, directory, "path", "NPXC_SHIM_PATH", false, &setup->search_path, err) ||
-	    !read_setting(file, directory, "fault", "NPXC_SHIM_FAULT", false, &fault, err) ||
-	    !read_fault(fault, setup, err))
-		return false;
-	if (setup->search_path == NULL)
-		setup->search_path = str_dup("/usr/local/bin:/usr/bin:/bin");
-	if (str_is_empty(setup->cassette_path) || str_is_empty(setup->state))
-		return error_set(err, ERROR_CONFIG,
-		                 "no cassette or no state directory: neither %s nor NPXC_SHIM_CASSETTE and "
-		                 "NPXC_SHIM_STATE name them",
-		                 path);
-	return read_cassette(setup->cassette_path, &setup->cassette, err);
 }
 
 /* ---- matching ---- */
@@ -483,7 +327,7 @@ static bool decide(struct call *call, struct world *world, struct npxc_error *er
 	call->number = call->journal.call = ++world->calls;
 	if (call->setup->fault_call == UINT64_MAX || (uint64_t)call->number == call->setup->fault_call) {
 		call->fault = call->setup->fault;
-		call->journal.fault = fault_words[call->fault];
+		call->journal.fault = setup_fault_word(call->fault);
 	}
 	if (!find_interaction(call, world)) {
 		world->unmatched++;
@@ -555,7 +399,7 @@ static bool play_answer(struct call *call, int *ret_exit_status, int *ret_signal
 		struct npxc_error other = { 0 };
 
 		play_pause(answer->delay_ms);
-		if (!read_transcript(call->setup->cassette_path, answer->transcript, &text, err))
+		if (!setup_read_transcript(call->setup->cassette_path, answer->transcript, &text, err))
 			return false;
 		if (!play_transcript(text.data != NULL ? text.data : "", text.length, &call->bindings, ret_exit_status,
 		                     &other)) {
@@ -679,14 +523,14 @@ static int check_cassette(const char *path)
 {
 	struct cassette cassette = { 0 };
 	struct npxc_error err = { 0 };
-	bool ok = read_cassette(path, &cassette, &err);
+	bool ok = setup_read_cassette(path, &cassette, &err);
 
 	for (size_t i = 0; ok && i < cassette.count; i++) {
 		struct buf text BUF_CLEANUP = BUF_INIT(SHIM_MAX_FILE_BYTES);
 		const char *name = cassette.v[i].answer.transcript;
 
 		if (name != NULL)
-			ok = (read_transcript(path, name, &text, &err) &&
+			ok = (setup_read_transcript(path, name, &text, &err) &&
 			      play_check_transcript(text.data != NULL ? text.data : "", text.length, &err)) ||
 			     error_prefix(&err, "%s: %s", path, cassette.v[i].id);
 	}
@@ -760,19 +604,8 @@ static int end_all(const struct setup *setup)
 	return SHIM_EXIT_BROKEN;
 }
 
-/* The program's name has to be that of the cassette's CLI: podman's answers under docker's name prove nothing. */
-static bool check_name(const struct setup *setup, const char *called, struct npxc_error *err)
-{
-	const char *slash = strrchr(called, '/');
-	const char *name = slash != NULL ? slash + 1 : called;
-
-	return str_equal(name, setup->cassette.cli) ||
-	       error_set(err, ERROR_CONFIG, "called as %s, but the cassette is one of %s", name, setup->cassette.cli);
-}
-
 int main(int argc, char **argv)
 {
-	mem_cleanup char *called = argc > 0 ? called_as(argv[0]) : str_dup("container");
 	struct setup setup = { 0 };
 	struct npxc_error err = { 0 };
 	struct npxc_error broken = { 0 };
@@ -783,7 +616,7 @@ int main(int argc, char **argv)
 	alarm(SHIM_LIFETIME_S);
 	if (argc == 3 && str_equal(argv[1], "--shim-check"))
 		return check_cassette(argv[2]);
-	ok = read_setup(called, &setup, &broken) && check_name(&setup, called, &broken);
+	ok = setup_read(argc > 0 ? argv[0] : NULL, &setup, &broken);
 	if (ok && argc == 2 && str_equal(argv[1], "--shim-verify")) {
 		exit_status = verify(&setup);
 	} else if (ok && argc == 2 && str_equal(argv[1], "--shim-end")) {

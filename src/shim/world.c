@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "shim/fields.h"
 #include "shim/shim.h"
+#include "json/texts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -265,14 +266,11 @@ static cJSON *write_world(const struct world *world)
 	for (size_t i = 0; i < world->container_count; i++) {
 		const struct world_container *c = &world->containers[i];
 		cJSON *container = cJSON_CreateObject();
-		cJSON *networks;
 
 		cJSON_AddStringToObject(container, "name", c->name);
 		cJSON_AddStringToObject(container, "image", c->image);
 		cJSON_AddStringToObject(container, "labels", c->labels);
-		networks = cJSON_AddArrayToObject(container, "networks");
-		for (size_t k = 0; k < c->networks.count; k++)
-			cJSON_AddItemToArray(networks, cJSON_CreateString(c->networks.v[k]));
+		cJSON_AddItemToObject(container, "networks", texts_to_json(&c->networks));
 		cJSON_AddNumberToObject(container, "call", (double)c->call);
 		cJSON_AddBoolToObject(container, "running", c->running);
 		cJSON_AddBoolToObject(container, "remove", c->remove);

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "json/parse.h"
+#include "json/texts.h"
 
 #include <cjson/cJSON.h>
 #include <fcntl.h>
@@ -111,7 +112,6 @@ bool record_write(const char *directory, const struct record *record, struct npx
 {
 	cJSON *root = cJSON_CreateObject();
 	cJSON *packages;
-	cJSON *scripts;
 	bool ok;
 
 	cJSON_AddNumberToObject(root, "format", RECORD_FORMAT);
@@ -122,9 +122,7 @@ bool record_write(const char *directory, const struct record *record, struct npx
 		add_package(packages, &record->packages[i]);
 	add_text(root, "node_version", record->node_version);
 	add_text(root, "node_abi", record->node_abi);
-	scripts = cJSON_AddArrayToObject(root, "scripts");
-	for (size_t i = 0; i < record->scripts.count; i++)
-		cJSON_AddItemToArray(scripts, cJSON_CreateString(record->scripts.v[i]));
+	cJSON_AddItemToObject(root, "scripts", texts_to_json(&record->scripts));
 	cJSON_AddNumberToObject(root, "bytes", (double)record->bytes);
 	cJSON_AddNumberToObject(root, "installed_at", (double)record->installed_at);
 	ok = write_json(directory, "npxc.json", root, err);

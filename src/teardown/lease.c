@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "json/parse.h"
+#include "json/texts.h"
 
 #include <cjson/cJSON.h>
 #include <stddef.h>
@@ -165,9 +166,8 @@ char *lease_line_facts(const struct lease *lease)
 
 	for (size_t i = 0; i < LEASE_FACTS; i++)
 		add_text(facts, texts[i].key, *text_of(lease, i));
-	cJSON *shares = lease->shares.count > 0 ? cJSON_AddArrayToObject(facts, "shares") : NULL;
-	for (size_t i = 0; i < lease->shares.count; i++)
-		cJSON_AddItemToArray(shares, cJSON_CreateString(lease->shares.v[i]));
+	if (lease->shares.count > 0)
+		cJSON_AddItemToObject(facts, "shares", texts_to_json(&lease->shares));
 	return line_of(line);
 }
 

@@ -3,8 +3,12 @@
 import json
 import os
 import re
+import shutil
+import subprocess
 
 import pytest
+
+from conftest import NPXC, PATIENCE
 
 
 @pytest.fixture
@@ -38,13 +42,29 @@ def refused(result, status, *words):
     (["clean"], 1, "--all"),
     (["try"], 1, "no package given"),
 ])
-def test_refusals(world, words, status, said):
+def test_wrong_words_are_refused_with_status_and_reason(world, words, status, said):
     refused(world.run(*words), status, said)
 
 
 @pytest.mark.parametrize("runtime", ["podman", "docker"])
 def test_a_cli_that_is_not_there_is_named(world, runtime):
-    refused(world.run("--runtime", runtime, "npxc-nothing", env={"PATH": "/nowhere"}), 2, runtime, "not found")
+    """Not on PATH, nor in the usual places: those are covered."""
+    covers = [word for place in ("/usr/local/bin", "/usr/bin", "/bin") if os.path.exists(f"{place}/{runtime}")
+              for word in ("--dev-bind", "/dev/null", f"{place}/{runtime}")]
+    done = subprocess.run([shutil.which("bwrap"), "--dev-bind", "/", "/", *covers, str(NPXC), "--runtime", runtime, "npxc-nothing"],
+                          env={**world.env, "PATH": "/nowhere"}, cwd=str(world.project), stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=PATIENCE)
+    done.stderr = done.stderr.decode()
+    refused(done, 2, runtime, "not found")
+
+
+def test_a_desktops_environment_finds_what_path_does_not_name(world, installed):
+    """PATH has nothing, the working directory is /, no variable but HOME is set: as launchd and desktops start clients."""
+    env = {name: value for name, value in world.env.items() if name in ("HOME", "XDG_CACHE_HOME")}
+    for path in ({}, {"PATH": "/nowhere"}, {"PATH": ""}):
+        done = subprocess.run([str(NPXC), installed], env={**env, **path}, cwd="/", input=b"", capture_output=True,
+                              timeout=PATIENCE)
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_bad_mount_is_refused_before_anything_runs(world, installed):
@@ -86,7 +106,7 @@ def test_a_registry_that_is_none_is_refused_before_npm_runs(world):
     assert "s3cret" not in result.stderr
 
 
-def test_errors_as_json(world):
+def test_an_error_with_json_is_one_object_on_stderr(world):
     result = world.run("inspect", "--json", "git+ssh://x")
     error = json.loads(result.stderr)["error"]
     assert (error["kind"], error["exit_status"], result.returncode) == ("config", 1, 1)
@@ -162,7 +182,7 @@ def test_try_names_variables_that_are_set_but_not_forwarded(world, installed):
     assert "set in the sandbox" in result.stdout.decode()
 
 
-def test_try_as_json(world, installed):
+def test_try_with_json_prints_one_report(world, installed):
     report = json.loads(world.run("try", "--json", installed).stdout)
     assert report["initialize"]["serverInfo"]["name"] == "npxc-probe"
     assert report["plan"]["network"]["policy"] == "none"
@@ -183,7 +203,7 @@ def test_doctor_only_looks(world):
     assert result.returncode == (0 if all(f["ok"] for f in report["findings"]) else 2)
 
 
-def test_list_and_clean(cache, world, installed):
+def test_list_shows_what_is_installed_and_clean_removes_it(cache, world, installed):
     own = {"XDG_CACHE_HOME": str(world.home / "cache")}
     assert world.run("install", installed, env=own).returncode == 0
     entries = json.loads(world.run("list", "--json", env=own).stdout)
@@ -200,7 +220,7 @@ def test_list_and_clean(cache, world, installed):
     assert not os.path.exists(entries[0]["directory"])
 
 
-def test_old_names(world, probe):
+def test_the_old_names_of_install_still_work(world, probe):
     result = world.run("build", probe)
     assert result.returncode == 0
     result = world.run("rebuild", probe)
@@ -211,7 +231,7 @@ def test_old_names(world, probe):
     assert "--project=ro" in err
 
 
-def test_help_and_version(world):
+def test_help_and_version_go_to_stdout(world):
     assert world.run("--version").stdout.startswith(b"npxc ")
     text = world.run("--help").stdout.decode()
     for word in ("try", "inspect", "install", "list", "clean", "doctor", "--mount", "--project"):

@@ -136,7 +136,7 @@ def test_a_write_that_fails_beneath_an_argument_is_told_too(files, probe):
     assert f"outputs have no effect: argument 2 shows the server all of the working directory, read-only; --mount {files.project}:rw" in told
 
 
-def test_outputs(files, probe):
+def test_what_the_server_makes_becomes_visible_outside(files, probe):
     files.configure_probe({"outputs": True})
     client = client_of(files, probe)
     target = files.project / "made" / "new.txt"

@@ -33,7 +33,7 @@ def test_nothing_is_logged(world):
     assert log(world, "--json") == []
 
 
-def test_decisions_are_shown(world):
+def test_log_shows_each_decision_in_a_line_safe_for_a_terminal(world):
     write(world)
     shown = log(world)
     assert len(shown) == 4
@@ -42,7 +42,7 @@ def test_decisions_are_shown(world):
     assert shown[2] == "2026-01-02T03:04:06Z  deny   EACCES        @a/b  [2001:db8::1]:5432  (on no rule)"
 
 
-def test_some_of_them(world):
+def test_log_shows_the_chosen_packages_and_verdicts_only(world):
     write(world)
     assert ["deny" in line or "fail" in line for line in log(world, "--denied")] == [True, True, True]
     assert [json.loads(line) for line in log(world, "--json", "@a/b@latest")] == LINES[:3]

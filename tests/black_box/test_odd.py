@@ -25,7 +25,7 @@ def in_shell(world, line, *words, env=None, cwd=None, stdin=b""):
 REQUEST = b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}\n'
 
 
-def test_closed_standard_descriptors(world, installed):
+def test_a_start_with_closed_standard_descriptors_works(world, installed):
     assert in_shell(world, '"$@" <&-', installed).returncode == 0
     assert in_shell(world, '"$@" >&-', installed, stdin=REQUEST).returncode == 0
     answered = in_shell(world, '"$@" 2>&-', installed, stdin=REQUEST)
@@ -70,19 +70,24 @@ def test_a_program_of_the_project_is_not_run_outside(world, installed):
     assert not (world.home / "was-run").exists()
 
 
-def test_without_a_path(world, installed):
+def test_a_start_without_path_works(world, installed):
     env = {name: value for name, value in world.env.items() if name != "PATH"}
     result = subprocess.run([str(NPXC), installed], env=env, cwd=str(world.project), input=REQUEST, capture_output=True,
                             timeout=PATIENCE)
     assert result.returncode == 0, result.stderr
 
 
-def test_without_a_home(world, installed):
-    env = {name: value for name, value in world.env.items() if name != "HOME"}
-    result = subprocess.run([str(NPXC), installed], env=env, cwd=str(world.project), input=REQUEST, capture_output=True,
-                            timeout=PATIENCE)
+def test_without_home_the_password_database_says_where_it_is(world):
+    env = {name: value for name, value in world.env.items() if name != "HOME" and not name.startswith("XDG_")}
+    result = subprocess.run([str(NPXC), "list", "--json"], env=env, cwd=str(world.project), capture_output=True, timeout=PATIENCE)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_home_that_is_no_absolute_path_is_refused(world, installed):
+    result = subprocess.run([str(NPXC), installed], env={**world.env, "HOME": "home"}, cwd=str(world.project), input=REQUEST,
+                            capture_output=True, timeout=PATIENCE)
     assert result.returncode == 1
-    assert b"HOME" in result.stderr
+    assert b'HOME is "home", which is not an absolute path' in result.stderr
     assert result.stdout == b""
 
 

@@ -140,7 +140,7 @@ def test_a_file_outside_is_not_mounted_and_the_flag_is_named(world, probe):
     assert f"--mount {outside}" in err
 
 
-def test_mount_flags(inside, world):
+def test_mount_flags_show_what_they_name_and_writable_only_with_rw(inside, world):
     directory = world.home / "data"
     directory.mkdir()
     directory.chmod(0o777)

@@ -155,7 +155,7 @@ def shim(make_shim):
 # ---- configuration ----
 
 
-def test_environment_configures(shim):
+def test_the_environment_configures_what_the_file_does_not(shim):
     path = shim.home / "c.json"
     path.write_text(json.dumps(cassette(asked("x"))))
     env = {"NPXC_SHIM_CASSETTE": str(path), "NPXC_SHIM_STATE": str(shim.home / "s"),
@@ -210,7 +210,7 @@ def test_nothing_configured(shim):
     (json.dumps(cassette(asked("x", answer={"stdout": "${nothing}"}))), "${nothing} has no value here"),
     (json.dumps(cassette(asked("x"), asked("y"))), "two interactions are called asked"),
 ])
-def test_broken_cassette(shim, text, why):
+def test_a_broken_cassette_is_refused_with_the_reason(shim, text, why):
     path = shim.home / "broken.json"
     path.write_text(text)
     shim.load(path)
@@ -222,14 +222,14 @@ def test_broken_cassette(shim, text, why):
     assert checked.returncode == BROKEN and why in checked.stderr.decode()
 
 
-def test_broken_settings(shim):
+def test_wrong_settings_are_refused(shim):
     shim.load(cassette(asked("x")), fault="2:explode")
     assert shim.run("x").returncode == BROKEN
     shim.load(cassette(asked("x")), more="x")
     assert shim.run("x").returncode == BROKEN
 
 
-def test_broken_world(shim):
+def test_a_broken_state_file_is_refused(shim):
     shim.load(cassette(asked("x")))
     shim.ok("x")
     (shim.home / "state" / "world.json").write_text('{"calls": "x"}')
@@ -272,7 +272,7 @@ def test_refusal_without_an_answer_is_unmatched(shim):
     assert b"unmatched: 1" in shim.run("--shim-verify").stdout
 
 
-def test_verify(shim):
+def test_verify_fails_on_what_was_not_played_or_is_left(shim):
     once = {"id": "once", "argv": ["x"], "answer": {"stdout": "x"}}
     shim.load(cassette(once, CREATE, DELETE, RUN, REMOVE))
     done = shim.run("--shim-verify")
@@ -448,14 +448,14 @@ def test_ends_by_a_signal(shim):
     assert [(line["exit"], line["signal"], line["cut"]) for line in shim.journal()] == [(None, 9, False), (None, 11, False)]
 
 
-def test_truncation(shim):
+def test_a_truncated_answer_ends_after_its_bytes(shim):
     shim.load(cassette(asked("x", answer={"stdout": "0123456789", "truncate_bytes": 4}),
                        asked("y", id="y", answer={"stdout": "0123456789", "truncate_bytes": 0})))
     assert shim.ok("x") == "0123"
     assert shim.ok("y") == ""
 
 
-def test_drip(shim):
+def test_a_dripping_answer_comes_in_pieces(shim):
     shim.load(cassette(asked("x", answer={"stdout": "abcdef", "drip": {"bytes": 2, "every_ms": 100}})))
     child = shim.start("x")
     pieces = []
@@ -467,7 +467,7 @@ def test_drip(shim):
     assert line["end_us"] - line["start_us"] >= 200000
 
 
-def test_delay(shim):
+def test_a_delayed_answer_waits_as_long_as_it_says(shim):
     shim.load(cassette(asked("x", answer={"delay_ms": 200})))
     shim.ok("x")
     line = shim.journal()[0]
@@ -696,7 +696,7 @@ def transcript(shim, *steps):
     shim.load(cassette(asked("run", "{any*}", id="run", effects=[{"do": "run"}], answer={"transcript": "t.jsonl"})))
 
 
-def test_transcript(shim):
+def test_a_transcript_is_played_line_by_line(shim):
     transcript(shim, {"in": {"method": "initialize", "params": {"a": 1}}}, {"out": '{"id":${id}}'}, {"in": "plain"},
                {"err": "said"}, {"eof": True}, {"exit": 6})
     done = shim.run("run", "--rm", "-i", "image", input=b'{"id":"x y","method":"initialize","params":{"a":1,"b":2}}\nplain\n')
@@ -712,7 +712,7 @@ def test_transcript_that_is_not_kept_to(shim, given):
 
 
 @pytest.mark.parametrize("step", [{}, {"in": 1}, {"out": "a", "err": "b"}, {"eof": False}, {"what": 1}, {"exit": 256}])
-def test_broken_transcript(shim, step):
+def test_a_broken_transcript_is_refused_with_its_line(shim, step):
     transcript(shim, step)
     path = shim.home / "cassette.json"
     checked = subprocess.run([str(SHIM), "--shim-check", str(path)], capture_output=True)
@@ -746,7 +746,7 @@ def test_fault_of_every_call(shim):
     assert [line["fault"] for line in shim.journal()] == ["exit1", "exit1"]
 
 
-def test_fault_hang(shim):
+def test_a_call_that_hangs_has_done_what_was_asked_and_ends_by_a_signal(shim):
     shim.load(cassette(CREATE), fault="1:hang")
     child = shim.start("network", "create", "n")
     assert wait_until(lambda: shim.plays("create") == 1)
@@ -801,12 +801,12 @@ def test_journal_that_cannot_be_written(shim):
 # ---- the cassettes of the repository ----
 
 
-def test_there_are_cassettes():
+def test_every_recorded_release_has_its_cassette():
     assert [path.stem for path in APPLE] == ["container-0.12.3", "container-0.9.0", "container-1.0.0", "container-1.2.2"]
 
 
 @pytest.mark.parametrize("path", CASSETTES, ids=lambda path: path.stem)
-def test_cassette_is_sound(path):
+def test_each_cassette_passes_its_check_and_its_schema(path):
     checked = subprocess.run([str(SHIM), "--shim-check", str(path)], capture_output=True)
     assert (checked.returncode, checked.stderr) == (0, b"")
     assert valid(SCHEMA, json.loads(path.read_text()), SCHEMA)

@@ -91,7 +91,7 @@ def test_full_directories_harm_nobody(world):
 
 
 @pytest.mark.parametrize("reads", [True, False])
-def test_endless_stderr(world, reads):
+def test_a_signal_ends_the_session_while_the_server_shouts(world, reads):
     process, _ = start(world, "shouts")
     if reads:
         got = 0
@@ -99,10 +99,8 @@ def test_endless_stderr(world, reads):
             got += len(os.read(process.stderr.fileno(), 1 << 16))
     else:
         assert wait_until(lambda: is_full(process.stderr))
-    began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(PATIENCE) == 143
-    assert time.monotonic() - began < ENDS
+    assert process.wait(ENDS) == 143
     process.stdin.close()
     process.stdout.close()
     process.stderr.close()

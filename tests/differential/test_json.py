@@ -145,7 +145,7 @@ def compare(documents):
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_made_and_mutated(part):
+def test_scanner_and_model_agree_on_made_and_mutated_documents(part):
     r = random.Random(SEED + part)
     made = [make(r, r.randrange(6)).encode("utf-8") for _ in range(COUNT // 8)]
     assert compare(made) == 0
@@ -154,13 +154,13 @@ def test_made_and_mutated(part):
     assert len(made) // 10 < refused < len(made)
 
 
-def test_pieces():
+def test_scanner_and_model_agree_on_every_pair_of_pieces():
     """Every two pieces, alone, in a string, as a value and as a key."""
     documents = [p % (a + b) for a in PIECES for b in PIECES for p in (b"%s", b'"%s"', b'[%s]', b'{%s:1}', b'{"a":%s}')]
     assert 0 < compare(documents) < len(documents)
 
 
-def test_levels():
+def test_the_scanner_refuses_what_is_deeper_than_its_ceiling():
     """The one place where the scanner is stricter: its ceiling."""
     for opening, closing, levels in ((b"[", b"]", 1), (b'{"a":', b"}", 1), (b'[{"a":', b"}]", 2)):
         fits, deeper = (opening * n + b"1" + closing * n for n in (256 // levels, 256 // levels + 1))

@@ -16,13 +16,13 @@ require('https').get('https://api.test/', (response) => response.pipe(process.st
 
 
 @pytest.mark.parametrize("major", MAJORS)
-def test_checks(major, guest):
+def test_each_check_of_the_guest_passes(major, guest):
     wrong = {name: line["error"] for name, line in guest(major).run("behaviour.cjs").items() if not line["ok"]}
     assert not wrong, "\n".join(f"{name}: {why}" for name, why in wrong.items())
 
 
 @pytest.mark.parametrize("major", MAJORS)
-def test_gateway(major, directory, servers, certificates, clients):
+def test_a_gateway_wants_the_token(major, directory, servers, certificates, clients):
     """TCP and a token in place of the socket; whoever does not show the token is told so."""
     proxy = Proxy(directory, servers, token="a-token-of-the-session")
     guest = Guest(major, proxy, certificates, clients)
@@ -48,13 +48,13 @@ FLAGS = {
 
 
 @pytest.mark.parametrize("major, flag", [(major, flag) for flag in FLAGS for major in MAJORS if major in FLAGS[flag]])
-def test_flags(major, flag, guest):
+def test_connections_work_with_each_flag_of_node(major, flag, guest):
     done = guest(major).node(flag, "-e", GET)
     assert done.stdout.startswith("hello api.test"), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("major", [major for major in MAJORS if major >= 20])
-def test_permission_model(major, guest):
+def test_a_program_without_threads_keeps_its_own_connections(major, guest):
     """A program that may start no threads has no relay, and its own connections work."""
     flags = ["--experimental-permission" if major < 24 else "--permission", "--allow-fs-read=*", "--allow-child-process"]
     if major >= 26:
@@ -74,7 +74,7 @@ def test_user_options_stay(guest):
     assert done.stdout.split("\n")[:2] == [options, options]
 
 
-def test_child_environment(guest):
+def test_children_get_no_proxy_that_they_could_not_reach(guest):
     """What children are given: NO_PROXY of their own stays, a proxy that they could not reach does not."""
     code = """
         const { spawnSync } = require('child_process');
@@ -204,7 +204,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_odd_replies(name, directory, certificates, clients):
+def test_an_odd_reply_becomes_an_error_with_a_reason(name, directory, certificates, clients):
     answer, expected = BROKEN[name]
     fake = Fake(directory, answer)
     done = Guest(MAJORS[-1], fake, certificates, clients).node("-e", GET)

@@ -46,7 +46,7 @@ def judge(allowed, denied, bare):
 
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("major", MAJORS)
-def test_kinds(major, file, guest, certificates, clients, table):
+def test_each_kind_of_connection_is_allowed_and_denied_as_the_rules_say(major, file, guest, certificates, clients, table):
     through, without = guest(major), Guest(major, None, certificates, clients)
     with ThreadPoolExecutor() as pool:
         runs = [pool.submit(one.run, file, host)

@@ -122,7 +122,7 @@ def nothing_is_left(world):
     """Not root's podman, which the other tests here look at."""
 
 
-def test_network_none(world):
+def test_a_server_without_network_has_loopback_only(world):
     client = world.client(world.probe)
     client.handshake()
     assert client.call("whoami")["value"]["uid"] == ENTRY.pw_uid

@@ -14,7 +14,7 @@ static struct ip ip(const char *text)
 	return address;
 }
 
-static void special_addresses(void **state)
+static void a_name_may_stand_for_public_addresses_only(void **state)
 {
 	static const struct {
 		const char *ip;
@@ -91,7 +91,7 @@ static void special_addresses(void **state)
 	}
 }
 
-static void own_addresses(void **state)
+static void a_name_may_not_stand_for_this_machine_or_its_neighbours(void **state)
 {
 	static const struct {
 		const char *ip;
@@ -167,8 +167,8 @@ static void this_machine_has_a_loopback(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(special_addresses),
-		cmocka_unit_test(own_addresses),
+		cmocka_unit_test(a_name_may_stand_for_public_addresses_only),
+		cmocka_unit_test(a_name_may_not_stand_for_this_machine_or_its_neighbours),
 		cmocka_unit_test(no_rule_leads_there),
 		cmocka_unit_test(this_machine_has_a_loopback),
 	};

@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <utime.h>
 
-static void lines(void **state)
+static void each_record_is_written_as_its_line(void **state)
 {
 	static const struct {
 		struct audit_record record;
@@ -538,7 +538,7 @@ static void no_place_to_write(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(lines),
+		cmocka_unit_test(each_record_is_written_as_its_line),
 		cmocka_unit_test(repeats_are_counted),
 		cmocka_unit_test(the_oldest_gives_way),
 		cmocka_unit_test(the_rate_is_capped),

@@ -357,7 +357,7 @@ static void every_value_arrives(void **state)
 	config_package_done(&p);
 }
 
-static void projects(void **state)
+static void each_word_for_the_project_is_read(void **state)
 {
 	static const struct {
 		const char *text;
@@ -539,7 +539,7 @@ static void names_of_variables(void **state)
 	assert_false(value_check_variable(huge, &err));
 }
 
-static void ceilings(void **state)
+static void what_is_over_a_ceiling_is_refused(void **state)
 {
 	mem_cleanup char *value = mem_alloc(LIMIT_VARIABLE_BYTES + 64);
 	mem_cleanup char *list = str_dup("");
@@ -827,12 +827,12 @@ int main(void)
 		cmocka_unit_test(the_schemas_defaults_are_the_parsers),
 		cmocka_unit_test(an_absent_file_is_all_defaults),
 		cmocka_unit_test(every_value_arrives),
-		cmocka_unit_test(projects),
+		cmocka_unit_test(each_word_for_the_project_is_read),
 		cmocka_unit_test(amounts_of_memory),
 		cmocka_unit_test(numbers_of_processors),
 		cmocka_unit_test(mounts_of_flags),
 		cmocka_unit_test(names_of_variables),
-		cmocka_unit_test(ceilings),
+		cmocka_unit_test(what_is_over_a_ceiling_is_refused),
 		cmocka_unit_test_setup_teardown(files_of_settings, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(files_of_packages, make_directory, remove_directory),
 		cmocka_unit_test(names_of_directories_files),

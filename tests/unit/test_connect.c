@@ -122,7 +122,7 @@ static void heads_that_are_refused(void **state)
 	assert_int_equal(request.length, LIMIT_EGRESS_CONNECT_BYTES);
 }
 
-static void credentials(void **state)
+static void credentials_are_given_as_they_came(void **state)
 {
 	static const char head[] = "CONNECT a:1 HTTP/1.1\r\nProxy-Authorization:  basic dG9rZW4=\r\n\r\n";
 	struct connect_request request;
@@ -139,7 +139,7 @@ int main(void)
 		cmocka_unit_test(heads_that_are_taken),
 		cmocka_unit_test(what_follows_is_not_the_head),
 		cmocka_unit_test(heads_that_are_refused),
-		cmocka_unit_test(credentials),
+		cmocka_unit_test(credentials_are_given_as_they_came),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,7 @@
 #define A_IN "\x00\x01\x00\x01"
 #define OPT(size, version) "\x00\x00\x29" size "\x00" version "\x80\x00\x00\x00"
 
-static void questions(void **state)
+static void questions_are_read_and_malformed_ones_refused(void **state)
 {
 	struct dns_query q;
 	enum dns_code code = DNS_CODE_SERVFAIL;
@@ -196,7 +196,7 @@ static struct dns_query ask(const uint8_t *message, size_t length)
 	return q;
 }
 
-static void answers(void **state)
+static void each_question_gets_the_answer_for_its_type(void **state)
 {
 	static const char a[] = "\x12\x34\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00" NAME A_IN
 	                        "\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xc6\x12\x00\x10";
@@ -239,7 +239,7 @@ static void answers(void **state)
 	assert_memory_equal(answer, formerr, sizeof(formerr) - 1);
 }
 
-static void frames(void **state)
+static void a_frame_over_tcp_is_taken_once_it_is_whole(void **state)
 {
 	size_t length = 99;
 
@@ -312,11 +312,11 @@ static void names_run_out(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(questions),
+		cmocka_unit_test(questions_are_read_and_malformed_ones_refused),
 		cmocka_unit_test(names_that_are_no_hosts),
 		cmocka_unit_test(messages_that_are_refused),
-		cmocka_unit_test(answers),
-		cmocka_unit_test(frames),
+		cmocka_unit_test(each_question_gets_the_answer_for_its_type),
+		cmocka_unit_test(a_frame_over_tcp_is_taken_once_it_is_whole),
 		cmocka_unit_test(names_keep_their_addresses),
 		cmocka_unit_test(names_run_out),
 	};

@@ -343,7 +343,7 @@ static void an_answer_that_cannot_be_read(void **state)
 
 /* ---- HTTP ---- */
 
-static void http_hosts(void **state)
+static void a_request_passes_only_with_the_host_that_was_asked_for(void **state)
 {
 	static const struct {
 		const char *text;
@@ -384,7 +384,7 @@ static void http_hosts(void **state)
 
 static const char upgrade[] = "GET /ws HTTP/1.1\r\n" HOST "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
 
-static void upgrades_wait(void **state)
+static void what_follows_an_upgrade_waits_for_the_answer(void **state)
 {
 	static const char evil[] = "GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n";
 	static struct client client;
@@ -611,7 +611,7 @@ static void time_is_over(void **state)
 	}
 }
 
-static void refusals(void **state)
+static void a_refusal_is_said_in_the_protocol_of_the_guest(void **state)
 {
 	const struct bytes evil = kept(hello_for("evil.test"));
 	static struct client client;
@@ -650,8 +650,8 @@ int main(void)
 		cmocka_unit_test(a_hello_behind_the_hello),
 		cmocka_unit_test(only_tls_answers_a_hello),
 		cmocka_unit_test(an_answer_that_cannot_be_read),
-		cmocka_unit_test(http_hosts),
-		cmocka_unit_test(upgrades_wait),
+		cmocka_unit_test(a_request_passes_only_with_the_host_that_was_asked_for),
+		cmocka_unit_test(what_follows_an_upgrade_waits_for_the_answer),
 		cmocka_unit_test(answers_that_do_not_matter),
 		cmocka_unit_test(what_is_neither_is_refused),
 		cmocka_unit_test(no_rule_is_named_for_tls_or_http),
@@ -659,7 +659,7 @@ int main(void)
 		cmocka_unit_test(a_server_that_speaks_first_is_refused),
 		cmocka_unit_test(nothing_passes_undecided),
 		cmocka_unit_test(time_is_over),
-		cmocka_unit_test(refusals),
+		cmocka_unit_test(a_refusal_is_said_in_the_protocol_of_the_guest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

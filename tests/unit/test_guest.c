@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* The embedded text is the source line by line, but for comments and indentation. */
-static void embedded(void **state)
+static void the_embedded_script_is_the_source_without_its_comments(void **state)
 {
 	FILE *source = fopen("src/guest/egress.cjs", "r");
 	const char *at = GUEST_EGRESS_JS;
@@ -35,7 +35,7 @@ static void embedded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(embedded),
+		cmocka_unit_test(the_embedded_script_is_the_source_without_its_comments),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

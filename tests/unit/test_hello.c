@@ -5,7 +5,7 @@
 
 #include "hello.h"
 
-static void one_hello(void **state)
+static void a_hello_is_read_once_it_is_whole(void **state)
 {
 	const struct bytes *flight = hello_for("API.Example.com");
 	struct hello hello;
@@ -321,7 +321,7 @@ static const uint8_t retry_random[32] = { 0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x
 	                                  0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb,
 	                                  0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c };
 
-static void answers(void **state)
+static void an_answer_is_told_from_a_retry_and_from_other_protocols(void **state)
 {
 	static struct bytes message, flight;
 	uint8_t random[32] = { 1 };
@@ -371,7 +371,7 @@ static void answers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_hello),
+		cmocka_unit_test(a_hello_is_read_once_it_is_whole),
 		cmocka_unit_test(pieces_of_any_size),
 		cmocka_unit_test(without_a_name),
 		cmocka_unit_test(what_is_not_tls),
@@ -379,7 +379,7 @@ int main(void)
 		cmocka_unit_test(extensions_that_are_refused),
 		cmocka_unit_test(records_that_are_refused),
 		cmocka_unit_test(the_second_hello),
-		cmocka_unit_test(answers),
+		cmocka_unit_test(an_answer_is_told_from_a_retry_and_from_other_protocols),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

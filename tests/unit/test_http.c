@@ -199,7 +199,7 @@ static void later_requests_are_refused(void **state)
 	}
 }
 
-static void large_heads(void **state)
+static void a_head_over_the_ceiling_is_refused(void **state)
 {
 	static char text[LIMIT_EGRESS_HEAD_BYTES + 64];
 	struct http http;
@@ -259,7 +259,7 @@ static void upgrades_wait_for_the_server(void **state)
 	assert_int_equal(http.phase, HTTP_HEAD);
 }
 
-static void first_bytes(void **state)
+static void http_is_recognised_by_its_first_line(void **state)
 {
 	static const struct {
 		const char *bytes;
@@ -351,9 +351,9 @@ int main(void)
 		cmocka_unit_test(streams_that_pass),
 		cmocka_unit_test(requests_that_are_refused),
 		cmocka_unit_test(later_requests_are_refused),
-		cmocka_unit_test(large_heads),
+		cmocka_unit_test(a_head_over_the_ceiling_is_refused),
 		cmocka_unit_test(upgrades_wait_for_the_server),
-		cmocka_unit_test(first_bytes),
+		cmocka_unit_test(http_is_recognised_by_its_first_line),
 		cmocka_unit_test(a_refusal_is_an_answer),
 	};
 

@@ -14,7 +14,7 @@ static struct ip ip(const char *text)
 	return ip;
 }
 
-static void addresses(void **state)
+static void addresses_are_read_in_their_strict_form_only(void **state)
 {
 	static const char *const good[][2] = {
 		{ "1.2.3.4", "1.2.3.4" },
@@ -54,7 +54,7 @@ static void addresses(void **state)
 	assert_false(ip_parse("1.2.3.4\0x", 9, &unused));
 }
 
-static void prefixes(void **state)
+static void prefixes_are_read_without_bits_behind_them(void **state)
 {
 	static const char *const good[] = { "10.0.0.0/8", "1.2.3.4", "0.0.0.0/0",   "1.2.3.5/32",   "2001:db8::/32",
 		                            "::1",        "::/0",    "128.0.0.0/1", "10.0.0.128/25" };
@@ -78,7 +78,7 @@ static void prefixes(void **state)
 			fail_msg("\"%s\" was taken", bad[i]);
 }
 
-static void within(void **state)
+static void an_address_is_in_a_prefix_of_its_own_family(void **state)
 {
 	static const struct {
 		const char *ip, *prefix;
@@ -109,7 +109,7 @@ static void within(void **state)
 	}
 }
 
-static void forms(void **state)
+static void an_address_is_the_same_in_each_of_its_forms(void **state)
 {
 	struct ip mapped = ip("::ffff:127.0.0.1"), other = ip("::fffe:127.0.0.1"), four = ip("127.0.0.1");
 	struct ip plain = ip_plain(&mapped), same = ip_plain(&other), number = ip_v4(0x7f000001);
@@ -133,10 +133,10 @@ static void forms(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(addresses),
-		cmocka_unit_test(prefixes),
-		cmocka_unit_test(within),
-		cmocka_unit_test(forms),
+		cmocka_unit_test(addresses_are_read_in_their_strict_form_only),
+		cmocka_unit_test(prefixes_are_read_without_bits_behind_them),
+		cmocka_unit_test(an_address_is_in_a_prefix_of_its_own_family),
+		cmocka_unit_test(an_address_is_the_same_in_each_of_its_forms),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

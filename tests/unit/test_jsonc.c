@@ -136,7 +136,7 @@ static char *nested(size_t levels)
 	return text;
 }
 
-static void ceilings(void **state)
+static void what_is_too_deep_or_too_large_is_refused(void **state)
 {
 	struct npxc_error err = { 0 };
 	struct jsonc document;
@@ -244,7 +244,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_read),
 		cmocka_unit_test(what_is_refused),
-		cmocka_unit_test(ceilings),
+		cmocka_unit_test(what_is_too_deep_or_too_large_is_refused),
 		cmocka_unit_test(lines_and_keys),
 		cmocka_unit_test(the_reason_survives_long_names),
 		cmocka_unit_test(many_keys_are_no_trouble),

@@ -223,7 +223,7 @@ static const struct flow flows[] = {
 };
 
 /* However the bytes are cut into pieces, the same comes out. */
-static void test_flows(void **state)
+static void the_same_comes_out_however_the_bytes_are_cut(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(flows) / sizeof(flows[0]); i++) {
@@ -252,7 +252,7 @@ static void test_flows(void **state)
 }
 
 /* Random lines, also longer than the buffer, in random pieces, against the rules applied to whole lines. */
-static void test_random_flows(void **state)
+static void random_lines_come_out_as_the_model_says(void **state)
 {
 	(void)state;
 	srandom(20261124);
@@ -306,7 +306,7 @@ static char *long_line(char letter, size_t length)
 	return line;
 }
 
-static void test_too_long(void **state)
+static void a_line_over_the_ceiling_is_passed_or_dropped_whole(void **state)
 {
 	mem_cleanup char *held = long_line('c', 300000);
 	mem_cleanup char *text = str_printf("p\n%sp2\n", held);
@@ -337,7 +337,7 @@ static void test_too_long(void **state)
 }
 
 /* A line that passes is put out before its end has come; one that is kept is not. */
-static void test_streaming(void **state)
+static void a_line_that_passes_is_put_out_before_its_end(void **state)
 {
 	const char *bytes;
 	size_t count;
@@ -359,7 +359,7 @@ static void test_streaming(void **state)
 }
 
 /* What is put in between waits for the end of a line that is under way, but not for one that is kept. */
-static void test_injection(void **state)
+static void what_is_put_in_between_waits_for_the_end_of_a_line(void **state)
 {
 	const char *bytes;
 	size_t count;
@@ -396,7 +396,7 @@ static void test_injection(void **state)
 }
 
 /* Without leave to go on, only what is due is given. */
-static void test_held_back(void **state)
+static void without_leave_to_go_on_only_what_is_due_is_given(void **state)
 {
 	const char *bytes;
 	size_t count;
@@ -420,8 +420,12 @@ static void test_held_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_flows),     cmocka_unit_test(test_random_flows), cmocka_unit_test(test_too_long),
-		cmocka_unit_test(test_streaming), cmocka_unit_test(test_injection),    cmocka_unit_test(test_held_back),
+		cmocka_unit_test(the_same_comes_out_however_the_bytes_are_cut),
+		cmocka_unit_test(random_lines_come_out_as_the_model_says),
+		cmocka_unit_test(a_line_over_the_ceiling_is_passed_or_dropped_whole),
+		cmocka_unit_test(a_line_that_passes_is_put_out_before_its_end),
+		cmocka_unit_test(what_is_put_in_between_waits_for_the_end_of_a_line),
+		cmocka_unit_test(without_leave_to_go_on_only_what_is_due_is_given),
 	};
 
 	return cmocka_run_group_tests_name("lines", tests, NULL, NULL);

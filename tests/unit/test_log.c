@@ -58,7 +58,7 @@ static void a_line_is_one_line(void **state)
 }
 
 /* What nobody reads is not waited for; what was lost is told once somebody does. */
-static void nobody_reads(void **state)
+static void a_line_that_nobody_reads_is_not_waited_for(void **state)
 {
 	const int own = dup(STDERR_FILENO);
 	char got[200] = "";
@@ -95,7 +95,7 @@ int main(void)
 		cmocka_unit_test(targets_beat_the_general_level),
 		cmocka_unit_test(a_bad_level_changes_nothing),
 		cmocka_unit_test(a_line_is_one_line),
-		cmocka_unit_test(nobody_reads),
+		cmocka_unit_test(a_line_that_nobody_reads_is_not_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

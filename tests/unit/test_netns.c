@@ -10,7 +10,7 @@
 
 /* ---- what the rules need; pure ---- */
 
-static void wishes(void **state)
+static void rules_tell_which_ports_are_listened_to(void **state)
 {
 	static const struct {
 		const char *rules[4];
@@ -359,7 +359,7 @@ static void act_everywhere(int report)
 	        can_bind(SOCK_DGRAM, 53, SO_REUSEPORT));
 }
 
-static void everything_arrives(void **state)
+static void every_connection_and_datagram_arrives_at_its_socket(void **state)
 {
 	const struct netns_wish wish = { .ports = { 443, 5432 }, .udp = { false, true }, .count = 2 };
 	struct guest guest = { .wish = &wish, .act = act_everywhere, .handoff = -1 };
@@ -857,9 +857,9 @@ static void rules_without_a_port(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(wishes),
+		cmocka_unit_test(rules_tell_which_ports_are_listened_to),
 		cmocka_unit_test(wishes_that_cannot_be),
-		cmocka_unit_test(everything_arrives),
+		cmocka_unit_test(every_connection_and_datagram_arrives_at_its_socket),
 		cmocka_unit_test(every_port_arrives),
 		cmocka_unit_test(it_says_what_is_refused),
 		cmocka_unit_test(nobody_takes_the_sockets),

@@ -40,7 +40,7 @@ static char *joined(const struct strv *list)
 }
 
 /* What is npxc's and what is the server's. */
-static void test_words_are_split_at_the_spec(void **state)
+static void words_are_split_at_the_spec(void **state)
 {
 	static const struct {
 		const char *words[WORDS_MAX];
@@ -85,7 +85,7 @@ static void test_words_are_split_at_the_spec(void **state)
 	}
 }
 
-static void test_flags_are_read(void **state)
+static void flags_are_read(void **state)
 {
 	static const char *const WORDS[] = { "-e",         "A=1=2",     "--env",        "B",        "--network=open",
 		                             "--mount",    "/h:/g:rw",  "--project=rw", "--memory", "256m",
@@ -110,7 +110,67 @@ static void test_flags_are_read(void **state)
 	options_done(&o);
 }
 
-static void test_old_names_are_known(void **state)
+static void npms_flags_before_the_spec_keep_their_meaning(void **state)
+{
+	static const struct {
+		const char *words[WORDS_MAX];
+		const char *settings;
+		bool no_install;
+	} CASES[] = {
+		{ { "--registry", "http://r/", "-q", "pkg", "-q" }, "registry=http://r/", false },
+		{ { "--reg=http://r/", "pkg" }, "registry=http://r/", false },
+		{ { "--@scope:registry=http://r/", "pkg" }, "@scope:registry=http://r/", false },
+		{ { "--offline", "--no-prefer-online", "--ignore-scripts=false", "pkg" },
+		  "offline=true|prefer-online=false|ignore-scripts=false",
+		  false },
+		{ { "--enjoy-by", "2026-01-01", "pkg" }, "before=2026-01-01", false },
+		{ { "--loglevel", "silent", "-dd", "--no-audit", "--no-fund", "--no-update-notifier", "pkg" },
+		  "",
+		  false },
+		{ { "--yes=true", "pkg" }, "", false },
+		{ { "--yes=false", "pkg" }, "", true },
+		{ { "--no-install", "pkg" }, "", true },
+		{ { "--no", "pkg", "--no" }, "", true },
+		{ { "install", "--offline", "pkg" }, "offline=true", false },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		struct options o;
+		struct npxc_error err = { 0 };
+		if (!parse(CASES[i].words, &o, &err))
+			fail_msg("case %zu: %s", i, err.message);
+		char *settings = joined(&o.npm.settings);
+		assert_string_equal(settings, CASES[i].settings);
+		assert_int_equal(o.npm.no_install, CASES[i].no_install);
+		assert_string_equal(o.specs.v[0], "pkg");
+		free(settings);
+		options_done(&o);
+	}
+}
+
+static void a_slip_of_a_command_is_noticed(void **state)
+{
+	static const struct {
+		const char *words[WORDS_MAX];
+		const char *near;
+	} CASES[] = {
+		{ { "isntall", "x" }, "install" }, { { "tri", "x" }, "try" },   { { "-y", "lisst" }, "list" },
+		{ { "--", "isntall" }, NULL },     { { "tri@1" }, NULL },       { { "-p", "a", "isntall" }, NULL },
+		{ { "@a/try1" }, NULL },           { { "tr" }, NULL },          { { "mcp-remote" }, NULL },
+		{ { "try", "isntall" }, NULL },    { { "server-list" }, NULL },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		struct options o;
+		struct npxc_error err = { 0 };
+		if (!parse(CASES[i].words, &o, &err))
+			fail_msg("case %zu: %s", i, err.message);
+		assert_true(str_equal(o.near_command, CASES[i].near));
+		options_done(&o);
+	}
+}
+
+static void old_names_are_known(void **state)
 {
 	static const char *const NO_ISOLATE[] = { "--no-isolate", "pkg", NULL };
 	static const char *const REBUILD[] = { "rebuild", "pkg", NULL };
@@ -126,7 +186,7 @@ static void test_old_names_are_known(void **state)
 	options_done(&o);
 }
 
-static void test_refusals(void **state)
+static void a_wrong_word_is_refused_with_its_reason(void **state)
 {
 	static const struct {
 		const char *words[WORDS_MAX];
@@ -157,6 +217,12 @@ static void test_refusals(void **state)
 		{ { "list", "--orphans" }, "--orphans does not go with `npxc list`" },
 		{ { "--write", "pkg" }, "--write does not go with" },
 		{ { "--probe", "list" }, "--probe does not go with `npxc list`" },
+		{ { "--prefix", "/x", "pkg" }, "npm's flag --prefix cannot be kept: name the directory" },
+		{ { "-w", "a", "pkg" }, "npm's flag -w cannot be kept" },
+		{ { "--script-shell=/bin/x", "pkg" }, "npm's flag --script-shell cannot be kept" },
+		{ { "--//r.example/:_authToken=x", "pkg" }, "write it into ~/.npmrc" },
+		{ { "--registry" }, "--registry needs a value" },
+		{ { "list", "--offline" }, "--offline does not go with `npxc list`" },
 		{ { "list", "x" }, "takes no words" },
 		{ { "list", "--", "x" }, "unexpected word" },
 		{ { "-c", "x", "pkg" }, "-c takes the whole line" },
@@ -177,11 +243,13 @@ static void test_refusals(void **state)
 	}
 }
 
-static void test_help_and_version_need_no_spec(void **state)
+static void help_and_version_need_no_spec(void **state)
 {
 	static const char *const HELP[] = { "--help", NULL };
 	static const char *const TRY_HELP[] = { "try", "-h", NULL };
 	static const char *const VERSION[] = { "-V", NULL };
+	static const char *const VERSION_WORD[] = { "version", NULL };
+	static const char *const HELP_WORDS[] = { "help", "try", NULL };
 	struct options o;
 	struct npxc_error err = { 0 };
 	(void)state;
@@ -195,14 +263,25 @@ static void test_help_and_version_need_no_spec(void **state)
 	assert_true(parse(VERSION, &o, &err));
 	assert_true(o.version);
 	options_done(&o);
+	assert_true(parse(VERSION_WORD, &o, &err));
+	assert_true(o.version);
+	options_done(&o);
+	assert_true(parse(HELP_WORDS, &o, &err));
+	assert_true(o.help);
+	assert_int_equal(o.command, 1);
+	options_done(&o);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_words_are_split_at_the_spec),   cmocka_unit_test(test_flags_are_read),
-		cmocka_unit_test(test_old_names_are_known),           cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_help_and_version_need_no_spec),
+		cmocka_unit_test(words_are_split_at_the_spec),
+		cmocka_unit_test(flags_are_read),
+		cmocka_unit_test(npms_flags_before_the_spec_keep_their_meaning),
+		cmocka_unit_test(a_slip_of_a_command_is_noticed),
+		cmocka_unit_test(old_names_are_known),
+		cmocka_unit_test(a_wrong_word_is_refused_with_its_reason),
+		cmocka_unit_test(help_and_version_need_no_spec),
 	};
 	return cmocka_run_group_tests_name("options", tests, NULL, NULL);
 }

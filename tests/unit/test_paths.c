@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static void every_place(void **state)
+static void each_place_follows_option_variable_and_home(void **state)
 {
 	static const struct {
 		struct paths_environment environment;
@@ -104,7 +104,7 @@ static void every_place(void **state)
 	}
 }
 
-static void refusals(void **state)
+static void a_place_without_an_absolute_home_is_refused(void **state)
 {
 	static const struct {
 		const char *home;
@@ -135,8 +135,8 @@ static void refusals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_place),
-		cmocka_unit_test(refusals),
+		cmocka_unit_test(each_place_follows_option_variable_and_home),
+		cmocka_unit_test(a_place_without_an_absolute_home_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

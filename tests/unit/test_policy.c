@@ -52,7 +52,7 @@ static void the_nearest_word_wins(void **state)
 	}
 }
 
-static void refusals(void **state)
+static void a_wrong_or_unknown_network_is_refused(void **state)
 {
 	static const struct {
 		struct policy_sources sources;
@@ -174,7 +174,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_nearest_word_wins),
-		cmocka_unit_test(refusals),
+		cmocka_unit_test(a_wrong_or_unknown_network_is_refused),
 		cmocka_unit_test(a_losing_word_is_not_read),
 		cmocka_unit_test(rules_are_added_up),
 	};

@@ -233,6 +233,49 @@ static void a_helper_that_left_the_group_is_not_waited_for(void **state)
 }
 
 /* stdout keeps its beginning, stderr its end. */
+
+static bool place_a_descriptor(const void *context)
+{
+	return dup2(*(const int *)context, 10) == 10;
+}
+
+static bool refuse_to_prepare(const void *context)
+{
+	(void)context;
+	errno = EPERM;
+	return false;
+}
+
+static void what_prepare_places_gets_to_the_program_and_its_refusal_keeps_it_from_starting(void **state)
+{
+	static const char script[] = "cat /dev/fd/10 && ! test -e /dev/fd/11";
+	char *argv[4];
+	struct proc_command command = shell(argv, script);
+	struct npxc_error err = { 0 };
+	struct proc_result result;
+	int low, fd;
+
+	(void)state;
+	assert_true(fd_of_data("placed", 6, &low, &err));
+	fd = fcntl(low, F_DUPFD_CLOEXEC, 12);
+	assert_int_not_equal(fd, -1);
+	fd_close(&low);
+	command.prepare = place_a_descriptor;
+	command.prepare_context = &fd;
+	command.placed_below = 12;
+	assert_true(proc_run(&command, &result, &err));
+	assert_string_equal(result.output.data, "placed");
+	assert_int_equal(result.exit_status, 0);
+	proc_result_done(&result);
+	command.prepare = refuse_to_prepare;
+	errno = 0;
+	assert_false(proc_run(&command, &result, &err));
+	assert_int_equal(err.kind, ERROR_IO);
+	assert_non_null(strstr(err.message, "cannot prepare a process for /bin/sh: "));
+	assert_non_null(strstr(err.message, strerror(EPERM)));
+	fd_close(&fd);
+}
+
 static void more_than_the_ceiling_is_read_and_dropped(void **state)
 {
 	static const struct {
@@ -537,6 +580,7 @@ int main(void)
 		cmocka_unit_test(progress_gets_every_byte_of_stderr_and_none_of_stdout),
 		cmocka_unit_test(input_environment_and_directory_are_as_asked),
 		cmocka_unit_test(the_environment_is_npxc_s_own_unless_given),
+		cmocka_unit_test(what_prepare_places_gets_to_the_program_and_its_refusal_keeps_it_from_starting),
 		cmocka_unit_test(input_that_nobody_reads_blocks_nobody),
 #ifdef __linux__
 		cmocka_unit_test(signals_of_the_program_are_at_their_defaults),

@@ -375,7 +375,7 @@ static void there_is_a_limit(void **state)
 /* The guest decides how often it asks and goes away again: that must not add up. */
 static void who_has_gone_takes_no_memory(void **state)
 {
-	enum { TIMES = 20000 };
+	enum { TIMES = 200000 };
 	struct waiting waiting = { 0 }, stays = { 0 };
 	const int64_t began = clock_now_ms();
 
@@ -384,8 +384,8 @@ static void who_has_gone_takes_no_memory(void **state)
 	ask("slow.memory", &stays);
 	for (unsigned i = 0; i < TIMES; i++)
 		resolver_forget(resolver, ask("slow.memory", &waiting));
-	/* with all of them still in a list this takes 20,000 times 20,000 steps */
-	assert_true(clock_now_ms() - began < 1000);
+	/* with all of them still in a list this takes 200,000 times 200,000 steps: minutes instead of a moment */
+	assert_true(clock_now_ms() - began < 30000);
 	hold_slow_ones(false);
 	turn_until(&stays.told, 1);
 	assert_int_equal(waiting.told, 0);

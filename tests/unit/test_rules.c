@@ -213,7 +213,7 @@ static const char *const some[] = { "api.example.com:443",
 	                            "host.npxc.internal:11434",
 	                            NULL };
 
-static void names_match(void **state)
+static void a_rule_matches_its_names_and_no_others(void **state)
 {
 	static const struct {
 		const char *name;
@@ -284,7 +284,7 @@ static void a_raw_rule_is_found_beside_narrower_ones(void **state)
 	rules_done(&rules);
 }
 
-static void addresses_match(void **state)
+static void a_rule_matches_its_addresses_and_no_others(void **state)
 {
 	static const struct {
 		const char *ip;
@@ -331,7 +331,7 @@ static void equal_rules_count_once(void **state)
 	rules_done(&rules);
 }
 
-static void warnings(void **state)
+static void a_rule_that_adds_nothing_is_warned_of(void **state)
 {
 	static const struct {
 		const char *const texts[3];
@@ -382,7 +382,7 @@ static void proposals_are_rules(void **state)
 	assert_true(rules_check(name, &err) && rules_check(v6, &err) && rules_check(raw, &err));
 }
 
-static void canonical_names(void **state)
+static void an_empty_or_too_long_name_is_not_made_canonical(void **state)
 {
 	char name[RULES_NAME_BYTES] = "untouched";
 	char text[256];
@@ -403,7 +403,7 @@ static void canonical_names(void **state)
 }
 
 /* A registry and the like: the user has configured the host for something else. */
-static void configured_hosts(void **state)
+static void a_host_from_the_configuration_becomes_a_rule(void **state)
 {
 	static const struct {
 		const char *host;
@@ -523,14 +523,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rules_that_are_taken),
 		cmocka_unit_test(rules_that_are_refused),
-		cmocka_unit_test(names_match),
+		cmocka_unit_test(a_rule_matches_its_names_and_no_others),
 		cmocka_unit_test(a_raw_rule_is_found_beside_narrower_ones),
-		cmocka_unit_test(addresses_match),
+		cmocka_unit_test(a_rule_matches_its_addresses_and_no_others),
 		cmocka_unit_test(equal_rules_count_once),
-		cmocka_unit_test(warnings),
+		cmocka_unit_test(a_rule_that_adds_nothing_is_warned_of),
 		cmocka_unit_test(proposals_are_rules),
-		cmocka_unit_test(canonical_names),
-		cmocka_unit_test(configured_hosts),
+		cmocka_unit_test(an_empty_or_too_long_name_is_not_made_canonical),
+		cmocka_unit_test(a_host_from_the_configuration_becomes_a_rule),
 		cmocka_unit_test(configured_hosts_that_are_refused),
 		cmocka_unit_test(loopback_is_matched_by_port_alone),
 		cmocka_unit_test(configured_and_written),

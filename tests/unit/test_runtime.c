@@ -58,7 +58,7 @@ static void rows_are_whole(void **state)
 		if (driver->has_containers)
 			assert_true(driver->open_network != NULL && driver->steering != NULL &&
 			            driver->no_container != NULL && driver->no_network != NULL &&
-			            driver->remove_argv != NULL && driver->list_ours != NULL &&
+			            driver->remove_words != NULL && driver->list_ours != NULL &&
 			            driver->create_network != NULL && driver->parse_network != NULL &&
 			            driver->network_delete != NULL);
 	}

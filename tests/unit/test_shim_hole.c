@@ -189,7 +189,7 @@ static void hostile_arguments_end_soon(void **state)
 	template_unbind_all(&bindings);
 }
 
-static void templates(void **state)
+static void templates_expand_or_are_refused_with_the_reason(void **state)
 {
 	static const struct {
 		const char *template, *text, *why;
@@ -249,7 +249,7 @@ int main(void)
 		cmocka_unit_test(patterns_that_do_not_match),
 		cmocka_unit_test(patterns_that_are_refused),
 		cmocka_unit_test(hostile_arguments_end_soon),
-		cmocka_unit_test(templates),
+		cmocka_unit_test(templates_expand_or_are_refused_with_the_reason),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

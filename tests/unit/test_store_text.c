@@ -63,7 +63,7 @@ static void npmrc_is_read_as_npm_reads_it(void **state)
 	}
 }
 
-static void npmrc_layers(void **state)
+static void the_layer_of_npmrc_that_is_read_last_wins(void **state)
 {
 	char *const environment[] = { (char *)"PATH=/bin",
 		                      (char *)"npm_config_registry=https://env.example/",
@@ -397,7 +397,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(npmrc_is_read_as_npm_reads_it),
-		cmocka_unit_test(npmrc_layers),
+		cmocka_unit_test(the_layer_of_npmrc_that_is_read_last_wins),
 		cmocka_unit_test(credentials_are_told_from_the_rest),
 		cmocka_unit_test(a_proxys_address_is_cut_to_scheme_host_and_port),
 		cmocka_unit_test(credentials_are_left_out_of_what_is_shown),
