@@ -40,7 +40,7 @@ void progress_say_failed(const char *title, const struct npxc_error *why)
 {
 	mem_cleanup char *shown = str_escape(title, strlen(title));
 	mem_cleanup char *message = str_escape(why->message, strlen(why->message));
-	mem_cleanup char *line = str_printf("%c-%s\t%s\n", MARK, shown, message);
+	mem_cleanup char *line = str_printf("%c-%lld %s\t%s\n", MARK, (long long)clock_now_ms(), shown, message);
 
 	put(line);
 }
@@ -127,14 +127,16 @@ void progress_end(struct progress *progress)
 
 /* ---- following ---- */
 
-/* A title holds no tab: it was escaped. */
+/* A title holds no tab: it was escaped. What failed before this one came is no answer to it. */
 static void on_failed(struct progress *progress, char *text)
 {
 	mem_cleanup char *own = str_escape(progress->title, strlen(progress->title));
-	char *rest = text;
-	const char *title = strsep(&rest, "\t");
+	char *rest;
+	const bool is_old = strtoll(text, &rest, 10) < progress->began_ms;
+	const char *title = *rest == ' ' ? rest + 1 : rest;
 
-	if (rest != NULL && strcmp(title, own) == 0)
+	(void)strsep(&rest, "\t");
+	if (rest != NULL && !is_old && strcmp(title, own) == 0)
 		error_set(&progress->failed, ERROR_INSTALL, "%s", str_trim(rest));
 }
 

@@ -105,6 +105,21 @@ def play(tool):
     tool.end()
 
 
+def report(tools, rounds, output):
+    """After each round, so that a run that is cut short has shown something."""
+    result = {"rounds": rounds, "load": os.getloadavg(), "ratios": {}, **{tool.name: tool.figures for tool in tools}}
+    print(f"after {rounds} rounds, load {os.getloadavg()[0]:.1f}")
+    for what in ("small", "medium", "shared", "again", "interrupted"):
+        shown = []
+        for tool in tools:
+            values = sorted(tool.figures[what])
+            shown.append(f"{tool.name} {statistics.median(values):5.1f} s ({values[0]:.1f} to {values[-1]:.1f})")
+        result["ratios"][what] = statistics.median(b / a for a, b in zip(*(tool.figures[what] for tool in tools)))
+        more = f", starts {[tool.figures['starts'] for tool in tools]}" if what == "interrupted" else ""
+        print(f"{what:12} {shown[0]}, {shown[1]}: {result['ratios'][what]:.2f} times{more}", flush=True)
+    pathlib.Path(output).write_text(json.dumps(result, indent=1) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--npxc", required=True)
@@ -115,17 +130,7 @@ def main():
     for number in range(options.rounds):
         for tool in tools if number % 2 == 0 else reversed(tools):
             play(tool)
-    result = {tool.name: tool.figures for tool in tools}
-    for what in ("small", "medium", "shared", "again", "interrupted"):
-        shown = []
-        for tool in tools:
-            values = sorted(tool.figures[what])
-            shown.append(f"{tool.name} {statistics.median(values):5.1f} s ({values[0]:.1f} to {values[-1]:.1f})")
-        ratio = statistics.median(b / a for a, b in zip(*(tool.figures[what] for tool in tools)))
-        result.setdefault("ratios", {})[what] = ratio
-        more = f", starts {[tool.figures['starts'] for tool in tools]}" if what == "interrupted" else ""
-        print(f"{what:12} {shown[0]}, {shown[1]}: {ratio:.2f} times{more}")
-    pathlib.Path(options.output).write_text(json.dumps(result, indent=1) + "\n")
+        report(tools, number + 1, options.output)
 
 
 main()

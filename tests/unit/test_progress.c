@@ -4,7 +4,9 @@
 #include "store/host.h"
 #include "store/progress.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void a_line_is_cut_to_the_width_and_no_character_in_two(void **state)
 {
@@ -55,6 +57,61 @@ static void a_line_that_has_become_several_rows_goes_whole(void **state)
 	}
 }
 
+static void follow(struct progress *progress, const char *title, const char *text)
+{
+	char path[] = "/tmp/npxc-progress-XXXXXX";
+	const int fd = mkstemp(path);
+
+	assert_true(fd != -1 && unlink(path) == 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	progress_begin(progress, title, false);
+	progress->began_ms = 1000;
+	progress_follow(progress, fd);
+	close(fd);
+}
+
+static void a_failure_is_an_answer_only_to_who_waited_for_the_same(void **state)
+{
+	static const struct {
+		const char *text;
+		bool is_answer;
+	} cases[] = {
+		{ "\036-1000 a b\tthe reason\n", true },
+		{ "\036-999 a b\tthe reason\n", false },
+		{ "\036-1000 a\tthe reason\n", false },
+		{ "\036-1000 a b the reason\n", false },
+		{ "\036- a b\tthe reason\n", false },
+		{ "\036-1000 a b\tthe reason", false },
+		{ "-1000 a b\tthe reason\n", false },
+		{ "", false },
+		{ "\036\n\036-\n\036-1000\n\0369 9\n\036x\n", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct progress progress;
+
+		follow(&progress, "a b", cases[i].text);
+		assert_int_equal(progress.failed.kind, cases[i].is_answer ? ERROR_INSTALL : ERROR_NONE);
+		if (cases[i].is_answer)
+			assert_string_equal(progress.failed.message, "the reason");
+		progress_end(&progress);
+	}
+}
+
+static void a_line_longer_than_any_of_npxcs_is_passed_over(void **state)
+{
+	mem_cleanup char *text = mem_alloc(256 * 1024);
+	struct progress progress;
+
+	(void)state;
+	memset(text, 'x', 256 * 1024 - 1);
+	text[256 * 1024 - 1] = '\0';
+	follow(&progress, "a", text);
+	assert_true(progress.rest.length <= progress.rest.max_bytes);
+	progress_end(&progress);
+}
+
 static void no_step_gets_more_time_than_the_installation_has_left(void **state)
 {
 	const struct store_host unbounded = { 0 };
@@ -70,6 +127,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_line_is_cut_to_the_width_and_no_character_in_two),
 		cmocka_unit_test(a_line_that_has_become_several_rows_goes_whole),
+		cmocka_unit_test(a_failure_is_an_answer_only_to_who_waited_for_the_same),
+		cmocka_unit_test(a_line_longer_than_any_of_npxcs_is_passed_over),
 		cmocka_unit_test(no_step_gets_more_time_than_the_installation_has_left),
 	};
 
