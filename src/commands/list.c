@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "session/inputs.h"
+#include "store/cache.h"
 #include "store/inventory.h"
 
 #include <cjson/cJSON.h>
@@ -19,6 +20,15 @@ static void print_entry(const struct inventory_entry *entry)
 	mem_cleanup char *size = print_bytes(entry->bytes);
 	print_row("%-44s %-14s %-12s %10s  %s", entry->source != NULL ? entry->source : entry->name, entry->version,
 	          entry->spec == NULL ? "" : entry->spec, size, when);
+}
+
+static void print_cache(const char *store_directory)
+{
+	const uint64_t bytes = cache_bytes(store_directory);
+	mem_cleanup char *size = print_bytes(bytes);
+	if (bytes > 0)
+		printf("and what npm has fetched, %s, for later installations (`npxc clean --all` empties it too)\n",
+		       size);
 }
 
 static cJSON *entry_json(const struct inventory_entry *entry)
@@ -56,6 +66,7 @@ bool list_command(const struct options *options, int *ret_status, struct npxc_er
 			print_entry(&list.v[i]);
 		if (list.count == 0)
 			puts("nothing is installed; `npxc install <spec>` or the first `npxc <spec>` does it");
+		print_cache(in.paths.store_directory);
 	}
 	if (fine)
 		inventory_done(&list);
