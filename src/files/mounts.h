@@ -69,8 +69,8 @@ struct mounts {
 	/* What arguments and variables name, is there and is not shown; and why, at the same place. */
 	struct strv unseen, unseen_why;
 	bool own_repository; /* the project is a git work tree of this user's */
-	bool cwd_in_scope; /* false when cwd is /, HOME or an ancestor of HOME */
-	char *real_cwd;    /* owned; cwd without links, as it was walked */
+	bool cwd_in_scope;   /* false when cwd is /, HOME or an ancestor of HOME */
+	char *real_cwd;      /* owned; cwd without links, as it was walked */
 };
 
 /*
