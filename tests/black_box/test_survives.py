@@ -13,6 +13,7 @@ import termios
 import pytest
 
 from conftest import PATIENCE, RUNTIME, wait_until
+from test_directories import package
 from test_fetched import install, registry, store_of
 
 pytestmark = pytest.mark.skipif(RUNTIME not in (None, "bwrap"), reason="other runtimes: tests/live")
@@ -97,6 +98,21 @@ def test_nobody_needs_to_wait_for_it(slow):
     first.communicate()
     npm.ask("-/mark/go")
     assert wait_until(lambda: b"slow" in world.run("list").stdout) and ended(world)
+
+
+def test_what_a_directory_depends_on_is_waited_for_by_the_next_start_of_the_directory(slow):
+    world, npm = slow
+    d = package(world.home / "d", "console.error(require('slow/package.json').version)", {"dependencies": {"slow": "1.0.0"}})
+    first = begin(world, npm, d)
+    first.kill()
+    first.communicate()
+    second = world.start(d)
+    assert b"waiting for another npxc that installs the same" in second.stderr.readline()
+    npm.ask("-/mark/go")
+    out, errors = second.communicate(timeout=PATIENCE)
+    assert (second.returncode, out) == (0, b"") and errors == b"1.0.0\n", errors
+    assert npm.ask("-/marks").count("begun") == 1 and not (d / "node_modules").exists()
+    assert ended(world)
 
 
 def test_stop_ends_it_by_its_id_and_only_so(slow):
