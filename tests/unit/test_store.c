@@ -340,7 +340,9 @@ static void wrong_requests_are_refused(void **state)
 	const char *two[] = { "plain", "scripted" };
 	const char *git[] = { "github:a/b" };
 	const char *nowhere[] = { "./nowhere" };
-	const char *empty[] = { "./" };
+	mem_cleanup char *bare = str_printf("%s/bare", fixture.root);
+	const char *empty[] = { bare };
+	const char *home[] = { "./" };
 	const struct {
 		struct store_request request;
 		const char *why;
@@ -350,12 +352,14 @@ static void wrong_requests_are_refused(void **state)
 		{ { .specs = git, .spec_count = 1 }, "git and URL specs" },
 		{ { .specs = nowhere, .spec_count = 1 }, "no such package directory" },
 		{ { .specs = empty, .spec_count = 1 }, "has no package.json" },
+		{ { .specs = home, .spec_count = 1 }, "is the home directory or lies above it" },
 		{ { .specs = one, .spec_count = 0 }, "no package is named" },
 	};
 	struct setting setting;
 
 	(void)state;
 	setting_make(&setting);
+	assert_int_equal(mkdir(bare, 0755), 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct store_package package;
 		struct npxc_error err;
@@ -477,12 +481,12 @@ static void install_scripts_see_no_secret(void **state)
 	cJSON *leaking;
 	mem_cleanup char *places = list_of(clean, "found");
 	mem_cleanup char *writable = list_of(clean, "writable");
-	static const char *const known[] = { "node", "npm", "npm-cache", "npm-config", "npm-node", "package" };
+	static const char *const known[] = { "_npx", "node", "npm", "npm-cache", "npm-config", "npm-node" };
 	const cJSON *mount;
 
 	(void)state;
 	assert_string_equal(places, "[]");
-	assert_string_equal(writable, "[\"/dev/shm\",\"/home/npxc\",\"/opt/npxc/npm-cache\",\"/opt/npxc/_npx/package\","
+	assert_string_equal(writable, "[\"/dev/shm\",\"/home/npxc\",\"/opt/npxc/_npx/package\",\"/opt/npxc/npm-cache\","
 	                              "\"/run\",\"/tmp\"]");
 	cJSON_ArrayForEach(mount, cJSON_GetObjectItemCaseSensitive(clean, "mounts"))
 	{
