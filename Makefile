@@ -117,7 +117,7 @@ $(BUILD)/guest/egress.c: $(BUILD)/guest/egress.cjs src/guest/embed
 	@echo "EMBED $<"
 	@src/guest/embed GUEST_EGRESS_JS $< >$@.part && mv $@.part $@
 
-# The first program of a sandbox (src/guest/first.c): 2 KiB, no C library. Empty on machines that it does not support.
+# The first program of a sandbox (src/guest/first.c): 4 KiB, no C library. Empty on machines that it does not support.
 FIRST_FLAGS := -std=c11 $(WARNINGS) -Isrc -Os -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables \
 	-fno-pie -nostdlib -static -Wl,--build-id=none,-z,noseparate-code,-z,noexecstack,-s,-n
 ifeq ($(UNAME),Linux)

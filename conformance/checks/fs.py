@@ -17,6 +17,8 @@ def sources(part):
             source, target = argv[index + 1].split(":")[:2]
         elif word in ("--bind", "--ro-bind"):
             source, target = argv[index + 1:index + 3]
+        elif word in ("--bind-fd", "--ro-bind-fd") and argv[index + 2] != "/data":
+            found.add(argv[index + 2])  # a directory that is run where it lies
         if target.startswith(("/data", "/opt/")):
             found.add(source)
     return found

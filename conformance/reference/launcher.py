@@ -321,13 +321,16 @@ class Bwrap:
     def limits(self):
         return ["/usr/bin/prlimit", "--data=536870912", "--nproc=400"]
 
+    def parent(self):
+        return ["/bin/sh", "-c", '"$@"; exit $?', "sh"]
+
     def privileges(self):
         return ["--cap-drop", "ALL"]
 
     def argv(self, container, network):
         # the values of declared variables come in by a file descriptor, not by the argument list
         return [self.cli, *self.namespaces(network), "--die-with-parent", *self.privileges(), *self.files(container),
-                *self.environment(), "--args", "9", "--chdir", os.path.realpath(os.getcwd()), "--", *self.limits(),
+                *self.environment(), "--args", "9", "--chdir", os.path.realpath(os.getcwd()), "--", *self.parent(), *self.limits(),
                 *(["/usr/bin/node"] if self.launcher.bin.endswith("js") else []), "/opt/package/" + self.launcher.bin,
                 *self.launcher.arguments]
 

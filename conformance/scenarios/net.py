@@ -252,22 +252,20 @@ def cli_missing(lab, runtime):
     whole = Evidence("cli_missing", runtime.name)
     for label in ("not there", "no program"):
         with world_of(lab, runtime, "cli_missing") as world:
-            cli = world.home / "no-such-cli"
+            cli, before = world.home / "no-such-cli", []
             if runtime.family == "bwrap":
                 if label == "no program":
                     continue
-                empty = world.home / "empty"
-                empty.mkdir()
-                for name in ("node", "npm", "env", "python3", "sh"):
-                    if shutil.which(name, path=world.path):
-                        (empty / name).symlink_to(shutil.which(name, path=world.path))
-                world.path, wanted = str(empty), "bwrap"
+                # A launcher may know usual places besides PATH: where bwrap is, there is none.
+                before = [shutil.which("bwrap"), "--dev-bind", "/", "/"]
+                before += ["--dev-bind", "/dev/null", os.path.realpath(before[0])]
+                wanted = "bwrap"
             else:
                 if label == "no program":
                     cli.write_text("no program\n")
                 world.configure_defaults(container_cli=str(cli))
                 wanted = "no-such-cli"
-            session = world.start("answer", world.marker)
+            session = world.start("answer", world.marker, before=before)
             session.close()
             session.finish()
             part = world.evidence(session)

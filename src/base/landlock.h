@@ -5,6 +5,7 @@
 enum {
 	LANDLOCK_ABI_REFER = 2,        /* Linux 5.19 */
 	LANDLOCK_ABI_TRUNCATE = 3,     /* Linux 6.2 */
+	LANDLOCK_ABI_NET = 4,          /* Linux 6.7: ports of TCP */
 	LANDLOCK_ABI_SCOPED = 6,       /* Linux 6.12: abstract UNIX sockets and signals */
 	LANDLOCK_ABI_RESOLVE_UNIX = 9, /* Linux 7.1: named UNIX sockets */
 };

@@ -18,6 +18,13 @@
 /* entries: of one list or table in a configuration file; argument lists are built from some of them. */
 #define LIMIT_CONFIG_ENTRIES 4096
 
+/* directories of HOME that one package keeps: each is opened, and mounted by its descriptor where that is possible. */
+#define LIMIT_HOME_DIRECTORIES 32
+
+/* entries and levels: of one kept tree, looked at to say how much it takes. */
+#define LIMIT_KEPT_ENTRIES 200000
+#define LIMIT_KEPT_DEPTH 256
+
 /* bytes: name and value of an environment variable together. Linux takes none of 128 KiB or more. */
 #define LIMIT_VARIABLE_BYTES (127 * KIB)
 

@@ -255,6 +255,16 @@ char *str_path_join(const char *base, const char *path)
 	return str_path_clean(joined);
 }
 
+bool str_is_swapped(const char *a, const char *b)
+{
+	size_t i = 0;
+
+	while (a[i] != '\0' && a[i] == b[i])
+		i++;
+	return a[i] != '\0' && b[i] != '\0' && a[i] == b[i + 1] && a[i + 1] == b[i] &&
+	       strcmp(a + i + 2, b + i + 2) == 0;
+}
+
 unsigned str_distance(const char *a, const char *b, unsigned most)
 {
 	size_t la = strlen(a);

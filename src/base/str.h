@@ -61,6 +61,8 @@ char *str_path_join(const char *base, const char *path);
 
 /* Edits between two words, at most `most` (returns most + 1 when over); for "did you mean". */
 unsigned str_distance(const char *a, const char *b, unsigned most);
+/* Whether they differ by two neighbouring bytes that are exchanged: lsit, list. */
+bool str_is_swapped(const char *a, const char *b);
 
 /* A growable vector of owned strings. v[count] is always NULL, so `v` is an argv. Zeroed = empty. */
 struct strv {

@@ -2,12 +2,14 @@
 #include "commands/print.h"
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "session/inputs.h"
 #include "store/cache.h"
 #include "store/inventory.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 struct cleaned {
 	size_t removed, kept;
@@ -63,9 +65,19 @@ bool clean_command(const struct options *options, int *ret_status, struct npxc_e
 	if (options->all)
 		fine = clean_one(&in, NULL, &total, err) &&
 		       cache_remove(in.paths.store_directory, &total.cache_bytes, &total.is_cache_kept, err);
-	for (size_t i = 0; fine && i < options->specs.count; i++)
+	mem_cleanup char *absent = str_dup("");
+	for (size_t i = 0; fine && i < options->specs.count; i++) {
+		const size_t before = total.removed + total.kept;
 		fine = clean_one(&in, options->specs.v[i], &total, err);
+		if (fine && total.removed + total.kept == before) {
+			char *longer = str_printf("%s%s%s", absent, absent[0] == '\0' ? "" : ", ", options->specs.v[i]);
+			free(absent);
+			absent = longer;
+		}
+	}
 	fine = fine && report(options, &total, err);
+	if (fine && absent[0] != '\0')
+		fine = error_set(err, ERROR_CONFIG, "not in the store: %s; `npxc list` shows what is", absent);
 	inputs_done(&in);
 	*ret_status = 0;
 	return fine;

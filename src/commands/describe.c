@@ -72,7 +72,7 @@ static bool is_copied(const struct session *s, const struct mounts_entry *e)
 
 static void print_mounts(const struct session *s)
 {
-	if (s->in.mounts.count == 0 && s->plan.data_directory == NULL)
+	if (s->in.mounts.count == 0 && s->plan.data_directory == NULL && s->in.homes.count == 0)
 		printf("%-10snone; the package and its Node are there, read-only\n", "mounts");
 	for (size_t i = 0; i < s->in.mounts.count; i++) {
 		const struct mounts_entry *e = &s->in.mounts.v[i];
@@ -90,6 +90,10 @@ static void print_mounts(const struct session *s)
 	if (s->plan.data_directory != NULL)
 		printf("%-10s%s as /data read-write (storage.persist)\n", s->in.mounts.count == 0 ? "mounts" : "",
 		       s->plan.data_directory);
+	for (size_t i = 0; i < s->in.homes.count; i++)
+		print_row("%-10s%s as %s/%s read-write (storage.home)",
+		          i == 0 && s->in.mounts.count == 0 && s->plan.data_directory == NULL ? "mounts" : "",
+		          s->in.homes.v[i].directory, s->plan.launch.home, s->in.homes.v[i].path);
 }
 
 /* How files become visible. */
@@ -202,6 +206,17 @@ static cJSON *rules_json(const struct rules *rules)
 	return list;
 }
 
+static void add_kept(cJSON *list, const char *directory, const char *inside, const char *origin)
+{
+	cJSON *mount = cJSON_CreateObject();
+	cJSON_AddStringToObject(mount, "host", directory);
+	cJSON_AddStringToObject(mount, "container", inside);
+	cJSON_AddStringToObject(mount, "mode", "rw");
+	cJSON_AddStringToObject(mount, "origin", origin);
+	cJSON_AddBoolToObject(mount, "outside_working_directory", true);
+	cJSON_AddItemToArray(list, mount);
+}
+
 static cJSON *mounts_json(const struct session *s)
 {
 	cJSON *list = cJSON_CreateArray();
@@ -217,14 +232,11 @@ static cJSON *mounts_json(const struct session *s)
 		cJSON_AddBoolToObject(mount, "outside_working_directory", e->outside);
 		cJSON_AddItemToArray(list, mount);
 	}
-	if (s->plan.data_directory != NULL) {
-		cJSON *mount = cJSON_CreateObject();
-		cJSON_AddStringToObject(mount, "host", s->plan.data_directory);
-		cJSON_AddStringToObject(mount, "container", "/data");
-		cJSON_AddStringToObject(mount, "mode", "rw");
-		cJSON_AddStringToObject(mount, "origin", "storage.persist");
-		cJSON_AddBoolToObject(mount, "outside_working_directory", true);
-		cJSON_AddItemToArray(list, mount);
+	if (s->plan.data_directory != NULL)
+		add_kept(list, s->plan.data_directory, "/data", "storage.persist");
+	for (size_t i = 0; i < s->in.homes.count; i++) {
+		mem_cleanup char *inside = str_path_join(s->plan.launch.home, s->in.homes.v[i].path);
+		add_kept(list, s->in.homes.v[i].directory, inside, "storage.home");
 	}
 	return list;
 }

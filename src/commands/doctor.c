@@ -15,8 +15,10 @@
 #include "session/search.h"
 #include "session/start.h"
 #include "store/node.h"
+#include "store/npm.h"
 
 #include <cjson/cJSON.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +31,7 @@ static void print_findings(const struct runtime_findings *findings)
 	for (size_t i = 0; i < findings->count; i++) {
 		const struct runtime_finding *f = &findings->v[i];
 		printf("%s  %s\n", !f->ok ? "FAIL" : f->note ? "note" : "ok  ", f->what);
-		if (!f->ok && f->fix != NULL)
+		if (f->fix != NULL)
 			printf("      fix: %s\n", f->fix);
 	}
 }
@@ -86,6 +88,62 @@ static bool all_ok(const struct runtime_findings *findings)
 		if (!findings->v[i].ok)
 			return false;
 	return true;
+}
+
+/* ---- this machine ---- */
+
+/* npxc makes its directories itself: what has to be writable is the first one above them that is there. */
+static void examine_directory(const char *path, const char *variable, struct runtime_findings *findings)
+{
+	mem_cleanup char *above = str_dup(path);
+	char *slash;
+	while (access(above, F_OK) != 0 && errno == ENOENT && (slash = strrchr(above, '/')) != NULL && slash != above)
+		*slash = '\0';
+	if (file_is_directory(above) && access(above, W_OK | X_OK) == 0)
+		return;
+	mem_cleanup char *fix =
+	    str_printf("make it writable for this user, or set %s to a directory that is", variable);
+	runtime_add_finding(findings, fix, "%s cannot be written: %s", above,
+	                    file_is_directory(above) ? strerror(errno) : "not a directory");
+}
+
+static void examine_node(const struct inputs *in, const char *search, struct runtime_findings *findings)
+{
+	static const char advice[] =
+	    "install Node.js 18 or newer with npm: https://nodejs.org, or apt-get install nodejs npm";
+	const struct store_host host = { .store_directory = in->paths.store_directory,
+		                         .path_variable = search,
+		                         .home = in->paths.home,
+		                         .cwd = in->cwd };
+	struct npxc_error why = { 0 };
+	struct node_facts facts;
+	struct npm npm;
+	if (!node_host(&host, &facts, &why)) {
+		runtime_add_finding(findings, advice, "Node: %s", why.message);
+		return;
+	}
+	runtime_add_finding(findings, NULL, "Node is %s, version %s", facts.files.program, facts.version);
+	if (npm_find(&host, &facts, &npm, &why)) {
+		runtime_add_finding(findings, NULL, "npm is %s, version %s", npm.directory, npm.version);
+		npm_done(&npm);
+	} else {
+		runtime_add_finding(findings, advice, "npm: %s", why.message);
+	}
+	node_facts_done(&facts);
+}
+
+/* What every start needs beside its runtime. */
+static void examine_host(const struct inputs *in, enum runtime_kind kind, const char *search,
+                         struct runtime_findings *findings)
+{
+	if (!runtime_driver(kind)->has_containers) /* an image has its own */
+		examine_node(in, search, findings);
+	examine_directory(in->paths.store_directory, "XDG_CACHE_HOME", findings);
+	examine_directory(in->paths.state_directory, "XDG_STATE_HOME", findings);
+	const size_t before = findings->count;
+	examine_directory(in->paths.data_directory, "XDG_DATA_HOME", findings);
+	if (findings->count > before)
+		runtime_note_last(findings); /* only storage.persist needs it */
 }
 
 /* ---- links ---- */
@@ -310,8 +368,10 @@ bool doctor_command(const struct options *options, int *ret_status, struct npxc_
 		if (fine)
 			runtime_examine(kind, cli, search, in.config.defaults.node_image, &findings);
 	}
-	if (fine)
+	if (fine) {
+		examine_host(&in, kind, search, &findings);
 		add_weaknesses(kind, &findings);
+	}
 	if (fine && options->probe)
 		fine = probe(&in, kind, &findings, err);
 	if (!fine) {

@@ -1,11 +1,15 @@
 #include "commands/commands.h"
 #include "commands/print.h"
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/signals.h"
+#include "base/str.h"
 #include "session/acquire.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 /* One spec at a time, so that one that fails leaves the others installed. With -p they are one set. */
 static bool install_one(const struct options *options, cJSON *report, struct npxc_error *err)
@@ -36,6 +40,35 @@ static bool install_one(const struct options *options, cJSON *report, struct npx
 	return true;
 }
 
+/* What fails keeps nothing else from being installed; each is told, and the first one's kind is the whole's. */
+static bool install_each(const struct options *options, cJSON *report, struct npxc_error *err)
+{
+	mem_cleanup char *failed = str_dup("");
+	struct npxc_error first = { 0 };
+	for (size_t i = 0; i < options->specs.count; i++) {
+		struct options one = *options;
+		struct npxc_error why = { 0 };
+		one.specs = (struct strv){ 0 };
+		strv_push(&one.specs, options->specs.v[i]);
+		const bool fine = install_one(&one, report, &why);
+		strv_done(&one.specs);
+		if (fine)
+			continue;
+		if (options->specs.count == 1 || signals_caught() != 0) {
+			*err = why;
+			return false;
+		}
+		if (first.kind == ERROR_NONE)
+			first = why;
+		log_notice("%s: %s: %s", options->specs.v[i], error_kind_text(why.kind), why.message);
+		char *longer = str_printf("%s%s%s", failed, failed[0] == '\0' ? "" : ", ", options->specs.v[i]);
+		free(failed);
+		failed = longer;
+	}
+	return first.kind == ERROR_NONE ||
+	       error_set(err, first.kind, "not installed: %s; the reasons are above", failed);
+}
+
 bool install_command(const struct options *options, int *ret_status, struct npxc_error *err)
 {
 	if (options->specs.count == 0)
@@ -45,16 +78,15 @@ bool install_command(const struct options *options, int *ret_status, struct npxc
 	if (options->explicit_packages) {
 		fine = install_one(options, report, err);
 	} else {
-		for (size_t i = 0; fine && i < options->specs.count; i++) {
-			struct options one = *options;
-			one.specs = (struct strv){ 0 };
-			strv_push(&one.specs, options->specs.v[i]);
-			fine = install_one(&one, report, err);
-			strv_done(&one.specs);
+		fine = install_each(options, report, err);
+	}
+	if (options->json && signals_caught() == 0 && (fine || cJSON_GetArraySize(report) > 0)) {
+		struct npxc_error why = { 0 };
+		if (!print_json(report, &why) && fine) {
+			*err = why;
+			fine = false;
 		}
 	}
-	if (fine && options->json)
-		fine = print_json(report, err);
 	cJSON_Delete(report);
 	*ret_status = 0;
 	return fine;

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "session/inputs.h"
+#include "session/kept.h"
 #include "store/cache.h"
 #include "store/inventory.h"
 
@@ -31,6 +32,40 @@ static void print_cache(const char *store_directory)
 		       size);
 }
 
+/* The name under which a key's package is installed; a package that is not is called by its key. */
+static const char *name_of(const struct inventory *list, const char *key)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (str_equal(list->v[i].key, key))
+			return list->v[i].source != NULL ? list->v[i].source : list->v[i].name;
+	return key;
+}
+
+static void print_kept(const struct inventory *list, const struct kept_entry *kept)
+{
+	mem_cleanup char *bytes = print_bytes(kept->bytes);
+	mem_cleanup char *size = str_printf("%s%s", kept->whole ? "" : ">", bytes);
+	print_row("%-44s %-14s %-12s %10s  %s", name_of(list, kept->key), "keeps", kept->inside, size, kept->directory);
+}
+
+static void add_kept(cJSON *json, const struct kept *kept, const char *key)
+{
+	cJSON *all = NULL;
+	for (size_t i = 0; i < kept->count; i++) {
+		const struct kept_entry *entry = &kept->v[i];
+		if (!str_equal(entry->key, key))
+			continue;
+		if (all == NULL)
+			all = cJSON_AddArrayToObject(json, "keeps");
+		cJSON *one = cJSON_CreateObject();
+		cJSON_AddStringToObject(one, "inside", entry->inside);
+		cJSON_AddStringToObject(one, "directory", entry->directory);
+		cJSON_AddNumberToObject(one, "bytes", (double)entry->bytes);
+		cJSON_AddBoolToObject(one, "complete", entry->whole);
+		cJSON_AddItemToArray(all, one);
+	}
+}
+
 static cJSON *entry_json(const struct inventory_entry *entry)
 {
 	cJSON *json = cJSON_CreateObject();
@@ -48,6 +83,37 @@ static cJSON *entry_json(const struct inventory_entry *entry)
 	return json;
 }
 
+static cJSON *list_json(const struct inventory *list, const struct kept *kept)
+{
+	cJSON *all = cJSON_CreateArray();
+	for (size_t i = 0; i < list->count; i++) {
+		cJSON *json = entry_json(&list->v[i]);
+		add_kept(json, kept, list->v[i].key);
+		cJSON_AddItemToArray(all, json);
+	}
+	/* What packages keep that are not installed any more; those of a key stand together. */
+	for (size_t i = 0; i < kept->count; i++) {
+		const char *key = kept->v[i].key;
+		if (name_of(list, key) != key || (i > 0 && str_equal(kept->v[i - 1].key, key)))
+			continue;
+		cJSON *json = cJSON_CreateObject();
+		cJSON_AddStringToObject(json, "key", key);
+		add_kept(json, kept, key);
+		cJSON_AddItemToArray(all, json);
+	}
+	return all;
+}
+
+static void print_list(const struct inventory *list, const struct kept *kept)
+{
+	for (size_t i = 0; i < list->count; i++)
+		print_entry(&list->v[i]);
+	if (list->count == 0)
+		puts("nothing is installed; `npxc install <spec>` or the first `npxc <spec>` does it");
+	for (size_t i = 0; i < kept->count; i++)
+		print_kept(list, &kept->v[i]);
+}
+
 bool list_command(const struct options *options, int *ret_status, struct npxc_error *err)
 {
 	struct inputs in;
@@ -55,21 +121,20 @@ bool list_command(const struct options *options, int *ret_status, struct npxc_er
 	if (!inputs_read(options, &in, err))
 		return false;
 	bool fine = inventory_read(in.paths.store_directory, &list, err);
-	if (fine && options->json) {
-		cJSON *all = cJSON_CreateArray();
-		for (size_t i = 0; i < list.count; i++)
-			cJSON_AddItemToArray(all, entry_json(&list.v[i]));
-		fine = print_json(all, err);
-		cJSON_Delete(all);
-	} else if (fine) {
-		for (size_t i = 0; i < list.count; i++)
-			print_entry(&list.v[i]);
-		if (list.count == 0)
-			puts("nothing is installed; `npxc install <spec>` or the first `npxc <spec>` does it");
-		print_cache(in.paths.store_directory);
-	}
-	if (fine)
+	if (fine) {
+		struct kept kept;
+		kept_read(&in.paths, &kept);
+		if (options->json) {
+			cJSON *all = list_json(&list, &kept);
+			fine = print_json(all, err);
+			cJSON_Delete(all);
+		} else {
+			print_list(&list, &kept);
+			print_cache(in.paths.store_directory);
+		}
+		kept_done(&kept);
 		inventory_done(&list);
+	}
 	inputs_done(&in);
 	*ret_status = 0;
 	return fine;

@@ -6,10 +6,12 @@
 #include "json/json.h"
 
 #include <cjson/cJSON.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void print_row(const char *fmt, ...)
 {
@@ -153,6 +155,12 @@ void print_failure(const struct npxc_error *err, int exit_status, bool json)
 	mem_cleanup char *line = str_printf("%s\n", text == NULL ? "{}" : text);
 	log_line(line);
 	cJSON_Delete(object);
+}
+
+bool print_is_unread(void)
+{
+	struct pollfd out = { .fd = STDOUT_FILENO };
+	return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
 }
 
 bool print_flush(struct npxc_error *err)

@@ -37,6 +37,8 @@ void print_usage(const struct command *commands, size_t count);
 /* To stderr; with --json as an object, still on stderr: stdout may be a client's. */
 void print_failure(const struct npxc_error *err, int exit_status, bool json);
 /* What was printed has to have arrived: `npxc list > file` on a full disk must not pass for success. ERROR_IO. */
+/* Whether stdout is a pipe whose reader has gone (`npxc list | head -1`): then nothing is to be said about it. */
+bool print_is_unread(void);
 bool print_flush(struct npxc_error *err) NPXC_MUST_CHECK;
 
 #endif

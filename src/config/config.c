@@ -11,6 +11,7 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { NODE_MAJOR_MIN = 10, NODE_MAJOR_MAX = 99 };
 
@@ -343,6 +344,7 @@ static const struct member network_members[] = {
 static const struct member storage_members[] = {
 	{ "persist", offsetof(struct config_package, storage_persist), .read = read_bool },
 	{ "writable", offsetof(struct config_package, storage_writable), .list = value_check_inside_path },
+	{ "home", offsetof(struct config_package, storage_home), .list = value_check_home_path },
 };
 
 static const struct member runtime_members[] = {
@@ -373,6 +375,30 @@ static const struct member package_members[] = {
 };
 static const struct member whole_package = { .name = NULL, MEMBERS(package_members) };
 
+/* Also where a file system of the host does not tell capitals from small letters. */
+static bool lies_in(const char *path, const char *other)
+{
+	const size_t length = strlen(other);
+
+	return strncasecmp(path, other, length) == 0 && (path[length] == '/' || path[length] == '\0');
+}
+
+static bool check_homes(const struct jsonc *document, const struct strv *homes, struct npxc_error *err)
+{
+	const cJSON *storage = cJSON_GetObjectItemCaseSensitive(document->root, "storage");
+	const cJSON *list = cJSON_GetObjectItemCaseSensitive(storage, "home");
+
+	if (homes->count > LIMIT_HOME_DIRECTORIES)
+		return jsonc_error(document, list, err, "has more than %d directories", LIMIT_HOME_DIRECTORIES);
+	for (size_t i = 0; i < homes->count; i++)
+		for (size_t k = 0; k < homes->count; k++)
+			if (i != k && lies_in(homes->v[i], homes->v[k]))
+				return jsonc_error(document, cJSON_GetArrayItem(list, (int)i), err,
+				                   "\"%s\" lies in \"%s\", or is the same; keep one of them",
+				                   homes->v[i], homes->v[k]);
+	return true;
+}
+
 /* `name`: the package that is asked for, NULL when nobody asks. */
 static bool read_package(const struct jsonc *document, const char *name, struct config_package *package,
                          struct npxc_error *err)
@@ -394,7 +420,7 @@ static bool read_package(const struct jsonc *document, const char *name, struct 
 		if (strv_contains(&package->env_passthrough, package->env[i].name))
 			return jsonc_error(document, cJSON_GetObjectItemCaseSensitive(root, "env_passthrough"), err,
 			                   "names %s, which env sets; keep one of them", package->env[i].name);
-	return true;
+	return check_homes(document, &package->storage_home, err);
 }
 
 /* Whole files */
@@ -497,6 +523,7 @@ void config_package_done(struct config_package *package)
 	strv_done(&package->network_allow);
 	strv_done(&package->install_allow);
 	strv_done(&package->storage_writable);
+	strv_done(&package->storage_home);
 	cJSON_Delete(package->path_arguments);
 	cJSON_Delete(package->non_path_arguments);
 	cJSON_Delete(package->output_arguments);

@@ -68,6 +68,7 @@ struct config_package {
 	struct strv install_allow; /* rules: what its installation, scripts included, may reach beside the registry */
 	bool storage_persist;
 	struct strv storage_writable; /* absolute paths inside */
+	struct strv storage_home;     /* relative to HOME; none in another */
 	struct config_mount *mounts;
 	size_t mount_count;
 	/* Owned, NULL or {tool or "*": [names or JSON pointers]}; for mcp/. */

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "config/spec.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,55 @@ static char *old_package_file(const char *directory, const char *name, const cha
 	return NULL;
 }
 
+/* The stem of a file's name with all that people write for `@` and `/` left out; owned. */
+static char *bare_stem(const char *file_name)
+{
+	const size_t length = str_ends(file_name, ".json") ? strlen(file_name) - strlen(".json") : strlen(file_name);
+	char *bare = mem_alloc(length + 1);
+	size_t used = 0;
+
+	for (size_t i = 0; i < length; i++)
+		if (strchr("@/+-_=. %", file_name[i]) == NULL)
+			bare[used++] =
+			    (char)(file_name[i] >= 'A' && file_name[i] <= 'Z' ? file_name[i] + 32 : file_name[i]);
+	bare[used] = '\0';
+	return bare;
+}
+
+bool load_is_near(const char *file_name, const char *key)
+{
+	static const char *const ENDINGS[] = { ".jsonc", ".json5", ".JSON", ".json.txt", ".yaml", ".yml" };
+	mem_cleanup char *stem = str_dup(file_name);
+	const char *local = strchr(key, '+');
+
+	for (size_t i = 0; i < sizeof(ENDINGS) / sizeof(ENDINGS[0]); i++)
+		if (str_ends(stem, ENDINGS[i]))
+			stem[strlen(stem) - strlen(ENDINGS[i])] = '\0';
+	mem_cleanup char *bare = bare_stem(stem);
+	mem_cleanup char *wanted = bare_stem(key);
+	mem_cleanup char *bare_local = local != NULL && key[0] == '@' ? bare_stem(local + 1) : NULL;
+	const bool is_long = strlen(wanted) >= 6;
+	return bare[0] != '\0' && (strcmp(bare, wanted) == 0 || str_equal(bare_local, bare) ||
+	                           (is_long && (str_distance(bare, wanted, 1) <= 1 || str_is_swapped(bare, wanted))));
+}
+
+/* A file that is not read is a policy that does not hold. */
+static void note_near_files(const char *directory, const char *key, const char *name)
+{
+	DIR *stream = opendir(directory);
+
+	if (stream == NULL)
+		return;
+	for (const struct dirent *entry = readdir(stream); entry != NULL; entry = readdir(stream)) {
+		mem_cleanup char *shown = str_escape(entry->d_name, strlen(entry->d_name));
+
+		if (entry->d_name[0] != '.' && load_is_near(entry->d_name, key))
+			log_notice("%s/%s is not read for %s; the file of that package is called %s.json", directory,
+			           shown, name, key);
+	}
+	closedir(stream);
+}
+
 bool load_package(const char *packages_directory, const char *name, struct config_package *ret_package,
                   struct npxc_error *err)
 {
@@ -102,6 +152,7 @@ bool load_package(const char *packages_directory, const char *name, struct confi
 		old = old_package_file(packages_directory, name, key);
 		if (old != NULL)
 			return refuse_old(old, instead, shape, err);
+		note_near_files(packages_directory, key, name);
 	}
 	if (!config_parse_package_of(text, length, file, name, ret_package, err))
 		return false;

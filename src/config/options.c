@@ -78,8 +78,7 @@ static const struct flag {
 	{ FLAG_PROBE, 0, "probe", VALUE_NONE, NULL, OPTIONS_PROBE,
 	  "start a guest on each link and see what it reaches" },
 	{ FLAG_DRY_RUN, 0, "dry-run", VALUE_NONE, NULL, OPTIONS_DRY_RUN, "show the plan, start nothing" },
-	{ FLAG_QUIET, 0, "quiet", VALUE_NONE, NULL, OPTIONS_SANDBOX,
-	  "do not tell what the server is refused or lacks" },
+	{ FLAG_QUIET, 0, "quiet", VALUE_NONE, NULL, OPTIONS_SPEC, "do not tell what the server is refused or lacks" },
 	{ FLAG_JSON, 0, "json", VALUE_NONE, NULL, OPTIONS_JSON, "print JSON" },
 	{ FLAG_CONFIG, 0, "config", VALUE_NEEDED, "FILE", 0,
 	  "instead of npxc.json; packages/ is looked for beside it" },
@@ -301,7 +300,8 @@ static bool read_flag(struct reader *r, struct options *o, struct npxc_error *er
 		flag = word[2] == '\0' ? flag_by_letter(word[1]) : NULL;
 	}
 	/* npm has --yes=false */
-	if ((flag == NULL || (flag->id == FLAG_YES && value != NULL)) && npmflags_knows(word))
+	if ((flag == NULL || ((flag->id == FLAG_YES || flag->id == FLAG_QUIET) && value != NULL)) &&
+	    npmflags_knows(word))
 		return read_npm_flag(r, o, err);
 	if (flag == NULL)
 		return unknown_flag(word, err);
@@ -343,7 +343,7 @@ static bool check_groups(const struct reader *r, const struct options *o, struct
 		if (foreign & (1U << bit))
 			return error_set(err, ERROR_CONFIG,
 			                 "%s%s does not go with `npxc %s`; `npxc %s --help` lists what does",
-			                 r->seen_name[bit][0] == '-' ? "" : "--", r->seen_name[bit],
+			                 str_starts(r->seen_name[bit], "-") ? "" : "--", r->seen_name[bit],
 			                 command->name == NULL ? "<spec>" : command->name,
 			                 command->name == NULL ? "" : command->name);
 	return true;
@@ -396,19 +396,9 @@ static bool take_word_of_help(struct reader *r, struct options *o, const char *w
 	return true;
 }
 
-/* Two letters that stand beside each other are exchanged: lsit. */
-static bool is_swapped(const char *word, const char *name)
-{
-	size_t i = 0;
-	while (word[i] != '\0' && word[i] == name[i])
-		i++;
-	return word[i] != '\0' && name[i] != '\0' && word[i] == name[i + 1] && word[i + 1] == name[i] &&
-	       str_equal(word + i + 2, name + i + 2);
-}
-
 static bool is_slip(const char *word, const char *name, unsigned most)
 {
-	return strlen(name) >= 3 && (str_distance(word, name, most) <= most || is_swapped(word, name));
+	return strlen(name) >= 3 && (str_distance(word, name, most) <= most || str_is_swapped(word, name));
 }
 
 /* The command that a bare word may have been meant for: one slip away, two in a longer word. NULL: none. */

@@ -29,8 +29,8 @@ enum options_words {
 
 /* Groups of flags that a command takes; --config, --cwd, --log-level, --help and --version go with everything. */
 enum {
-	OPTIONS_SPEC = 1 << 0,    /* -p, -c, -y, and npm's own flags */
-	OPTIONS_SANDBOX = 1 << 1, /* -e --network --allow --mount --project --no-isolate --memory --cpus --quiet */
+	OPTIONS_SPEC = 1 << 0,    /* -p, -c, -y, --quiet, and npm's own flags */
+	OPTIONS_SANDBOX = 1 << 1, /* -e --network --allow --mount --project --no-isolate --memory --cpus */
 	OPTIONS_RUNTIME = 1 << 2, /* --runtime */
 	OPTIONS_JSON = 1 << 3,
 	OPTIONS_DRY_RUN = 1 << 4,

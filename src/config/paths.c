@@ -45,6 +45,7 @@ bool paths_make(const struct paths_environment *environment, const char *config_
 	paths.packages_directory = str_path_join(beside, "packages");
 	paths.old_config_file = str_path_join(beside, "npxc.toml");
 	paths.data_directory = directory(environment->xdg_data_home, paths.home, ".local/share", "npxc/packages");
+	paths.homes_directory = directory(environment->xdg_data_home, paths.home, ".local/share", "npxc/home");
 	paths.store_directory = directory(environment->xdg_cache_home, paths.home, ".cache", "npxc/store");
 	paths.state_directory = directory(environment->xdg_state_home, paths.home, ".local/state", "npxc");
 	*ret_paths = paths;
@@ -58,6 +59,7 @@ void paths_done(struct paths *paths)
 	free(paths->packages_directory);
 	free(paths->old_config_file);
 	free(paths->data_directory);
+	free(paths->homes_directory);
 	free(paths->store_directory);
 	free(paths->state_directory);
 	*paths = (struct paths){ 0 };

@@ -21,6 +21,7 @@ struct paths { /* all owned, absolute, cleaned */
 	char *packages_directory; /* packages/ beside it */
 	char *old_config_file;    /* npxc.toml beside it, of 0.3.0 */
 	char *data_directory;     /* .../npxc/packages: each package's /data by its key */
+	char *homes_directory;    /* .../npxc/home: each package's directories of HOME that are kept, by its key */
 	char *store_directory;    /* .../npxc/store */
 	char *state_directory;    /* .../npxc */
 };

@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "config/hazard.h"
 #include "config/policy.h"
 #include "config/runtimes.h"
 
@@ -150,6 +151,28 @@ bool value_check_inside_path(const char *path, struct npxc_error *err)
 		return error_set(err, ERROR_CONFIG,
 		                 "nothing may be mounted at \"%s\" (nor at /, or in /proc, /sys or "
 		                 "/dev)",
+		                 bad);
+	return true;
+}
+
+bool value_check_home_path(const char *path, struct npxc_error *err)
+{
+	mem_cleanup char *whole = str_printf("/%s", path);
+	mem_cleanup char *clean = str_path_clean(whole);
+	mem_cleanup char *bad = value_shown(path);
+
+	if (path[0] == '/' || path[0] == '~' || path[0] == '\0')
+		return error_set(err, ERROR_CONFIG,
+		                 "\"%s\" is not a directory of HOME; write it as .config/x, without ~/", bad);
+	if (strcmp(clean, whole) != 0)
+		return error_set(err, ERROR_CONFIG, "\"%s\" holds //, . or .., or ends with a slash; write it plainly",
+		                 bad);
+	if (strlen(path) > VALUE_HOME_BYTES)
+		return error_set(err, ERROR_CONFIG, "\"%s\" is longer than %d bytes", bad, VALUE_HOME_BYTES);
+	if (hazard_along(path, 0) != 0)
+		return error_set(err, ERROR_CONFIG,
+		                 "\"%s\" has a name that holds secrets or what this machine would execute; "
+		                 "mount what the server needs of it",
 		                 bad);
 	return true;
 }

@@ -29,6 +29,12 @@ bool value_check_variable(const char *name, struct npxc_error *err) NPXC_MUST_CH
  * known well enough here: who resolves it calls value_check_inside_path on the result.
  */
 bool value_check_inside_path(const char *path, struct npxc_error *err) NPXC_MUST_CHECK;
+/*
+ * A directory of HOME that is kept (storage.home): relative and plain (no //, . or .., no slash at an end), of at most
+ * VALUE_HOME_BYTES. Mustn't: be one of those that hold secrets or what the host runs (config/hazard).
+ */
+enum { VALUE_HOME_BYTES = 80 /* one component, escaped, on the host: 240 of 255 */ };
+bool value_check_home_path(const char *path, struct npxc_error *err) NPXC_MUST_CHECK;
 /* HOST[:GUEST][:ro|:rw|:rw,all] */
 bool value_parse_mount(const char *text, struct config_mount *ret_mount, struct npxc_error *err) NPXC_MUST_CHECK;
 bool value_check_runtime(const char *word, struct npxc_error *err) NPXC_MUST_CHECK; /* auto apple podman docker bwrap */

@@ -2,7 +2,7 @@
 
 void alias_add(struct alias *alias, int fd, uint16_t port)
 {
-	if (alias->count == sizeof(alias->v) / sizeof(alias->v[0]))
+	if (!alias->may_close || alias->count == sizeof(alias->v) / sizeof(alias->v[0]))
 		return;
 	alias->v[alias->count].fd = fd;
 	alias->v[alias->count].closed = false;
@@ -52,7 +52,8 @@ static bool is_listened_to(int netlink, int family, uint16_t port)
 	};
 	struct {
 		struct nlmsghdr header;
-		char rest[4096]; // cppcheck-suppress unusedStructMember ; what the kernel has to say of it
+		char rest[4096]; // cppcheck-suppress unusedStructMember ; what the kernel has to say of it //
+		                 // cppcheck-suppress unusedStructMember ; what the kernel has to say of it
 	} answer;
 
 	if (family == AF_INET6)

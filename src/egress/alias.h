@@ -13,7 +13,8 @@
  * the guest's side does not listen either, and the guest is refused as it would be outside.
  *
  * The guest looks the alias up before it connects; that is when the ports are looked at, and from time to time while
- * one of them is closed. Linux only; elsewhere, and where the kernel does not say who listens, they stay open.
+ * one of them is closed. Linux only, with Landlock of 6.7; elsewhere, and where the kernel does not say who listens,
+ * they stay open.
  */
 struct alias {          /* zeroed = empty */
 	struct {        /* of the guest's side, one for each family */
@@ -22,6 +23,7 @@ struct alias {          /* zeroed = empty */
 		bool closed;
 	} v[2 * LIMIT_EGRESS_PORTS];
 	size_t count, closed;
+	bool may_close; /* as they can be opened again: see struct confined */
 	int64_t looked_ms;
 };
 

@@ -12,7 +12,9 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
+#include <netinet/in.h>
 #include <seccomp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -38,6 +40,9 @@ static bool drop_capabilities(struct npxc_error *err)
 /* Newer than the headers of Debian 12. */
 #ifndef LANDLOCK_ACCESS_FS_TRUNCATE
 #define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14)
+#endif
+#ifndef LANDLOCK_ACCESS_NET_BIND_TCP
+#define LANDLOCK_ACCESS_NET_BIND_TCP (1ULL << 0)
 #endif
 
 struct landlock_rules { /* struct landlock_ruleset_attr of ABI 6 */
@@ -77,20 +82,24 @@ static void allow_path(int ruleset, const char *path, __u64 access)
 		return;
 }
 
-static bool use_landlock(int audit_directory, bool *ret_used, struct npxc_error *err)
+static bool use_landlock(int audit_directory, struct confined *ret_confined, struct npxc_error *err)
 {
 	const int abi = landlock_abi();
 	struct landlock_rules rules = { .handled_access_fs = first_abi };
-	const size_t size = abi >= LANDLOCK_ABI_SCOPED ? sizeof(rules) : sizeof(rules.handled_access_fs);
+	const size_t size = abi >= LANDLOCK_ABI_SCOPED ? sizeof(rules)
+	                    : abi >= LANDLOCK_ABI_NET  ? offsetof(struct landlock_rules, scoped)
+	                                               : sizeof(rules.handled_access_fs);
 	FD_CLEANUP int ruleset = -1;
 
-	*ret_used = false;
+	*ret_confined = (struct confined){ 0 };
 	if (abi < 1)
 		return true; /* the kernel has none, or it is switched off */
 	if (abi >= LANDLOCK_ABI_REFER)
 		rules.handled_access_fs |= LANDLOCK_ACCESS_FS_REFER;
 	if (abi >= LANDLOCK_ABI_TRUNCATE)
 		rules.handled_access_fs |= LANDLOCK_ACCESS_FS_TRUNCATE;
+	if (abi >= LANDLOCK_ABI_NET)
+		rules.handled_access_net = LANDLOCK_ACCESS_NET_BIND_TCP;
 	if (abi >= LANDLOCK_ABI_SCOPED)
 		rules.scoped = 3; /* abstract UNIX sockets, signals */
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0);
@@ -109,7 +118,7 @@ static bool use_landlock(int audit_directory, bool *ret_used, struct npxc_error 
 		return error_set_errno(err, ERROR_RUNTIME, "let the audit log through Landlock");
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) == -1)
 		return error_set_errno(err, ERROR_RUNTIME, "restrict the process by Landlock");
-	*ret_used = true;
+	*ret_confined = (struct confined){ .landlock = true, .may_listen = abi >= LANDLOCK_ABI_NET };
 	return true;
 }
 
@@ -120,7 +129,6 @@ static const int allowed[] = {
 	SCMP_SYS(accept4),
 	SCMP_SYS(bind),
 	SCMP_SYS(connect),
-	SCMP_SYS(listen),
 	SCMP_SYS(getpeername),
 	SCMP_SYS(getsockname),
 	SCMP_SYS(getsockopt),
@@ -234,9 +242,26 @@ static int allow(scmp_filter_ctx filter, int call, unsigned argument, enum scmp_
 	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 1, &check);
 }
 
-static int add_rules(scmp_filter_ctx filter)
+/* Protocols other than these have ports that Landlock does not know of (MPTCP). */
+static int allow_sockets(scmp_filter_ctx filter)
 {
-	static const int families[] = { AF_INET, AF_INET6, AF_NETLINK };
+	static const int families[] = { AF_INET, AF_INET6 }, protocols[] = { 0, IPPROTO_TCP, IPPROTO_UDP };
+	int bad = allow(filter, SCMP_SYS(socket), 0, SCMP_CMP_EQ, AF_NETLINK);
+
+	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+		for (size_t j = 0; j < sizeof(protocols) / sizeof(protocols[0]) && bad == 0; j++) {
+			const struct scmp_arg_cmp checks[] = {
+				{ .arg = 0, .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)families[i] },
+				{ .arg = 2, .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)protocols[j] },
+			};
+			bad = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, checks);
+		}
+	}
+	return bad;
+}
+
+static int add_rules(scmp_filter_ctx filter, bool may_listen)
+{
 	/* Without F_SETOWN and F_SETSIG, which send signals to others. */
 	static const int commands[] = { F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_SETPIPE_SZ };
 	static const int fcntls[] = { SCMP_SYS(fcntl), SCMP_SYS(fcntl64) };
@@ -244,8 +269,10 @@ static int add_rules(scmp_filter_ctx filter)
 
 	for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]) && bad == 0; i++)
 		bad = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, allowed[i], 0, NULL);
-	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]) && bad == 0; i++)
-		bad = allow(filter, SCMP_SYS(socket), 0, SCMP_CMP_EQ, (scmp_datum_t)families[i]);
+	if (bad == 0)
+		bad = allow_sockets(filter);
+	if (bad == 0 && may_listen)
+		bad = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(listen), 0, NULL);
 	for (size_t i = 0; i < 2; i++)
 		for (size_t j = 0; j < sizeof(commands) / sizeof(commands[0]) && bad == 0; j++)
 			bad = allow(filter, fcntls[i], 1, SCMP_CMP_EQ, (scmp_datum_t)commands[j]);
@@ -264,14 +291,14 @@ static int add_rules(scmp_filter_ctx filter)
 	return bad;
 }
 
-static bool use_seccomp(struct npxc_error *err)
+static bool use_seccomp(bool may_listen, struct npxc_error *err)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	int bad;
 
 	if (filter == NULL)
 		return error_set(err, ERROR_RUNTIME, "libseccomp cannot make the egress process's filter");
-	bad = add_rules(filter);
+	bad = add_rules(filter, may_listen);
 	if (bad == 0)
 		bad = seccomp_load(filter);
 	seccomp_release(filter);
@@ -279,20 +306,21 @@ static bool use_seccomp(struct npxc_error *err)
 	       error_set(err, ERROR_RUNTIME, "the egress process's filter cannot be set: %s", strerror(-bad));
 }
 
-bool confine_self(int audit_directory, bool *ret_landlock, struct npxc_error *err)
+bool confine_self(int audit_directory, struct confined *ret_confined, struct npxc_error *err)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		return error_set_errno(err, ERROR_RUNTIME, "give up new privileges");
-	return drop_capabilities(err) && use_landlock(audit_directory, ret_landlock, err) && use_seccomp(err);
+	return drop_capabilities(err) && use_landlock(audit_directory, ret_confined, err) &&
+	       use_seccomp(ret_confined->may_listen, err);
 }
 
 #else
 
-bool confine_self(int audit_directory, bool *ret_landlock, struct npxc_error *err)
+bool confine_self(int audit_directory, struct confined *ret_confined, struct npxc_error *err)
 {
 	(void)audit_directory;
 	(void)err;
-	*ret_landlock = false;
+	*ret_confined = (struct confined){ 0 };
 	return true;
 }
 

@@ -264,7 +264,7 @@ static bool prepare(struct process *process, int control, int handoff, struct np
 	const struct egress_settings *settings = process->settings;
 	struct server *server = &process->server;
 	uint64_t seed;
-	bool landlock;
+	struct confined confined;
 
 	server->rules = settings->rules;
 	server->control = control;
@@ -288,8 +288,9 @@ static bool prepare(struct process *process, int control, int handoff, struct np
 	    !audit_open(settings->audit_directory, settings->session, settings->package, &server->audit, err))
 		return false;
 	if (!loop_open(&server->loop, err) || !resolver_open(&server->loop, &server->resolver, err) ||
-	    !confine_self(server->audit == NULL ? -1 : audit_directory_fd(server->audit), &landlock, err))
+	    !confine_self(server->audit == NULL ? -1 : audit_directory_fd(server->audit), &confined, err))
 		return false;
+	server->alias.may_close = confined.may_listen;
 	if (settings->listener != -1 && !add_listener(process, settings->listener, NETNS_TCP, true, err))
 		return false;
 	return loop_watch(&server->loop, control, &process->control, err) &&

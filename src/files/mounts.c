@@ -198,7 +198,8 @@ static void consider_variable(struct gather *g, const struct config_variable *va
 	struct words_part parts[WORDS_PARTS_MAX];
 	const size_t count = words_find(variable->value, strlen(variable->value), parts);
 	for (size_t i = 0; i < count; i++)
-		if (parts[i].is_absolute || str_starts(parts[i].text, "./") || str_starts(parts[i].text, "../"))
+		if (parts[i].is_absolute || parts[i].is_of_uri || str_starts(parts[i].text, "./") ||
+		    str_starts(parts[i].text, "../"))
 			consider(g, &parts[i], origin);
 }
 

@@ -6,13 +6,15 @@
 
 /*
  * The parts of one value that may name a file: the value itself, what stands behind `key=` or `--flag=`, each element
- * of a list with commas, the path of `scheme:///path`. One finder for a server's arguments and variables and for the
+ * of a list with commas, the path of `scheme:///path`, also as the relative one that some take it for, and of
+ * `scheme:./path`. One finder for a server's arguments and variables and for the
  * values of messages. Pure.
  */
 struct words_part {
 	const char *text; /* borrowed, within the value; not NUL-terminated */
 	size_t length;
 	bool is_whole;    /* it is the value itself */
+	bool is_of_uri;   /* a relative path behind a scheme */
 	bool is_absolute; /* written so that it means the same everywhere: "/x", "~/x", "file:..." */
 };
 

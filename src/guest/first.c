@@ -1,7 +1,13 @@
 /*
- * The first program of a sandbox: `first CHECK... -- COMMAND [ARGUMENT...]` looks at what has been mounted and becomes
+ * The first program of a sandbox: `first CHECK... -- COMMAND [ARGUMENT...]` looks at what has been mounted and starts
  * the command. Names are looked up outside, and again by whoever mounts; who may rename something in between could have
  * put anything there. What it finds is the last word, because it looks from where the server will look.
+ *
+ * It stays as the command's parent: servers take process 1 as parent, or being process 1, for the sign that their
+ * client has gone. It keeps no descriptor, ends as the command does (128+n for signal n) and passes on the signals that
+ * process 1 sends, which is how a container's init forwards what its engine was told. All other signals it ignores:
+ * what npxc sends it sends to every process inside (contain/group.c), and a server that signals its whole group ends
+ * only itself.
  *
  * CHECK is KIND MODE MAJOR:MINOR:INODE=PATH in one word, without blanks: "dr8:1:1234=/home/me/project".
  *
@@ -43,7 +49,9 @@
 #include <asm/unistd.h>
 #include <linux/fcntl.h>
 #include <linux/landlock.h>
+#include <linux/signal.h>
 #include <linux/stat.h>
+#include <linux/wait.h>
 
 #ifndef O_PATH
 #define O_PATH 010000000
@@ -69,7 +77,7 @@
 #define LANDLOCK_ACCESS_FS_RESOLVE_UNIX (1ULL << 16)
 #endif
 
-enum { MOUNTED_READ_ONLY = 1, STANDARD_ERROR = 2, PATH_BYTES = 4096 };
+enum { MOUNTED_READ_ONLY = 1, STANDARD_ERROR = 2, PATH_BYTES = 4096, INIT = 1 };
 
 /* ---- the kernel ---- */
 
@@ -362,19 +370,18 @@ static void seal(void)
 
 /* ---- the command ---- */
 
-/* Like execvp: a directory of PATH that has it not, or not for us, is passed over. */
-static void run(char **command, char **environment)
+/* Like execvp: a directory of PATH that has it not, or not for us, is passed over. Returns the last error. */
+static long run(char **command, char **environment)
 {
 	char path[PATH_BYTES];
 	const char *name = command[0];
 	const char *search = "/usr/local/bin:/usr/bin:/bin";
 	const unsigned long length = length_of(name);
+	long error = -ENOENT;
 
 	for (const char *c = name; *c != '\0'; c++)
-		if (*c == '/') {
-			call(__NR_execve, (long)name, (long)command, (long)environment, 0, 0);
-			return;
-		}
+		if (*c == '/')
+			return call(__NR_execve, (long)name, (long)command, (long)environment, 0, 0);
 	for (char **variable = environment; *variable != 0; variable++)
 		if ((*variable)[0] == 'P' && (*variable)[1] == 'A' && (*variable)[2] == 'T' && (*variable)[3] == 'H' &&
 		    (*variable)[4] == '=')
@@ -389,11 +396,50 @@ static void run(char **command, char **environment)
 			path[used++] = '/';
 			for (unsigned long i = 0; i <= length; i++)
 				path[used + i] = name[i];
-			call(__NR_execve, (long)path, (long)command, (long)environment, 0, 0);
+			const long got = call(__NR_execve, (long)path, (long)command, (long)environment, 0, 0);
+			error = got == -ENOENT || got == -ENOTDIR ? error : got;
 		}
 		if (*search == '\0')
-			return;
+			break;
 		search++;
+	}
+	return error;
+}
+
+/* ---- the parent ---- */
+
+/* From here on every signal waits until it is asked for. SIGCHLD may have been inherited as ignored, which would lose
+ * the command's status. */
+static unsigned long block_signals(void)
+{
+	const unsigned long ordinary[4] = { 0 }; /* the kernel's struct sigaction: SIG_DFL, and nothing else */
+	const unsigned long all = ~0UL;
+	unsigned long before = 0;
+
+	call(__NR_rt_sigaction, SIGCHLD, (long)ordinary, 0, sizeof(all), 0);
+	call(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof(all), 0);
+	return before;
+}
+
+/* Ends as the command does. */
+__attribute__((noreturn)) static void stay(long command)
+{
+	const unsigned long all = ~0UL;
+
+	for (int fd = 0; fd <= STANDARD_ERROR; fd++)
+		call(__NR_close, fd, 0, 0, 0, 0);
+	for (;;) {
+		siginfo_t info;
+		int status = 0;
+		const long number = call(__NR_rt_sigtimedwait, (long)&all, (long)&info, 0, sizeof(all), 0);
+
+		// NOLINTNEXTLINE(clang-analyzer-core.*) ; the kernel has filled it, which the analyzer cannot see
+		if (number > 0 && number != SIGCHLD && info.si_code == SI_USER && info.si_pid == INIT)
+			call(__NR_kill, command, number, 0, 0, 0);
+		if (call(__NR_wait4, command, (long)&status, WNOHANG, 0, 0) != command)
+			continue;
+		/* The low seven bits: the signal, 0 for none; the next byte: the status. */
+		call(__NR_exit_group, (status & 0x7f) != 0 ? 128 + (status & 0x7f) : (status >> 8) & 0xff, 0, 0, 0, 0);
 	}
 }
 
@@ -414,8 +460,18 @@ void first_main(long *stack)
 	}
 	if (at + 1 >= *stack)
 		fail("no command", "");
-	run(words + at + 1, environment);
-	fail(FIRST_CANNOT_RUN, words[at + 1]);
+	const unsigned long mask = block_signals();
+	const long command = call(__NR_clone, SIGCHLD, 0, 0, 0, 0);
+	if (command < 0)
+		fail("no process for ", words[at + 1]);
+	if (command > 0)
+		stay(command);
+	call(__NR_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof(mask), 0);
+	const long error = run(words + at + 1, environment);
+	fail(error == -ENOENT   ? FIRST_CANNOT_FIND
+	     : error == -EACCES ? FIRST_MAY_NOT_RUN
+	                        : FIRST_CANNOT_RUN,
+	     words[at + 1]);
 }
 
 // NOLINTEND(clang-analyzer-core.CallAndMessage,clang-analyzer-core.UndefinedBinaryOperatorResult)

@@ -6,12 +6,14 @@
  * start that failed, and nothing else.
  */
 
-/* Its exit status when it does not become the command; followed by a line on stderr of a prefix, one of the texts and
+/* Its exit status when it does not start the command; preceded by a line on stderr of a prefix, one of the texts and
  * a name. */
 enum { FIRST_STATUS = 213 };
 #define FIRST_PREFIX "npxc-first: "
 #define FIRST_OTHER "not what was meant: "
 #define FIRST_WRITABLE "not read-only: "
+#define FIRST_CANNOT_FIND "cannot find "
+#define FIRST_MAY_NOT_RUN "may not run "
 #define FIRST_CANNOT_RUN "cannot run "
 #define FIRST_CANNOT_SEAL "cannot seal what is mounted: "
 

@@ -31,6 +31,16 @@ static const struct words {
 	                       "keep what it makes there", "--mount DIR:rw", "\"outputs\": true" },
 	[NOTICE_READ_ONLY_MOUNT] = { "read_only", "the server could not write; its package and @ are read-only to it",
 	                             "let it write there", "--mount DIR:rw or --project=rw", "\"project\": \"rw\"" },
+	[NOTICE_BESIDE] = { "read_only",
+	                    "the server could not write beside its package, which is read-only; the variable or "
+	                    "argument "
+	                    "that says where it keeps its files can name /data then",
+	                    "have /data kept", NULL, "\"storage\": {\"persist\": true}" },
+	[NOTICE_BESIDE_DATA] = { "read_only",
+	                         "the server could not write beside its package, which is read-only; name a file in "
+	                         "/data, "
+	                         "which is kept, in the variable or argument that says where it keeps its files",
+	                         NULL, NULL, NULL },
 	[NOTICE_SPACE] = { "space", "no space is left for it: its HOME and its /tmp take @ each, out of its memory",
 	                   "give it a place of the host's", "--mount DIR:rw",
 	                   "\"mounts\": [{\"host\": \"DIR\", \"mode\": \"rw\"}]" },

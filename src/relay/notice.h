@@ -23,6 +23,8 @@ enum notice_kind {
 	NOTICE_FILE,            /* a path that exists here was named, and the server cannot see it */
 	NOTICE_READ_ONLY,       /* a write beneath the working directory failed */
 	NOTICE_READ_ONLY_MOUNT, /* the same, and a mount shows that directory */
+	NOTICE_BESIDE,          /* a write beside the package's own files, which all sessions share */
+	NOTICE_BESIDE_DATA,     /* the same, and it has /data */
 	NOTICE_SPACE,           /* none is left in HOME or /tmp */
 	NOTICE_MEMORY,          /* a process was killed at its ceiling */
 	NOTICE_KILLED,          /* the server was, and that may be why */

@@ -515,8 +515,13 @@ void relay_tell_failure(const struct relay *relay, const char *words, size_t cou
 	const struct relay_settings *settings = &relay->settings;
 	const enum failure failure = failure_in(words, count, names_path);
 
-	if ((failure != FAILURE_READ_ONLY || relay->output == NULL) &&
-	    (failure != FAILURE_NETWORK || settings->has_no_network))
+	if (failure == FAILURE_READ_ONLY && settings->own != NULL &&
+	    memmem(words, count, settings->own, strlen(settings->own)) != NULL)
+		notice_tell(settings->notices, settings->package->storage_persist ? NOTICE_BESIDE_DATA : NOTICE_BESIDE,
+		            &(struct notice){ .subject = "" });
+	else if ((failure != FAILURE_READ_ONLY ||
+	          (relay->output == NULL && (relay->publish != NULL || settings->is_read_only))) &&
+	         (failure != FAILURE_NETWORK || settings->has_no_network))
 		failure_tell(settings->notices, failure, settings->place.spellings[0], settings->is_read_only);
 }
 
@@ -635,7 +640,7 @@ static void watch_server(void *context, const char *bytes, size_t count, bool fi
 	relay->spoken = true;
 	if (pending_answer(&relay->requests, bytes, count, first) && relay->settings.failed != NULL)
 		relay->settings.failed(relay->settings.context);
-	if (relay->looks && (relay->publish != NULL || relay->settings.is_read_only))
+	if (relay->looks)
 		relay_server_bytes(relay, bytes, count, first);
 }
 

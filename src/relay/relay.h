@@ -26,12 +26,13 @@ struct relay_settings { /* borrowed; what it points to is kept by the caller for
 	const char *label;                    /* stands before what the server prints beside messages: its name */
 	struct notices *notices;              /* what is withheld is told there */
 	struct scope_place place;
-	const struct strv *mounted;      /* what mounts show: absolute, clean paths in the guest */
-	const char *cwd;                 /* the working directory, without links */
-	const char *files;               /* what is mounted there; NULL: nothing is, and nothing can be shown */
-	const char *stage;               /* beside it */
-	bool is_read_only;               /* a mount shows all of the working directory, and not for writing */
-	bool in_scope;                   /* false: the working directory is too wide to take files from */
+	const struct strv *mounted; /* what mounts show: absolute, clean paths in the guest */
+	const char *cwd;            /* the working directory, without links */
+	const char *own;            /* the package's own place in the guest, always read-only; NULL: not looked for */
+	const char *files;          /* what is mounted there; NULL: nothing is, and nothing can be shown */
+	const char *stage;          /* beside it */
+	bool is_read_only;          /* a mount shows all of the working directory, and not for writing */
+	bool in_scope;              /* false: the working directory is too wide to take files from */
 	const struct strv *mount_points; /* beneath the working directory, relative to it */
 	bool has_no_network;             /* and what it tries of that is seen by its words only */
 	bool outputs;                    /* the server may write there */

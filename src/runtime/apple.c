@@ -191,11 +191,7 @@ static bool make_start(const struct runtime *runtime, const struct launch *launc
 		strv_push(&start.env, runtime->environment.v[i]);
 	container_add_variables(launch, &start);
 	/* an image's own entrypoint (a shell script in node's) has no say */
-	strv_push(&start.argv, "--entrypoint");
-	strv_push(&start.argv, launch->command.v[0]);
-	strv_push(&start.argv, launch->image);
-	for (size_t i = 1; i < launch->command.count; i++)
-		strv_push(&start.argv, launch->command.v[i]);
+	container_add_command(launch, launch->image, 'o', &start.argv);
 	*ret_start = start;
 	return true;
 }

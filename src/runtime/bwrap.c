@@ -422,7 +422,7 @@ static void add_reach(const struct runtime *runtime, const struct launch *launch
 		runtime_start_add_reach(start, launch->mounts[i].source, -1);
 }
 
-/* The command, or the first program that becomes it. */
+/* The first program and the command that it starts; the command alone on a processor that has no first program. */
 static bool push_command(const struct launch *launch, const struct strv *checks, struct strv *argv,
                          struct npxc_error *err)
 {
@@ -432,7 +432,7 @@ static bool push_command(const struct launch *launch, const struct strv *checks,
 		    err, ERROR_RUNTIME_UNAVAILABLE,
 		    "on this processor npxc cannot compare what was mounted with what was meant; mount fewer "
 		    "files, none in another, with bubblewrap 0.10.0 or later");
-	if (checks->count > 0) {
+	if (GUEST_FIRST_LENGTH > 0) {
 		push(argv, LAUNCH_FIRST);
 		strv_push_all(argv, (const char *const *)checks->v, checks->count);
 		push(argv, "--");
@@ -441,9 +441,9 @@ static bool push_command(const struct launch *launch, const struct strv *checks,
 	return true;
 }
 
-static void push_first(const struct strv *checks, struct strv *argv, struct runtime_start *start)
+static void push_first(struct strv *argv, struct runtime_start *start)
 {
-	if (checks->count == 0)
+	if (GUEST_FIRST_LENGTH == 0)
 		return;
 	push2(argv, "--perms", "0555");
 	push_number(argv, "--ro-bind-data", BWRAP_FD_FIRST);
@@ -521,7 +521,7 @@ static bool make_argv(const struct runtime *runtime, const struct launch *launch
 	push_masks(argv, &runtime->system_masks, BWRAP_FD_MASKS, start);
 	push_masks(argv, &launch->masks, BWRAP_FD_MASKS + (unsigned)runtime->system_masks.count, start);
 	push_pins(argv, runtime, launch);
-	push_first(&checks, argv, start);
+	push_first(argv, start);
 	/* Last of all: every mount point before it has been made in this root. */
 	/* Where nothing of the working directory is mounted it is an empty directory, read-only like all of the root.
 	 */
@@ -597,7 +597,7 @@ const struct runtime_driver bwrap_driver = {
 	.find = bwrap_find,
 	.examine = bwrap_examine,
 	.make_start = bwrap_make_start,
-	.judge_end = bwrap_judge_end,
+	.judge_end = bwrap_judge_start,
 	.first_pid = bwrap_first_pid,
 	.choose_link = choose_link,
 	.check_link = check_link,

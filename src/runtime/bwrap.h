@@ -46,10 +46,18 @@ bool bwrap_find(const struct runtime_driver *driver, const char *cli_name, const
  */
 bool bwrap_make_start(const struct runtime *runtime, const struct launch *launch, struct runtime_start *ret_start,
                       struct npxc_error *err) NPXC_MUST_CHECK;
+/* Pure. */
 bool bwrap_judge_end(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
                      const char *errors, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
+/* The same; where bubblewrap has failed before the server's first word, the kernel is asked whether it lets user
+ * namespaces be made, whatever bubblewrap's words were, and the setting that refuses is named. */
+bool bwrap_judge_start(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
+                       const char *errors, int *ret_status, struct npxc_error *err) NPXC_MUST_CHECK;
 pid_t bwrap_first_pid(const char *status_text);
 void bwrap_examine(const struct runtime_driver *driver, const char *cli_name, const char *path_variable,
                    const char *image, struct runtime_findings *ret_findings);
+
+/* Pure: driver.h, first_pid. The process lives until the server has ended. */
+pid_t bwrap_first_pid(const char *status_text);
 
 #endif

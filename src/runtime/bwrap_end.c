@@ -127,7 +127,7 @@ bool bwrap_judge_end(const struct runtime *runtime, int exit_status, int term_si
 	return true;
 }
 
-/* {"child-pid": 4711} comes first. The process lives until the server has ended. */
+/* {"child-pid": 4711} comes first. */
 pid_t bwrap_first_pid(const char *status_text)
 {
 	struct json_reader reader;

@@ -13,15 +13,20 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/proc.h"
+#include "base/userns.h"
 #include "contain/cgroup.h"
 #include "contain/seccomp.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char install_advice[] = "install it: apt-get install bubblewrap, dnf install bubblewrap or the like";
@@ -199,7 +204,9 @@ bool bwrap_find(const struct runtime_driver *driver, const char *cli_name, const
 	if (!seccomp_program(&filter, err))
 		return false;
 	runtime.binds_descriptors = knows_descriptors(cli);
-	runtime.cli = MEM_TAKE(cli);
+	/* Package managers link it; whoever looks whether another user may reach it follows no link. */
+	if (!file_real_path(cli, &runtime.cli, &why))
+		runtime.cli = MEM_TAKE(cli);
 	runtime.filter_bytes = filter.length;
 	runtime.filter = buf_take(&filter);
 	if (geteuid() != 0)
@@ -209,6 +216,93 @@ bool bwrap_find(const struct runtime_driver *driver, const char *cli_name, const
 	look_at_system(&runtime);
 	*ret_runtime = runtime;
 	return true;
+}
+
+/* ---- what refuses user namespaces ---- */
+
+static const struct refusal {
+	const char *path, *name;
+	const char *value; /* with which it refuses */
+	const char *fix;
+} REFUSALS[] = {
+	{ "/proc/sys/user/max_user_namespaces", "user.max_user_namespaces", "0",
+	  "sysctl -w user.max_user_namespaces=10000" },
+	{ "/proc/sys/kernel/unprivileged_userns_clone", "kernel.unprivileged_userns_clone", "0",
+	  "sysctl -w kernel.unprivileged_userns_clone=1" },
+	{ "/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "kernel.apparmor_restrict_unprivileged_userns", "1",
+	  "load AppArmor's profile for bwrap: apt-get install apparmor-profiles; cp "
+	  "/usr/share/apparmor/extra-profiles/bwrap-userns-restrict /etc/apparmor.d/; apparmor_parser -r "
+	  "/etc/apparmor.d/bwrap-userns-restrict" },
+};
+enum { REFUSAL_COUNT = sizeof(REFUSALS) / sizeof(REFUSALS[0]) };
+
+/* Owned; NULL: this kernel has no such setting. */
+static char *setting(const struct refusal *refusal)
+{
+	struct buf text BUF_CLEANUP = BUF_INIT(64);
+	struct npxc_error ignored = { 0 };
+
+	if (!file_exists(refusal->path) || !file_read(refusal->path, &text, &ignored) || text.data == NULL)
+		return NULL;
+	return str_dup(str_trim(text.data));
+}
+
+/* The setting that refuses, or NULL. */
+static const struct refusal *find_refusal(void)
+{
+	for (size_t i = 0; i < REFUSAL_COUNT; i++) {
+		mem_cleanup char *value = setting(&REFUSALS[i]);
+
+		if (str_equal(value, REFUSALS[i].value))
+			return &REFUSALS[i];
+	}
+	return NULL;
+}
+
+/* In a child: AppArmor lets a namespace be made, in which nothing may be done then. */
+static bool may_use_namespaces(bool drop)
+{
+	if (drop && (setgroups(0, NULL) != 0 || setresgid(SANDBOX_DROP_UID, SANDBOX_DROP_UID, SANDBOX_DROP_UID) != 0 ||
+	             setresuid(SANDBOX_DROP_UID, SANDBOX_DROP_UID, SANDBOX_DROP_UID) != 0))
+		return true; /* nothing is known then */
+	return userns_enter(CLONE_NEWNS) == NULL && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+/* Asks the kernel, in a process that ends then. */
+static bool refuses_namespaces(bool drop)
+{
+	int status = 0;
+	const pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(may_use_namespaces(drop) ? 0 : 1);
+	while (pid > 0 && waitpid(pid, &status, 0) == -1 && errno == EINTR)
+		;
+	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 1;
+}
+
+bool bwrap_judge_start(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
+                       const char *errors, int *ret_status, struct npxc_error *err)
+{
+	struct npxc_error why = { 0 };
+
+	if (bwrap_judge_end(runtime, exit_status, term_signal, status_text, errors, ret_status, &why))
+		return true;
+	*err = why;
+	if (term_signal != 0 || !refuses_namespaces(runtime->is_root))
+		return false;
+	const struct refusal *refusal = find_refusal();
+	mem_cleanup char *line = str_dup_n(errors == NULL ? "" : errors, strcspn(errors == NULL ? "" : errors, "\n"));
+	mem_cleanup char *shown = str_escape(line, strnlen(line, 160));
+	if (refusal != NULL)
+		return error_set(err, ERROR_RUNTIME_UNAVAILABLE,
+		                 "bubblewrap may not make user namespaces here (%s): %s = %s; as root: %s", shown,
+		                 refusal->name, refusal->value, refusal->fix);
+	return error_set(
+	    err, ERROR_RUNTIME_UNAVAILABLE,
+	    "bubblewrap may not make user namespaces here (%s): the kernel or the container that this runs in "
+	    "refuses them; allow them there, or use another runtime",
+	    shown);
 }
 
 /* ---- doctor ---- */
@@ -352,8 +446,8 @@ static bool try_sandbox(const struct runtime *runtime, struct npxc_error *err)
 	strv_push(&launch.command, "true");
 	ok = bwrap_make_start(runtime, &launch, &start, err) && run_trial(&start, &result, &said, err);
 	if (ok) {
-		ok = bwrap_judge_end(runtime, result.exit_status, result.signal, said.data != NULL ? said.data : "",
-		                     result.errors.data, &status, err);
+		ok = bwrap_judge_start(runtime, result.exit_status, result.signal, said.data != NULL ? said.data : "",
+		                       result.errors.data, &status, err);
 		proc_result_done(&result);
 	}
 	if (ok && status != 0)
@@ -363,33 +457,17 @@ static bool try_sandbox(const struct runtime *runtime, struct npxc_error *err)
 	return ok;
 }
 
-/* A sysctl that this kernel does not have is no finding. */
-static void examine_sysctl(const char *path, const char *name, const char *refuses, const char *fix,
-                           struct runtime_findings *findings)
-{
-	struct buf text BUF_CLEANUP = BUF_INIT(64);
-	struct npxc_error ignored = { 0 };
-	const char *value;
-
-	if (!file_exists(path) || !file_read(path, &text, &ignored) || text.data == NULL)
-		return;
-	value = str_trim(text.data);
-	add_finding(findings, strcmp(value, refuses) != 0, str_printf("%s = %s", name, value), fix);
-}
-
 static void examine_namespaces(bool works, struct runtime_findings *findings)
 {
-	examine_sysctl("/proc/sys/user/max_user_namespaces", "user.max_user_namespaces", "0",
-	               "sysctl user.max_user_namespaces=10000", findings);
-	examine_sysctl("/proc/sys/kernel/unprivileged_userns_clone", "kernel.unprivileged_userns_clone", "0",
-	               "sysctl kernel.unprivileged_userns_clone=1", findings);
-	/* With a profile for bwrap the restriction stands and does no harm. */
-	if (!works)
-		examine_sysctl("/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-		               "kernel.apparmor_restrict_unprivileged_userns", "1",
-		               "an AppArmor profile for bwrap (package apparmor-profiles, bwrap-userns-restrict), or "
-		               "sysctl kernel.apparmor_restrict_unprivileged_userns=0",
-		               findings);
+	for (size_t i = 0; i < REFUSAL_COUNT; i++) {
+		mem_cleanup char *value = setting(&REFUSALS[i]);
+
+		/* One that this kernel does not have is no finding. Where a profile or root's rights allow what a
+		 * setting refuses, that does no harm. */
+		if (value != NULL)
+			add_finding(findings, works || strcmp(value, REFUSALS[i].value) != 0,
+			            str_printf("%s = %s", REFUSALS[i].name, value), REFUSALS[i].fix);
+	}
 }
 
 /* Whether limits of memory, processors and processes could be set for a sandbox started now. */
@@ -403,10 +481,12 @@ static void examine_limits(struct runtime_findings *findings)
 
 	cgroup_plan_make("npxc-doctor", &plan);
 	text = cgroup_text(&plan, &limits);
+	/* A start without them is no failure: it is told there too. */
 	add_finding(
 	    findings, plan.memory && plan.cpu && plan.pids, str_printf("limits: %s", text),
 	    "with cgroup v2, start npxc in a systemd user session (systemd-run --user --scope npxc ...); with v1 "
 	    "only root can limit");
+	runtime_note_last(findings);
 	cgroup_plan_done(&plan);
 }
 
@@ -428,7 +508,10 @@ void bwrap_examine(const struct runtime_driver *driver, const char *cli_name, co
 		works = try_sandbox(&runtime, &err);
 		add_finding(&findings, works,
 		            works ? str_dup("a sandbox with all its namespaces starts") : str_dup(err.message),
-		            "allow unprivileged user namespaces (the lines below say which setting refuses them)");
+		            err.kind == ERROR_RUNTIME_UNAVAILABLE
+		                ? "allow unprivileged user namespaces (a line below says which setting refuses them, "
+		                  "if one does)"
+		                : "mend what it says, or use another runtime (npxc doctor --runtime podman)");
 		examine_namespaces(works, &findings);
 		examine_limits(&findings);
 		runtime_done(&runtime);
@@ -446,6 +529,12 @@ bool bwrap_find(const struct runtime_driver *driver, const char *cli_name, const
 	(void)path_variable;
 	(void)ret_runtime;
 	return error_set(err, ERROR_RUNTIME_UNAVAILABLE, "bubblewrap exists on Linux only; use apple");
+}
+
+bool bwrap_judge_start(const struct runtime *runtime, int exit_status, int term_signal, const char *status_text,
+                       const char *errors, int *ret_status, struct npxc_error *err)
+{
+	return bwrap_judge_end(runtime, exit_status, term_signal, status_text, errors, ret_status, err);
 }
 
 void bwrap_examine(const struct runtime_driver *driver, const char *cli_name, const char *path_variable,

@@ -160,6 +160,28 @@ void container_add_variables(const struct launch *launch, struct runtime_start *
 	}
 }
 
+_Static_assert(FIRST_STATUS == 213, "CONTAINER_SHELL_PARENT ends with it");
+
+void container_add_command(const struct launch *launch, const char *image, char mask_kind, struct strv *argv)
+{
+	struct strv words __attribute__((cleanup(strv_done))) = { 0 };
+
+	strv_push(argv, "--entrypoint");
+	if (launch->first != NULL) {
+		launch_checks(launch, 0, mask_kind, &words);
+		strv_push(&words, "--");
+		strv_push(argv, LAUNCH_FIRST);
+	} else {
+		const char *const shell[] = { "-c", CONTAINER_SHELL_PARENT, "npxc-first" };
+
+		strv_push_all(&words, shell, sizeof(shell) / sizeof(shell[0]));
+		strv_push(argv, "/bin/sh");
+	}
+	strv_push(argv, image);
+	strv_push_all(argv, (const char *const *)words.v, words.count);
+	strv_push_all(argv, (const char *const *)launch->command.v, launch->command.count);
+}
+
 static size_t depth_of(const char *path)
 {
 	size_t depth = 0;

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/proc.h"
+#include "guest/first.h"
 #include "runtime/driver.h"
 #include "runtime/runtime.h"
 
@@ -100,5 +101,23 @@ bool container_list(const struct runtime *runtime, const char *const *words, con
 
 /* Gives the last finding a fix that is a call of the CLI: `container` and `words` (NULL-terminated). */
 void container_set_fix(struct runtime_findings *findings, const struct runtime *runtime, const char *const *words);
+
+/*
+ * `--entrypoint`, the image and the words behind it: the server's command, beneath a parent of ours that is not the
+ * container's process 1 (guest/first.c says why). Without a first program (`launch->first`) that parent is a shell of
+ * the image: npm needs one too. `mask_kind`: see launch_checks.
+ */
+void container_add_command(const struct launch *launch, const char *image, char mask_kind, struct strv *argv);
+
+/*
+ * `sh -c` this: ends as the command does, passes on the signals that a CLI passes to a container, keeps none of the
+ * command's descriptors. A command in the background would have /dev/null for stdin, hence the descriptor 3, and has
+ * SIGINT and SIGQUIT ignored, which Node resets. `wait` ends early at a trapped signal.
+ */
+#define CONTAINER_SHELL_PARENT                                                                               \
+	"command -v \"$1\" >/dev/null || { echo \"" FIRST_PREFIX FIRST_CANNOT_FIND "$1\" >&2; exit 213; }; " \
+	"p=; for s in HUP INT TERM; do trap \"[ -z \\$p ] || kill -$s \\$p\" $s; done; "                     \
+	"exec 3<&0; \"$@\" <&3 3<&- & p=$!; exec <&- >&- 2>&- 3<&-; "                                        \
+	"while wait $p; s=$?; [ $s -gt 128 ] && kill -0 $p; do :; done; exit $s"
 
 #endif

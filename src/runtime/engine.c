@@ -205,25 +205,6 @@ static void add_pins(const struct runtime *runtime, const struct launch *launch,
 	}
 }
 
-/* The command, or the first program that becomes it. */
-static void add_command(const struct launch *launch, const char *image, struct strv *argv)
-{
-	struct strv words __attribute__((cleanup(strv_done))) = { 0 };
-
-	if (launch->first != NULL)
-		launch_checks(launch, 0, 'o', &words); /* masks are /dev/null */
-	if (words.count > 0) {
-		strv_push(argv, "-v");
-		strv_pushf(argv, "%s:" LAUNCH_FIRST ":ro", launch->first);
-		strv_push(&words, "--");
-	}
-	push2(argv, "--entrypoint", words.count > 0 ? LAUNCH_FIRST : launch->command.v[0]);
-	strv_push(argv, image);
-	strv_push_all(argv, (const char *const *)words.v, words.count);
-	for (size_t i = words.count > 0 ? 0 : 1; i < launch->command.count; i++)
-		strv_push(argv, launch->command.v[i]);
-}
-
 bool engine_make_start(const struct runtime *runtime, const struct launch *launch, struct runtime_start *ret_start,
                        struct npxc_error *err)
 {
@@ -250,7 +231,12 @@ bool engine_make_start(const struct runtime *runtime, const struct launch *launc
 	container_add_variables(launch, &start);
 	if (engine_of(runtime)->add_variables != NULL)
 		engine_of(runtime)->add_variables(launch, &start.argv);
-	add_command(launch, image, &start.argv);
+	if (launch->first != NULL) {
+		strv_push(&start.argv, "-v");
+		strv_pushf(&start.argv, "%s:" LAUNCH_FIRST ":ro", launch->first);
+	}
+	/* masks are /dev/null */
+	container_add_command(launch, image, 'o', &start.argv);
 	runtime_start_add_data(&start, ENGINE_FD_SECCOMP, profile, strlen(profile));
 	*ret_start = start;
 	return true;

@@ -142,6 +142,7 @@ static void examine_limits(const cJSON *host, struct runtime_findings *findings)
 	if (cgroups != NULL && strcmp(cgroups, "v1") == 0) {
 		runtime_add_finding(findings, "boot with cgroup v2, or run npxc as root",
 		                    "limits: podman sets none for an ordinary user on cgroup v1");
+		runtime_note_last(findings);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
@@ -156,6 +157,7 @@ static void examine_limits(const cJSON *host, struct runtime_findings *findings)
 		                    "limits: this user may not use the cgroup controllers %s", absent);
 	else
 		runtime_add_finding(findings, NULL, "limits: memory, cpu and processes");
+	runtime_note_last(findings);
 }
 
 static void examine_info(const struct runtime *runtime, const cJSON *info, struct runtime_findings *findings)

@@ -103,6 +103,11 @@ bool runtime_make_start(const struct runtime *runtime, const struct launch *laun
 /* The first program ended by itself; `said`: its line. */
 static bool judge_first(const struct runtime *runtime, const char *said, struct npxc_error *err)
 {
+	static const struct {
+		const char *said, *why;
+	} not_run[] = { { FIRST_CANNOT_FIND, ": No such file or directory" },
+		        { FIRST_MAY_NOT_RUN, ": Permission denied" },
+		        { FIRST_CANNOT_RUN, "" } };
 	const char *note = runtime_driver(runtime->kind)->replaced_note;
 
 	if (str_starts(said, FIRST_OTHER))
@@ -114,9 +119,10 @@ static bool judge_first(const struct runtime *runtime, const char *said, struct 
 		    "%s would not have been read-only inside the sandbox: something was renamed or replaced "
 		    "while it was being started; nothing was run, start it again",
 		    said + strlen(FIRST_WRITABLE));
-	if (str_starts(said, FIRST_CANNOT_RUN))
-		return error_set(err, ERROR_RUNTIME, "the command \"%s\" cannot be run inside the sandbox",
-		                 said + strlen(FIRST_CANNOT_RUN));
+	for (size_t i = 0; i < sizeof(not_run) / sizeof(not_run[0]); i++)
+		if (str_starts(said, not_run[i].said))
+			return error_set(err, ERROR_RUNTIME, "the command \"%s\" cannot be run inside the sandbox%s",
+			                 said + strlen(not_run[i].said), not_run[i].why);
 	return error_set(err, ERROR_RUNTIME, "the sandbox's first program failed: %s", said);
 }
 
@@ -208,6 +214,14 @@ void runtime_add_finding(struct runtime_findings *findings, const char *fix, con
 	findings->v = mem_realloc(findings->v, findings->count + 1, sizeof(*findings->v));
 	findings->v[findings->count++] =
 	    (struct runtime_finding){ .ok = fix == NULL, .what = str_dup(what), .fix = str_dup(fix) };
+}
+
+void runtime_note_last(struct runtime_findings *findings)
+{
+	struct runtime_finding *last = &findings->v[findings->count - 1];
+
+	last->note = last->note || !last->ok;
+	last->ok = true;
 }
 
 void runtime_findings_done(struct runtime_findings *findings)

@@ -136,7 +136,7 @@ struct runtime_finding {
 	bool ok;
 	bool note; /* nothing is wrong, but this should be known */
 	char *what;
-	char *fix;            /* NULL when ok */
+	char *fix;            /* NULL when ok, but for a note that something could be better */
 	struct strv fix_argv; /* a command that `doctor --fix` may run (argv[0] absolute); empty: advice only */
 };
 struct runtime_findings {
@@ -147,6 +147,8 @@ void runtime_examine(enum runtime_kind kind, const char *cli_name, const char *p
                      struct runtime_findings *ret_findings);
 /* One line; `fix` NULL means that all is well. */
 void runtime_add_finding(struct runtime_findings *findings, const char *fix, const char *fmt, ...) NPXC_PRINTF(3, 4);
+/* What the last finding says is no reason not to start: a note, with its fix. */
+void runtime_note_last(struct runtime_findings *findings);
 void runtime_findings_done(struct runtime_findings *findings);
 
 #endif

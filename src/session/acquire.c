@@ -159,6 +159,7 @@ static bool start_relay(struct session *session, struct npxc_error *err)
 		.notices = &session->notices,
 		.in_scope = session->in.mounts.cwd_in_scope,
 		.cwd = session->in.mounts.real_cwd,
+		.own = session->plan.package_place,
 		.files = session->plan.shows ? files : NULL,
 		.stage = stage,
 		.mounted = &session->visible,
@@ -242,11 +243,29 @@ static enum store_wish wanted_of(const struct options *options)
 	return fetched ? STORE_LOOK : STORE_ENSURE;
 }
 
+static bool names_mounts(const struct session *session)
+{
+	return session->in.options->mount_count > 0 || session->in.package_config.mount_count > 0;
+}
+
 /* Strangers publish packages under the names of slips. */
 static bool acquire_wanted(struct session *session, struct npxc_error *err)
 {
 	const struct options *options = session->in.options;
-	if (acquire_package(session, wanted_of(options), err))
+	const enum store_wish wish = wanted_of(options);
+	if (wish == STORE_ENSURE && names_mounts(session)) {
+		/* Nobody waits for an installation to learn of a slip in a flag. */
+		struct npxc_error ignored = { 0 };
+		if (acquire_package(session, STORE_LOOK, &ignored))
+			return true;
+		if (session->has_package) { /* it is there, and cannot be used */
+			*err = ignored;
+			return false;
+		}
+		if (!inputs_check_mounts(&session->in, err))
+			return false;
+	}
+	if (acquire_package(session, wish, err))
 		return true;
 	if (options->near_command != NULL && err->kind == ERROR_INSTALL)
 		error_set(err, ERROR_CONFIG,

@@ -290,8 +290,22 @@ static void gather_variables(struct inputs *in)
 	}
 }
 
+/* --network is somebody's choice for this once; a file that says both is a mistake. */
+static void note_rules_without_allowlist(const struct inputs *in)
+{
+	if (in->policy.kind == POLICY_ALLOWLIST || in->options->network != NULL ||
+	    in->package_config.network_allow.count == 0)
+		return;
+	mem_cleanup char *policy = policy_text(&in->policy);
+	log_notice(
+	    "network.allow in %s has no effect: the network is \"%s\" (%s); set network.mode to \"allowlist\" there, "
+	    "or remove the rules",
+	    in->package_config.file, policy, in->policy.origin);
+}
+
 static void note_rules(const struct inputs *in)
 {
+	note_rules_without_allowlist(in);
 	for (size_t i = 0; i < in->policy.rules.count; i++) {
 		mem_cleanup char *warning = rules_warning(&in->policy.rules, i);
 		if (warning != NULL)
@@ -303,46 +317,47 @@ static void note_rules(const struct inputs *in)
 }
 
 /* Before anything can write there. A session that is only inspected writes nothing. */
-static bool remember_written(struct inputs *in, const char *file, const struct strv *known, const char *data,
-                             struct npxc_error *err)
+static bool remember_written(struct inputs *in, const char *file, const struct strv *known, struct npxc_error *err)
 {
 	struct strv trees __attribute__((cleanup(strv_done))) = { 0 };
 	for (size_t i = 0; i < in->mounts.count; i++)
 		if (in->mounts.v[i].writable && in->mounts.v[i].directory)
 			strv_push(&trees, in->mounts.v[i].source);
-	if (data != NULL)
-		strv_push(&trees, data);
+	if (in->data.path != NULL)
+		strv_push(&trees, in->data.path);
+	for (size_t i = 0; i < in->homes.count; i++)
+		strv_push(&trees, in->homes.v[i].directory);
 	return written_add(file, known, &trees, err);
 }
 
-static bool gather_mounts(struct inputs *in, const struct store_package *package, bool is_root, bool starts,
-                          struct npxc_error *err)
+/* `package`: NULL before it is known; then also without what arguments and variables name, which only a start shows. */
+static bool look_at_mounts(struct inputs *in, const struct store_package *package, const struct strv *written,
+                           struct npxc_error *err)
 {
-	mem_cleanup char *file = str_path_join(in->paths.state_directory, "written");
-	struct strv written __attribute__((cleanup(strv_done))) = { 0 };
+	static const struct strv none = { 0 };
 	struct strv own __attribute__((cleanup(strv_done))) = { 0 };
 	strv_push(&own, in->paths.config_file);
 	strv_push(&own, in->paths.packages_directory);
 	strv_push(&own, in->paths.store_directory);
 	strv_push(&own, in->paths.data_directory);
+	strv_push(&own, in->paths.homes_directory);
 	strv_push(&own, in->paths.state_directory);
-	if (!written_read(file, &written, err))
-		return false;
-	const bool linked = package->linked.count > 0;
+	const bool whole = package != NULL;
+	const bool linked = whole && package->linked.count > 0;
 	const struct links_input links_input = {
-		.typed = package->typed,
+		.typed = whole ? package->typed : NULL,
 		.path = linked ? package->linked.v[0] : NULL,
 		.root = linked ? package->linked.v[package->linked.count - 1] : NULL,
 		.home = in->real_home,
-		.global = package->global,
+		.global = whole ? package->global : NULL,
 	};
 	const struct mounts_input mounts_input = {
 		.cwd = in->cwd,
 		.home = in->paths.home,
 		.real_home = in->real_home,
-		.arguments = &in->options->arguments,
+		.arguments = whole ? &in->options->arguments : &none,
 		.env = in->env,
-		.env_count = in->env_count,
+		.env_count = whole ? in->env_count : 0,
 		.configured = in->package_config.mounts,
 		.configured_count = in->package_config.mount_count,
 		.flagged = in->options->mounts,
@@ -350,16 +365,37 @@ static bool gather_mounts(struct inputs *in, const struct store_package *package
 		.project = in->options->project_set ? in->options->project : in->package_config.project,
 		.package = linked ? &links_input : NULL,
 		.writable = in->config.defaults.mount_writable,
-		.written = &written,
+		.written = written,
 		.own = &own,
 	};
-	if (!mounts_gather(&mounts_input, &in->mounts, err))
+	return mounts_gather(&mounts_input, &in->mounts, err);
+}
+
+bool inputs_check_mounts(struct inputs *in, struct npxc_error *err)
+{
+	mem_cleanup char *file = str_path_join(in->paths.state_directory, "written");
+	struct strv written __attribute__((cleanup(strv_done))) = { 0 };
+	if (!written_read(file, &written, err) || !look_at_mounts(in, NULL, &written, err))
+		return false;
+	mounts_done(&in->mounts);
+	return true;
+}
+
+static bool gather_mounts(struct inputs *in, const struct store_package *package, bool is_root, bool starts,
+                          struct npxc_error *err)
+{
+	mem_cleanup char *file = str_path_join(in->paths.state_directory, "written");
+	struct strv written __attribute__((cleanup(strv_done))) = { 0 };
+	if (!written_read(file, &written, err) || !look_at_mounts(in, package, &written, err))
 		return false;
 	const int owner = starts && is_root ? SANDBOX_DROP_UID : -1;
 	const bool persists = in->package_config.storage_persist;
 	if (persists && !data_open(in->data_directory, &written, starts, owner, &in->data, err))
 		return error_prefix(err, "storage.persist");
-	return !starts || remember_written(in, file, &written, persists ? in->data.path : NULL, err);
+	if (!homes_open(in->homes_directory, &in->package_config.storage_home, &written, starts, owner, &in->homes,
+	                err))
+		return false;
+	return !starts || remember_written(in, file, &written, err);
 }
 
 bool inputs_gather(struct inputs *in, const struct runtime *runtime, const struct store_package *package, bool starts,
@@ -370,7 +406,9 @@ bool inputs_gather(struct inputs *in, const struct runtime *runtime, const struc
 	struct npxc_error ignored;
 	in->term = getenv("TERM");
 	in->lang = getenv("LANG");
+	in->tz = getenv("TZ");
 	in->data_directory = str_path_join(in->paths.data_directory, key);
+	in->homes_directory = str_path_join(in->paths.homes_directory, key);
 	if (!file_real_path(in->paths.home, &in->real_home, &ignored))
 		in->real_home = NULL;
 	gather_variables(in);
@@ -398,8 +436,22 @@ static void note_outputs(const struct inputs *in)
 	           cover->origin, cover->source);
 }
 
+/* It is bound by its inode, where a smaller one is a copy that is renewed. */
+static void note_large(const struct inputs *in)
+{
+	for (size_t i = 0; i < in->mounts.count; i++) {
+		const struct mounts_entry *e = &in->mounts.v[i];
+		const bool named = str_starts(e->origin, "argument ") || str_starts(e->origin, "variable ");
+		if (named && !e->directory && e->bytes > LIMIT_ARGUMENT_COPY_BYTES)
+			log_notice("%s names %s, which is larger than %d MiB: an editor that replaces the file is not "
+			           "noticed; --mount of its directory shows it as it is",
+			           e->origin, e->target, (int)(LIMIT_ARGUMENT_COPY_BYTES / MIB));
+	}
+}
+
 void inputs_note(const struct inputs *in)
 {
+	note_large(in);
 	for (size_t i = 0; i < in->mounts.notes.count; i++)
 		log_notice("%s", in->mounts.notes.v[i]);
 	note_rules(in);
@@ -411,6 +463,8 @@ void inputs_done(struct inputs *in)
 	mounts_done(&in->mounts);
 	source_done(&in->data);
 	free(in->data_directory);
+	free(in->homes_directory);
+	homes_done(&in->homes);
 	free(in->real_home);
 	for (size_t i = 0; i < in->env_count; i++) {
 		free(in->env[i].name);

@@ -10,6 +10,7 @@
 #include "files/source.h"
 #include "runtime/runtime.h"
 #include "runtime/seen.h"
+#include "session/homes.h"
 #include "store/store.h"
 
 #include <stdbool.h>
@@ -33,11 +34,13 @@ struct inputs {
 	const char *link_why;        /* static: why auto chose this link; NULL when nobody had to choose */
 	struct config_variable *env; /* declared variables with their values; a later one wins */
 	size_t env_count;
-	const char *term, *lang; /* borrowed of the environment; NULL: unset */
+	const char *term, *lang, *tz; /* borrowed of the environment; NULL: unset */
 	struct mounts mounts;
-	char *real_home;      /* the user's home without links; NULL: it cannot be looked up */
-	char *data_directory; /* the package's own, for storage.persist */
-	struct source data;   /* the same, opened; SOURCE_NONE: none, or none yet */
+	char *real_home;       /* the user's home without links; NULL: it cannot be looked up */
+	char *data_directory;  /* the package's own, for storage.persist */
+	struct source data;    /* the same, opened; SOURCE_NONE: none, or none yet */
+	char *homes_directory; /* the package's own, for storage.home */
+	struct homes homes;
 };
 
 /* Working directory, paths, npxc.json, log level. ERROR_CONFIG, ERROR_IO; nothing is to be given back then. */
@@ -55,6 +58,9 @@ bool inputs_load_owner(struct inputs *in, const struct runtime *runtime, const s
  * Variables, mounts, and the package's own directory. `starts`: that directory is made when it is missing, and the
  * trees that the server may write to are written down (files/written). ERROR_CONFIG, ERROR_IO, ERROR_PATH_NOT_FOUND.
  */
+/* What flags and files say of mounts, before anything is installed for it; keeps nothing. ERROR_CONFIG as
+ * inputs_gather. */
+bool inputs_check_mounts(struct inputs *in, struct npxc_error *err) NPXC_MUST_CHECK;
 bool inputs_gather(struct inputs *in, const struct runtime *runtime, const struct store_package *package, bool starts,
                    struct npxc_error *err) NPXC_MUST_CHECK;
 /* Tells the user about mounts and network. */

@@ -127,7 +127,7 @@ static const char *beneath(const struct making *of, const char *path)
 {
 	const char *const spellings[] = { of->in->cwd, of->mounts->real_cwd };
 	for (size_t i = 0; i < 2; i++)
-		if (str_path_within(path, spellings[i]))
+		if (!str_equal(spellings[i], "/") && str_path_within(path, spellings[i]))
 			return path[strlen(spellings[i])] == '/' ? path + strlen(spellings[i]) + 1 : "";
 	return NULL;
 }
@@ -198,7 +198,7 @@ static void add_writable(const struct making *of, struct plan *plan, const char 
 	}
 }
 
-static void add_storage(const struct making *of, struct plan *plan)
+static bool add_storage(const struct making *of, struct plan *plan, struct npxc_error *err)
 {
 	const struct config_package *package = &of->in->package_config;
 	if (package->storage_persist) {
@@ -212,6 +212,8 @@ static void add_storage(const struct making *of, struct plan *plan)
 	}
 	for (size_t i = 0; i < package->storage_writable.count; i++)
 		add_writable(of, plan, package->storage_writable.v[i]);
+	return homes_add(&of->in->homes, of->mounts, plan->cwd, runtime_driver(of->runtime->kind)->has_containers,
+	                 &plan->launch, err);
 }
 
 char *plan_guards_directory(const char *sessions)
@@ -367,9 +369,11 @@ static bool fill_launch(const struct making *of, struct plan *plan, struct npxc_
 	add_links(of, plan);
 
 	add_package(package, launch);
+	plan->package_place = str_printf("%s/", package->linked.count > 0 ? package->linked.v[0] : STORE_GUEST_PACKAGE);
 	add_workspace(of, plan);
 	add_mounts(of, plan);
-	add_storage(of, plan);
+	if (!add_storage(of, plan, err))
+		return false;
 	for (size_t i = 0; i < of->mounts->masks.count; i++) {
 		const char *relative = beneath(of, of->mounts->masks.v[i]);
 		mem_cleanup char *path =
@@ -383,6 +387,8 @@ static bool fill_launch(const struct making *of, struct plan *plan, struct npxc_
 
 	if (of->mounts->own_repository)
 		add_git_settings(of, launch);
+	if (!str_is_empty(of->in->tz))
+		launch_add_env(launch, "TZ", of->in->tz);
 	for (size_t i = 0; i < of->in->env_count; i++)
 		launch_add_env(launch, of->in->env[i].name, of->in->env[i].value);
 	launch->term = str_dup(of->in->term);
@@ -457,7 +463,7 @@ bool plan_make(const struct inputs *in, const struct runtime *runtime, const str
 	name_drawn(&plan, draws->network, "<network>");
 	name_drawn(&plan, draws->route.directory, "<dir>");
 	if (shares_count(runtime->kind))
-		shares_words(&in->mounts, plan.data_directory, &plan.shares);
+		shares_words(&in->mounts, plan.data_directory, &in->homes, &plan.shares);
 	*ret_plan = plan;
 	return true;
 }
@@ -493,6 +499,7 @@ void plan_done(struct plan *plan)
 	strv_done(&plan->drawn);
 	free(plan->data_directory);
 	free(plan->workspace);
+	free(plan->package_place);
 	strv_done(&plan->shares);
 	free(plan->guards_file);
 	free(plan->guards);

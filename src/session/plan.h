@@ -39,6 +39,7 @@ struct plan {
 	char *audit_directory;         /* owned; the route's */
 	struct strv drawn;             /* pairs: what was drawn, and its name */
 	char *data_directory;          /* owned; NULL without storage.persist */
+	char *package_place;           /* the package's own place in the guest, with a slash: always read-only */
 	char *workspace;               /* owned; to be made before the start, and removed: see session_start */
 	struct strv shares;            /* what stands on the lease of mounts that cannot be compared (session/shares) */
 	char *guards_file; /* owned; what the host would execute in the writable trees; NULL: there are none */

@@ -52,6 +52,12 @@ static bool ends_make(const struct runtime_start *start, struct ends *ends, stru
 		return false;
 	if (start->status_fd != -1 && !fd_pipe(ends->status, err))
 		return false;
+	/* Who opens /dev/stdin or /dev/stdout opens the pipe anew, as its owner or not at all. */
+	for (int i = 0; start->drop_to_uid && i < 2; i++)
+		if (fchown(ends->input[i], SANDBOX_DROP_UID, SANDBOX_DROP_UID) == -1 ||
+		    fchown(ends->output[i], SANDBOX_DROP_UID, SANDBOX_DROP_UID) == -1 ||
+		    fchown(ends->errors[i], SANDBOX_DROP_UID, SANDBOX_DROP_UID) == -1)
+			return error_set_errno(err, ERROR_RUNTIME, "give the server its pipes");
 	ends->data = mem_alloc(start->data_count * sizeof(*ends->data));
 	for (size_t i = 0; i < start->data_count; i++) {
 		if (!fd_of_data(start->data[i].bytes, start->data[i].length, &ends->data[i], err))

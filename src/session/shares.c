@@ -15,13 +15,16 @@ bool shares_count(enum runtime_kind kind)
 	return driver->has_own_kernel || (driver->takes_first && GUEST_FIRST_LENGTH == 0);
 }
 
-void shares_words(const struct mounts *mounts, const char *data_directory, struct strv *ret_words)
+void shares_words(const struct mounts *mounts, const char *data_directory, const struct homes *homes,
+                  struct strv *ret_words)
 {
 	for (size_t i = 0; i < mounts->count; i++)
 		if (!mounts->v[i].kept) /* beneath one that is said already, and copied or pinned */
 			strv_pushf(ret_words, "%c%s", mounts->v[i].writable ? 'w' : 'r', mounts->v[i].source);
 	if (data_directory != NULL)
 		strv_pushf(ret_words, "w%s", data_directory);
+	for (size_t i = 0; i < homes->count; i++)
+		strv_pushf(ret_words, "w%s", homes->v[i].directory);
 }
 
 static bool lies_beneath(const char *word, const char *other)

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "files/mounts.h"
+#include "session/homes.h"
 
 #include <stdbool.h>
 
@@ -21,7 +22,8 @@
 /* Whether sessions on this runtime, on this machine, have to. Pure. */
 bool shares_count(enum runtime_kind kind);
 /* Appends the words. */
-void shares_words(const struct mounts *mounts, const char *data_directory, struct strv *ret_words);
+void shares_words(const struct mounts *mounts, const char *data_directory, const struct homes *homes,
+                  struct strv *ret_words);
 
 /*
  * Against all living sessions with a lease in `directory` but `own_id`. Called once this session's own words are on

@@ -230,7 +230,7 @@ void npm_done(struct npm *npm)
 char *npm_global_modules(const struct store_host *host, const struct node_facts *node)
 {
 	struct npxc_error ignored;
-	struct npm npm;
+	struct npm npm = { .host = host, .node = node };
 	char *found = NULL;
 
 	if (!npm_find(host, node, &npm, &ignored))

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import pathlib
 import shutil
 import subprocess
@@ -10,7 +9,8 @@ import tempfile
 
 import pytest
 
-from conftest import RUNTIME, TOP
+from conftest import PROBE, RUNTIME, STORED, TOP
+from test_crash import Run, Scenario
 
 pytestmark = pytest.mark.skipif(RUNTIME not in (None, "bwrap"), reason="bubblewrap makes the sandbox here")
 
@@ -96,11 +96,11 @@ def test_uses_its_own_node_modules_and_those_of_its_workspace(alone):
                 {"dependencies": {"@case/shared": "*", "hoisted": "1"}, "devDependencies": {"dev": "1"}})
     library(d / "node_modules/dev", "dev")
     said = lines(alone.run(".", f"{top}/secret", cwd=d))
-    unseen = said.pop(1)
-    assert said == [f"npxc: read-only with {d}, because its links lead there: {top}/node_modules, {top}/packages/shared",
-                    "shared hoisted dev", "LOOK ENOENT"]
+    read_only, unseen, *rest = said
+    assert read_only == f"npxc: read-only with {d}, because its links lead there: {top}/node_modules, {top}/packages/shared"
     assert unseen.startswith(f"npxc: {d}: the server cannot see {top}/secret: argument 1 names it, and it lies outside the "
                              f"working directory; to show it: --mount {top}/secret, or ")
+    assert rest == ["shared hoisted dev", "LOOK ENOENT"]
     (top / "packages/shared/index.js").write_text("module.exports = 'edited'")
     assert lines(alone.run("./packages/srv", cwd=top))[-1] == "edited hoisted dev"
 
@@ -220,3 +220,16 @@ def test_is_installed_anew_with_everything_where_it_cannot_be_run(alone):
                 dist__x_js="module.exports = 'built'")
     (d / ".gitignore").write_text("dist\n")
     assert lines(alone.run(d))[-1] == "built /opt/npxc/_npx/package/node_modules/d"
+
+
+def test_is_a_mount_in_a_container_too(cache):
+    """Two runtimes, one directory. The shim shows nothing read-only, so this is not started there."""
+    run = Run(Scenario("linked", shim=True), 1, cache)
+    try:
+        assert run.world.run("install", STORED).returncode == 0  # it has been asked which Node the image has
+        plan = json.loads(run.world.run("inspect", "--json", PROBE).stdout)
+        assert f"{PROBE}:{PROBE}:ro" in ",".join(plan["argv"])
+        assert not [word for word in plan["argv"] if "/opt/npxc/package" in word]
+        assert plan["command"] == ["node", f"{PROBE}/probe.cjs"]  # nobody may execute it
+    finally:
+        run.end()

@@ -219,6 +219,43 @@ def test_arguments_name_files_in_every_way(files, probe):
     client.close()
 
 
+def reads(client, name):
+    return client.call("spawn", command="cat", args=[name])["value"]["stdout"]
+
+
+@pytest.mark.parametrize("way", ["{p}/{f}", "file://{p}/{f}", "file://localhost{p}/{f}", "file:./{f}", "./{f}", "sqlite://{p}/{f}",
+                                 "sqlite:///{p}/{f}", "sqlite:///{f}", "sqlite:./{f}?mode=ro", "key={p}/{f}", "x,{p}/{f}",
+                                 "key=x,file://{p}/{f}"])
+@pytest.mark.parametrize("spelled", ["real", "linked"])
+def test_variables_and_arguments_name_files_in_every_way(files, probe, way, spelled):
+    """Also where the working directory is reached by a link; and a file that an editor replaces is seen anew."""
+    os.symlink(files.project, files.home / "linked")
+    place = files.project if spelled == "real" else files.home / "linked"
+    for name in ("var", "arg", "opt", "other"):
+        (files.project / name).write_text("content of " + name)
+    words = {name: way.format(p=place, f=name) for name in ("var", "arg", "opt")}
+    client = files.client("-e", f"NAMED={words['var']}", probe, "serve", words["arg"], f"--x={words['opt']}", cwd=str(place),
+                          env={"PWD": str(place)})
+    client.handshake()
+    for name in words:
+        assert reads(client, name) == "content of " + name
+        (files.project / "new").write_text("saved")
+        os.rename(files.project / "new", files.project / name)
+        assert reads(client, name) == "saved"
+    assert reads(client, "other") == ""
+    client.close()
+
+
+def test_a_file_too_large_to_copy_is_bound_and_that_is_said(files, probe):
+    with open(files.project / "large", "wb") as file:
+        file.truncate((64 << 20) + 1)
+    result = files.run(probe, "args", "large")
+    assert result.returncode == 0
+    assert f"argument 2 names {files.project}/large, which is larger than 64 MiB" in result.stderr
+    whole = files.run("--project", probe, "args", "large")  # a mount of its directory shows what is there now
+    assert "larger than" not in whole.stderr
+
+
 def test_mounted_paths_are_left_alone(files, probe):
     (files.project / "m").mkdir()
     (files.project / "m/x").write_text("in m")

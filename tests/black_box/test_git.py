@@ -1,7 +1,6 @@
 """git in a project that a server is shown: its repository, wherever git keeps that, and nothing that a `.git` only claims."""
 
 import json
-import os
 import shutil
 import subprocess
 

@@ -71,13 +71,16 @@ def test_doctor_names_what_a_link_does_not_stop(world):
 def test_a_guest_that_cannot_start_is_a_failure(world):
     with tempfile.TemporaryDirectory(prefix="npxc-bin-") as bin_directory:
         os.chmod(bin_directory, 0o755)
-        os.symlink(shutil.which("bwrap"), f"{bin_directory}/bwrap")  # and no Node
+        os.symlink(shutil.which("bwrap"), f"{bin_directory}/bwrap")
+        node = pathlib.Path(bin_directory, "node")  # found first, and none
+        node.write_text("#!/bin/sh\nexit 1\n")
+        node.chmod(0o755)
         result = world.run("doctor", "--probe", "--json", env={"PATH": bin_directory,
                                                                "XDG_CACHE_HOME": str(world.home / "cache")})
     assert result.returncode == 2
     failed = [f["what"] for f in findings(result) if not f["ok"] and f["what"].startswith("link ")]
     assert len(failed) == 2
-    assert failed[0].startswith("link netns: ") and failed[1].startswith("link socket: ") and "Node" in failed[0]
+    assert failed[0].startswith("link netns: ") and failed[1].startswith("link socket: ") and "/node does not work" in failed[0]
     assert set(seen(world).values()) == {False}
 
 

@@ -295,3 +295,35 @@ def test_a_call_that_names_what_the_sandbox_shows_anyway_is_not_spoken_of(world,
     client.request("tools/call", name="do", arguments={"code": "return 1", "path": "/etc/hostname"})
     status, errors = ends(client)
     assert status == 0 and len(told(errors, package)) == 1 and "cannot see /etc/hostname: " in errors, errors
+
+
+@BWRAP
+@pytest.mark.skipif(os.geteuid() != 0, reason="memory is bounded where cgroups can be made")
+def test_a_helper_that_is_killed_for_memory_is_told_though_the_server_goes_on(world, package):
+    world.run("install", package)
+    if "memory 128 MiB" not in world.run("inspect", "--memory", "128m", package).stdout.decode():
+        pytest.skip("memory is not bounded here")
+    client = world.client("--memory", "128m", package)
+    client.handshake()
+    eats = "const all = []; for (;;) all.push(Buffer.alloc(1 << 20, 1))"
+    killed = does(client, f"return require('child_process').spawnSync(process.execPath, ['-e', '{eats}']).signal")
+    status, errors = ends(client)
+    assert killed == "SIGKILL" and status == 0
+    assert "killed at the memory ceiling of 128 MiB" in errors, errors
+
+
+@BWRAP
+def test_settings_that_are_read_by_a_schema_are_named(world):
+    with tempfile.TemporaryDirectory(prefix="npxc-withheld-") as directory:
+        pathlib.Path(directory).chmod(0o755)
+        pathlib.Path(directory, "package.json").write_text(json.dumps({"name": "schema", "version": "1.0.0", "bin": "i.js"}))
+        pathlib.Path(directory, "i.js").write_text(
+            "#!/usr/bin/env node\nconst shape = { FORGE_TOKEN: 1, FORGE_URL: 1 }, env = process.env\n"
+            "for (const name of Object.keys(shape)) if (!env[name]) { console.error(name, 'is missing'); process.exit(1) }\n")
+        pathlib.Path(directory, "README.md").write_text("Set `FORGE_PROJECT` too.\n")
+        variables = {"FORGE_TOKEN": "t", "FORGE_URL": "u", "FORGE_PROJECT": "p", "FORGE_OTHER": "o"}
+        lines = told(world.run(directory, env=variables).stderr, directory)
+        flags = lines[0].split("; to forward: ", 1)[1].split(", or ", 1)[0]
+        assert flags == "-e FORGE_PROJECT -e FORGE_TOKEN -e FORGE_URL"
+        done = world.run(*flags.split(), directory, env=variables)
+        assert done.returncode == 0 and told(done.stderr, directory) == []

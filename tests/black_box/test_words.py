@@ -101,3 +101,89 @@ def test_packages_see_npxs_directory_in_the_path_of_their_script(world):
     assert result.returncode == 0, result.stderr
     assert result.stderr.splitlines()[-2:] == ["/opt/npxc/_npx/package/node_modules/.bin/seen",
                                                "/opt/npxc/_npx/package/node_modules/seen/install.js"]
+
+
+def test_a_policy_file_with_nearly_the_packages_name_is_said_not_to_be_read(world):
+    file = world.write_config("packages/some-server.json", {"network": {"mode": "none"}})
+    result = world.run("--no-install", "@scope/some-server")
+    assert result.returncode == 3
+    assert (f"npxc: {file} is not read for @scope/some-server; the file of that package is called "
+            "@scope+some-server.json") in result.stderr.splitlines()
+    assert "is not read" not in world.run("--no-install", "some-server").stderr
+    assert "is not read" not in world.run("--no-install", "other-thing").stderr
+
+
+def test_rules_beside_another_mode_than_allowlist_are_said_to_have_no_effect(world, small):
+    rules = {"package_dir": small, "network": {"mode": "none", "allow": ["example.org:443"]}}
+    file = world.write_config("packages/small.json", rules)
+    line = (f'npxc: network.allow in {file} has no effect: the network is "none" (network.mode); set network.mode to '
+            '"allowlist" there, or remove the rules')
+    assert line in world.run(small).stderr.splitlines()
+    assert "network.allow" not in world.run("--network", "none", small).stderr
+
+
+def test_a_bad_mount_is_refused_before_anything_is_installed(world, small):
+    own = {"XDG_CACHE_HOME": str(world.home / "cache")}
+    result = world.run("--mount", "/nowhere", small, env=own)
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert result.stderr.startswith("npxc: path not found: --mount /nowhere: ") and "installing" not in result.stderr
+    assert json.loads(world.run("list", "--json", env=own).stdout) == []
+
+
+def test_cleaning_what_is_not_in_the_store_is_an_error_that_names_it(world, small):
+    own = {"XDG_CACHE_HOME": str(world.home / "cache")}
+    assert world.run("install", small, env=own).returncode == 0
+    result = world.run("clean", "npxc-nothing", small, "npxc-nowhere", env=own)
+    assert result.returncode == 1
+    assert result.stdout.startswith(b"removed 1 installed version")
+    assert result.stderr == ("npxc: configuration error: not in the store: npxc-nothing, npxc-nowhere; `npxc list` shows "
+                             "what is\n")
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_of_several_packages_each_that_fails_is_told_and_the_others_are_installed(world, small, flags):
+    own = {"XDG_CACHE_HOME": str(world.home / "cache"), "npm_config_registry": "http://127.0.0.1:9/",
+           "npm_config_fetch_retries": "0"}
+    other = world.home / "other"
+    other.mkdir()
+    (other / "package.json").write_text(json.dumps({"name": "other", "version": "2.0.0", "bin": "i.js"}))
+    (other / "i.js").write_text("#!/usr/bin/env node\n")
+    result = world.run("install", *flags, small, "npxc-nothing", "./../nowhere", str(other), env=own)
+    assert result.returncode == 3
+    for name in ("npxc-nothing", "./../nowhere"):
+        assert [line for line in result.stderr.splitlines() if line.startswith(f"npxc: {name}: ")], result.stderr
+    assert "not installed: npxc-nothing, ./../nowhere; the reasons are above" in result.stderr.splitlines()[-1]
+    if flags:
+        assert [entry["version"] for entry in json.loads(result.stdout)] == ["1.0.0", "2.0.0"]
+    else:
+        assert result.stdout.decode().splitlines() == [f"{small} 1.0.0 installed", f"{other} 2.0.0 installed"]
+
+
+@pytest.mark.parametrize("words", [["list"], ["--help"], ["inspect", "--json", "{small}"]])
+def test_a_reader_that_has_gone_is_no_error_to_speak_of(world, small, words):
+    assert world.run("install", small).returncode == 0
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = world.start(*[word.replace("{small}", small) for word in words], stdout=writer)
+    os.close(writer)
+    err = process.communicate()[1].decode()
+    assert process.returncode in (141, -13)
+    assert "cannot write" not in err and "rror" not in err
+
+
+def test_the_zone_of_the_user_is_the_servers_and_a_configured_one_wins(world, small):
+    with open(small + "/i.js", "a", encoding="utf8") as file:
+        file.write("console.error('zone', process.env.TZ, new Date(0).getHours())\n")
+    assert "zone Asia/Tokyo 9" in world.run(small, env={"TZ": "Asia/Tokyo"}).stderr.splitlines()
+    assert "zone UTC 0" in world.run("-e", "TZ=UTC", small, env={"TZ": "Asia/Tokyo"}).stderr.splitlines()
+
+
+def test_a_server_opens_its_standard_streams_by_name(world):
+    directory = world.home / "named"
+    directory.mkdir()
+    (directory / "package.json").write_text(json.dumps({"name": "named", "version": "1.0.0", "bin": "i.sh"}))
+    (directory / "i.sh").write_text("#!/bin/sh\ncat /dev/stdin > /dev/stdout; echo said > /dev/stderr\n")
+    line = b'{"jsonrpc":"2.0","id":1,"result":{}}\n'
+    result = world.run(str(directory), stdin=line)
+    assert (result.returncode, result.stdout) == (0, line), result.stderr
+    assert "said" in result.stderr

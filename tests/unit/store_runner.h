@@ -55,10 +55,8 @@ static inline void runner_child(const struct runtime_start *start, int out, int 
 	out = fcntl(out, F_DUPFD, 200);
 	errors = fcntl(errors, F_DUPFD, 200);
 	status = fcntl(status, F_DUPFD, 200);
-	for (size_t i = 0; i < start->data_count; i++)
-		dup2(high[i], start->data[i].fd);
-	for (size_t i = 0; i < start->source_count; i++)
-		dup2(high[start->data_count + i], start->sources[i].fd);
+	for (size_t i = 0; i < count; i++)
+		dup2(high[i], i < start->data_count ? start->data[i].fd : start->sources[i - start->data_count].fd);
 	if (start->status_fd >= 0)
 		dup2(status, start->status_fd);
 	dup2(open("/dev/null", O_RDONLY), 0);

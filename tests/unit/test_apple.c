@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "network/network.h"
 #include "runtime/apple.h"
+#include "runtime/container.h"
 
 #include <cjson/cJSON.h>
 #include <signal.h>
@@ -229,7 +230,9 @@ static char *argv_of(const struct runtime *runtime, const struct launch *launch,
 #define LIMITS "--memory 512M --cpus 2 --ulimit nproc=512 --ulimit core=0 --user 501:20 --workdir /Users/u/project "
 #define TMPFS "--tmpfs /tmp --tmpfs /run --tmpfs /home/npxc "
 #define OWN "-e PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin -e HOME=/home/npxc -e TMPDIR=/tmp "
-#define COMMAND "--entrypoint /npxc/node/bin/node node:lts-slim /npxc/package/cli.js -- -x"
+#define COMMAND                                                                          \
+	"--entrypoint /bin/sh node:lts-slim -c '" CONTAINER_SHELL_PARENT "' npxc-first " \
+	"/npxc/node/bin/node /npxc/package/cli.js -- -x"
 
 static void the_argument_list_of_each_release(void **state)
 {

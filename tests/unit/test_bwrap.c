@@ -227,9 +227,9 @@ static void what_others_may_put_sockets_into_is_sealed(void **state)
 		char kind; /* '\0': npxc's own directory */
 		const char *command;
 	} cases[] = {
-		{ LAUNCH_NETWORK_NONE, '\0', " -- node -- 'a b'" },
-		{ LAUNCH_NETWORK_NETNS, '\0', " -- node -- 'a b'" },
-		{ LAUNCH_NETWORK_NONE, 'f', " -- node -- 'a b'" },
+		{ LAUNCH_NETWORK_NONE, '\0', " -- /run/npxc/first -- node -- 'a b'" },
+		{ LAUNCH_NETWORK_NETNS, '\0', " -- /run/npxc/first -- node -- 'a b'" },
+		{ LAUNCH_NETWORK_NONE, 'f', " -- /run/npxc/first -- node -- 'a b'" },
 		{ LAUNCH_NETWORK_NONE, 'd', " -- /run/npxc/first seal -- node -- 'a b'" },
 		{ LAUNCH_NETWORK_NETNS, 'd', " -- /run/npxc/first seal -- node -- 'a b'" },
 		{ LAUNCH_NETWORK_OPEN, '\0', " -- /run/npxc/first seal -- node -- 'a b'" },
@@ -657,7 +657,7 @@ static void sees_nothing_of_the_host(void **state)
 
 	(void)state;
 	/* the shell's own */
-	assert_string_equal(text, "process bwrap\nprocess sh\n    lo\nnpxc\nnpxc\nnobody\n/\n"
+	assert_string_equal(text, "process bwrap\nprocess first\nprocess sh\n    lo\nnpxc\nnpxc\nnobody\n/\n"
 	                          "fds /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 /proc/self/fd/3\n");
 }
 

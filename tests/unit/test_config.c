@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "config/load.h"
 #include "config/package_dir.h"
+#include "config/spec.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -819,9 +820,44 @@ static void a_directorys_file_is_no_packages(void **state)
 	assert_package("mine", NULL, true);
 }
 
+static void a_file_with_nearly_a_packages_name_is_noticed(void **state)
+{
+	static const struct {
+		const char *file, *package;
+		bool near;
+	} cases[] = {
+		{ "@scope-server.json", "@scope/server", true },
+		{ "scope+server.json", "@scope/server", true },
+		{ "@scope__server.json", "@scope/server", true },
+		{ "server.json", "@scope/server", true },
+		{ "@scope+Server.json", "@scope/server", true },
+		{ "@scope+server.jsonc", "@scope/server", true },
+		{ "@scope+server", "@scope/server", true },
+		{ "@scope+sevrer.json", "@scope/server", true },
+		{ "mcp-remot.json", "mcp-remote", true },
+		{ "mcp_remote.json", "mcp-remote", true },
+		{ "mcp-proxy.json", "mcp-remote", false },
+		{ "@other+server.json", "@scope/server", false },
+		{ "scope.json", "@scope/server", false },
+		{ "a.json", "b", false },
+		{ "abc.json", "abd", false },
+		{ "---.json", "mcp-remote", false },
+		{ ".json", "mcp-remote", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		mem_cleanup char *key = spec_package_key(cases[i].package);
+
+		if (load_is_near(cases[i].file, key) != cases[i].near)
+			fail_msg("%s for %s", cases[i].file, cases[i].package);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_file_with_nearly_a_packages_name_is_noticed),
 		cmocka_unit_test(the_shared_cases),
 		cmocka_unit_test(the_schemas_have_the_parsers_keys),
 		cmocka_unit_test(the_schemas_defaults_are_the_parsers),

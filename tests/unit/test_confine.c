@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -32,7 +33,7 @@ static const struct probe {
 	const char *name;
 	long number, a, b, c;
 	int before; /* errno without confinement; 0: none; -1: not tried, or whatever an ordinary user gets */
-	int after;
+	int after;  /* -2: not looked at */
 } probes[] = {
 	{ "execve", SYS_execve, BAD_POINTER, 0, 0, EFAULT, EPERM },
 	{ "execveat", SYS_execveat, -1, BAD_POINTER, 0, EFAULT, EPERM },
@@ -51,7 +52,10 @@ static const struct probe {
 	{ "socket, IPv6", SYS_socket, AF_INET6, SOCK_DGRAM, 0, 0, 0 },
 	{ "socket, netlink", SYS_socket, AF_NETLINK, SOCK_RAW, 0, 0, 0 },
 	{ "socketpair", SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, EFAULT, EPERM },
-	{ "listen", SYS_listen, -1, 1, 0, EBADF, EPERM },
+	{ "listen", SYS_listen, -1, 1, 0, EBADF, -2 }, /* see may_listen */
+	{ "socket, MPTCP", SYS_socket, AF_INET, SOCK_STREAM, 262, -1, EPERM },
+	{ "socket, SCTP", SYS_socket, AF_INET6, SOCK_STREAM, 132, -1, EPERM },
+	{ "socket, ICMP", SYS_socket, AF_INET, SOCK_DGRAM, 1, -1, EPERM },
 	{ "ptrace", SYS_ptrace, 12345, 0, 0, ESRCH, EPERM },
 	{ "process_vm_readv", SYS_process_vm_readv, -1, 0, 0, -1, EPERM },
 	{ "kill", SYS_kill, 0, 0, 0, 0, EPERM },
@@ -100,6 +104,26 @@ static int errno_of_open(const char *path, int flags)
 	return 0;
 }
 
+/* A port of this machine's loopback that is the caller's choice; the kernel gives one that is free. */
+static int errno_of_bind(void)
+{
+	const struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const int error = bind(fd, (const struct sockaddr *)&address, sizeof(address)) == -1 ? errno : 0;
+
+	close(fd);
+	return error;
+}
+
+static int errno_of_listen(void)
+{
+	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const int error = listen(fd, 1) == -1 ? errno : 0;
+
+	close(fd);
+	return error;
+}
+
 static int address_of(const char *name)
 {
 	struct addrinfo *list = NULL;
@@ -132,7 +156,8 @@ struct seen {
 	int open_outside, open_hosts, write_hosts, list_root, list_proc, open_library;
 	int audit_write, audit_rename, audit_unlink, audit_outside;
 	int localhost, nobody, thread;
-	bool landlock;
+	int bind_tcp, listen;
+	struct confined confined;
 };
 
 static void look(struct seen *seen, int directory)
@@ -152,6 +177,8 @@ static void look(struct seen *seen, int directory)
 	seen->list_root = errno_of_open("/", O_RDONLY | O_DIRECTORY);
 	seen->list_proc = errno_of_open("/proc/self/status", O_RDONLY);
 	seen->open_library = errno_of_open("/etc/nsswitch.conf", O_RDONLY);
+	seen->bind_tcp = errno_of_bind();
+	seen->listen = errno_of_listen();
 	if (directory != -1) {
 		int fd = openat(directory, "a", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 		seen->audit_write = fd == -1 || write(fd, "x", 1) != 1 ? errno : 0;
@@ -181,7 +208,7 @@ static void run_child(bool confined, struct seen *ret_seen, char *status, size_t
 		char byte;
 
 		alarm(60);
-		if (confined && !confine_self(directory, &seen.landlock, &err)) {
+		if (confined && !confine_self(directory, &seen.confined, &err)) {
 			fprintf(stderr, "%s\n", err.message);
 			_exit(1);
 		}
@@ -254,6 +281,8 @@ static void before_it_is_confined(void **state)
 	assert_int_equal(seen.list_root, 0);
 	assert_int_equal(seen.list_proc, 0);
 	assert_int_equal(seen.localhost, 0);
+	assert_int_equal(seen.bind_tcp, 0);
+	assert_int_equal(seen.listen, 0);
 }
 
 static void what_it_may_no_longer(void **state)
@@ -264,7 +293,7 @@ static void what_it_may_no_longer(void **state)
 	(void)state;
 	run_child(true, &seen, status, sizeof(status));
 	for (size_t i = 0; i < PROBES; i++)
-		if (seen.probes[i] != probes[i].after)
+		if (probes[i].after != -2 && seen.probes[i] != probes[i].after)
 			fail_msg("%s: %s", probes[i].name, strerror(seen.probes[i]));
 	assert_non_null(
 	    strstr(status, "\nCapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n"));
@@ -273,7 +302,11 @@ static void what_it_may_no_longer(void **state)
 	assert_non_null(strstr(status, "\nSeccomp:\t2\n"));
 	/* Landlock is used where the kernel has it */
 	const long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
-	assert_int_equal(seen.landlock, abi >= 1);
+	assert_int_equal(seen.confined.landlock, abi >= 1);
+	/* and listening is left only where no port can be chosen for it */
+	assert_int_equal(seen.confined.may_listen, abi >= 4);
+	assert_int_equal(seen.listen, abi >= 4 ? 0 : EPERM);
+	assert_int_equal(seen.bind_tcp, abi >= 4 ? EACCES : 0);
 	if (abi >= 1) {
 		assert_int_equal(seen.open_outside, EACCES);
 		assert_int_equal(seen.write_hosts, EACCES);

@@ -110,7 +110,7 @@ static char *check_of(const struct world *w, const char *flags, const char *name
 	                  (unsigned long long)info.st_ino, other);
 }
 
-static void becomes_the_command_when_all_is_as_meant(void **state)
+static void starts_the_command_when_all_is_as_meant(void **state)
 {
 	const struct world *w = *state;
 	mem_cleanup char *file = check_of(w, "fw", "file", NULL);
@@ -177,11 +177,17 @@ static void reads_no_word_that_is_not_a_check(void **state)
 static void a_command_that_cannot_be_run_is_named(void **state)
 {
 	const struct world *w = *state;
-	static const char *const COMMANDS[] = { "no-such-command", "/no/such/command", "", "/tmp" };
+	static const struct {
+		const char *command, *why;
+	} COMMANDS[] = { { "no-such-command", FIRST_CANNOT_FIND },
+		         { "/no/such/command", FIRST_CANNOT_FIND },
+		         { "", FIRST_CANNOT_FIND },
+		         { "/tmp", FIRST_MAY_NOT_RUN },
+		         { "/usr/bin/env/x", FIRST_CANNOT_RUN } };
 
 	for (size_t i = 0; i < sizeof(COMMANDS) / sizeof(COMMANDS[0]); i++) {
-		const char *const words[] = { "--", COMMANDS[i], NULL };
-		mem_cleanup char *expected = str_printf(FIRST_PREFIX FIRST_CANNOT_RUN "%s\n", COMMANDS[i]);
+		const char *const words[] = { "--", COMMANDS[i].command, NULL };
+		mem_cleanup char *expected = str_printf(FIRST_PREFIX "%s%s\n", COMMANDS[i].why, COMMANDS[i].command);
 		mem_cleanup char *said = NULL;
 
 		assert_int_equal(run_first(w, words, "/usr/bin:/bin", &said), FIRST_STATUS);
@@ -195,7 +201,7 @@ static void a_command_that_cannot_be_run_is_named(void **state)
 
 #define WORLD(f) cmocka_unit_test_setup_teardown(f, world_make, world_remove)
 
-/* ---- sealing, seen by this very program, which the first program becomes ---- */
+/* ---- sealing, seen by this very program, which the first program starts ---- */
 
 static socklen_t abstract(const char *name, struct sockaddr_un *ret_address)
 {
@@ -292,7 +298,7 @@ static void sealed_it_reaches_no_abstract_socket_and_signals_nobody_outside(void
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		WORLD(becomes_the_command_when_all_is_as_meant),
+		WORLD(starts_the_command_when_all_is_as_meant),
 		WORLD(ends_before_the_command_when_something_is_not),
 		WORLD(reads_no_word_that_is_not_a_check),
 		WORLD(a_command_that_cannot_be_run_is_named),

@@ -206,7 +206,11 @@ static void the_first_programs_end_is_the_runtimes(void **state)
 	} CASES[] = {
 		{ 213, "x\nnpxc-first: not what was meant: /p/sub\n", "/p/sub was renamed or replaced" },
 		{ 213, "npxc-first: not read-only: /p/.git\n", "/p/.git would not have been read-only" },
-		{ 213, "npxc-first: cannot run nosuch\n", "the command \"nosuch\" cannot be run inside the sandbox" },
+		{ 213, "npxc-first: cannot find nosuch\n",
+		  "the command \"nosuch\" cannot be run inside the sandbox: No such file or directory" },
+		{ 213, "npxc-first: may not run cli.js\n",
+		  "the command \"cli.js\" cannot be run inside the sandbox: Permission denied" },
+		{ 213, "npxc-first: cannot run odd\n", "the command \"odd\" cannot be run inside the sandbox" },
 		{ 213, "npxc-first: not a check: x\n", "first program failed" },
 		{ 213, "said something else\n", NULL },
 		{ 213, "", NULL },

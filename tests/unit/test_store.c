@@ -340,9 +340,8 @@ static void wrong_requests_are_refused(void **state)
 	const char *two[] = { "plain", "scripted" };
 	const char *git[] = { "github:a/b" };
 	const char *nowhere[] = { "./nowhere" };
-	mem_cleanup char *bare = str_printf("%s/bare", fixture.root);
-	const char *empty[] = { bare };
 	const char *home[] = { "./" };
+	const char *empty[] = { "./empty" };
 	const struct {
 		struct store_request request;
 		const char *why;
@@ -359,6 +358,7 @@ static void wrong_requests_are_refused(void **state)
 
 	(void)state;
 	setting_make(&setting);
+	mem_cleanup char *bare = str_printf("%s/empty", fixture.home);
 	assert_int_equal(mkdir(bare, 0755), 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct store_package package;
@@ -481,7 +481,7 @@ static void install_scripts_see_no_secret(void **state)
 	cJSON *leaking;
 	mem_cleanup char *places = list_of(clean, "found");
 	mem_cleanup char *writable = list_of(clean, "writable");
-	static const char *const known[] = { "_npx", "node", "npm", "npm-cache", "npm-config", "npm-node" };
+	static const char *const known[] = { "node", "npm", "npm-cache", "npm-config", "npm-node", "_npx" };
 	const cJSON *mount;
 
 	(void)state;

@@ -31,12 +31,22 @@ static const struct {
 	{ "a,b", "a,b* a b" },
 	{ "--in=/a,/b", "--in=/a,/b* /a,/b/ --in=/a /a/ /b/" },
 	{ ",,/a,", ",,/a,* /a/" },
-	{ "sqlite:///a/b.db", "/a/b.db/" },
+	{ "sqlite:///a/b.db", "/a/b.db/ a/b.db^" },
 	{ "sqlite:////a/b.db", "/a/b.db/" },
-	{ "sqlite:///a/b.db?mode=ro", "/a/b.db/" },
+	{ "sqlite:///a/b.db?mode=ro", "/a/b.db/ a/b.db^" },
+	{ "sqlite:///./b.db", "/./b.db/ ./b.db^" },
+	{ "sqlite:///~/b.db", "/~/b.db/ ~/b.db/" },
+	{ "sqlite:///", "" },
+	{ "file:./b.db", "file:./b.db*/ ./b.db^" },
+	{ "file:../b.db?mode=ro", "file:../b.db?mode=ro*/ ../b.db^" },
+	{ "sqlite:./b.db", "sqlite:./b.db* ./b.db^" },
+	{ "data:./a", "data:./a* ./a^" },
+	{ "x:./a", "x:./a*" },
+	{ "a:.b", "a:.b*" },
+	{ "DB=file:./b.db", "DB=file:./b.db* file:./b.db/ ./b.db^" },
 	{ "postgres://host/a", "" },
 	{ "https://h/x?u=/etc/passwd", "" },
-	{ "DB=sqlite:///a", "DB=sqlite:///a* /a/" },
+	{ "DB=sqlite:///a", "DB=sqlite:///a* /a/ a^" },
 	{ "", "" },
 	{ "/", "" },
 	{ "//", "" },
@@ -56,9 +66,9 @@ static void parts_are_found(void **state)
 		char found[512] = "";
 
 		for (size_t k = 0; k < count; k++)
-			snprintf(found + strlen(found), sizeof(found) - strlen(found), "%s%.*s%s%s", k == 0 ? "" : " ",
-			         (int)parts[k].length, parts[k].text, parts[k].is_whole ? "*" : "",
-			         parts[k].is_absolute ? "/" : "");
+			snprintf(found + strlen(found), sizeof(found) - strlen(found), "%s%.*s%s%s%s",
+			         k == 0 ? "" : " ", (int)parts[k].length, parts[k].text, parts[k].is_whole ? "*" : "",
+			         parts[k].is_of_uri ? "^" : "", parts[k].is_absolute ? "/" : "");
 		if (strcmp(found, cases[i].parts) != 0)
 			fail_msg("\"%s\": \"%s\", not \"%s\"", cases[i].text, found, cases[i].parts);
 	}
