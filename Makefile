@@ -192,6 +192,9 @@ bench-egress: all $(BUILD)/bench/egress ## measures allowlisted against direct c
 bench-leases: all $(BUILD)/bench/lease ## measures leases, sweep and janitor; writes build/bench-leases.json
 	$(PYTHON) tests/bench/leases.py --npxc $(BUILD)/npxc --program $(BUILD)/bench/lease --output $(BUILD)/bench-leases.json
 
+bench-install: all ## measures first starts beside npx, with packages of npm's registry; writes build/bench-install.json
+	$(PYTHON) tests/bench/install.py --npxc $(BUILD)/npxc --output $(BUILD)/bench-install.json $(BENCH_FLAGS)
+
 bench-relay: $(BUILD)/bench/relay ## measures round trip and throughput of the relay; writes build/bench-relay.json
 	$(PYTHON) tests/bench/relay.py --programs $(BUILD)/bench/relay --output $(BUILD)/bench-relay.json \
 		$(if $(BENCH_RELAY),--relay '$(BENCH_RELAY)') $(BENCH_FLAGS)

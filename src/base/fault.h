@@ -20,7 +20,8 @@
  */
 #ifdef NPXC_FAULTS
 void fault_point(const char *name);
-/* What this process is from now on: "launcher", "janitor", "egress", "sandbox" (up to its exec), "sweeper". */
+/* What this process is from now on: "launcher", "janitor", "egress", "sandbox" (up to its exec), "sweeper",
+ * "installer"; the installer's janitor becomes "keeper". */
 void fault_role(const char *role);
 /* The session's id, for the board. */
 void fault_session(const char *id);

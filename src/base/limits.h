@@ -131,6 +131,9 @@
  * some 50,000. */
 #define LIMIT_STORE_ENTRIES 2000000
 
+/* bytes on disk: what is kept of what npm has fetched. The packages of some 50 servers take 0.6 GiB of it. */
+#define LIMIT_STORE_CACHE_BYTES (1024 * MIB)
+
 /* names: of one of the store's own directories (keys, versions, unfinished installations). */
 #define LIMIT_STORE_NAMES 100000
 
@@ -168,8 +171,12 @@
 /* bytes: the directories in which programs were found */
 #define LIMIT_SEARCH_BYTES (16 * KIB)
 
-/* milliseconds: an installation, download and scripts together. */
-#define LIMIT_INSTALL_MS (30 * 60 * 1000)
+/* milliseconds: an installation, download and scripts together. It goes on when those that wait for it have gone, and
+ * what it has fetched by then is not fetched again. */
+#define LIMIT_INSTALL_MS (10 * 60 * 1000)
+
+/* bytes: a line that an installation says of itself (see LINE_SIZE of base/log.c, escaped), and what is read with it */
+#define LIMIT_PROGRESS_LINE_BYTES (32 * KIB)
 
 /* milliseconds: after the client closed stdin, a server that neither ends nor writes anything is told to end. */
 #define LIMIT_DRAIN_QUIET_MS 10000

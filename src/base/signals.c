@@ -67,6 +67,12 @@ bool signals_install(struct npxc_error *err)
 	return true;
 }
 
+void signals_forget(void)
+{
+	wake[0] = wake[1] = -1; /* closed by base/keep, or left to the parent */
+	caught = 0;
+}
+
 int signals_fd(void)
 {
 	return wake[0];

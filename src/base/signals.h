@@ -19,6 +19,8 @@
 void signals_reset(void);
 bool signals_install(struct npxc_error *err) NPXC_MUST_CHECK;
 /* Readable from the first signal on, for ever; -1 before signals_install. */
+/* For a forked child whose descriptors have been closed (base/keep): nothing was caught, nothing is installed. */
+void signals_forget(void);
 int signals_fd(void);
 /* The first of them that came, or 0. */
 int signals_caught(void);

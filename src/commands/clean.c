@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "session/inputs.h"
+#include "store/cache.h"
 #include "store/inventory.h"
 
 #include <cjson/cJSON.h>
@@ -12,7 +13,8 @@
 
 struct cleaned {
 	size_t removed, kept;
-	uint64_t bytes;
+	uint64_t bytes, cache_bytes;
+	bool is_cache_kept;
 };
 
 static bool clean_one(const struct inputs *in, const char *spec, struct cleaned *total, struct npxc_error *err)
@@ -34,12 +36,18 @@ static bool report(const struct options *options, const struct cleaned *total, s
 		cJSON_AddNumberToObject(json, "removed", (double)total->removed);
 		cJSON_AddNumberToObject(json, "bytes", (double)total->bytes);
 		cJSON_AddNumberToObject(json, "kept_in_use", (double)total->kept);
+		cJSON_AddNumberToObject(json, "cache_bytes", (double)total->cache_bytes);
 		const bool fine = print_json(json, err);
 		cJSON_Delete(json);
 		return fine;
 	}
 	mem_cleanup char *size = print_bytes(total->bytes);
+	mem_cleanup char *cache = print_bytes(total->cache_bytes);
 	printf("removed %zu installed version%s, %s\n", total->removed, total->removed == 1 ? "" : "s", size);
+	if (total->cache_bytes > 0)
+		printf("removed what npm had fetched, %s\n", cache);
+	if (total->is_cache_kept)
+		puts("kept what npm has fetched: an installation uses it");
 	if (total->kept > 0)
 		printf("kept %zu that a running session uses\n", total->kept);
 	return true;
@@ -55,7 +63,8 @@ bool clean_command(const struct options *options, int *ret_status, struct npxc_e
 		return false;
 	bool fine = true;
 	if (options->all)
-		fine = clean_one(&in, NULL, &total, err);
+		fine = clean_one(&in, NULL, &total, err) &&
+		       cache_remove(in.paths.store_directory, &total.cache_bytes, &total.is_cache_kept, err);
 	mem_cleanup char *absent = str_dup("");
 	for (size_t i = 0; fine && i < options->specs.count; i++) {
 		const size_t before = total.removed + total.kept;

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "session/inputs.h"
 #include "session/kept.h"
+#include "store/cache.h"
 #include "store/inventory.h"
 
 #include <cjson/cJSON.h>
@@ -20,6 +21,15 @@ static void print_entry(const struct inventory_entry *entry)
 	mem_cleanup char *size = print_bytes(entry->bytes);
 	print_row("%-44s %-14s %-12s %10s  %s", entry->source != NULL ? entry->source : entry->name, entry->version,
 	          entry->spec == NULL ? "" : entry->spec, size, when);
+}
+
+static void print_cache(const char *store_directory)
+{
+	const uint64_t bytes = cache_bytes(store_directory);
+	mem_cleanup char *size = print_bytes(bytes);
+	if (bytes > 0)
+		printf("and what npm has fetched, %s, for later installations (`npxc clean --all` empties it too)\n",
+		       size);
 }
 
 /* The name under which a key's package is installed; a package that is not is called by its key. */
@@ -120,6 +130,7 @@ bool list_command(const struct options *options, int *ret_status, struct npxc_er
 			cJSON_Delete(all);
 		} else {
 			print_list(&list, &kept);
+			print_cache(in.paths.store_directory);
 		}
 		kept_done(&kept);
 		inventory_done(&list);

@@ -41,34 +41,14 @@
 
 /* ---- the janitor and the runtime ---- */
 
-static bool start_janitor(struct session *session, struct npxc_error *err)
-{
-	session->leases = inputs_sessions_directory(&session->in);
-	session->id = lease_new_id(session->leases);
-	if (!janitor_start(session->leases, session->id, &session->janitor, err) || !signals_install(err))
-		return false;
-	FAULT_POINT("session.opened");
-	return true;
-}
-
-/* What `npxc ps` shows of a session that has no server yet. */
-static bool describe_installation(const struct session *session, const char *runtime, struct npxc_error *err)
-{
-	mem_cleanup char *specs = strv_shell(&session->in.options->specs);
-	const struct janitor_facts facts = {
-		.name = "", .package = specs, .version = "", .runtime = runtime, .policy = "", .link = ""
-	};
-	return janitor_describe(session->janitor, &facts, err);
-}
-
 bool acquire_runtime(struct session *session, struct npxc_error *err)
 {
 	enum runtime_kind kind;
-	if (!inputs_runtime(&session->in, &kind, err) || !start_janitor(session, err))
+	if (!inputs_runtime(&session->in, &kind, err) || !session_open(session, err))
 		return false;
 	const struct paths *paths = &session->in.paths;
 	mem_cleanup char *search = search_path(paths->home, paths->state_directory);
-	if (!describe_installation(session, runtime_kind_word(kind), err) ||
+	if (!session_describe_installation(session, runtime_kind_word(kind), err) ||
 	    !runtime_find(kind, inputs_cli_name(kind, &session->in.config), search, &session->runtime, err))
 		return false;
 	session->has_runtime = true;

@@ -8,6 +8,7 @@
 #include "base/signals.h"
 #include "config/load.h"
 #include "config/package_dir.h"
+#include "session/apart.h"
 #include "session/run.h"
 #include "session/search.h"
 #include "session/start.h"
@@ -223,6 +224,7 @@ bool installer_make(struct session *session, struct installer *ret_installer, st
 		.run = run_npm,
 		.hold_directory = hold_directory,
 		.release = release,
+		.apart = apart_run,
 		.interrupted = signals_interrupted,
 		.store_directory = session->in.paths.store_directory,
 		.home = session->in.paths.home,

@@ -10,10 +10,30 @@
 #include "base/mem.h"
 #include "base/signals.h"
 #include "files/guards.h"
+#include "teardown/lease.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+bool session_open(struct session *session, struct npxc_error *err)
+{
+	session->leases = inputs_sessions_directory(&session->in);
+	session->id = lease_new_id(session->leases);
+	if (!janitor_start(session->leases, session->id, &session->janitor, err) || !signals_install(err))
+		return false;
+	FAULT_POINT("session.opened");
+	return true;
+}
+
+bool session_describe_installation(const struct session *session, const char *runtime, struct npxc_error *err)
+{
+	mem_cleanup char *specs = strv_shell(&session->in.options->specs);
+	const struct janitor_facts facts = {
+		.name = "", .package = specs, .version = "", .runtime = runtime, .policy = "", .link = ""
+	};
+	return janitor_describe(session->janitor, &facts, err);
+}
 
 bool session_plan(struct session *session, bool starts, bool notes, struct npxc_error *err)
 {

@@ -56,6 +56,12 @@ struct session {
 	((struct session){ \
 	    .in = { .data = SOURCE_NONE }, .store_lock = -1, .netcount = { -1, -1 }, .lost = { 0, -1, -1 } })
 
+/* The janitor, with a lease of its own, and what catches signals: before anything is acquired. ERROR_IO. */
+bool session_open(struct session *session, struct npxc_error *err) NPXC_MUST_CHECK;
+/* What `npxc ps` shows of a session that has no server yet. ERROR_IO. */
+bool session_describe_installation(const struct session *session, const char *runtime,
+                                   struct npxc_error *err) NPXC_MUST_CHECK;
+
 /*
  * Reads what is still to be read of the host, and plans: after acquire_package. `starts`: see inputs_gather. `notes`:
  * mounts and network are told. ERROR_CONFIG, ERROR_IO, ERROR_PATH_NOT_FOUND, ERROR_RUNTIME_UNAVAILABLE.

@@ -5,6 +5,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "runtime/runtime.h"
+#include "store/progress.h"
 #include "store/refused.h"
 
 #include <stdbool.h>
@@ -25,6 +26,16 @@ struct store_allow {
 };
 
 struct store_reach; /* store/registry.h */
+struct store_host;
+
+/* An installation, to be done by whoever calls it: store/store.c. */
+struct store_work {
+	bool (*run)(const struct store_host *host, const struct store_work *work, bool *ret_installed,
+	            struct npxc_error *err);
+	const char *title; /* what is installed, for people */
+	const struct request *request;
+	unsigned wish; /* enum store_wish */
+};
 
 /* What the store needs from above: it must not know sessions. */
 struct store_host {
@@ -42,6 +53,13 @@ struct store_host {
 	/* Told before a staging directory is made, and when it was renamed into place. */
 	bool (*hold_directory)(void *context, const char *path, unsigned *ret_id, struct npxc_error *err);
 	bool (*release)(void *context, unsigned id, struct npxc_error *err);
+	/*
+	 * Does the work in a process that goes on when this one ends, with a host of its own, and waits for it. `lock`:
+	 * of the package's key, which that process has as long as it lives; what it says comes there
+	 * (store/progress.h). NULL: the work is done here.
+	 */
+	bool (*apart)(void *context, const struct store_host *host, const struct store_work *work, int lock,
+	              struct progress *progress, bool *ret_installed, struct npxc_error *err);
 	/* Whether npxc has been told to end; asked while it waits for another installation. NULL: never. */
 	bool (*interrupted)(void *context);
 	const char *store_directory;
@@ -58,8 +76,13 @@ struct store_host {
 	unsigned node_major; /* defaults.node, 0: whatever satisfies */
 	bool is_root;        /* staging belongs to SANDBOX_DROP_UID while npm runs, to root afterwards */
 	bool progress;       /* stderr is a terminal */
+	bool says;           /* this process's stderr is what others follow */
+	int64_t deadline_ms; /* of the whole installation, clock_now_ms; 0: none yet */
 	bool links;          /* a directory can be run where it lies: the sandbox's kernel is this one */
 };
+
+/* What is left of it, for `run`; at least 1. */
+unsigned host_time_left(const struct store_host *host);
 
 /* The launch of a sandbox of the store: a name, a home, no network, no limits but time. */
 void host_base_launch(struct launch *launch);

@@ -16,91 +16,46 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 /* ---- progress ---- */
 
-enum { PROGRESS_EVERY_MS = 100 };
+enum { SAID_EVERY_MS = 100 };
 
-/* Bytes of a line that is drawn over itself: one that wraps would stay at each drawing. */
-static int columns(void)
-{
-	struct winsize size;
-
-	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 79;
-}
-
-/* A line on stderr while something is installed: rewritten in place on a terminal, else written once. */
-struct progress {
-	const char *title;
-	const char *phase;
-	bool terminal;
-	int64_t started_ms;
-	int64_t shown_ms;
-	size_t fetched;
+/* What of an installation those that wait for it are told. */
+struct telling {
+	bool says;
+	enum progress_phase phase;
+	size_t files;
+	int64_t said_ms;
 };
 
-static void show(struct progress *progress)
+static void say(struct telling *telling)
 {
-	mem_cleanup char *title = str_escape(progress->title, strnlen(progress->title, 60));
-	mem_cleanup char *line = NULL;
-	mem_cleanup char *drawn = NULL;
-	int64_t seconds;
-	ssize_t ignored;
-
-	progress->shown_ms = clock_now_ms();
-	seconds = (progress->shown_ms - progress->started_ms) / 1000;
-	line = progress->fetched > 0
-	           ? str_printf("npxc: installing %s: %s, %zu files, %d s", title, progress->phase, progress->fetched,
-	                        (int)seconds)
-	           : str_printf("npxc: installing %s: %s, %d s", title, progress->phase, (int)seconds);
-	drawn = str_printf("\r\033[K%.*s", columns(), line);
-	ignored = write(STDERR_FILENO, drawn, strlen(drawn));
-	(void)ignored;
+	telling->said_ms = clock_now_ms();
+	if (telling->says)
+		progress_say(telling->phase, telling->files);
 }
 
-static void progress_start(struct progress *progress, const struct store_host *host, const char *title)
+static void enter(struct telling *telling, enum progress_phase phase)
 {
-	if (host->note != NULL)
-		log_notice("%s", host->note);
-	*progress = (struct progress){ .title = title, .phase = "starting", .terminal = host->progress };
-	progress->started_ms = clock_now_ms();
-	if (progress->terminal)
-		show(progress);
-	else
-		log_notice("installing %s (once; later starts use what is stored)", title);
-}
-
-static void progress_phase(struct progress *progress, const char *phase)
-{
-	progress->phase = phase;
-	progress->fetched = 0;
-	if (progress->terminal)
-		show(progress);
+	telling->phase = phase;
+	telling->files = 0;
+	say(telling);
 }
 
 /* npm writes a line for each answer of the registry. Only counted: what it says may hold anything. */
-static void progress_stderr(void *context, const char *bytes, size_t count)
+static void on_stderr(void *context, const char *bytes, size_t count)
 {
-	struct progress *progress = context;
+	struct telling *telling = context;
 
 	for (const char *p = bytes, *end = bytes + count; p < end; p++) {
 		p = memchr(p, '\n', (size_t)(end - p));
 		if (p == NULL)
 			break;
-		progress->fetched++;
+		telling->files++;
 	}
-	if (progress->terminal && clock_now_ms() - progress->shown_ms >= PROGRESS_EVERY_MS)
-		show(progress);
-}
-
-static void progress_end(struct progress *progress)
-{
-	static const char clear[] = "\r\033[K";
-	ssize_t ignored = progress->terminal ? write(STDERR_FILENO, clear, sizeof(clear) - 1) : 0;
-
-	(void)ignored;
+	if (clock_now_ms() - telling->said_ms >= SAID_EVERY_MS)
+		say(telling);
 }
 
 /* ---- npm's answers ---- */
@@ -276,7 +231,7 @@ static size_t select_length(const struct request *request, size_t i)
 }
 
 static bool fetch(const struct npm *npm, const struct staging *staging, const struct request *request, const char *tree,
-                  struct progress *progress, struct refused *refused, struct npxc_error *err)
+                  struct telling *telling, struct refused *refused, struct npxc_error *err)
 {
 	static const char *const words[] = { "install",   "--ignore-scripts",     "--omit=dev",      "--no-audit",
 		                             "--no-fund", "--no-update-notifier", "--install-links", "--no-progress" };
@@ -285,10 +240,10 @@ static bool fetch(const struct npm *npm, const struct staging *staging, const st
 	struct proc_result result = { 0 };
 	bool ok = true;
 
-	job.on_stderr = progress_stderr;
-	job.context = progress;
+	job.on_stderr = on_stderr;
+	job.context = telling;
 	strv_push_all(&job.words, words, sizeof(words) / sizeof(words[0]));
-	strv_push(&job.words, progress->terminal ? "--loglevel=http" : "--loglevel=error");
+	strv_push(&job.words, telling->says ? "--loglevel=http" : "--loglevel=error");
 	strv_push(&job.words, "--");
 	for (size_t i = 0; ok && request->linked != NULL && i < request->linked->sources.count; i++)
 		ok = local_add(staging, request->linked->root, request->linked->sources.v[i], i, &sources, NULL, err);
@@ -302,7 +257,7 @@ static bool fetch(const struct npm *npm, const struct staging *staging, const st
 	}
 	job.sources = sources.mounts;
 	job.source_count = sources.mount_count;
-	progress_phase(progress, "fetching");
+	enter(telling, PROGRESS_FETCHING);
 	ok = ok && npm_run(npm, &job, &result, err);
 	if (ok && result.exit_status != 0)
 		ok = fetch_failed(npm, request, &result, refused, err);
@@ -499,7 +454,7 @@ static bool build_optional(const struct npm *npm, const struct staging *staging,
 
 static bool run_scripts(const struct npm *npm, const struct staging *staging, const struct request *request,
                         const char *tree, int root, const cJSON *lock, const struct store_node *node,
-                        struct refused *refused, struct record *record, struct npxc_error *err)
+                        struct telling *telling, struct refused *refused, struct record *record, struct npxc_error *err)
 {
 	struct script_places places = { 0 };
 	bool ok;
@@ -511,6 +466,8 @@ static bool run_scripts(const struct npm *npm, const struct staging *staging, co
 		strv_done(&places.optional);
 		return true;
 	}
+	if (places.required.count + places.optional.count > 0)
+		enter(telling, PROGRESS_SCRIPTS);
 	ok = build_required(npm, staging, request, tree, node, &places.required, refused, err);
 	for (size_t i = 0; ok && i < places.optional.count; i++)
 		ok = build_optional(npm, staging, tree, root, lock, node, places.optional.v[i], refused, err);
@@ -551,28 +508,22 @@ struct install_refused {
 };
 
 static bool install_in(const struct npm *npm, const struct staging *staging, const struct request *request,
-                       const char *tree, struct progress *progress, struct install_refused *refused,
+                       const char *tree, struct telling *telling, struct install_refused *refused,
                        struct record *record, struct store_node *node, struct npxc_error *err)
 {
 	FD_CLEANUP int root = -1;
 	cJSON *lock = NULL;
 	bool ok = write_root_manifest(staging, request, tree, err) && tree_open(tree, &root, err) &&
-	          fetch(npm, staging, request, tree, progress, &refused->npm, err) && read_lock(root, &lock, err) &&
+	          fetch(npm, staging, request, tree, telling, &refused->npm, err) && read_lock(root, &lock, err) &&
 	          record_packages(root, lock, request, record, err) && link_bins(root, record, err);
 
-	if (ok) {
-		progress_phase(progress, "looking at Node");
-		ok = choose_node(npm, record, node, err);
-	}
-	if (ok) {
-		progress_phase(progress, "install scripts");
-		ok = run_scripts(npm, staging, request, tree, root, lock, node, &refused->scripts, record, err);
-	}
+	ok = ok && choose_node(npm, record, node, err) &&
+	     run_scripts(npm, staging, request, tree, root, lock, node, telling, &refused->scripts, record, err);
 	cJSON_Delete(lock);
 	return ok;
 }
 
-/* After the line of progress has gone. What npm was refused stands in the error when it failed. */
+/* What npm was refused stands in the error when it failed. */
 static void tell_refused(const struct npm *npm, const struct request *request, const struct install_refused *refused,
                          bool installed)
 {
@@ -593,7 +544,7 @@ static void tell_refused(const struct npm *npm, const struct request *request, c
 bool install_packages(const struct npm *npm, const struct staging *staging, const struct request *request,
                       char **ret_tree, struct record *ret_record, struct store_node *ret_node, struct npxc_error *err)
 {
-	struct progress progress;
+	struct telling telling = { .says = npm->host->says };
 	struct install_refused refused = { 0 };
 	struct record record = { 0 };
 	struct store_node node = { 0 };
@@ -602,9 +553,7 @@ bool install_packages(const struct npm *npm, const struct staging *staging, cons
 
 	if (!staging_add(staging, "package", &tree, err))
 		return false;
-	progress_start(&progress, npm->host, request->title);
-	ok = install_in(npm, staging, request, tree, &progress, &refused, &record, &node, err);
-	progress_end(&progress);
+	ok = install_in(npm, staging, request, tree, &telling, &refused, &record, &node, err);
 	tell_refused(npm, request, &refused, ok);
 	refused_done(&refused.npm);
 	refused_done(&refused.scripts);

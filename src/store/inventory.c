@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- listing ---- */
 
@@ -169,6 +170,8 @@ static bool clean_key(const char *store_directory, const char *key, const char *
 		cleaning->kept++;
 		return true;
 	}
+	if (ftruncate(lock, 0) == -1) /* who waits is told nothing of an earlier installation */
+		return error_set_errno(err, ERROR_IO, "empty %s", lock_path);
 	layout_directories(key_path, true, &names);
 	for (size_t i = 0; ok && i < names.count; i++) {
 		mem_cleanup char *path = str_printf("%s/%s", key_path, names.v[i]);

@@ -281,7 +281,7 @@ static bool ask_image(const struct store_host *host, cJSON **ret_answer, struct 
 	strv_push(&launch.command, "-e");
 	strv_push(&launch.command, question);
 	/* As long as an installation: the first start may fetch the image. */
-	ok = host->run(host->context, &launch, NULL, LIMIT_INSTALL_MS, NULL, NULL, &result, NULL, err);
+	ok = host->run(host->context, &launch, NULL, host_time_left(host), NULL, NULL, &result, NULL, err);
 	launch_done(&launch);
 	if (!ok)
 		return error_prefix(err, "Node of image %s", host->image);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "store/cache.h"
 #include "store/reason.h"
 #include "store/record.h"
 #include "store/registry.h"
@@ -27,6 +28,9 @@ extern char **environ;
  * directories, which it may fetch without git, whatever --ignore-scripts and a setting that it does not know yet
  * (allow-git) say. Nothing of a package is ever loaded into this process, so nothing can take the functions back.
  * npm's wrapper of git copies what is enumerable of an error and drops its message otherwise.
+ *
+ * And npm writes into its cache what the request said in each header that the answer varies by: with "Vary:
+ * Authorization" the token. An answer that varies by "*" is kept without, and never used unasked.
  */
 static const char guard[] =
     "'use strict'\n"
@@ -41,6 +45,12 @@ static const char guard[] =
     "}\n"
     "for (const name of Object.keys(programs)) if (/^_?(spawn|exec|fork)/.test(name)) programs[name] = refuse\n"
     "programs.ChildProcess.prototype.spawn = o => refuse(o && o.file, o && o.args && o.args.slice(1))\n"
+    "const { prototype } = require('http').ClientRequest\n"
+    "const { emit } = prototype\n"
+    "prototype.emit = function (name, answer) {\n"
+    "  if (name === 'response' && /auth|otp|cookie/i.test(answer.headers.vary)) answer.headers.vary = '*'\n"
+    "  return emit.apply(this, arguments)\n"
+    "}\n"
     "require('module').syncBuiltinESMExports()\n";
 
 /* ---- where npm is ---- */
@@ -396,11 +406,13 @@ static void add_proxies(struct launch *launch, bool secrets)
 			launch_add_env(launch, exceptions[i], getenv(exceptions[i]));
 }
 
-static void add_environment(struct launch *launch, const struct npm_job *job)
+static void add_environment(struct launch *launch, const struct npm *npm, const struct npm_job *job)
 {
 	launch_add_env(launch, "npm_config_userconfig", GUEST_CONFIG "/npmrc");
 	launch_add_env(launch, "npm_config_globalconfig", GUEST_CONFIG "/none");
 	launch_add_env(launch, "npm_config_cache", GUEST_CACHE);
+	if (job->step == NPM_FETCH && npm->asks_again)
+		launch_add_env(launch, "npm_config_prefer_online", "true");
 	launch_add_env(launch, "npm_config_logs_max", "0");
 	launch_add_env(launch, "NO_UPDATE_NOTIFIER", "1");
 	launch_add_env(launch, "NO_COLOR", "1");
@@ -486,7 +498,7 @@ static void make_launch(const struct npm *npm, const struct npm_job *job, const 
 	mem_cleanup char *extra = str_printf("%s/extra-ca.pem", config);
 
 	host_base_launch(launch);
-	add_environment(launch, job);
+	add_environment(launch, npm, job);
 	add_proxies(launch, job->step == NPM_FETCH);
 	if (file_exists(extra))
 		launch_add_env(launch, "NODE_EXTRA_CA_CERTS", GUEST_CONFIG "/extra-ca.pem");
@@ -519,35 +531,64 @@ static bool make_reach(const struct npm *npm, const struct npm_job *job, struct 
 	return true;
 }
 
-bool npm_run(const struct npm *npm, const struct npm_job *job, struct proc_result *ret_result, struct npxc_error *err)
+/* With the cache of one step mounted: what is fetched stays, what scripts want of one goes with its step. */
+static bool run_with(const struct npm *npm, const struct npm_job *job, const struct store_reach *reach,
+                     const char *config, const char *cache, struct proc_result *ret_result, struct npxc_error *err)
+{
+	struct launch launch = { 0 };
+
+	make_launch(npm, job, config, cache, &launch);
+	const bool ok = npm->host->run(npm->host->context, &launch, reach, host_time_left(npm->host), job->on_stderr,
+	                               job->context, ret_result, job->refused, err);
+	launch_done(&launch);
+	return ok;
+}
+
+static bool run_fetching(const struct npm *npm, const struct npm_job *job, const struct store_reach *reach,
+                         const char *config, struct proc_result *ret_result, struct npxc_error *err)
+{
+	struct cache cache;
+
+	if (!cache_open(npm->host, &cache, err))
+		return false;
+	const bool ok = run_with(npm, job, reach, config, cache.path, ret_result, err);
+	cache_close(&cache);
+	return ok;
+}
+
+static bool run_scripts(const struct npm *npm, const struct npm_job *job, const struct store_reach *reach,
+                        const char *config, struct proc_result *ret_result, struct npxc_error *err)
 {
 	mem_cleanup char *random = random_hex(8);
-	mem_cleanup char *cache_name = str_printf("cache-%s", random);
+	mem_cleanup char *name = str_printf("cache-%s", random);
 	mem_cleanup char *cache = NULL;
+
+	if (!staging_add(job->staging, name, &cache, err) || !run_with(npm, job, reach, config, cache, ret_result, err))
+		return false;
+	if (staging_drop(job->staging, cache, err))
+		return true;
+	proc_result_done(ret_result);
+	return false;
+}
+
+bool npm_run(const struct npm *npm, const struct npm_job *job, struct proc_result *ret_result, struct npxc_error *err)
+{
 	mem_cleanup char *config = NULL;
-	struct launch launch = { 0 };
 	struct store_reach reach;
-	bool ok;
 
 	if (!make_reach(npm, job, &reach, err))
 		return false;
-	if (!make_config(npm, job, &config, err) || !staging_add(job->staging, cache_name, &cache, err)) {
-		registry_reach_done(&reach);
-		return false;
-	}
-	make_launch(npm, job, config, cache, &launch);
-	ok = npm->host->run(npm->host->context, &launch, &reach, LIMIT_INSTALL_MS, job->on_stderr, job->context,
-	                    ret_result, job->refused, err);
-	launch_done(&launch);
+	const bool ok = make_config(npm, job, &config, err) &&
+	                (job->step == NPM_FETCH ? run_fetching(npm, job, &reach, config, ret_result, err)
+	                                        : run_scripts(npm, job, &reach, config, ret_result, err));
 	registry_reach_done(&reach);
 	if (!ok)
 		return false;
 	/* Before anything that a package brings may run. */
-	if (!staging_drop(job->staging, config, err) || !staging_drop(job->staging, cache, err)) {
-		proc_result_done(ret_result);
-		return false;
-	}
-	return true;
+	if (staging_drop(job->staging, config, err))
+		return true;
+	proc_result_done(ret_result);
+	return false;
 }
 
 static char *without_secrets(const struct npm *npm, const char *text)

@@ -15,8 +15,9 @@
  *   whatever npm's release and configuration are. npm's process refuses to start any program (a dependency from git or
  *   a directory would be prepared by its own scripts, with its own configuration); settings and a masked git say the
  *   same again.
- * NPM_SCRIPTS: runs what packages bring and knows no credential. Another sandbox, another configuration directory,
- *   another npm cache; the first configuration directory has been removed before it starts.
+ *   What it fetched stays in the store's cache (store/cache.h), which this step alone sees.
+ * NPM_SCRIPTS: runs what packages bring and knows no credential. Another sandbox, another configuration directory, an
+ *   npm cache that is empty; the first configuration directory has been removed before it starts.
  */
 enum npm_step { NPM_FETCH, NPM_SCRIPTS };
 
@@ -28,6 +29,7 @@ struct npm {
 	struct npmrc config; /* the user's: builtin, global, user file, environment */
 	bool ignore_scripts; /* the user's own setting: no scripts at all */
 	struct rules allow;  /* install.allow of both files */
+	bool asks_again;     /* the registry, also about what its answers were to be kept for; false after npm_find */
 };
 
 /* ERROR_INSTALL when there is none; ERROR_CONFIG for a rule of install.allow that is none. */

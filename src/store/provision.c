@@ -182,7 +182,7 @@ bool provision_node(const struct npm *npm, const char *engines, struct store_nod
 	struct staging staging;
 	bool ok;
 
-	if (!staging_wait_for_lock(npm->host, lock_path, &lock, err))
+	if (!staging_wait_for_lock(npm->host, lock_path, NULL, &lock, err))
 		return false;
 	node_choose(npm->host, npm->node, engines, ret_node); /* another one may have installed it meanwhile */
 	if (ret_node->version != NULL)

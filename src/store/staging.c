@@ -1,5 +1,6 @@
 #include "store/staging.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/fd.h"
 #include "base/file.h"
@@ -93,7 +94,21 @@ static bool is_interrupted(const struct store_host *host)
 	return host->interrupted != NULL && host->interrupted(host->context);
 }
 
-bool staging_wait_for_lock(const struct store_host *host, const char *path, int *ret_fd, struct npxc_error *err)
+static bool gave_up(const struct store_host *host, struct npxc_error *err)
+{
+	const bool is_late = host->deadline_ms != 0 && clock_now_ms() > host->deadline_ms;
+
+	if (!is_late && !is_interrupted(host))
+		return false;
+	error_set(err, ERROR_IO,
+	          is_late ? "another npxc has been installing the same for too long; `npxc ps` shows it"
+	                  : "told to end while another npxc installs the same");
+	err->sys_errno = is_late ? ETIMEDOUT : EINTR;
+	return true;
+}
+
+bool staging_wait_for_lock(const struct store_host *host, const char *path, struct progress *progress, int *ret_fd,
+                           struct npxc_error *err)
 {
 	static const struct timespec pause = { .tv_nsec = 50 * 1000 * 1000 };
 	struct npxc_error why = { 0 };
@@ -104,15 +119,16 @@ bool staging_wait_for_lock(const struct store_host *host, const char *path, int 
 			*err = why;
 			return false;
 		}
-		if (is_interrupted(host)) {
-			error_set(err, ERROR_IO, "told to end while another npxc installs the same");
-			err->sys_errno = EINTR;
+		if (gave_up(host, err))
 			return false;
-		}
 		if (attempts == 20)
 			log_notice("waiting for another npxc that installs the same");
+		if (progress != NULL)
+			progress_follow_path(progress, path, attempts >= 20);
 		nanosleep(&pause, NULL);
 	}
+	if (progress != NULL && progress->file != -1)
+		progress_follow_path(progress, path, true);
 	return true;
 }
 

@@ -2,6 +2,7 @@
 #define NPXC_STORE_STAGING_H
 
 #include "store/host.h"
+#include "store/progress.h"
 
 #include <sys/types.h>
 
@@ -55,8 +56,11 @@ bool staging_settle(const struct staging *staging, const char *tree, const char 
  */
 bool staging_remove(const char *directory, struct npxc_error *err) NPXC_MUST_CHECK;
 
-/* An exclusive lock on a file; says so when it has to wait. ERROR_IO with EINTR when npxc was told to end meanwhile. */
-bool staging_wait_for_lock(const struct store_host *host, const char *path, int *ret_fd,
+/*
+ * An exclusive lock on a file; says so when it has to wait, and shows what the one that has it says there (`progress`;
+ * NULL: nothing). ERROR_IO, with EINTR when npxc was told to end meanwhile, with ETIMEDOUT after host->deadline_ms.
+ */
+bool staging_wait_for_lock(const struct store_host *host, const char *path, struct progress *progress, int *ret_fd,
                            struct npxc_error *err) NPXC_MUST_CHECK;
 
 /* Makes <store> and its fixed subdirectories. */

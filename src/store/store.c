@@ -2,10 +2,12 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/tree.h"
+#include "store/cache.h"
 #include "store/directory.h"
 #include "store/install.h"
 #include "store/layout.h"
@@ -199,6 +201,7 @@ static bool install_locked(const struct store_host *host, const struct node_fact
 	struct npm npm;
 	struct staging staging;
 	mem_cleanup char *tree = NULL;
+	struct npxc_error why;
 	bool ok;
 
 	if (!npm_find(host, facts, &npm, err))
@@ -207,10 +210,13 @@ static bool install_locked(const struct store_host *host, const struct node_fact
 		npm_done(&npm);
 		return false;
 	}
+	npm.asks_again = wish == STORE_UPDATE;
 	ok = install_packages(&npm, &staging, request, &tree, &found.record, &found.node, err) &&
 	     settle(host, facts, request, &staging, tree, wish, &found, ret_installed, err);
 	staging_done(&staging);
 	npm_done(&npm);
+	if (!cache_trim(host->store_directory, LIMIT_STORE_CACHE_BYTES, &why))
+		log_info("store", "%s", why.message);
 	if (!ok) {
 		found_done(&found);
 		return false;
@@ -230,33 +236,6 @@ static void drop_empty_key(const char *store_directory, const char *key)
 	if (names.count == 0 || (names.count == 1 && strcmp(names.v[0], "lock") == 0))
 		layout_drop_key(store_directory, key);
 	strv_done(&names);
-}
-
-static bool install(const struct store_host *host, const struct node_facts *facts, struct request *request,
-                    enum store_wish wish, struct found *ret_found, bool *ret_installed, struct npxc_error *err)
-{
-	mem_cleanup char *key_path = layout_key(host->store_directory, request->key);
-	mem_cleanup char *lock_path = str_printf("%s/lock", key_path);
-	FD_CLEANUP int lock = -1;
-
-	if (!staging_prepare_store(host->store_directory, err))
-		return false;
-	/* `clean` may take an empty key directory away between these two. */
-	for (int attempt = 0; lock == -1; attempt++) {
-		if (!file_make_directories(key_path, 0755, err))
-			return false;
-		if (!staging_wait_for_lock(host, lock_path, &lock, err) && (err->sys_errno != ENOENT || attempt == 8))
-			return false;
-	}
-	if (wish == STORE_ENSURE && look(host, facts, request, ret_found))
-		return true; /* installed by another start while this one waited */
-	/* Resolved once: when only the platform is another one now, the same version is installed for it. */
-	if (wish == STORE_ENSURE && request->count == 1 && request->directories[0] == NULL && request->exact == NULL)
-		request->exact = record_resolved(key_path, request->select);
-	if (install_locked(host, facts, request, wish, ret_found, ret_installed, err))
-		return true;
-	drop_empty_key(host->store_directory, request->key);
-	return false;
 }
 
 /* Whatever it is that fails, it is the installation that fails, but for npxc being told to end; where the store cannot
@@ -447,51 +426,169 @@ static bool find_node(const struct store_host *host, const struct request *reque
 	return wish != STORE_LOOK ? false : error_prefix(err, "%s is not installed; run npxc install", request->title);
 }
 
+/* Run where it lies, and all that it depends on lies there too. */
+static bool is_ready(const struct request *request)
+{
+	return request->linked != NULL && request->linked->wants == NULL;
+}
+
 /*
  * Whether a single directory is run where it lies. Else it is installed as a registry's package would be: in a machine
  * of its own or with another Node than its add-ons were built for, where its own install scripts have not run, and for
- * a line of -c.
+ * a line of -c. Where nothing of it has to be installed, what it runs with is the answer.
  */
-static void choose_linked(const struct store_host *host, const struct node_facts *facts,
-                          const struct store_request *from, struct request *request, struct found *found)
+static bool choose_linked(const struct store_host *host, const struct store_request *from, enum store_wish wish,
+                          struct request *request, struct node_facts *ret_facts, struct found *found,
+                          struct npxc_error *err)
 {
+	struct node_facts facts = { 0 };
+	struct store_node node = { 0 };
+
 	if (!host->links || request->count != 1 || request->directories[0] == NULL || from->call != NULL)
-		return;
+		return true;
+	if (!find_node(host, request, wish, &facts, err))
+		return false;
 	mem_cleanup char *real_home = directory_home(host->home);
 	struct linked *linked = linked_read(request->directories[0], real_home);
-	struct store_node node = { 0 };
 	if (linked != NULL)
-		node_choose(host, facts, linked->engines, &node);
-	if (linked == NULL || linked->scripts || node.version == NULL || !linked_fits(linked, host, facts, &node)) {
-		node_done(&node);
+		node_choose(host, &facts, linked->engines, &node);
+	if (linked == NULL || linked->scripts || node.version == NULL || !linked_fits(linked, host, &facts, &node)) {
 		linked_free(linked);
-		return;
+		linked = NULL;
 	}
 	request->linked = linked;
-	if (linked->wants == NULL)
+	if (is_ready(request)) {
+		*ret_facts = facts;
 		found->node = node;
-	else
-		node_done(&node);
+		return true;
+	}
+	node_done(&node);
+	node_facts_done(&facts);
+	return true;
 }
 
-static bool get(const struct store_host *host, const struct node_facts *facts, const struct store_request *from,
-                enum store_wish wish, struct request *request, struct found *found, bool *ret_installed,
-                struct npxc_error *err)
+/* What is installed, without starting anything but, once, the host's own Node. */
+static bool find(const struct store_host *host, const struct request *request, struct node_facts *ret_facts,
+                 struct found *ret_found, struct npxc_error *err)
 {
-	choose_linked(host, facts, from, request, found);
-	if (!request_name(request, host->scopes, err))
+	struct node_facts facts;
+
+	if (!find_node(host, request, STORE_LOOK, &facts, err))
 		return false;
-	if (request->linked != NULL && request->linked->wants == NULL)
+	if (look(host, &facts, request, ret_found)) {
+		*ret_facts = facts;
 		return true;
+	}
+	node_facts_done(&facts);
+	return error_set(err, ERROR_INSTALL, "%s is not installed; run npxc install %s", request->title,
+	                 request->title);
+}
+
+/* ---- installing: the process that does it, which has the key's lock ---- */
+
+static bool run_work(const struct store_host *host, const struct store_work *work, bool *ret_installed,
+                     struct npxc_error *err)
+{
+	struct request request = *work->request; /* but for what is owned: that stays work's */
+	const enum store_wish wish = (enum store_wish)work->wish;
+	mem_cleanup char *key_path = layout_key(host->store_directory, request.key);
+	mem_cleanup char *resolved = record_resolved(key_path, request.select);
+	struct node_facts facts = { 0 };
+	struct found found = { 0 };
+	bool ok = find_node(host, &request, wish, &facts, err);
+
+	/* Resolved once: when only the platform is another one now, the same version is installed for it. */
+	if (wish == STORE_ENSURE && request.count == 1 && request.directories[0] == NULL && request.exact == NULL)
+		request.exact = resolved;
+	ok = ok && ((wish == STORE_ENSURE && look(host, &facts, &request, &found)) ||
+	            install_locked(host, &facts, &request, wish, &found, ret_installed, err));
+	found_done(&found);
+	node_facts_done(&facts);
+	if (ok)
+		return true;
+	(void)install_has_failed(err);
+	if (host->says && (host->interrupted == NULL || !host->interrupted(host->context)))
+		progress_say_failed(work->title, err);
+	drop_empty_key(host->store_directory, request.key); /* then another one may begin */
+	return false;
+}
+
+/* ---- and those that wait for it ---- */
+
+static bool lock_key(const struct store_host *host, const char *key_path, struct progress *progress, int *ret_lock,
+                     struct npxc_error *err)
+{
+	mem_cleanup char *path = str_printf("%s/lock", key_path);
+	struct npxc_error why = { 0 };
+
+	if (!staging_prepare_store(host->store_directory, err))
+		return false;
+	/* `clean` may take an empty key directory away between these two. */
+	for (int attempt = 0; attempt < 8; attempt++) {
+		if (!file_make_directories(key_path, 0755, err))
+			return false;
+		if (staging_wait_for_lock(host, path, progress, ret_lock, &why))
+			return true;
+		if (why.sys_errno != ENOENT)
+			break;
+	}
+	*err = why;
+	return false;
+}
+
+static bool install_apart(const struct store_host *host, const struct request *request, enum store_wish wish, int lock,
+                          struct progress *progress, bool *ret_installed, struct npxc_error *err)
+{
+	const struct store_work work = { .run = run_work, .title = request->title, .request = request, .wish = wish };
+
+	if (host->note != NULL) {
+		progress_clear(progress);
+		log_notice("%s", host->note);
+	}
+	if (!progress->on_terminal)
+		log_notice("installing %s (once; later starts use what is stored)", request->title);
+	return host->apart != NULL ? host->apart(host->context, host, &work, lock, progress, ret_installed, err)
+	                           : run_work(host, &work, ret_installed, err);
+}
+
+static bool install(const struct store_host *host, const struct request *request, enum store_wish wish,
+                    struct node_facts *ret_facts, struct found *ret_found, bool *ret_installed, struct npxc_error *err)
+{
+	mem_cleanup char *key_path = layout_key(host->store_directory, request->key);
+	FD_CLEANUP int lock = -1;
+	struct progress progress;
+	struct npxc_error ignored;
+	bool ok;
+
+	progress_begin(&progress, request->title, host->progress);
+	ok = lock_key(host, key_path, &progress, &lock, err);
+	/* Installed by another start while this one waited, or found to be impossible? */
+	if (ok && (wish != STORE_ENSURE || !find(host, request, ret_facts, ret_found, &ignored))) {
+		ok = progress.failed.kind == ERROR_NONE;
+		if (!ok)
+			*err = progress.failed;
+		ok = ok && install_apart(host, request, wish, lock, &progress, ret_installed, err) &&
+		     find(host, request, ret_facts, ret_found, err);
+	}
+	progress_end(&progress);
+	return ok;
+}
+
+static bool get(const struct store_host *host, const struct request *request, enum store_wish wish,
+                struct node_facts *ret_facts, struct found *ret_found, bool *ret_installed, struct npxc_error *err)
+{
+	struct npxc_error why = { 0 };
+
 	/* What names itself exactly has nothing to be looked up again. */
 	if (wish == STORE_UPDATE && request->count == 1 && (request->exact != NULL || request->directories[0] != NULL))
 		wish = STORE_ENSURE;
-	if (wish != STORE_FORCE && wish != STORE_UPDATE && look(host, facts, request, found))
+	if ((wish == STORE_LOOK || wish == STORE_ENSURE) && find(host, request, ret_facts, ret_found, &why))
 		return true;
-	if (wish == STORE_LOOK)
-		return error_set(err, ERROR_INSTALL, "%s is not installed; run npxc install %s", request->title,
-		                 from->specs[0]);
-	return install(host, facts, request, wish, found, ret_installed, err) || install_has_failed(err);
+	if (wish != STORE_LOOK && (why.kind == ERROR_NONE || why.kind == ERROR_INSTALL) &&
+	    (install(host, request, wish, ret_facts, ret_found, ret_installed, &why) || install_has_failed(&why)))
+		return true;
+	*err = why;
+	return false;
 }
 
 bool store_get(const struct store_host *host, const struct store_request *from, enum store_wish wish,
@@ -505,8 +602,9 @@ bool store_get(const struct store_host *host, const struct store_request *from, 
 
 	if (!request_make(from, host->cwd, host->home, &request, err))
 		return false;
-	ok = find_node(host, &request, wish, &facts, err) &&
-	     get(host, &facts, from, wish, &request, &found, &installed, err);
+	ok = choose_linked(host, from, wish, &request, &facts, &found, err) &&
+	     request_name(&request, host->scopes, err) &&
+	     (is_ready(&request) || get(host, &request, wish, &facts, &found, &installed, err));
 	ok = ok && fill(host, from, &request, &facts, &found, ret_package, err);
 	if (ok)
 		ret_package->installed_now = installed;

@@ -21,6 +21,7 @@
  *   <store>/packages/<key>/lock                     held while installing
  *   <store>/packages/<key>/<version>-<platform>/    node_modules, package.json, package-lock.json, npxc.json (facts)
  *   <store>/node/<version>-<platform>/bin/node      a Node that a package needs and the host has not
+ *   <store>/cache/npm/                              what npm has fetched: store/cache.h
  *   <store>/staging/<random>/                       unfinished; removed by the janitor
  *
  * <key> is spec_package_key(name); for a set of several packages "set=<hash>", for a directory "dir=<hash of its real

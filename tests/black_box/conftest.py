@@ -217,6 +217,15 @@ def world(cache):
 
 
 @pytest.fixture
+def alone(world):
+    """A store of its own."""
+    with tempfile.TemporaryDirectory(prefix="npxc-cache-") as cache:
+        os.chmod(cache, 0o755)
+        world.env["XDG_CACHE_HOME"] = cache
+        yield world
+
+
+@pytest.fixture
 def probe(cache):
     """The probe as a directory spec, in a place that every user can read."""
     return str(PROBE)

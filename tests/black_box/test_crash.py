@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(RUNTIME not in (None, "bwrap"), reason="other ru
 FAULTY = TOP / "build" / "faults" / "npxc"
 SHIM = TOP / "build" / "shim" / "container"
 CASSETTE = TOP / "fixtures" / "cassettes" / "docker-28.2.2.json"
-ROLES = ["launcher", "janitor", "egress", "sandbox", "sweeper"]
+ROLES = ["launcher", "janitor", "egress", "sandbox", "sweeper", "installer", "keeper"]
 PATIENCE = 60
 AT_ONCE = 4
 # Every point as often as each scenario reaches it, and everybody who can be killed there: some four times as many.
@@ -193,6 +193,8 @@ def victims_at(seen):
                 "sandbox.child-execs"):
         return [{role}]
     found = [{role}, {"launcher"}, {"janitor"}, {"launcher", "janitor"}]
+    if "installer" in known:  # what the launcher and it have is with it, and its janitor is its keeper
+        found += [{"installer"}, {"keeper"}, {"installer", "keeper"}]
     if "egress" in known:
         found.append({"egress"})
     return [one for i, one in enumerate(found) if one <= set(known) and one not in found[:i]]
@@ -219,9 +221,14 @@ def judge(run, victims, point):
         return f"the launcher ended with {run.status}: {run.errors.decode(errors='replace')}"
     if "launcher" not in dead and run.status != 0 and b"npxc:" not in run.errors:
         return "the launcher failed without a word"
+    if "installer" in dead and "launcher" not in dead and run.status != 3:
+        return f"the installer was killed and the launcher ended with {run.status}"
     # Two janitors, or launcher and janitor: that is what gc is for. Whoever is left of them is given its time first.
     twice = run.scenario.base.endswith("=janitor") and "janitor" in victims
-    if {"launcher", "janitor"} <= dead or twice:
+    # An installation goes on without its launcher.
+    if run.scenario.own_cache and "installer" not in dead:
+        wait_until(lambda: not run.left(), PATIENCE)
+    if {"launcher", "janitor"} <= dead or {"installer", "keeper"} <= dead or twice:
         wait_until(lambda: not any(left.startswith("process") for left in run.left()), 5)
         run.collect()
     if wait_until(lambda: not run.left(), 10):
@@ -277,7 +284,7 @@ def is_chosen(scenario, seen, victims, last):
     if seen[1] not in (1, last[seen[0]]):
         return False
     if scenario.own_cache:  # npm takes its time
-        return seen[0].startswith("staging.")
+        return seen[0].startswith(("staging.", "installer."))
     return not scenario.shim or victims in ({seen[2]}, {"launcher", "janitor"})
 
 

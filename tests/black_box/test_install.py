@@ -15,15 +15,6 @@ from conftest import RUNTIME, TOP, Echo
 pytestmark = pytest.mark.skipif(RUNTIME not in (None, "bwrap"), reason="other runtimes: tests/live")
 
 
-@pytest.fixture
-def alone(world):
-    """A store of its own."""
-    with tempfile.TemporaryDirectory(prefix="npxc-cache-") as cache:
-        os.chmod(cache, 0o755)
-        world.env["XDG_CACHE_HOME"] = cache
-        yield world
-
-
 @contextlib.contextmanager
 def registry():
     """A registry on this machine's loopback; its URL."""

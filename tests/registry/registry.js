@@ -1,12 +1,14 @@
 // A small npm registry on loopback for the tests of the store. Prints its port, ends when its stdin does.
 // What starts with @secret/ is answered only with the token from REGISTRY_TOKEN. GET /-/publish/<name>/<version> adds
-// a version; GET /-/count answers how many requests for packages there were. GET /-/mark/<word> keeps a word, by which a
+// a version; GET /-/count answers how many requests for packages there were, GET /-/asked which, GET /-/sent those
+// that were answered with more than 304. Answers have an ETag, those about packages the headers of REGISTRY_HEADERS (JSON). GET /-/mark/<word> keeps a word, by which a
 // script tells that it has run; GET /-/marks answers all of them. POST /-/add takes further packages.
 const http = require('node:http')
 const zlib = require('node:zlib')
 const crypto = require('node:crypto')
 
 const token = process.env.REGISTRY_TOKEN
+const headers = JSON.parse(process.env.REGISTRY_HEADERS ?? '{}')
 const bin = '#!/usr/bin/env node\nconsole.log("here")\n'
 const hunt = require('node:fs').readFileSync(require('node:path').join(__dirname, 'hunt.js'), 'utf8')
 const failing = 'console.error("Error: the sky is falling"); process.exit(3)\n'
@@ -75,7 +77,8 @@ const tarball = (name, version) => {
 }
 const latest = versions => Object.keys(versions).filter(v => !v.includes('-')).sort((a, b) => a.localeCompare(b, 'en', { numeric: true })).pop()
 
-let count = 0
+const asked = []
+const sent = []
 const server = http.createServer((request, response) => {
   const url = decodeURIComponent(request.url)
   const answer = (status, body) => {
@@ -93,13 +96,22 @@ const server = http.createServer((request, response) => {
   }
   if (url.startsWith('/-/mark/')) return answer(200, String(marks.push(url.slice('/-/mark/'.length))))
   if (url === '/-/marks') return answer(200, marks)
-  if (url === '/-/count') return answer(200, String(count))
-  count++
+  if (url === '/-/count') return answer(200, String(asked.length))
+  if (url === '/-/asked') return answer(200, asked)
+  if (url === '/-/sent') return answer(200, sent)
+  asked.push(url)
   const match = url.match(/^\/((?:@[^/]+\/)?[^/]+)(?:\/-\/(.+)\.tgz)?$/)
   const name = match && match[1]
   if (!name || !Object.hasOwn(packages, name)) return answer(404, { error: 'not found' })
   if (name.startsWith('@secret/') && request.headers.authorization !== `Bearer ${token}`) return answer(401, { error: 'unauthorized' })
-  if (match[2]) return answer(200, tarball(name, match[2]))
+  const answerUnlessKnown = (type, body, more) => {
+    const etag = `"${crypto.createHash('sha256').update(body).digest('hex')}"`
+    const known = request.headers['if-none-match'] === etag
+    if (!known) sent.push(url)
+    response.writeHead(known ? 304 : 200, { 'content-type': type, etag, ...more })
+    response.end(known ? undefined : body)
+  }
+  if (match[2]) return answerUnlessKnown('application/octet-stream', tarball(name, match[2]))
   const base = `http://127.0.0.1:${server.address().port}`
   const versions = {}
   for (const version of Object.keys(packages[name])) {
@@ -111,7 +123,8 @@ const server = http.createServer((request, response) => {
       dist: { tarball: `${name === 'elsewhere' ? 'http://files.invalid' : base}/${name}/-/${version}.tgz`, integrity: 'sha512-' + crypto.createHash('sha512').update(tarball(name, version)).digest('base64') }
     }
   }
-  answer(200, { name, 'dist-tags': { latest: latest(versions), next: Object.keys(versions).find(v => v.includes('-')) ?? latest(versions) }, versions })
+  const about = { name, 'dist-tags': { latest: latest(versions), next: Object.keys(versions).find(v => v.includes('-')) ?? latest(versions) }, versions }
+  answerUnlessKnown('application/json', JSON.stringify(about), headers)
 })
 server.listen(0, '127.0.0.1', () => console.log(server.address().port))
 process.stdin.resume().on('end', () => process.exit(0))
