@@ -144,10 +144,11 @@ struct uses {
 static void take_names(void *context, const char *begin, const char *behind)
 {
 	const struct uses *uses = context;
-	const char *name;
+	const char *name = behind;
+	const size_t length = name_behind(behind, (size_t)(uses->end - behind), &name);
 
 	find_pattern(uses->text, begin, uses->names);
-	add_name(uses->names, name, name_behind(behind, (size_t)(uses->end - behind), &name));
+	add_name(uses->names, name, length);
 }
 
 void variables_find(const char *text, size_t length, struct strv *names)
