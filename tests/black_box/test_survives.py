@@ -112,6 +112,8 @@ def test_what_a_directory_depends_on_is_waited_for_by_the_next_start_of_the_dire
     out, errors = second.communicate(timeout=PATIENCE)
     assert (second.returncode, out) == (0, b"") and errors.splitlines()[-1:] == [b"1.0.0"], errors
     assert npm.ask("-/marks").count("begun") == 1 and not (d / "node_modules").exists()
+    there = [path.name for path in (store_of(world) / "packages").glob("*/*/node_modules/[!.]*")]
+    assert there == ["slow"]  # and no copy of the directory
     assert ended(world)
 
 
