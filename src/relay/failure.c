@@ -27,6 +27,10 @@ enum failure failure_in(const char *bytes, size_t count, bool names_path)
 	if (contains(bytes, count, "ead-only file system") ||
 	    (names_path && contains(bytes, count, "or directory, mkdir '")) || contains(bytes, count, "EROFS"))
 		return FAILURE_READ_ONLY;
+	/* SQLite's and libsql's, of a file that is not there and cannot be made (SQLITE_CANTOPEN, 14) */
+	if (contains(bytes, count, "nable to open database file") ||
+	    contains(bytes, count, "nable to open connection to local database"))
+		return FAILURE_READ_ONLY;
 	if (contains(bytes, count, "o space left on device") || contains(bytes, count, "ENOSPC"))
 		return FAILURE_SPACE;
 	for (size_t i = 0; i < sizeof(NETWORK) / sizeof(NETWORK[0]); i++)

@@ -387,7 +387,7 @@ bool run_relay(struct session *session, struct sandbox *sandbox, struct learned 
 		*err = judged;
 		return false;
 	}
-	withheld_tell_end(session, by_itself && ran ? status : 0, errors);
+	withheld_tell_end(session, by_itself && ran ? status : -1, errors);
 	if (signals_caught())
 		return session_interrupted(err);
 	if (!ran)

@@ -187,7 +187,8 @@ void withheld_tell_end(struct session *session, int status, const char *errors)
 	if (status == 128 + SIGKILL && runtime_driver(session->runtime.kind)->has_containers)
 		tell_memory(session, NOTICE_KILLED); /* an engine forgets its container, and why it ended */
 	tell_ceilings(session); /* a process of the server's may have been killed, and the server gone on */
-	if (status == 0)
+	/* One that answers nothing and ends with 0 has failed too. */
+	if (status == -1 || (status == 0 && relay_unanswered(session->relay, true)->count == 0))
 		return;
 	withheld_tell_trouble(session);
 	relay_tell_failure(session->relay, errors, strlen(errors), false);

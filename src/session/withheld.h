@@ -20,7 +20,7 @@ void withheld_watch(struct session *session, struct sandbox *sandbox);
 void withheld_tell_limits(struct session *session);
 /* What may be the reason of a failure: the network that is not there, a ceiling that was reached. */
 void withheld_tell_trouble(struct session *session);
-/* The same of a server that ended by itself; `errors`: the end of its stderr. */
+/* The same of a server that ended by itself; `status`: -1 when it did not; `errors`: the end of its stderr. */
 void withheld_tell_end(struct session *session, int status, const char *errors);
 /* At the end: what was written to HOME, where that can be seen. */
 void withheld_tell_lost(struct session *session);

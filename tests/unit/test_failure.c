@@ -18,6 +18,7 @@ static void words_tell_what_failed(void **state)
 		{ "OSError: [Errno 30] Read-only file system: '/x'", false, FAILURE_READ_ONLY },
 		{ "ENOENT: no such file or directory, mkdir '/x'", true, FAILURE_READ_ONLY },
 		{ "ENOENT: no such file or directory, mkdir '/x'", false, FAILURE_NONE },
+		{ "SqliteError: unable to open database file", false, FAILURE_READ_ONLY },
 		{ "ENOSPC: no space left on device, write", false, FAILURE_SPACE },
 		{ "write /x: No space left on device", false, FAILURE_SPACE },
 		{ "getaddrinfo EAI_AGAIN example.com", false, FAILURE_NETWORK },
