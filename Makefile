@@ -300,6 +300,9 @@ corpus-ci: all ## compares the six of them that every push tries
 	@$(PYTHON) conformance/corpus/run.py --npxc $(BUILD)/npxc --output $(BUILD)/corpus.json --ci \
 		--cache "$${NPXC_TEST_CACHE:-$(BUILD)/test-cache-$$(id -u)}" $(CORPUS_FLAGS)
 
+contact: all ## starts each server of the corpus bare, literally, and with what stderr named; CONTACT_FLAGS for contact.py
+	@$(PYTHON) conformance/corpus/contact.py --npxc $(BUILD)/npxc $(CONTACT_FLAGS)
+
 corpus-files: all ## plays real servers with files bare, on bwrap and, as root, on podman; fetches 900 MB; CORPUS_FLAGS for files.py
 	@$(if $(filter Linux0,$(UNAME)$(shell id -u)),ci/podman)
 	@$(PYTHON) conformance/corpus/files.py --npxc $(BUILD)/npxc \
