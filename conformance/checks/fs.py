@@ -19,8 +19,8 @@ def sources(part):
             source, target = argv[index + 1:index + 3]
         elif word in ("--bind-fd", "--ro-bind-fd") and argv[index + 2] != "/data":
             found.add(argv[index + 2])  # a directory that is run where it lies
-        if target.startswith(("/data", "/opt/")):
-            found.add(source)
+        if target.startswith(("/data", "/opt/")) or source == target != "" and target.startswith(part.seen["home"]):
+            found.add(source)  # or where it lies
     return found
 
 

@@ -311,6 +311,27 @@ bool linked_fits(const struct linked *linked, const struct store_host *host, con
 
 /* ---- the command ---- */
 
+/*
+ * The words before a file that cannot be executed as it is: npm makes every command executable and takes carriage
+ * returns away, which nobody may do here. `text`: how it begins.
+ */
+static void add_interpreter(const char *text, size_t length, bool executable, struct strv *words)
+{
+	const char *end = length > 0 ? memchr(text, '\n', length) : NULL;
+	const bool carriage_return = end != NULL && end > text && end[-1] == '\r';
+	if (executable && !carriage_return)
+		return;
+	mem_cleanup char *line = end != NULL ? str_dup_n(text, (size_t)(end - text)) : str_dup("");
+	char *rest = line + 2;
+	if (!str_starts(line, "#!/") || strstr(line, "node") != NULL) {
+		strv_push(words, "node");
+		return;
+	}
+	for (char *word = strsep(&rest, " \t\r"); word != NULL; word = strsep(&rest, " \t\r"))
+		if (word[0] != '\0')
+			strv_push(words, word);
+}
+
 bool linked_command(const struct linked *linked, const struct bin *bin, struct strv *words, struct npxc_error *err)
 {
 	mem_cleanup char *path = bin_place(linked->directory, bin);
@@ -332,9 +353,7 @@ bool linked_command(const struct linked *linked, const struct bin *bin, struct s
 		return true;
 	}
 	length = read(fd, line, sizeof(line));
-	const char *end = length > 0 ? memchr(line, '\n', (size_t)length) : NULL;
-	if ((info.st_mode & 0111) == 0 || (end != NULL && end > line && end[-1] == '\r'))
-		strv_push(words, "node");
+	add_interpreter(line, length > 0 ? (size_t)length : 0, (info.st_mode & 0111) != 0, words);
 	strv_push(words, path);
 	return true;
 }

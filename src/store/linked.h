@@ -48,8 +48,8 @@ bool linked_fits(const struct linked *linked, const struct store_host *host, con
                  const struct store_node *node);
 
 /*
- * The words that run a file of it, at its own path: by `node` where nobody may execute the file or its first line has a
- * carriage return, which npm would mend in place. ERROR_CONFIG: the file is not there.
+ * The words that run a file of it, at its own path: by its interpreter where nobody may execute the file or its first
+ * line has a carriage return, which npm would mend in place. ERROR_CONFIG: the file is not there.
  */
 bool linked_command(const struct linked *linked, const struct bin *bin, struct strv *words,
                     struct npxc_error *err) NPXC_MUST_CHECK;

@@ -206,7 +206,7 @@ def test_what_is_lost_with_home_is_listed_with_the_key_that_keeps_it(world, pack
 @BWRAP
 def test_what_a_server_wrote_is_listed_when_it_ended_by_itself_or_was_killed(world, package):
     world.run("install", package)
-    for ending in ("process.exit(4)", "process.kill(1, 'SIGKILL'); process.kill(process.pid, 'SIGKILL')"):
+    for ending in ("process.exit(4)", "process.kill(process.pid, 'SIGKILL')"):
         client = world.client(package)
         client.handshake()
         client.process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {
@@ -249,7 +249,7 @@ def test_a_server_that_dies_of_a_read_only_place_is_explained(world, package):
     client.process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {"name": "do",
         "arguments": {"code": "setTimeout(() => { require('fs').writeFileSync(process.argv[1] + '.db', 'x') }); return 'silent'"}}}).encode() + b"\n")
     status, errors = ends(client)
-    assert status == 1 and "could not write; its package and " in errors and "EROFS" in errors, errors
+    assert status == 1 and "could not write beside its package" in errors and "EROFS" in errors, errors
 
 
 @BWRAP
@@ -268,7 +268,7 @@ def test_what_inspect_says_of_the_host_is_taken_from_the_plan(world, package):
     whole = seen("--mount", world.home)
     assert not any("home" in thing or "projects" in thing for thing in whole["hidden"]), whole["hidden"]
     text = world.run("inspect", package).stdout.decode()
-    assert "\nsystem    /usr, " in text and "\nmounts    none; the package and its Node are there, read-only\n" in text
+    assert "\nsystem    /usr, " in text and f"\nmounts    {package} " in text
 
 
 @BWRAP

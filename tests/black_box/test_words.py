@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import pty
 
 import pytest
@@ -130,9 +131,16 @@ def test_a_bad_mount_is_refused_before_anything_is_installed(world, small):
     assert json.loads(world.run("list", "--json", env=own).stdout) == []
 
 
+def with_a_script(directory):
+    """What has to be installed: a directory without an install script is run where it lies."""
+    file = pathlib.Path(directory, "package.json")
+    file.write_text(json.dumps({**json.loads(file.read_text()), "scripts": {"postinstall": "node -e 0"}}))
+    return directory
+
+
 def test_cleaning_what_is_not_in_the_store_is_an_error_that_names_it(world, small):
     own = {"XDG_CACHE_HOME": str(world.home / "cache")}
-    assert world.run("install", small, env=own).returncode == 0
+    assert world.run("install", with_a_script(small), env=own).returncode == 0
     result = world.run("clean", "npxc-nothing", small, "npxc-nowhere", env=own)
     assert result.returncode == 1
     assert result.stdout.startswith(b"removed 1 installed version")
@@ -148,7 +156,7 @@ def test_of_several_packages_each_that_fails_is_told_and_the_others_are_installe
     other.mkdir()
     (other / "package.json").write_text(json.dumps({"name": "other", "version": "2.0.0", "bin": "i.js"}))
     (other / "i.js").write_text("#!/usr/bin/env node\n")
-    result = world.run("install", *flags, small, "npxc-nothing", "./../nowhere", str(other), env=own)
+    result = world.run("install", *flags, with_a_script(small), "npxc-nothing", "./../nowhere", with_a_script(str(other)), env=own)
     assert result.returncode == 3
     for name in ("npxc-nothing", "./../nowhere"):
         assert [line for line in result.stderr.splitlines() if line.startswith(f"npxc: {name}: ")], result.stderr
