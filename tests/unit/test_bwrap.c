@@ -858,7 +858,7 @@ static void doctor_finds_a_working_sandbox(void **state)
 	(void)state;
 	runtime_examine(RUNTIME_BWRAP, NULL, "/usr/bin:/bin", "node:lts-slim", &findings);
 	for (size_t i = 0; i < findings.count; i++) {
-		assert_int_equal(findings.v[i].ok, findings.v[i].fix == NULL);
+		assert_true(findings.v[i].ok || findings.v[i].fix != NULL); /* a note has one as well */
 		if (strcmp(findings.v[i].what, "a sandbox with all its namespaces starts") == 0)
 			started = findings.v[i].ok;
 	}
