@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from conftest import PROBE, RUNTIME, STORED, TOP
+from conftest import PROBE, RUNTIME, STORED, TOP, without_limits
 from test_crash import Run, Scenario
 
 pytestmark = pytest.mark.skipif(RUNTIME not in (None, "bwrap"), reason="bubblewrap makes the sandbox here")
@@ -58,7 +58,7 @@ def alone(world):
 def lines(result, status=0):
     assert result.returncode == status, result.stderr
     assert result.stdout == b""
-    return result.stderr.splitlines()
+    return without_limits(result.stderr).splitlines()
 
 
 def test_runs_what_git_ignores_and_shows_an_edit_at_the_next_start(alone):

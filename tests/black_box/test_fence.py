@@ -177,7 +177,7 @@ def test_a_socket_that_appears_later_is_not_reached_or_said_to_be(world, probe, 
     assert here(REACH.format(str(shared / "late"))) == "hello from outside"
     reached = ask(client, REACH.format(str(shared / "late")))
     remains = json.loads(world.run("--mount", shared, "inspect", "--json", probe).stdout)["remains"]
-    said = any(line.startswith(f"a UNIX socket that a service makes beneath {shared}") for line in remains)
+    said = any(line.startswith("a UNIX socket that a service makes beneath ") and str(shared) in line for line in remains)
     if landlock() >= 9:
         assert (reached, said) == ("EACCES", False)
     else:

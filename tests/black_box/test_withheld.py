@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from conftest import RUNTIME
+from conftest import RUNTIME, without_limits
 
 BWRAP = pytest.mark.skipif(RUNTIME not in (None, "bwrap"), reason="elsewhere the kernel's counters are not seen")
 
@@ -53,11 +53,6 @@ def settings(world, package):
 def does(client, code):
     answer = client.request("tools/call", name="do", arguments={"code": code})
     return answer["result"]["content"][0]["text"]
-
-
-def without_limits(stderr):
-    """Not every machine can hold them, and npxc says so."""
-    return "".join(line for line in stderr.splitlines(True) if ": not all limits hold on this machine: " not in line)
 
 
 def ends(client):
