@@ -29,7 +29,8 @@ ifeq ($(UNAME),Darwin) # where every executable is position-independent
 FEATURES += -D_DARWIN_C_SOURCE
 BREW := $(shell brew --prefix 2>/dev/null)
 CFLAGS_ALL += -I$(BREW)/include
-LIBS += -L$(BREW)/lib -lresolv
+RESOLVER ?= -lresolv
+LIBS += -L$(BREW)/lib $(RESOLVER)
 endif
 
 PYTHON = $(shell for p in python3 /usr/bin/python3; do "$$p" -c 'import pytest' >/dev/null 2>&1 && { echo "$$p"; exit; }; done; echo python3)

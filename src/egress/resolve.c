@@ -7,17 +7,24 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-#include <arpa/nameser.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <resolv.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* macOS's own SDK has them, the headers of some cross compilers do not. */
+#if __has_include(<arpa/nameser.h>) && __has_include(<resolv.h>)
+#include <arpa/nameser.h>
+#include <resolv.h>
+#define HAS_RESOLVER 1
+#else
+#define HAS_RESOLVER 0
+#endif
 
 /*
  * The resolver lives as long as its process: threads that hang in getaddrinfo could not be ended anyway, so there is
@@ -142,7 +149,11 @@ static void lookup_system(const char *name, struct resolve_answer *ret_answer)
 /* The length of the answer to one question, or -1 and why. */
 static int query(const char *name, uint16_t type, uint8_t *answer, size_t size, int *ret_why)
 {
-#ifdef __APPLE__
+#if !HAS_RESOLVER
+	(void)name, (void)type, (void)answer, (void)size;
+	*ret_why = NO_RECOVERY; /* the guest is told SERVFAIL */
+	return -1;
+#elif defined(__APPLE__)
 	struct __res_state state = { 0 };
 
 	*ret_why = TRY_AGAIN;

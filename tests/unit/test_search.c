@@ -95,8 +95,7 @@ static void passes_over_a_directory_that_anybody_may_write_to(void **context)
 static void passes_over_programs_and_places_that_anybody_may_write_to(void **context)
 {
 	mem_cleanup char *file = program(".volta/bin", "node", 0755);
-	mem_cleanup char *deep = program(".asdf/shims", "node", 0755);
-	mem_cleanup char *shims = str_printf("%s/.asdf/shims", home);
+	mem_cleanup char *shims = program(".asdf/shims", "node", 0755);
 	mem_cleanup char *node = str_printf("%s/node", file);
 	mem_cleanup char *above = str_printf("%s/.asdf", home);
 
