@@ -129,6 +129,8 @@ struct tree_visitor {
 	 */
 	enum tree_next (*left)(void *context, const struct tree_entry *entry, struct npxc_error *err);
 };
+/* For `refused`: what cannot be entered is passed over. */
+enum tree_next tree_pass_over(void *context, const struct tree_entry *entry, int number, struct npxc_error *err);
 /*
  * Goes through what is beneath a directory. It may be changed meanwhile, also by the visitor. How far it goes (entries,
  * depth) is the visitor's to bound; what is remembered on the way are the names of directories that are still to be

@@ -238,6 +238,15 @@ static bool leave(struct walk *walk, struct npxc_error *err)
 	return obey(walk, &entry, visitor->left(visitor->context, &entry, err), err);
 }
 
+enum tree_next tree_pass_over(void *context, const struct tree_entry *entry, int number, struct npxc_error *err)
+{
+	(void)context;
+	(void)entry;
+	(void)number;
+	(void)err;
+	return TREE_ON;
+}
+
 bool tree_walk(int root, const char *relative, const struct tree_visitor *visitor, struct npxc_error *err)
 {
 	struct walk walk __attribute__((cleanup(walk_done))) = { .visitor = visitor, .here = -1 };

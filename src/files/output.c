@@ -259,20 +259,11 @@ static enum tree_next measure(void *context, const struct tree_entry *entry, str
 	return S_ISDIR(entry->info.st_mode) ? TREE_ENTER : TREE_ON;
 }
 
-static enum tree_next pass_over(void *context, const struct tree_entry *entry, int number, struct npxc_error *err)
-{
-	(void)context;
-	(void)entry;
-	(void)number;
-	(void)err;
-	return TREE_ON;
-}
-
 bool output_is_over(struct output *output, uint64_t *ret_bytes)
 {
 	/* A directory that the server has locked holds as much as another. */
 	const struct tree_visitor visitor = {
-		.context = output, .unlock = true, .entry = measure, .refused = pass_over
+		.context = output, .unlock = true, .entry = measure, .refused = tree_pass_over
 	};
 	struct npxc_error ignored;
 	bool whole;

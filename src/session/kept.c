@@ -24,15 +24,6 @@ static enum tree_next weigh(void *context, const struct tree_entry *entry, struc
 	return S_ISDIR(entry->info.st_mode) ? TREE_ENTER : TREE_ON;
 }
 
-static enum tree_next pass_over(void *context, const struct tree_entry *entry, int number, struct npxc_error *err)
-{
-	(void)context;
-	(void)entry;
-	(void)number;
-	(void)err;
-	return TREE_ON;
-}
-
 /* `inside` is taken. `parent`: a directory that no server can write to. */
 static void add(struct kept *kept, const char *key, const char *parent, const char *name, char *inside)
 {
@@ -44,7 +35,7 @@ static void add(struct kept *kept, const char *key, const char *parent, const ch
 	*entry = (struct kept_entry){
 		.key = str_dup(key), .inside = inside, .directory = str_path_join(parent, name), .whole = true
 	};
-	const struct tree_visitor visitor = { .context = entry, .entry = weigh, .refused = pass_over };
+	const struct tree_visitor visitor = { .context = entry, .entry = weigh, .refused = tree_pass_over };
 	/* One that changed meanwhile is told as far as it was seen. */
 	if (!tree_open(parent, &root, &ignored) || !tree_walk(root, name, &visitor, &ignored))
 		entry->whole = false;

@@ -253,21 +253,12 @@ static enum tree_next look_for_addon(void *context, const struct tree_entry *ent
 	return *found ? TREE_ON : TREE_ENTER;
 }
 
-static enum tree_next pass_over(void *context, const struct tree_entry *entry, int number, struct npxc_error *err)
-{
-	(void)context;
-	(void)entry;
-	(void)number;
-	(void)err;
-	return TREE_ON;
-}
-
 /* Of the directory and of the node_modules above it. What cannot be looked through counts as if it had one. */
 static bool has_addons(const struct linked *linked)
 {
 	bool found = false;
 	const struct tree_visitor visitor = {
-		.context = &found, .types_only = true, .entry = look_for_addon, .refused = pass_over
+		.context = &found, .types_only = true, .entry = look_for_addon, .refused = tree_pass_over
 	};
 	const char *relative = "";
 
