@@ -24,8 +24,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -54,12 +52,7 @@ class Play:
             project = run.make_project(home)
             self.talk(home, project)
         finally:
-            for pid in run.processes_of(home):
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-            shutil.rmtree(home, ignore_errors=True)
+            run.end_all(home)
         return self
 
     def talk(self, home, project):

@@ -257,6 +257,16 @@ def processes_of(home):
     return found
 
 
+def end_all(home):
+    """Everything that a run has in its HOME, and the HOME."""
+    for pid in processes_of(home):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    shutil.rmtree(home, ignore_errors=True)
+
+
 def check_nothing_left(home, project):
     end = time.monotonic() + GONE
     while processes_of(home) and time.monotonic() < end:
@@ -407,12 +417,7 @@ def run_server(server, options):
         if server["name"] in EXPLAINED:
             row["note"] += f" [known: {EXPLAINED[server['name']]}]"
     finally:
-        for pid in processes_of(home):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        shutil.rmtree(home, ignore_errors=True)
+        end_all(home)
     return row
 
 

@@ -240,3 +240,19 @@ def probe(cache):
 def stored():
     """STORED, as a directory spec."""
     return str(STORED)
+
+
+@pytest.fixture
+def inside(world, probe):
+    """A handshaken client; `inside(...)` starts it with flags before the spec and arguments after."""
+    clients = []
+
+    def start(*flags, arguments=(), **more):
+        client = world.client(*flags, probe, *arguments, **more)
+        clients.append(client)
+        client.handshake()
+        return client
+
+    yield start
+    for client in clients:
+        client.close()

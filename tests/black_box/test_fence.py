@@ -82,21 +82,6 @@ def shared():
     shutil.rmtree(directory)
 
 
-@pytest.fixture
-def inside(world, probe):
-    clients = []
-
-    def start(*flags):
-        client = world.client(*flags, probe)
-        clients.append(client)
-        client.handshake()
-        return client
-
-    yield start
-    for client in clients:
-        client.close()
-
-
 @pytest.mark.parametrize("network", ["none", "open"])
 def test_an_abstract_socket_of_the_host_is_not_reached_and_the_guests_own_is(world, probe, inside, network):
     name = f"\0{world.marker}"

@@ -13,21 +13,6 @@ from conftest import PROBE_KEY, TOP
 KEPT = {"storage": {"home": [".mcp-auth", ".config/x"]}}
 
 
-@pytest.fixture
-def inside(world, probe):
-    clients = []
-
-    def start(*flags):
-        client = world.client(*flags, probe)
-        clients.append(client)
-        client.handshake()
-        return client
-
-    yield start
-    for client in clients:
-        client.close()
-
-
 def kept_of(world, *parts):
     return world.home.joinpath(".local/share/npxc/home", PROBE_KEY, *parts)
 

@@ -3,25 +3,7 @@
 import pathlib
 import socket
 
-import pytest
-
 from conftest import PROBE_KEY, RUNTIME
-
-
-@pytest.fixture
-def inside(world, probe):
-    """A handshaken client; `inside(...)` starts it with flags before the spec and arguments after."""
-    clients = []
-
-    def start(*flags, arguments=(), **more):
-        client = world.client(*flags, probe, *arguments, **more)
-        clients.append(client)
-        client.handshake()
-        return client
-
-    yield start
-    for client in clients:
-        client.close()
 
 
 def status_field(client, name):

@@ -106,15 +106,6 @@ http.request({ host: proxy.hostname, port: proxy.port, method: 'POST', path: 'ht
 
 
 @pytest.fixture
-def alone(world):
-    """A store of its own."""
-    with tempfile.TemporaryDirectory(prefix="npxc-cache-") as cache:
-        os.chmod(cache, 0o755)
-        world.env["XDG_CACHE_HOME"] = cache
-        yield world
-
-
-@pytest.fixture
 def proxy(tmp_path):
     """With a git repository whose package wants to be prepared: by its own script, by a setting in its own npmrc."""
     work = tmp_path / "work"
