@@ -120,22 +120,37 @@ static char *newest(const char *directory)
 	return best;
 }
 
-static void add_place(struct strv *directories, const char *place, const char *home)
+/* A place's directory; owned, NULL where there is no version. */
+static char *path_of(const char *place, const char *home)
 {
 	mem_cleanup char *path = str_starts(place, "~/") ? str_path_join(home, place + 2) : str_dup(place);
 	const char *star = strstr(path, "/*/");
 
-	if (star == NULL) {
-		add(directories, path);
-		return;
-	}
+	if (star == NULL)
+		return MEM_TAKE(path);
 	mem_cleanup char *above = str_dup_n(path, (size_t)(star - path));
 	mem_cleanup char *version = newest(above);
-	if (version != NULL) {
-		mem_cleanup char *whole = str_printf("%s/%s%s", above, version, star + 2);
+	return version != NULL ? str_printf("%s/%s%s", above, version, star + 2) : NULL;
+}
 
-		add(directories, whole);
+static void add_place(struct strv *directories, const char *place, const char *home)
+{
+	mem_cleanup char *path = path_of(place, home);
+
+	if (path != NULL)
+		add(directories, path);
+}
+
+/* Whether one of the places is this; of those that hold versions the newest. Looks at the disk for those only. */
+static bool is_usual(const char *directory, const char *home)
+{
+	for (size_t i = 0; i < sizeof(PLACES) / sizeof(PLACES[0]); i++) {
+		mem_cleanup char *place = path_of(PLACES[i], home);
+
+		if (str_equal(place, directory))
+			return true;
 	}
+	return false;
 }
 
 /* ---- what is remembered ---- */
@@ -193,21 +208,19 @@ void search_remember(const char *home, const char *state_directory)
 {
 	mem_cleanup char *search = paths_search(getenv("PATH"));
 	mem_cleanup char *file = record_file(state_directory);
-	struct strv now = { 0 }, known = { 0 }, usual = { 0 };
+	struct strv now = { 0 }, known = { 0 };
 	struct buf text BUF_CLEANUP = BUF_INIT(LIMIT_SEARCH_BYTES);
 	struct npxc_error err = { 0 };
 	bool news = false;
 
 	split(search, &now);
 	read_record(state_directory, &known);
-	for (size_t i = 0; i < sizeof(PLACES) / sizeof(PLACES[0]); i++)
-		add_place(&usual, PLACES[i], home);
 	for (size_t i = 0; i < now.count; i++) {
 		const char *directory = now.v[i];
 
-		if (known.count == REMEMBERED_MAX || strv_contains(&known, directory) ||
-		    strv_contains(&usual, directory) || strchr(directory, '\n') != NULL ||
-		    !may_be_remembered(directory, home) || !is_trusted(directory) || !holds_a_program(directory))
+		if (known.count == REMEMBERED_MAX || strv_contains(&known, directory) || is_usual(directory, home) ||
+		    strchr(directory, '\n') != NULL || !may_be_remembered(directory, home) || !is_trusted(directory) ||
+		    !holds_a_program(directory))
 			continue;
 		strv_push(&known, directory);
 		news = true;
@@ -218,7 +231,6 @@ void search_remember(const char *home, const char *state_directory)
 		log_debug("search", "%s", err.message);
 	strv_done(&now);
 	strv_done(&known);
-	strv_done(&usual);
 }
 
 /* ---- all of it ---- */
